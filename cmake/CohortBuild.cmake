@@ -1,0 +1,51 @@
+# The compiler's and linker's settings for everything built here.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib)
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Release or Debug" FORCE)
+endif()
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1 -DNDEBUG")
+
+option(COHORT_TESTS "Build the tests (needs GoogleTest)" ON)
+option(COHORT_BENCHMARKS "Build the benchmarks with everything else" OFF)
+set(COHORT_SANITIZE "" CACHE STRING "Sanitizers for every target: address,undefined or thread")
+
+foreach(language CXX CUDA)
+  if(NOT DEFINED CMAKE_${language}_COMPILER_LAUNCHER)
+    find_program(COHORT_CCACHE ccache)
+    if(COHORT_CCACHE)
+      set(CMAKE_${language}_COMPILER_LAUNCHER ${COHORT_CCACHE})
+    endif()
+  endif()
+endforeach()
+
+find_program(COHORT_MOLD mold)
+if(COHORT_MOLD)
+  foreach(kind EXE SHARED MODULE)
+    string(APPEND CMAKE_${kind}_LINKER_FLAGS " -fuse-ld=mold")
+  endforeach()
+endif()
+
+# Every target of the project, tests and examples too, links this; it is not installed.
+#  * -fno-math-errno and -fno-trapping-math change no result, unlike -ffast-math.
+#  * -ffp-contract=off: a*b+c is rounded twice everywhere but in kernels, whatever the compiler.
+#  * Options are given by designated initialisers: members left out have their defaults.
+add_library(cohort_build INTERFACE)
+target_include_directories(cohort_build INTERFACE ${PROJECT_SOURCE_DIR})
+set(cohort_cxx_flags -Wall -Wextra -Wno-missing-field-initializers -fno-math-errno
+                     -fno-trapping-math -ffp-contract=off -fno-semantic-interposition)
+target_compile_options(cohort_build INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${cohort_cxx_flags}>")
+if(COHORT_SANITIZE)
+  target_compile_options(cohort_build INTERFACE
+    "$<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${COHORT_SANITIZE};-fno-omit-frame-pointer>")
+  target_link_options(cohort_build INTERFACE -fsanitize=${COHORT_SANITIZE})
+endif()
+
+# kernels/cpu alone: vectorise fully and fuse multiply with add where the instruction set can.
+set(COHORT_KERNEL_FLAGS -ffp-contract=fast "$<$<CONFIG:Release>:-O3>")

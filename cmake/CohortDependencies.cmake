@@ -1,0 +1,45 @@
+# Required libraries, then the optional ones. An optional one has an option COHORT_<NAME>:
+#   AUTO  use it if it is found     ON  stop if it is not found     OFF  do not look
+# and sets COHORT_HAVE_<NAME>.
+
+find_package(Threads REQUIRED)
+find_package(fmt CONFIG REQUIRED)
+find_package(ZLIB REQUIRED)
+find_package(OpenMP REQUIRED COMPONENTS CXX)
+
+set(COHORT_OPTIONAL "")  # names, for the summary
+
+macro(cohort_option name what)
+  set(COHORT_${name} AUTO CACHE STRING "${what}: AUTO, ON or OFF")
+  set_property(CACHE COHORT_${name} PROPERTY STRINGS AUTO ON OFF)
+  if(NOT COHORT_${name} MATCHES "^(AUTO|ON|OFF)$")
+    message(FATAL_ERROR "COHORT_${name}: got ${COHORT_${name}}; want AUTO, ON or OFF")
+  endif()
+  set(COHORT_HAVE_${name} OFF)
+  list(APPEND COHORT_OPTIONAL ${name})
+endmacro()
+
+# cohort_optional_package(NAME "what it is for" package-and-arguments of find_package...)
+macro(cohort_optional_package name what)
+  cohort_option(${name} "${what}")
+  if(NOT COHORT_${name} STREQUAL "OFF")
+    find_package(${ARGN} QUIET)
+    if(${ARGV2}_FOUND)
+      set(COHORT_HAVE_${name} ON)
+    elseif(COHORT_${name} STREQUAL "ON")
+      message(FATAL_ERROR "COHORT_${name}=ON, but ${ARGV2} was not found")
+    endif()
+  endif()
+endmacro()
+
+cohort_optional_package(ONEDNN "CPU kernels of oneDNN" DNNL MODULE)
+
+cohort_option(CUDA "the CUDA device, a module loaded at run time")
+if(NOT COHORT_CUDA STREQUAL "OFF")
+  include(CohortFindCuda)
+endif()
+
+set(COHORT_HAVE_X86 OFF)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+  set(COHORT_HAVE_X86 ON)
+endif()

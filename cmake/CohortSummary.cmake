@@ -1,0 +1,7 @@
+message(STATUS "cohort ${PROJECT_VERSION}, ${CMAKE_BUILD_TYPE}")
+foreach(name IN LISTS COHORT_OPTIONAL)
+  message(STATUS "  COHORT_${name}=${COHORT_${name}}: ${COHORT_HAVE_${name}}")
+endforeach()
+if(COHORT_SANITIZE)
+  message(STATUS "  COHORT_SANITIZE=${COHORT_SANITIZE}")
+endif()

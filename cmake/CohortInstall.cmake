@@ -1,0 +1,25 @@
+# The installed tree: the headers below include/cohort with the repository's own paths, the library
+# with its modules beside it, the example programs, and a package for find_package(cohort).
+include(CMakePackageConfigHelpers)
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/cohort)
+
+set(public_folders core data nn distribute cohort)
+foreach(folder IN LISTS public_folders)
+  install(DIRECTORY ${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cohort FILES_MATCHING PATTERN *.h)
+endforeach()
+
+set_target_properties(cohort PROPERTIES INSTALL_RPATH "\$ORIGIN")
+install(TARGETS cohort EXPORT cohortTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+if(TARGET cohort_cuda)
+  set_target_properties(cohort_cuda PROPERTIES INSTALL_RPATH "\$ORIGIN"
+                                               INSTALL_RPATH_USE_LINK_PATH ON)
+  install(TARGETS cohort_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
+
+install(EXPORT cohortTargets NAMESPACE cohort:: DESTINATION ${package_dir})
+configure_package_config_file(cmake/cohortConfig.cmake.in ${PROJECT_BINARY_DIR}/cohortConfig.cmake
+                              INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/cohortConfigVersion.cmake
+                                 COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/cohortConfig.cmake ${PROJECT_BINARY_DIR}/cohortConfigVersion.cmake
+        DESTINATION ${package_dir})

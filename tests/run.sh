@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds, and runs every test:
+#   release  everything, with CUDA when nvcc is there; all tests
+#   asan     the address and undefined-behaviour sanitizers, on the concurrent parts
+#   tsan     the thread sanitizer, on the same
+#   minimal  without any optional library; all tests
+# `tests/run.sh release tsan` runs only those.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+jobs=$(nproc)
+
+# Objects that release and minimal share are compiled once.
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
+
+step() { printf '\n=== %s\n' "$*"; }
+
+build() { # build PRESET [configure option...] [-- target...]
+  local preset=$1 options=()
+  shift
+  while (($#)) && [[ $1 != -- ]]; do
+    options+=("$1")
+    shift
+  done
+  (($#)) && shift
+  step "$preset: build"
+  cmake --preset "$preset" "${options[@]}"
+  cmake --build "build/$preset" --parallel "$jobs" ${1:+--target "$@"}
+  step "$preset: test"
+}
+
+run_release() {
+  local options=(-DCOHORT_BENCHMARKS=ON)
+  if command -v nvcc >/dev/null || [[ -x /usr/local/cuda/bin/nvcc ]]; then
+    options+=(-DCOHORT_CUDA=ON)
+  fi
+  build release "${options[@]}"
+  ctest --preset release --parallel "$jobs"
+}
+
+run_asan() {
+  build asan -- concurrent_tests
+  ctest --preset asan --parallel "$jobs" --label-regex concurrent
+}
+
+run_tsan() {
+  build tsan -- concurrent_tests
+  ctest --preset tsan --parallel "$jobs" --label-regex concurrent
+}
+
+run_minimal() {
+  build minimal
+  ctest --preset minimal --parallel "$jobs"
+}
+
+launch/install_packages.sh
+(($#)) || set -- release asan tsan minimal
+for name; do
+  "run_$name"
+done

@@ -1,0 +1,117 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace cohort::testing {
+
+/// Values recorded from another framework: one file `tests/golden/<topic>.txt`, written by
+/// generate_<topic>.py (golden.py states the format). A name is a path `group/case/field`.
+class Golden {
+ public:
+  /// Reads the whole file; throws NotFound where there is none.
+  explicit Golden(std::string_view topic) {
+    const auto path = directory() / (std::string(topic) + ".txt");
+    std::ifstream file(path);
+    if (!file) throw NotFound("Golden: got topic {}; want the file {}", topic, path.string());
+    for (std::string line; std::getline(file, line);)
+      if (!line.empty() && line[0] != '#') add(line);
+  }
+
+  bool has(const std::string& name) const { return lines_.contains(name); }
+
+  /// The array `name`; throws NotFound.
+  Tensor operator[](const std::string& name) const {
+    const Line& line = find(name);
+    if (line.dtype == "f32") return parse<float>(line);
+    if (line.dtype == "f64") return parse<double>(line);
+    if (line.dtype == "i32") return parse<int32_t>(line);
+    if (line.dtype == "i64") return parse<int64_t>(line);
+    if (line.dtype == "bool") return parse<bool>(line);
+    throw InvalidArgument("Golden: got dtype {} for {}; want an array", line.dtype, name);
+  }
+  /// The elements of array `name`, converted to T, in row-major order.
+  template <class T>
+  std::vector<T> values(const std::string& name) const {
+    return numbers<T>(find(name));
+  }
+  /// The only element of `name`.
+  double number(const std::string& name) const { return values<double>(name).at(0); }
+  /// The text `name`.
+  std::string text(const std::string& name) const { return find(name).values; }
+
+  /// The cases of a group, in file order: for "conv2d", {"valid", "same_stride2", ...}.
+  std::vector<std::string> cases(const std::string& group) const {
+    std::vector<std::string> found;
+    for (const std::string& name : order_) {
+      if (!name.starts_with(group + "/")) continue;
+      const std::string rest = name.substr(group.size() + 1);
+      const std::string item = rest.substr(0, rest.find('/'));
+      if (std::find(found.begin(), found.end(), item) == found.end()) found.push_back(item);
+    }
+    if (found.empty()) throw NotFound("Golden: got group {}; want one in the file", group);
+    return found;
+  }
+
+ private:
+  struct Line {
+    std::string dtype, dims, values;
+  };
+
+  void add(const std::string& text) {
+    std::istringstream in(text);
+    std::string name;
+    Line line;
+    in >> name >> line.dtype >> line.dims;
+    in.get();
+    std::getline(in, line.values);
+    lines_[name] = line;
+    order_.push_back(name);
+  }
+  const Line& find(const std::string& name) const {
+    const auto it = lines_.find(name);
+    if (it == lines_.end()) throw NotFound("Golden: got name {}; want one in the file", name);
+    return it->second;
+  }
+  template <class T>
+  static std::vector<T> numbers(const Line& line) {
+    std::vector<T> values;
+    const char* p = line.values.c_str();
+    for (char* end = nullptr;; p = end) {
+      const double value = std::is_same_v<T, float> ? std::strtof(p, &end) : std::strtod(p, &end);
+      if (end == p) return values;
+      values.push_back(static_cast<T>(value));
+    }
+  }
+  template <class T>
+  static Tensor parse(const Line& line) {
+    std::vector<int64_t> dims;
+    std::istringstream in(line.dims == "-" ? "" : line.dims);
+    for (std::string dim; std::getline(in, dim, 'x');) dims.push_back(std::stoll(dim));
+    return Tensor::from(numbers<T>(line), Shape(std::span<const int64_t>(dims)));
+  }
+  /// $COHORT_GOLDEN_DIR, or tests/golden above the running program or the working directory.
+  static std::filesystem::path directory() {
+    namespace fs = std::filesystem;
+    if (const char* given = std::getenv("COHORT_GOLDEN_DIR")) return given;
+    for (fs::path start : {fs::read_symlink("/proc/self/exe"), fs::current_path() / "x"})
+      for (fs::path p = start.parent_path(); p != p.root_path(); p = p.parent_path())
+        if (fs::exists(p / "tests/golden/golden.py")) return p / "tests/golden";
+    throw NotFound("Golden: want tests/golden above the test program; set COHORT_GOLDEN_DIR");
+  }
+
+  std::map<std::string, Line> lines_;
+  std::vector<std::string> order_;
+};
+
+}  // namespace cohort::testing

@@ -1,7 +1,7 @@
 #include "core/device.h"
 
-#include <charconv>
 #include <cctype>
+#include <charconv>
 
 namespace cohort {
 namespace {
@@ -89,7 +89,9 @@ DeviceName DeviceName::merged_with(const DeviceName& defaults) const {
 }
 
 bool DeviceName::matches(const DeviceName& pattern) const {
-  const auto agrees = [](const auto& mine, const auto& wanted) { return !wanted || mine == wanted; };
+  const auto agrees = [](const auto& mine, const auto& wanted) {
+    return !wanted || mine == wanted;
+  };
   return agrees(job, pattern.job) && agrees(replica, pattern.replica) &&
          agrees(task, pattern.task) && agrees(type, pattern.type) && agrees(index, pattern.index);
 }

@@ -11,8 +11,9 @@ namespace cohort {
 enum class DeviceType { kCPU, kGPU };
 std::string_view device_type_name(DeviceType type);  // "CPU", "GPU"
 
-/// A full or partial device name in TensorFlow's syntax: "/job:worker/replica:0/task:1/device:GPU:0",
-/// short forms "/gpu:0", "gpu:0", "/task:1/cpu:0", partial forms "/job:worker", "/device:GPU:*".
+/// A full or partial device name in TensorFlow's syntax:
+/// "/job:worker/replica:0/task:1/device:GPU:0", short forms "/gpu:0", "gpu:0", "/task:1/cpu:0",
+/// partial forms "/job:worker", "/device:GPU:*".
 struct DeviceName {
   std::optional<std::string> job;
   std::optional<int> replica;

@@ -20,7 +20,8 @@ struct Half {
   operator float() const;
 };
 
-/// The upper half of a binary32, held as bits; converts to and from float, rounding to nearest even.
+/// The upper half of a binary32, held as bits; converts to and from float, rounding to nearest
+/// even.
 struct BFloat16 {
   uint16_t bits = 0;
   BFloat16() = default;
@@ -45,14 +46,22 @@ bool is_integer(DType dtype);  // kBool is neither
 template <class T>
 constexpr DType dtype_of() {
   using U = std::remove_cv_t<T>;
-  if constexpr (std::is_same_v<U, float>) return DType::kF32;
-  else if constexpr (std::is_same_v<U, Half>) return DType::kF16;
-  else if constexpr (std::is_same_v<U, BFloat16>) return DType::kBF16;
-  else if constexpr (std::is_same_v<U, double>) return DType::kF64;
-  else if constexpr (std::is_same_v<U, int32_t>) return DType::kI32;
-  else if constexpr (std::is_same_v<U, int64_t>) return DType::kI64;
-  else if constexpr (std::is_same_v<U, uint8_t>) return DType::kU8;
-  else if constexpr (std::is_same_v<U, int8_t>) return DType::kI8;
+  if constexpr (std::is_same_v<U, float>)
+    return DType::kF32;
+  else if constexpr (std::is_same_v<U, Half>)
+    return DType::kF16;
+  else if constexpr (std::is_same_v<U, BFloat16>)
+    return DType::kBF16;
+  else if constexpr (std::is_same_v<U, double>)
+    return DType::kF64;
+  else if constexpr (std::is_same_v<U, int32_t>)
+    return DType::kI32;
+  else if constexpr (std::is_same_v<U, int64_t>)
+    return DType::kI64;
+  else if constexpr (std::is_same_v<U, uint8_t>)
+    return DType::kU8;
+  else if constexpr (std::is_same_v<U, int8_t>)
+    return DType::kI8;
   else {
     static_assert(std::is_same_v<U, bool>, "no DType for this C++ type");
     return DType::kBool;
@@ -63,15 +72,24 @@ constexpr DType dtype_of() {
 template <class Visitor>
 decltype(auto) visit_dtype(DType dtype, Visitor&& visit) {
   switch (dtype) {
-    case DType::kF32: return visit(float{});
-    case DType::kF16: return visit(Half{});
-    case DType::kBF16: return visit(BFloat16{});
-    case DType::kF64: return visit(double{});
-    case DType::kI32: return visit(int32_t{});
-    case DType::kI64: return visit(int64_t{});
-    case DType::kU8: return visit(uint8_t{});
-    case DType::kI8: return visit(int8_t{});
-    case DType::kBool: return visit(bool{});
+    case DType::kF32:
+      return visit(float{});
+    case DType::kF16:
+      return visit(Half{});
+    case DType::kBF16:
+      return visit(BFloat16{});
+    case DType::kF64:
+      return visit(double{});
+    case DType::kI32:
+      return visit(int32_t{});
+    case DType::kI64:
+      return visit(int64_t{});
+    case DType::kU8:
+      return visit(uint8_t{});
+    case DType::kI8:
+      return visit(int8_t{});
+    case DType::kBool:
+      return visit(bool{});
   }
   throw Internal("visit_dtype: got dtype number {}", static_cast<int>(dtype));
 }

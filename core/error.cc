@@ -6,10 +6,10 @@ namespace cohort {
 
 std::string_view code_name(Code code) {
   static constexpr std::array<std::string_view, 16> kNames = {
-      "Ok",           "Cancelled",         "Unknown",          "InvalidArgument",
-      "DeadlineExceeded", "NotFound",      "AlreadyExists",    "PermissionDenied",
-      "ResourceExhausted", "FailedPrecondition", "Aborted",    "OutOfRange",
-      "Unimplemented", "Internal",         "Unavailable",      "DataLoss"};
+      "Ok",       "Cancelled",     "Unknown",          "InvalidArgument",   "DeadlineExceeded",
+      "NotFound", "AlreadyExists", "PermissionDenied", "ResourceExhausted", "FailedPrecondition",
+      "Aborted",  "OutOfRange",    "Unimplemented",    "Internal",          "Unavailable",
+      "DataLoss"};
   return kNames[static_cast<size_t>(code)];
 }
 

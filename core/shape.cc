@@ -37,8 +37,8 @@ std::vector<int64_t> Shape::numbers() const {
 
 int Shape::axis(int64_t axis, std::string_view where) const {
   if (axis < -rank() || axis >= rank())
-    throw InvalidArgument("{}: got axis {} for shape {}; want {} to {}", where, axis, *this, -rank(),
-                          rank() - 1);
+    throw InvalidArgument("{}: got axis {} for shape {}; want {} to {}", where, axis, *this,
+                          -rank(), rank() - 1);
   return static_cast<int>(axis < 0 ? axis + rank() : axis);
 }
 

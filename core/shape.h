@@ -55,7 +55,8 @@ class Shape {
   /// The product of dimensions [begin, end).
   int64_t num_elements(int begin, int end) const;
   std::vector<int64_t> numbers() const;
-  /// Turns a Python-style axis (-rank … rank-1) into 0 … rank-1; `where` names the caller in the error.
+  /// Turns a Python-style axis (-rank … rank-1) into 0 … rank-1; `where` names the caller in the
+  /// error.
   int axis(int64_t axis, std::string_view where) const;
 
   void push_back(Dim dim) { dims_.push_back(std::move(dim)); }

@@ -9,8 +9,7 @@ namespace {
 
 std::vector<int64_t> row_major_strides(const Shape& shape) {
   std::vector<int64_t> strides(static_cast<size_t>(shape.rank()), 1);
-  for (int i = shape.rank() - 2; i >= 0; --i)
-    strides[i] = strides[i + 1] * shape.size(i + 1);
+  for (int i = shape.rank() - 2; i >= 0; --i) strides[i] = strides[i + 1] * shape.size(i + 1);
   return strides;
 }
 
@@ -132,8 +131,9 @@ Tensor Tensor::transpose(const std::vector<int>& permutation) const {
     if (valid) seen[axis] = true;
   }
   if (!valid)
-    throw InvalidArgument("transpose: got a permutation of {} axes for shape {}; want each axis once",
-                          permutation.size(), shape_);
+    throw InvalidArgument(
+        "transpose: got a permutation of {} axes for shape {}; want each axis once",
+        permutation.size(), shape_);
   Tensor view = *this;
   for (int i = 0; i < rank(); ++i) {
     view.shape_[i] = shape_[permutation[i]];

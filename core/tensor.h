@@ -28,8 +28,8 @@ struct Storage {
   std::function<void(void*)> deleter;
 };
 
-/// A concrete array in host memory: dtype, shape, strides and a share of a storage. Copying a tensor
-/// copies the handle; views share memory. Not synchronised: concurrent readers are fine.
+/// A concrete array in host memory: dtype, shape, strides and a share of a storage. Copying a
+/// tensor copies the handle; views share memory. Not synchronised: concurrent readers are fine.
 class Tensor {
  public:
   Tensor() = default;
@@ -130,7 +130,8 @@ const T* Tensor::data() const {
 template <class T>
 std::span<const T> Tensor::values() const {
   if (!is_contiguous())
-    throw InvalidArgument("values: got a strided view of shape {}; call contiguous() first", shape_);
+    throw InvalidArgument("values: got a strided view of shape {}; call contiguous() first",
+                          shape_);
   return {data<T>(), static_cast<size_t>(num_elements())};
 }
 

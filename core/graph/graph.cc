@@ -1,0 +1,121 @@
+#include "core/graph/graph.h"
+
+#include "core/graph/op.h"
+#include "core/graph/scope.h"
+#include "core/graph/variable.h"
+
+namespace cohort {
+
+Graph& Value::graph() const {
+  if (!node_) throw FailedPrecondition("value: got an empty handle; want a value of a graph");
+  return node_->graph();
+}
+
+const TensorType& Value::type() const {
+  if (!node_) throw FailedPrecondition("value: got an empty handle; want a value of a graph");
+  return node_->output_types()[static_cast<size_t>(index_)];
+}
+
+double Value::item() const {
+  throw FailedPrecondition(
+      "{}: a symbolic value has no number while a function is traced; return it from the function "
+      "and read the result",
+      node_ ? node_->name() : "value");
+}
+
+Value::operator bool() const {
+  throw FailedPrecondition(
+      "{}: a symbolic value cannot steer C++ control flow; use ops::where, or decide on C++ values",
+      node_ ? node_->name() : "value");
+}
+
+const std::string& Node::op_name() const { return op_->name; }
+
+Graph::Graph(const OpRegistry& ops) : ops_(&ops) {}
+Graph::~Graph() = default;
+
+Node* Graph::add(std::string_view op_name, std::vector<Value> inputs, Attrs attrs,
+                 NodeOptions options) {
+  const OpDef& op = ops_->get(op_name);
+  const std::string& scope = current_name_scope();
+  const std::string where = options.name.empty() ? scope : options.name;
+  std::vector<TensorType> types;
+  for (const Value& input : inputs) {
+    if (!input.defined()) throw InvalidArgument("{}: {}: got an empty value", where, op.name);
+    if (&input.graph() != this)
+      throw InvalidArgument("{}: {}: got value {} of another graph; want values of this graph",
+                            where, op.name, input.node()->name());
+    types.push_back(input.type());
+  }
+  if (op.num_inputs >= 0 && static_cast<int>(inputs.size()) != op.num_inputs)
+    throw InvalidArgument("{}: {}: got {} inputs; want {}", where, op.name, inputs.size(),
+                          op.num_inputs);
+  auto node = std::make_unique<Node>();
+  try {
+    node->output_types_ = op.infer(InferContext(types, attrs));
+  } catch (const Error& error) {
+    if (where.empty()) throw;
+    throw error.within(where);
+  }
+  std::string name = options.name.empty() ? op.name : options.name;
+  node->name_ = unique_name(scope.empty() ? name : scope + "/" + name);
+  node->id_ = static_cast<int>(nodes_.size());
+  node->op_ = &op;
+  node->graph_ = this;
+  node->attrs_ = std::move(attrs);
+  node->inputs_ = std::move(inputs);
+  node->control_inputs_ = std::move(options.control_inputs);
+  node->device_ = current_device_scope();
+  by_name_[node->name_] = node.get();
+  nodes_.push_back(std::move(node));
+  return nodes_.back().get();
+}
+
+Value Graph::placeholder(std::string name, TensorType type) {
+  Node* node = add("Placeholder", {}, {{"dtype", type.dtype}, {"shape", type.shape}},
+                   {.name = std::move(name)});
+  placeholders_.push_back(node);
+  return node->output();
+}
+
+int64_t Graph::variable_id(const std::shared_ptr<VariableState>& variable) {
+  COHORT_CHECK(variable != nullptr);
+  const auto [it, inserted] =
+      variable_ids_.emplace(variable.get(), static_cast<int64_t>(variables_.size()));
+  if (inserted) variables_.push_back(variable);
+  return it->second;
+}
+
+Value Graph::read(const std::shared_ptr<VariableState>& variable) {
+  const int64_t id = variable_id(variable);
+  Node*& node = reads_[id];
+  if (!node)
+    node = add("ReadVariable", {},
+               {{"variables", std::vector<int64_t>{id}},
+                {"dtype", variable->dtype()},
+                {"shape", variable->shape()}},
+               {.name = "read/" + variable->name()});
+  return node->output();
+}
+
+Node* Graph::find(std::string_view name) const {
+  const auto it = by_name_.find(std::string(name));
+  return it == by_name_.end() ? nullptr : it->second;
+}
+
+std::vector<Node*> Graph::commit_nodes() const {
+  std::vector<Node*> commits;
+  for (const auto& node : nodes_)
+    if (node->op().commit) commits.push_back(node.get());
+  return commits;
+}
+
+std::string Graph::unique_name(const std::string& name) {
+  int& count = name_counts_[name];
+  std::string unique = count == 0 ? name : name + "_" + std::to_string(count);
+  while (by_name_.count(unique)) unique = name + "_" + std::to_string(++count);
+  ++count;
+  return unique;
+}
+
+}  // namespace cohort

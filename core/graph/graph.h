@@ -1,0 +1,151 @@
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "core/device.h"
+#include "core/graph/attr.h"
+
+namespace cohort {
+
+class Graph;
+class Node;
+class OpRegistry;
+class VariableState;
+struct OpDef;
+
+/// What is known of a value while the graph is built. Dimensions may be symbols.
+struct TensorType {
+  DType dtype = DType::kF32;
+  Shape shape;
+  bool operator==(const TensorType&) const = default;
+};
+
+/// A symbolic value: one output of one node. A cheap handle, valid while its graph lives.
+/// It has no numbers; item() exists to say so.
+class Value {
+ public:
+  Value() = default;
+  Value(Node* node, int index) : node_(node), index_(index) {}
+
+  bool defined() const { return node_ != nullptr; }
+  Node* node() const { return node_; }
+  int index() const { return index_; }
+  Graph& graph() const;
+  const TensorType& type() const;
+  DType dtype() const { return type().dtype; }
+  const Shape& shape() const { return type().shape; }
+  int rank() const { return shape().rank(); }
+
+  /// Always throws FailedPrecondition: a symbolic value has no number while a function is traced.
+  [[noreturn]] double item() const;
+  /// Always throws, for `if (loss < 1)`: control flow must not depend on symbolic values.
+  explicit operator bool() const;
+
+  bool operator==(const Value&) const = default;
+
+ private:
+  Node* node_ = nullptr;
+  int index_ = 0;
+};
+
+/// One application of an op. Owned by its graph; read by everyone, changed by compiler passes only.
+class Node {
+ public:
+  int id() const { return id_; }
+  /// Unique within the graph, with scopes: "sequential/dense/MatMul".
+  const std::string& name() const { return name_; }
+  const OpDef& op() const { return *op_; }
+  const std::string& op_name() const;
+  Graph& graph() const { return *graph_; }
+  const Attrs& attrs() const { return attrs_; }
+  const std::vector<Value>& inputs() const { return inputs_; }
+  Value input(int i) const { return inputs_[static_cast<size_t>(i)]; }
+  /// Nodes that must have run before this one although no value flows from them.
+  const std::vector<Node*>& control_inputs() const { return control_inputs_; }
+  const std::vector<TensorType>& output_types() const { return output_types_; }
+  int num_outputs() const { return static_cast<int>(output_types_.size()); }
+  Value output(int i = 0) { return Value(this, i); }
+  /// The requested device, possibly partial or empty.
+  const DeviceName& device() const { return device_; }
+
+  // For compiler passes, which keep the graph's invariants themselves.
+  Attrs& mutable_attrs() { return attrs_; }
+  void set_input(int i, Value value) { inputs_[static_cast<size_t>(i)] = value; }
+  void add_control_input(Node* node) { control_inputs_.push_back(node); }
+  void set_device(DeviceName device) { device_ = std::move(device); }
+
+ private:
+  friend class Graph;
+
+  int id_ = 0;
+  std::string name_;
+  const OpDef* op_ = nullptr;
+  Graph* graph_ = nullptr;
+  Attrs attrs_;
+  std::vector<Value> inputs_;
+  std::vector<Node*> control_inputs_;
+  std::vector<TensorType> output_types_;
+  DeviceName device_;
+};
+
+struct NodeOptions {
+  std::string name;  ///< default: the op's name; made unique and prefixed by the name scope
+  std::vector<Node*> control_inputs;
+};
+
+/// A directed acyclic graph of ops over symbolic values. Nodes are kept in creation order, which is
+/// a topological order. Variables appear in a graph by reference, never by value.
+/// Not synchronised: one thread builds or changes a graph.
+class Graph {
+ public:
+  /// `ops` must outlive the graph.
+  explicit Graph(const OpRegistry& ops);
+  ~Graph();
+  Graph(const Graph&) = delete;
+  Graph& operator=(const Graph&) = delete;
+
+  const OpRegistry& ops() const { return *ops_; }
+
+  /// Appends a node after applying the op's shape rule. Throws what the rule throws, with the
+  /// current name scope in front ("dense_1: matmul: got …"); InvalidArgument when an input belongs
+  /// to another graph. Name, device and scopes come from `options` and the thread's scope stack.
+  Node* add(std::string_view op, std::vector<Value> inputs, Attrs attrs = {},
+            NodeOptions options = {});
+
+  /// An input of the graph, fed at run time; inputs are numbered in order of creation.
+  Value placeholder(std::string name, TensorType type);
+  const std::vector<Node*>& placeholders() const { return placeholders_; }
+
+  /// The value of a variable at the start of the step (one node for each variable and graph).
+  Value read(const std::shared_ptr<VariableState>& variable);
+  /// The number by which nodes of this graph refer to `variable` (attribute "variables").
+  int64_t variable_id(const std::shared_ptr<VariableState>& variable);
+  const std::vector<std::shared_ptr<VariableState>>& variables() const { return variables_; }
+
+  const std::deque<std::unique_ptr<Node>>& nodes() const { return nodes_; }
+  /// Finds a node by its full name; nullptr when there is none.
+  Node* find(std::string_view name) const;
+  /// Nodes that write state, in creation order: roots of every execution besides the fetches.
+  std::vector<Node*> commit_nodes() const;
+
+ private:
+  std::string unique_name(const std::string& name);
+
+  const OpRegistry* ops_;
+  std::deque<std::unique_ptr<Node>> nodes_;
+  std::vector<Node*> placeholders_;
+  std::vector<std::shared_ptr<VariableState>> variables_;
+  std::unordered_map<const VariableState*, int64_t> variable_ids_;
+  std::unordered_map<int64_t, Node*> reads_;
+  std::unordered_map<std::string, Node*> by_name_;
+  std::unordered_map<std::string, int> name_counts_;
+};
+
+}  // namespace cohort

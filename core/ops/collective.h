@@ -1,0 +1,22 @@
+#pragma once
+
+#include "core/graph/op.h"
+
+/// Communication between replicas on the mesh axis "data". One symbolic replica is traced; the
+/// strategy gives the communicator at compile time. With one replica they are the identity.
+namespace cohort::ops {
+
+enum class ReduceOp { kSum, kMean, kMax, kMin };
+
+/// Op "AllReduce": any number of inputs of any floating or integer dtypes -> the same types, each
+/// reduced over all replicas. Attr "reduce_op" (i64). The compiler groups sums into buckets.
+/// Gradient: all_reduce of dy (sum, mean).
+std::vector<Value> all_reduce(std::span<const Value> values, ReduceOp op);
+Value all_reduce(Value value, ReduceOp op);
+/// Op "AllGather": x concatenated over replicas along `axis`, in replica order; rows may differ
+/// between replicas only on a symbolic axis 0.
+Value all_gather(Value value, int64_t axis);
+
+void register_collective(OpRegistry& ops);
+
+}  // namespace cohort::ops

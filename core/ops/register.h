@@ -1,0 +1,10 @@
+#pragma once
+
+#include "core/graph/op.h"
+
+namespace cohort::ops {
+
+/// Adds every op of core/ops.
+void register_ops(OpRegistry& ops);
+
+}  // namespace cohort::ops

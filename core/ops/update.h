@@ -1,0 +1,49 @@
+#pragma once
+
+#include "core/graph/op.h"
+
+/// Optimizer updates: one node for all variables of one dtype and one set of hyper-parameters, so
+/// that the compiler can lay them out in a bucket and one kernel can walk it. Commit ops: they
+/// cannot fail. Attr "variables": for n variables, the ids of the n parameters, then n of the first
+/// slot, then n of the second … Inputs: n gradients (dense), then learning_rate (f32 scalar), step
+/// (i64 scalar, from 1), apply (bool scalar: false leaves every variable as it is).
+namespace cohort::ops {
+
+using Variables = std::vector<std::shared_ptr<VariableState>>;
+
+struct SgdOptions {
+  double momentum = 0;
+  bool nesterov = false;
+  /// Decoupled weight decay p -= decay * lr * p before the update, for each variable (0: none).
+  std::vector<double> weight_decay = {};
+};
+/// Keras' SGD. momentum 0: p -= lr * g. Otherwise m = momentum * m - lr * g;
+/// p += m, or with nesterov p += momentum * m - lr * g.
+/// Op "SgdUpdate"; attrs "momentum", "nesterov", "weight_decay". `momentums` is empty when momentum
+/// is 0.
+Node* sgd_update(const Variables& variables, const Variables& momentums,
+                 std::span<const Value> gradients, Value learning_rate, Value step, Value apply,
+                 SgdOptions options);
+
+struct AdamOptions {
+  double beta_1 = 0.9;
+  double beta_2 = 0.999;
+  double epsilon = 1e-7;
+  bool amsgrad = false;
+  std::vector<double> weight_decay = {};
+};
+/// Keras' Adam: alpha = lr sqrt(1 - beta_2^t) / (1 - beta_1^t); m += (g - m)(1 - beta_1);
+/// v += (g^2 - v)(1 - beta_2); p -= alpha m / (sqrt(v) + epsilon). With amsgrad a third slot keeps
+/// the largest v. Op "AdamUpdate"; attrs "beta_1", "beta_2", "epsilon", "amsgrad", "weight_decay".
+Node* adam_update(const Variables& variables, const Variables& m, const Variables& v,
+                  const Variables& v_max, std::span<const Value> gradients, Value learning_rate,
+                  Value step, Value apply, AdamOptions options);
+
+/// Adds the rows of a sliced gradient times -lr: the sparse form of SGD. Op "SparseSgdUpdate":
+/// (indices, values, learning_rate, apply).
+Node* sparse_sgd_update(const std::shared_ptr<VariableState>& variable, const Slices& gradient,
+                        Value learning_rate, Value apply);
+
+void register_update(OpRegistry& ops);
+
+}  // namespace cohort::ops

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+
+#include "core/dtype.h"
+#include "core/ops/collective.h"
+
+namespace cohort {
+
+/// One rank's end of a group of equal partners on a mesh axis. Every rank makes the same calls in
+/// the same order with equal sizes. Calls come from the thread that runs the rank's device.
+/// Implementations: in-process (distribute/), NCCL (kernels/cuda).
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+  /// Memory in which start_all_reduce works without copying. 64-byte aligned, zeroed.
+  virtual std::shared_ptr<void> allocate_bucket(size_t bytes) = 0;
+
+  /// The work of one collective between start and wait; owned by the communicator's caller.
+  class Request {
+   public:
+    virtual ~Request() = default;
+    /// Says that this rank's data is ready; returns at once.
+    virtual void start() = 0;
+    /// Returns when the result lies in the buffer (CUDA: ordered on the compute stream).
+    /// Throws DeadlineExceeded naming the silent ranks, Unavailable when a rank is gone or aborted,
+    /// and what a rank aborted with.
+    virtual void wait() = 0;
+  };
+
+  /// Prepares the repeated elementwise reduction of `buffer` (num_elements of dtype) over all
+  /// ranks, in place, summed in the fixed binary tree over ranks. `buffer` is a slot, as in
+  /// Operand. Collective: every rank prepares the same requests in the same order.
+  virtual std::unique_ptr<Request> prepare_all_reduce(void* const* buffer, DType dtype,
+                                                      int64_t num_elements, ops::ReduceOp op) = 0;
+  /// Copies `bytes` of every rank, in rank order, to `output` (which may differ in size between
+  /// ranks: `bytes` is this rank's).
+  virtual std::unique_ptr<Request> prepare_all_gather(void* const* input, size_t bytes,
+                                                      void* const* output) = 0;
+  /// Ends every wait on every rank with `error`; later calls fail with it too.
+  virtual void abort(const Error& error) = 0;
+};
+
+}  // namespace cohort

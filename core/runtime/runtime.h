@@ -1,0 +1,53 @@
+#pragma once
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "core/graph/op.h"
+#include "core/runtime/device.h"
+#include "core/runtime/kernel.h"
+
+namespace cohort {
+
+/// The registries and devices of a program. Filled by cohort/builtin.cc; a program may add its own
+/// ops and kernels before it builds graphs. Registration is not synchronised with use.
+class Runtime {
+ public:
+  Runtime() = default;
+  Runtime(const Runtime&) = delete;
+  Runtime& operator=(const Runtime&) = delete;
+
+  OpRegistry& ops() { return ops_; }
+  KernelRegistry& kernels() { return kernels_; }
+
+  void add_device(std::unique_ptr<Device> device) { devices_.push_back(std::move(device)); }
+  /// Replaces the CPU devices by `count` logical ones of `threads_each` threads (0: cores / count,
+  /// at least 1). FailedPrecondition when a CPU device is in use already (a variable or executable
+  /// lives on it).
+  void set_logical_cpu_devices(int count, int threads_each = 0);
+  std::vector<Device*> devices() const;
+  std::vector<Device*> devices(DeviceType type) const;
+  /// The device that a name (full, or partial such as "gpu:1") denotes. Throws InvalidArgument that
+  /// lists what is there.
+  Device& device(std::string_view name) const;
+  /// The first GPU, or else cpu:0.
+  Device& default_device() const;
+
+  /// The seed of every random op and initialiser that has none of its own.
+  void set_random_seed(uint64_t seed) { seed_ = seed; }
+  uint64_t random_seed() const { return seed_; }
+
+ private:
+  OpRegistry ops_;
+  KernelRegistry kernels_;
+  std::vector<std::unique_ptr<Device>> devices_;
+  uint64_t seed_ = 0;
+  bool cpu_in_use_ = false;
+};
+
+/// The runtime of this program, made on first use with everything that is built in
+/// (cohort/builtin.cc).
+Runtime& default_runtime();
+
+}  // namespace cohort

@@ -17,7 +17,9 @@ std::shared_ptr<Storage> allocate(size_t bytes) {
   const size_t padded = std::max<size_t>(64, (bytes + 63) / 64 * 64);
   void* data = std::aligned_alloc(64, padded);
   if (!data) throw ResourceExhausted("tensor: out of memory asking for {} bytes", bytes);
-  return std::make_shared<Storage>(data, bytes, [](void* p) { std::free(p); });
+  auto storage = std::make_shared<Storage>(data, bytes, [](void* p) { std::free(p); });
+  storage->reusable = true;
+  return storage;
 }
 
 /// Calls visit(byte offset of element) for every element in row-major order.
@@ -164,6 +166,21 @@ Tensor Tensor::reshape(const std::vector<int64_t>& dims) const {
   view.strides_ = row_major_strides(shape);
   view.shape_ = std::move(shape);
   return view;
+}
+
+bool Tensor::reuse_as(DType dtype, const Shape& shape) {
+  if (!storage_ || !storage_->reusable || storage_.use_count() != 1) return false;
+  if (static_cast<size_t>(shape.num_elements()) * size_of(dtype) > storage_->bytes) return false;
+  if (shape_ != shape) shape_ = shape;
+  strides_.resize(static_cast<size_t>(rank()));
+  int64_t stride = 1;
+  for (int i = rank() - 1; i >= 0; --i) {
+    strides_[static_cast<size_t>(i)] = stride;
+    stride *= size(i);
+  }
+  dtype_ = dtype;
+  byte_offset_ = 0;
+  return true;
 }
 
 Tensor Tensor::contiguous() const { return is_contiguous() ? *this : clone(); }

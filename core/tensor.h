@@ -26,6 +26,8 @@ struct Storage {
   void* data;
   size_t bytes;
   std::function<void(void*)> deleter;
+  /// Made by Tensor(dtype, shape): plain memory that Tensor::reuse_as may give other contents.
+  bool reusable = false;
 };
 
 /// A concrete array in host memory: dtype, shape, strides and a share of a storage. Copying a
@@ -92,6 +94,11 @@ class Tensor {
   /// Same elements, other shape; copies only when this is not contiguous. One dimension of
   /// `dims` may be -1.
   Tensor reshape(const std::vector<int64_t>& dims) const;
+
+  /// Turns this into a row-major tensor of `dtype` and `shape` on the memory it has, allocating
+  /// nothing when the rank stays, if it was made by Tensor(dtype, shape), no other handle shares its
+  /// memory and that is large enough. The bytes stay. Otherwise returns false and changes nothing.
+  bool reuse_as(DType dtype, const Shape& shape);
 
   // Copies: own their memory, row-major.
   Tensor contiguous() const;  ///< this, when it is row-major already

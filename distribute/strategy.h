@@ -1,0 +1,118 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/ops/collective.h"
+#include "core/runtime/function.h"
+#include "core/tensor.h"
+#include "data/dataset.h"
+
+namespace cohort::distribute {
+
+using ops::ReduceOp;
+
+/// One value for each replica of this process, in replica order. With one replica, or where all
+/// agree (mirrored), it converts to the plain value.
+class PerReplica {
+ public:
+  PerReplica() = default;
+  explicit PerReplica(std::vector<Tensor> values) : values_(std::move(values)) {}
+
+  int size() const { return static_cast<int>(values_.size()); }
+  const Tensor& operator[](int replica) const { return values_[static_cast<size_t>(replica)]; }
+  const std::vector<Tensor>& values() const { return values_; }
+
+ private:
+  std::vector<Tensor> values_;
+};
+
+/// How one step numbers itself, for randomness and resumption.
+struct StepNumber {
+  uint64_t seed = 0;
+  int64_t step = 0;
+  int64_t micro_step = 0;
+};
+
+/// A traced step bound to a strategy's replicas. run() is the hot path: in steady state it
+/// allocates nothing, takes no lock and looks nothing up. One thread uses a runner.
+class StepRunner {
+ public:
+  virtual ~StepRunner() = default;
+
+  /// Splits the rows (dimension 0 of every component) of one global batch over the replicas by
+  /// `Strategy::batch_sizes`, and runs the step on all of them; returns when every replica has
+  /// finished (GPU: has been enqueued). Components are the trace's placeholders in order. On an
+  /// error no variable has changed on any replica. Throws the first replica's error.
+  virtual void run(const data::Element& global_batch, const StepNumber& number) = 0;
+  /// Runs with one element for each replica (distributed values).
+  virtual void run(std::span<const data::Element> per_replica, const StepNumber& number) = 0;
+
+  /// Output i of the last run on local replica r, copied out.
+  virtual Tensor output(int replica, int i) = 0;
+  /// Output i of all replicas, concatenated along axis 0 in replica order.
+  virtual Tensor gathered_output(int i) = 0;
+};
+
+/// Keeps replicas equal while a program trains as if there were one. A cheap handle to shared
+/// state. Implementations: default (no scope), OneDeviceStrategy, MirroredStrategy.
+class Strategy {
+ public:
+  /// What an implementation provides.
+  class Impl {
+   public:
+    virtual ~Impl() = default;
+    virtual const std::string& name() const = 0;
+    virtual int num_replicas_in_sync() const = 0;
+    /// Canonical names of the devices that carry the replicas.
+    virtual std::vector<std::string> devices() const = 0;
+    /// Rows of each replica of this process for a global batch of `rows` from a dataset with batch
+    /// size `batch_size`.
+    virtual std::vector<int64_t> batch_sizes(int64_t rows, int64_t batch_size) const = 0;
+    virtual std::unique_ptr<StepRunner> make_runner(const Trace& trace, int64_t batch_size) = 0;
+  };
+
+  explicit Strategy(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+  int num_replicas_in_sync() const { return impl_->num_replicas_in_sync(); }
+  std::vector<std::string> devices() const { return impl_->devices(); }
+  const std::string& name() const { return impl_->name(); }
+  Impl& impl() const { return *impl_; }
+  bool operator==(const Strategy& other) const { return impl_ == other.impl_; }
+
+  /// Calls `build` with this strategy current: variables and models made inside belong to it.
+  /// Returns what it returns.
+  template <class Build>
+  auto scope(Build&& build) const;
+
+  /// A training or evaluation step: see StepRunner. `batch_size` is the dataset's (0: unknown).
+  std::unique_ptr<StepRunner> make_runner(const Trace& trace, int64_t batch_size = 0) const {
+    return impl_->make_runner(trace, batch_size);
+  }
+
+ private:
+  std::shared_ptr<Impl> impl_;
+};
+
+/// Makes `strategy` current on this thread while it lives.
+class StrategyScope {
+ public:
+  explicit StrategyScope(const Strategy& strategy);
+  ~StrategyScope();
+  StrategyScope(const StrategyScope&) = delete;
+  StrategyScope& operator=(const StrategyScope&) = delete;
+};
+
+/// The innermost scope's strategy, or the default strategy (one replica on the default device).
+Strategy current_strategy();
+
+template <class Build>
+auto Strategy::scope(Build&& build) const {
+  StrategyScope scope(*this);
+  return build();
+}
+
+}  // namespace cohort::distribute

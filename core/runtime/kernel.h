@@ -79,6 +79,11 @@ class KernelRegistry {
   void add(std::string_view op, DeviceType device, std::string_view name, KernelFactory make);
   /// Throws Unimplemented that lists what exists for the op, with the case's dtypes and shapes.
   std::unique_ptr<Kernel> make(const KernelRequest& request) const;
+  /// The implementation called `name` alone: null when it does not exist or does not take the case.
+  /// For tests and measurements that compare implementations.
+  std::unique_ptr<Kernel> make(const KernelRequest& request, std::string_view name) const;
+  /// The implementations of an op, in order.
+  std::vector<std::string> names(std::string_view op, DeviceType device) const;
   bool has(std::string_view op, DeviceType device) const;
 
  private:

@@ -12,7 +12,9 @@ function(cohort_add_simd level)
   endif()
   add_library(cohort_simd_${level} OBJECT ${simd_sources})
   target_compile_definitions(cohort_simd_${level} PRIVATE COHORT_SIMD_NAMESPACE=simd_${level})
-  target_compile_options(cohort_simd_${level} PRIVATE ${COHORT_KERNEL_FLAGS} ${ARGN})
+  # GCC 12 warns of its own intrinsics' undefined operands (GCC bug 105593).
+  target_compile_options(cohort_simd_${level} PRIVATE ${COHORT_KERNEL_FLAGS} ${ARGN}
+                                                      -Wno-maybe-uninitialized)
   target_link_libraries(cohort_simd_${level} PRIVATE cohort_build fmt::fmt OpenMP::OpenMP_CXX)
   target_sources(cohort PRIVATE $<TARGET_OBJECTS:cohort_simd_${level}>)
 endfunction()

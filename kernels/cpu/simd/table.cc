@@ -1,0 +1,13 @@
+#include "kernels/cpu/simd/table.h"
+
+#include "kernels/cpu/simd/vec.h"
+
+namespace cohort::cpu::COHORT_SIMD_NAMESPACE {
+
+void fill_table(Simd& table) {
+  table.vector_bytes = kVectorBytes;
+  add_gemm(table);
+  add_update(table);
+}
+
+}  // namespace cohort::cpu::COHORT_SIMD_NAMESPACE

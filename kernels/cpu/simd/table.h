@@ -1,0 +1,15 @@
+// Each source of this folder fills its part of the table of its instruction set.
+#pragma once
+
+#include "kernels/cpu/simd/simd.h"
+
+namespace cohort::cpu::COHORT_SIMD_NAMESPACE {
+
+/// Fills all of a table that the caller has constructed (constructing it here would leave a copy of its inline
+/// constructor in this instruction set, which the linker might choose for all).
+void fill_table(Simd& table);
+
+void add_gemm(Simd& table);
+void add_update(Simd& table);
+
+}  // namespace cohort::cpu::COHORT_SIMD_NAMESPACE

@@ -1,7 +1,6 @@
 # libcohort_cuda: loaded by libcohort when a program asks for a GPU, never linked by anyone. It must
 # load on a machine without a driver, so libcuda is not among its libraries.
-file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS
-     kernels/cuda/*.cu kernels/cuda/*.cc distribute/cuda/*.cu distribute/cuda/*.cc)
+file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS kernels/cuda/*.cu kernels/cuda/*.cc)
 if(NOT cuda_sources)
   return()
 endif()

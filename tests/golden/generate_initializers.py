@@ -8,6 +8,7 @@ initializers/<name>_<shape>/: shape, fan_in, fan_out (as Keras computes them), t
 and mean_seen, stddev_seen over many samples drawn from Keras (tolerance_mean, tolerance_stddev:
 six standard errors of an equally large sample).
 """
+
 import math
 import os
 
@@ -58,8 +59,9 @@ def initializer(name, seed):
 def draw(name, shape):
     """At least SAMPLES values of Keras' initializer; checks them against parameters()."""
     times = 1 if name in ("zeros", "ones", "constant") else math.ceil(SAMPLES / math.prod(shape))
-    values = np.concatenate([np.asarray(initializer(name, seed)(shape)).reshape(-1)
-                             for seed in range(times)]).astype(np.float64)
+    values = np.concatenate(
+        [np.asarray(initializer(name, seed)(shape)).reshape(-1) for seed in range(times)]
+    ).astype(np.float64)
     distribution, p = parameters(name, shape)
     if distribution == "uniform":
         low, high, stddev = p["minval"], p["maxval"], (p["maxval"] - p["minval"]) / math.sqrt(12)
@@ -72,34 +74,54 @@ def draw(name, shape):
         low, high = -p["limit"], p["limit"]
         stddev = p["stddev"] * TRUNCATED_STDDEV
     assert values.min() >= low - 1e-6 and values.max() <= high + 1e-6, (name, shape)
-    assert abs(values.std() - stddev) <= 6 * stddev / math.sqrt(2 * len(values)) + 1e-9, (name, shape)
+    assert abs(values.std() - stddev) <= 6 * stddev / math.sqrt(2 * len(values)) + 1e-9, (
+        name,
+        shape,
+    )
     return values
 
 
 def main():
     out = Writer("initializers", f"Keras {keras.__version__} on TensorFlow {tf.__version__}, CPU")
-    for name in ("zeros ones constant random_uniform random_normal truncated_normal glorot_uniform "
-                 "glorot_normal he_uniform he_normal lecun_uniform lecun_normal").split():
+    for name in (
+        "zeros ones constant random_uniform random_normal truncated_normal glorot_uniform "
+        "glorot_normal he_uniform he_normal lecun_uniform lecun_normal"
+    ).split():
         for label, shape in SHAPES.items():
             fan_in, fan_out = compute_fans(shape)
             distribution, p = parameters(name, shape)
             values = draw(name, shape)
             group = f"initializers/{name}_{label}"
-            out.case(group, initializer=name, shape=np.array(shape), fan_in=np.array(fan_in),
-                     fan_out=np.array(fan_out), distribution=distribution,
-                     **{k: np.array(v) for k, v in p.items()})
+            out.case(
+                group,
+                initializer=name,
+                shape=np.array(shape),
+                fan_in=np.array(fan_in),
+                fan_out=np.array(fan_out),
+                distribution=distribution,
+                **{k: np.array(v) for k, v in p.items()},
+            )
             n = len(values)
-            out.case(group, mean_seen=values.mean(), stddev_seen=values.std(),
-                     samples=np.array(n),
-                     tolerance_mean=6 * values.std() / math.sqrt(n),
-                     tolerance_stddev=6 * values.std() / math.sqrt(2 * n))
+            out.case(
+                group,
+                mean_seen=values.mean(),
+                stddev_seen=values.std(),
+                samples=np.array(n),
+                tolerance_mean=6 * values.std() / math.sqrt(n),
+                tolerance_stddev=6 * values.std() / math.sqrt(2 * n),
+            )
     for label, shape in {"square": (6, 6), "tall": (9, 4), "wide": (3, 3, 2, 20)}.items():
         value = np.asarray(keras.initializers.Orthogonal(gain=1.5, seed=1)(shape))
         flat = value.reshape(-1, shape[-1])
         product = flat.T @ flat if flat.shape[0] >= flat.shape[1] else flat @ flat.T
-        assert np.allclose(product, 1.5 ** 2 * np.eye(len(product)), atol=1e-5)
-        out.case(f"initializers/orthogonal_{label}", initializer="orthogonal",
-                 shape=np.array(shape), distribution="orthogonal", gain=np.array(1.5))
+        assert np.allclose(product, 1.5**2 * np.eye(len(product)), atol=1e-5)
+        out.case(
+            f"initializers/orthogonal_{label}",
+            initializer="orthogonal",
+            shape=np.array(shape),
+            distribution="orthogonal",
+            gain=np.array(1.5),
+        )
     out.save()
 
 

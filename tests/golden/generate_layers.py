@@ -3,6 +3,7 @@
 A case holds the layer's arguments, the inputs x (or x0, x1), its weights, the output y, and the
 gradients of sum(y * dy): dx and d<weight>. Images are NHWC, convolution kernels HWIO.
 """
+
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -54,8 +55,11 @@ def record(out, name, layer, inputs, training=False, **arguments):
 
 def dense(out):
     for name, shape, activation, use_bias in [
-            ("relu", (3, 5), "relu", True), ("linear_no_bias", (4, 7), "linear", False),
-            ("softmax", (2, 3), "softmax", True), ("tanh_rank3", (2, 3, 5), "tanh", True)]:
+        ("relu", (3, 5), "relu", True),
+        ("linear_no_bias", (4, 7), "linear", False),
+        ("softmax", (2, 3), "softmax", True),
+        ("tanh_rank3", (2, 3, 5), "tanh", True),
+    ]:
         layer = keras.layers.Dense(6, activation=activation, use_bias=use_bias, dtype="float64")
         record(out, f"dense/{name}", layer, [normal(*shape)], activation=activation)
 
@@ -69,68 +73,117 @@ def conv2d(out):
         "same_stride32": dict(filters=2, kernel_size=(5, 3), strides=(3, 2), padding="same"),
         "valid_stride2": dict(filters=3, kernel_size=(3, 2), strides=(2, 2)),
         "valid_dilation2": dict(filters=2, kernel_size=(3, 3), dilation_rate=(2, 2)),
-        "same_dilation23": dict(filters=2, kernel_size=(3, 3), dilation_rate=(2, 3), padding="same"),
+        "same_dilation23": dict(
+            filters=2, kernel_size=(3, 3), dilation_rate=(2, 3), padding="same"
+        ),
         "kernel1_no_bias": dict(filters=5, kernel_size=(1, 1), use_bias=False),
         "stride_over_kernel": dict(filters=2, kernel_size=(1, 1), strides=(3, 3), padding="same"),
     }
     for name, arguments in cases.items():
         layer = keras.layers.Conv2D(**arguments, dtype="float64")
-        record(out, f"conv2d/{name}", layer, [normal(2, 8, 7, 3)],
-               strides=np.array(layer.strides), dilation_rate=np.array(layer.dilation_rate),
-               padding=layer.padding, groups=np.array(1),
-               activation=arguments.get("activation", "linear"))
+        record(
+            out,
+            f"conv2d/{name}",
+            layer,
+            [normal(2, 8, 7, 3)],
+            strides=np.array(layer.strides),
+            dilation_rate=np.array(layer.dilation_rate),
+            padding=layer.padding,
+            groups=np.array(1),
+            activation=arguments.get("activation", "linear"),
+        )
 
 
 def pooling(out):
     for kind in ["MaxPooling2D", "AveragePooling2D"]:
         for name, size, strides, padding in [
-                ("valid", (2, 2), None, "valid"), ("same", (2, 2), None, "same"),
-                ("overlap_same", (3, 3), (2, 2), "same"), ("overlap_valid", (3, 2), (1, 2), "valid"),
-                ("stride_over_pool", (2, 2), (3, 3), "same")]:
+            ("valid", (2, 2), None, "valid"),
+            ("same", (2, 2), None, "same"),
+            ("overlap_same", (3, 3), (2, 2), "same"),
+            ("overlap_valid", (3, 2), (1, 2), "valid"),
+            ("stride_over_pool", (2, 2), (3, 3), "same"),
+        ]:
             layer = getattr(keras.layers, kind)(size, strides, padding, dtype="float64")
-            record(out, f"{kind}/{name}", layer, [normal(2, 7, 5, 3)], pool_size=np.array(size),
-                   strides=np.array(layer.strides), padding=padding)
+            record(
+                out,
+                f"{kind}/{name}",
+                layer,
+                [normal(2, 7, 5, 3)],
+                pool_size=np.array(size),
+                strides=np.array(layer.strides),
+                padding=padding,
+            )
     for kind in ["GlobalMaxPooling2D", "GlobalAveragePooling2D"]:
         for keepdims in [False, True]:
             layer = getattr(keras.layers, kind)(keepdims=keepdims, dtype="float64")
-            record(out, f"{kind}/{'keepdims' if keepdims else 'plain'}", layer, [normal(2, 5, 3, 4)],
-                   keepdims=np.array(keepdims))
+            record(
+                out,
+                f"{kind}/{'keepdims' if keepdims else 'plain'}",
+                layer,
+                [normal(2, 5, 3, 4)],
+                keepdims=np.array(keepdims),
+            )
 
 
 def shapes(out):
     record(out, "flatten/rank4", keras.layers.Flatten(dtype="float64"), [normal(2, 3, 2, 4)])
     record(out, "flatten/rank2", keras.layers.Flatten(dtype="float64"), [normal(3, 4)])
-    record(out, "reshape/to_rank3", keras.layers.Reshape((4, 3, 2), dtype="float64"),
-           [normal(2, 3, 2, 4)], target_shape=np.array([4, 3, 2]))
-    record(out, "reshape/inferred", keras.layers.Reshape((-1, 6), dtype="float64"),
-           [normal(2, 3, 2, 4)], target_shape=np.array([-1, 6]))
+    record(
+        out,
+        "reshape/to_rank3",
+        keras.layers.Reshape((4, 3, 2), dtype="float64"),
+        [normal(2, 3, 2, 4)],
+        target_shape=np.array([4, 3, 2]),
+    )
+    record(
+        out,
+        "reshape/inferred",
+        keras.layers.Reshape((-1, 6), dtype="float64"),
+        [normal(2, 3, 2, 4)],
+        target_shape=np.array([-1, 6]),
+    )
     for axis in [-1, 1]:
         other = (2, 3, 5) if axis == -1 else (2, 1, 4)
-        record(out, f"concatenate/axis{axis}", keras.layers.Concatenate(axis=axis, dtype="float64"),
-               [normal(2, 3, 4), normal(*other)], axis=np.array(axis))
+        record(
+            out,
+            f"concatenate/axis{axis}",
+            keras.layers.Concatenate(axis=axis, dtype="float64"),
+            [normal(2, 3, 4), normal(*other)],
+            axis=np.array(axis),
+        )
     record(out, "add/two", keras.layers.Add(dtype="float64"), [normal(2, 3), normal(2, 3)])
     record(out, "add/three", keras.layers.Add(dtype="float64"), [normal(2, 3) for _ in range(3)])
 
 
 def activations(out):
-    x = np.concatenate([normal(4, 7), [[-9.0, -3.0, -1.0, 0.0, 1.0, 3.0, 9.0]]])
-    for name in ("relu relu6 sigmoid tanh softmax softplus softsign elu selu gelu silu leaky_relu "
-                 "exponential linear hard_sigmoid log_softmax mish").split():
+    x = np.concatenate([normal(4, 7), [[-9.0, -3.5, -1.0, -0.1, 1.0, 3.5, 9.0]]])
+    for name in (
+        "relu relu6 sigmoid tanh softmax softplus softsign elu selu gelu silu leaky_relu "
+        "exponential linear hard_sigmoid log_softmax mish"
+    ).split():
         record(out, f"activation/{name}", keras.layers.Activation(name, dtype="float64"), [x])
 
 
 def batch_normalization(out):
     """Training gradients and statistics after each of three steps; evaluation after them."""
     for name, shape, arguments in [
-            ("rank2", (5, 3), {}), ("rank4", (2, 3, 4, 3), dict(momentum=0.9, epsilon=1e-2)),
-            ("no_scale", (4, 3), dict(scale=False)), ("no_center", (4, 3), dict(center=False))]:
+        ("rank2", (5, 3), {}),
+        ("rank4", (2, 3, 4, 3), dict(momentum=0.9, epsilon=1e-2)),
+        ("no_scale", (4, 3), dict(scale=False)),
+        ("no_center", (4, 3), dict(center=False)),
+    ]:
         group = f"batch_normalization/{name}"
         layer = keras.layers.BatchNormalization(**arguments, dtype="float64")
         layer.build((None,) + shape[1:])
         for weight in layer.trainable_weights:
             weight.assign(normal(*weight.shape))
-        out.case(group, momentum=np.array(layer.momentum), epsilon=np.array(layer.epsilon),
-                 scale=np.array(layer.scale), center=np.array(layer.center))
+        out.case(
+            group,
+            momentum=np.array(layer.momentum),
+            epsilon=np.array(layer.epsilon),
+            scale=np.array(layer.scale),
+            center=np.array(layer.center),
+        )
         for weight in layer.trainable_weights:
             out.add(f"{group}/{weight.name}", weight.numpy())
         for step in range(3):

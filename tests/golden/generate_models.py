@@ -1,14 +1,15 @@
-"""Writes models.txt and summary_*.txt: what Keras' fit, evaluate and predict give for tiny models.
+"""Writes models.txt and summary_*.txt: what fit, evaluate and predict give for tiny models.
 
-models.txt: data/{x,y,x_val,y_val,weight,weight_val}: 11 rows, batch size 4 (so the last batch has 3),
-validation 5 rows. start/*: the weights a model starts from. A case fit/<name> holds what it is
-compiled with, the logs of 3 epochs (one array per log, in Keras' order: `logs`), the evaluation, and
-the weights after training. No shuffling. Weights are listed in get_weights() order: weight0, weight1, ...
+models.txt: data/{x,y,x_val,y_val,weight,weight_val}: 11 rows, batch size 4 (so the last batch has
+3), validation 5 rows. start/*: the weights a model starts from. A case fit/<name> holds what it is
+compiled with, the logs of 3 epochs (one array per log, in Keras' order: `logs`), the evaluation,
+and the weights after training, in get_weights() order: weight0, weight1, ... No shuffling.
 on_batch/train: [loss, accuracy] that train_on_batch returns for the three batches.
-Keras weights `loss` by the rows of each batch, but kind_loss and size_loss of two_outputs are means over
-batches, whatever their rows.
+Keras weights `loss` by the rows of each batch, but kind_loss and size_loss of two_outputs are means
+over batches, whatever their rows.
 summary_*.txt: the table that summary() prints.
 """
+
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -35,8 +36,9 @@ CLASS_WEIGHT = {0: 1.0, 1: 2.0, 2: 0.5, 3: 3.0}
 
 
 def mlp(last=None):
-    return keras.Sequential([keras.Input((6,)), L.Dense(5, activation="relu"),
-                             L.Dense(4, activation=last)])
+    return keras.Sequential(
+        [keras.Input((6,)), L.Dense(5, activation="relu"), L.Dense(4, activation=last)]
+    )
 
 
 def set_start(model, start):
@@ -59,46 +61,129 @@ def record(out, name, model, arguments, history, evaluation, predictions):
         out.add(f"{group}/weight{i}", w)
 
 
-def fit(out, name, model, optimizer, loss, fit_arguments=None, compile_arguments=None,
-        validation=(x_val, y_val), targets=y, describe=None):
-    model.compile(optimizer=optimizer, loss=loss, **(compile_arguments or {"metrics": ["accuracy"]}))
-    history = model.fit(x, targets, batch_size=4, epochs=3, shuffle=False, verbose=0,
-                        validation_data=validation, **(fit_arguments or {}))
-    evaluation = model.evaluate(*validation[:2], batch_size=4, verbose=0, return_dict=True,
-                                sample_weight=validation[2] if len(validation) > 2 else None)
+def fit(
+    out,
+    name,
+    model,
+    optimizer,
+    loss,
+    fit_arguments=None,
+    compile_arguments=None,
+    validation=(x_val, y_val),
+    targets=y,
+    describe=None,
+):
+    model.compile(
+        optimizer=optimizer, loss=loss, **(compile_arguments or {"metrics": ["accuracy"]})
+    )
+    history = model.fit(
+        x,
+        targets,
+        batch_size=4,
+        epochs=3,
+        shuffle=False,
+        verbose=0,
+        validation_data=validation,
+        **(fit_arguments or {}),
+    )
+    evaluation = model.evaluate(
+        *validation[:2],
+        batch_size=4,
+        verbose=0,
+        return_dict=True,
+        sample_weight=validation[2] if len(validation) > 2 else None,
+    )
     record(out, name, model, describe, history, evaluation, model.predict(x_val, verbose=0))
 
 
 def fits(out):
     first = mlp()
     start = [normal(*w.shape) for w in first.get_weights()]
-    out.case("data", x=x, y=y, x_val=x_val, y_val=y_val, weight=weight, weight_val=weight_val,
-             class_weight=np.array([CLASS_WEIGHT[i] for i in range(4)]))
+    out.case(
+        "data",
+        x=x,
+        y=y,
+        x_val=x_val,
+        y_val=y_val,
+        weight=weight,
+        weight_val=weight_val,
+        class_weight=np.array([CLASS_WEIGHT[i] for i in range(4)]),
+    )
     for i, w in enumerate(start):
         out.add(f"start/weight{i}", w)
     logits = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     sgd, adam = (lambda: keras.optimizers.SGD(0.1)), (lambda: keras.optimizers.Adam(0.05))
     described = "mlp 6-5(relu)-4, SparseCategoricalCrossentropy(from_logits), "
-    fit(out, "sgd", set_start(first, start), sgd(), logits, describe=dict(what=described + "SGD(0.1)"))
-    fit(out, "adam", set_start(mlp(), start), adam(), logits,
-        describe=dict(what=described + "Adam(0.05)"))
-    fit(out, "sgd_sample_weight", set_start(mlp(), start), sgd(), logits,
-        dict(sample_weight=weight), dict(metrics=["accuracy"], weighted_metrics=["accuracy"]),
+    fit(
+        out,
+        "sgd",
+        set_start(first, start),
+        sgd(),
+        logits,
+        describe=dict(what=described + "SGD(0.1)"),
+    )
+    fit(
+        out,
+        "adam",
+        set_start(mlp(), start),
+        adam(),
+        logits,
+        describe=dict(what=described + "Adam(0.05)"),
+    )
+    fit(
+        out,
+        "sgd_sample_weight",
+        set_start(mlp(), start),
+        sgd(),
+        logits,
+        dict(sample_weight=weight),
+        dict(metrics=["accuracy"], weighted_metrics=["accuracy"]),
         (x_val, y_val, weight_val),
-        describe=dict(what=described + "SGD(0.1), sample_weight = data/weight in fit and data/weight_val "
-                      "in validation; metrics and weighted_metrics accuracy"))
-    fit(out, "sgd_class_weight", set_start(mlp(), start), sgd(), logits,
-        dict(class_weight=CLASS_WEIGHT), describe=dict(what=described + "SGD(0.1), class_weight"))
-    fit(out, "sgd_accumulation", set_start(mlp(), start),
-        keras.optimizers.SGD(0.1, gradient_accumulation_steps=2), logits,
-        describe=dict(what=described + "SGD(0.1, gradient_accumulation_steps=2): 3 batches an epoch"))
-    fit(out, "softmax_string_loss", set_start(mlp("softmax"), start), sgd(),
+        describe=dict(
+            what=described + "SGD(0.1), sample_weight = data/weight in fit and data/weight_val "
+            "in validation; metrics and weighted_metrics accuracy"
+        ),
+    )
+    fit(
+        out,
+        "sgd_class_weight",
+        set_start(mlp(), start),
+        sgd(),
+        logits,
+        dict(class_weight=CLASS_WEIGHT),
+        describe=dict(what=described + "SGD(0.1), class_weight"),
+    )
+    fit(
+        out,
+        "sgd_accumulation",
+        set_start(mlp(), start),
+        keras.optimizers.SGD(0.1, gradient_accumulation_steps=2),
+        logits,
+        describe=dict(
+            what=described + "SGD(0.1, gradient_accumulation_steps=2): 3 batches an epoch"
+        ),
+    )
+    fit(
+        out,
+        "softmax_string_loss",
+        set_start(mlp("softmax"), start),
+        sgd(),
         "sparse_categorical_crossentropy",
-        describe=dict(what="mlp 6-5(relu)-4(softmax), 'sparse_categorical_crossentropy', SGD(0.1)"))
+        describe=dict(what="mlp 6-5(relu)-4(softmax), 'sparse_categorical_crossentropy', SGD(0.1)"),
+    )
     one_hot = keras.utils.to_categorical(y, 4), keras.utils.to_categorical(y_val, 4)
-    fit(out, "softmax_one_hot", set_start(mlp("softmax"), start), sgd(), "categorical_crossentropy",
-        validation=(x_val, one_hot[1]), targets=one_hot[0],
-        describe=dict(what="mlp 6-5(relu)-4(softmax), 'categorical_crossentropy' of one-hot y, SGD(0.1)"))
+    fit(
+        out,
+        "softmax_one_hot",
+        set_start(mlp("softmax"), start),
+        sgd(),
+        "categorical_crossentropy",
+        validation=(x_val, one_hot[1]),
+        targets=one_hot[0],
+        describe=dict(
+            what="mlp 6-5(relu)-4(softmax), 'categorical_crossentropy' of one-hot y, SGD(0.1)"
+        ),
+    )
     two_outputs(out)
     batches(out, start, logits)
 
@@ -114,32 +199,57 @@ def two_outputs(out):
     size, size_val = normal(11, 1), normal(5, 1)
     out.case("data", size=size, size_val=size_val)
     set_start(model, start)
-    fit(out, "two_outputs", model, keras.optimizers.SGD(0.05),
+    fit(
+        out,
+        "two_outputs",
+        model,
+        keras.optimizers.SGD(0.05),
         [keras.losses.SparseCategoricalCrossentropy(from_logits=True), "mse"],
-        None, dict(loss_weights=[1.0, 0.5], metrics=[["accuracy"], ["mse"]]),
-        (x_val, [y_val, size_val]), [y, size],
-        describe=dict(what="features 6 -> hidden 5(tanh) -> kind 4 (SparseCategoricalCrossentropy from "
-                      "logits, accuracy), size 1 ('mse', 'mse'); loss_weights 1, 0.5; SGD(0.05)"))
+        None,
+        dict(loss_weights=[1.0, 0.5], metrics=[["accuracy"], ["mse"]]),
+        (x_val, [y_val, size_val]),
+        [y, size],
+        describe=dict(
+            what="features 6 -> hidden 5(tanh) -> kind 4 (SparseCategoricalCrossentropy from "
+            "logits, accuracy), size 1 ('mse', 'mse'); loss_weights 1, 0.5; SGD(0.05)"
+        ),
+    )
 
 
 def batches(out, start, loss):
-    """train_on_batch and test_on_batch: running values since the last reset, then one batch alone."""
+    """What train_on_batch returns for each batch, then test_on_batch for one."""
     model = set_start(mlp(), start)
     model.compile(optimizer=keras.optimizers.SGD(0.1), loss=loss, metrics=["accuracy"])
-    seen = [model.train_on_batch(x[b:b + 4], y[b:b + 4]) for b in (0, 4, 8)]
+    seen = [model.train_on_batch(x[b : b + 4], y[b : b + 4]) for b in (0, 4, 8)]
     out.add("on_batch/train", np.array(seen, np.float32))
     out.add("on_batch/test_after", np.array(model.test_on_batch(x_val, y_val), np.float32))
 
 
 def summaries(out):
     keras.utils.clear_session()
-    cnn = keras.Sequential([
-        keras.Input((28, 28, 1)), L.Conv2D(32, 3, padding="same", activation="relu"), L.MaxPooling2D(),
-        L.Conv2D(64, 3, padding="same", activation="relu"), L.MaxPooling2D(), L.Flatten(),
-        L.Dense(128, activation="relu"), L.Dense(10)], name="cnn")
+    cnn = keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            L.Conv2D(32, 3, padding="same", activation="relu"),
+            L.MaxPooling2D(),
+            L.Conv2D(64, 3, padding="same", activation="relu"),
+            L.MaxPooling2D(),
+            L.Flatten(),
+            L.Dense(128, activation="relu"),
+            L.Dense(10),
+        ],
+        name="cnn",
+    )
     keras.utils.clear_session()
-    plain = keras.Sequential([keras.Input((28, 28)), L.Flatten(), L.Dense(128, activation="relu"),
-                              L.Dropout(0.2), L.Dense(10)])
+    plain = keras.Sequential(
+        [
+            keras.Input((28, 28)),
+            L.Flatten(),
+            L.Dense(128, activation="relu"),
+            L.Dropout(0.2),
+            L.Dense(10),
+        ]
+    )
     plain.compile("adam", "mse")
     plain.train_on_batch(np.zeros((2, 28, 28)), np.zeros((2, 10)))
     keras.utils.clear_session()
@@ -149,13 +259,15 @@ def summaries(out):
     normed = L.BatchNormalization()(joined)
     functional = keras.Model([a, b], L.Add(name="sum")([normed, joined]), name="two_towers")
     keras.utils.clear_session()
-    frozen = keras.Sequential([keras.Input((5,)), L.Dense(3), L.BatchNormalization(), L.Dense(2)],
-                              name="frozen")
+    frozen = keras.Sequential(
+        [keras.Input((5,)), L.Dense(3), L.BatchNormalization(), L.Dense(2)], name="frozen"
+    )
     frozen.layers[0].trainable = False
     keras.utils.clear_session()
     unbuilt = keras.Sequential([L.Dense(3), L.Dense(2)], name="unbuilt")
-    for name, model in dict(cnn=cnn, trained=plain, functional=functional, frozen=frozen,
-                            unbuilt=unbuilt).items():
+    for name, model in dict(
+        cnn=cnn, trained=plain, functional=functional, frozen=frozen, unbuilt=unbuilt
+    ).items():
         lines = []
         model.summary(line_length=80, print_fn=lambda s, line_break=True: lines.append(s))
         out.path.with_name(f"summary_{name}.txt").write_text("\n".join(lines) + "\n")

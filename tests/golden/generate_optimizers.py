@@ -1,9 +1,10 @@
-"""Writes optimizers.txt: 20 steps of Keras optimizers in float32, recorded after steps 1, 5, 10, 15, 20.
+"""Writes optimizers.txt: 20 steps of Keras optimizers in float32, kept after 1, 5, 10, 15 and 20.
 
 Every case starts from start/{a,b} and sees the same gradients gradient<step>/{a,b}, scaled by
 gradient_scale. A case holds the optimizer's class and the arguments that differ from its defaults,
 and {a,b}<step>. Variable b is excluded from weight decay where exclude_b is 1.
 """
+
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -33,11 +34,15 @@ CASES = {
 def main():
     random = rng()
     out = Writer("optimizers", f"Keras {keras.__version__} on TensorFlow {tf.__version__}, CPU")
-    start = {n: random.normal(size=s).round(3).astype(np.float32) for n, s in
-             {"a": (3, 5), "b": (7,)}.items()}
+    start = {
+        n: random.normal(size=s).round(3).astype(np.float32)
+        for n, s in {"a": (3, 5), "b": (7,)}.items()
+    }
     # Two of the recorded gradients are exactly 0: an update must survive them.
-    gradients = [{n: random.normal(size=v.shape).round(3).astype(np.float32) for n, v in
-                  start.items()} for _ in range(STEPS)]
+    gradients = [
+        {n: random.normal(size=v.shape).round(3).astype(np.float32) for n, v in start.items()}
+        for _ in range(STEPS)
+    ]
     gradients[3]["b"][:] = 0
     for n, v in start.items():
         out.add(f"start/{n}", v)
@@ -49,7 +54,9 @@ def main():
         group = f"optimizers/{name}"
         out.case(group, optimizer=cls, gradient_scale=np.float32(gradient_scale))
         for key, value in arguments.items():
-            out.add(f"{group}/{key}", np.array(value, np.bool_ if isinstance(value, bool) else None))
+            out.add(
+                f"{group}/{key}", np.array(value, np.bool_ if isinstance(value, bool) else None)
+            )
         if exclude_b:
             out.add(f"{group}/exclude_b", np.array(True))
         optimizer = getattr(keras.optimizers, cls)(**arguments)
@@ -57,8 +64,10 @@ def main():
         if exclude_b:
             optimizer.exclude_from_weight_decay(var_list=[variables["b"]])
         for step, g in enumerate(gradients, 1):
-            optimizer.apply([tf.constant(g[n] * np.float32(gradient_scale)) for n in variables],
-                            list(variables.values()))
+            optimizer.apply(
+                [tf.constant(g[n] * np.float32(gradient_scale)) for n in variables],
+                list(variables.values()),
+            )
             if step in RECORDED:
                 for n, v in variables.items():
                     out.add(f"{group}/{n}{step}", v.numpy())

@@ -1,7 +1,5 @@
-"""Writes keras_signatures.txt: argument order and defaults of the Keras classes that Cohort mirrors.
+"""Writes keras_signatures.txt: argument order and defaults of Keras classes."""
 
-Run: benchmarks/peers/setup.sh once, then  $COHORT_PEERS_VENV/venv-tensorflow/bin/python generate_signatures.py
-"""
 import inspect
 import os
 import pathlib
@@ -11,18 +9,18 @@ import keras  # noqa: E402
 
 GROUPS = {
     "layers": "InputLayer Dense Conv2D MaxPooling2D AveragePooling2D GlobalAveragePooling2D "
-              "GlobalMaxPooling2D Flatten Reshape Dropout BatchNormalization Activation "
-              "Concatenate Add ReLU LeakyReLU Softmax ELU",
-    "initializers": "Zeros Ones Constant RandomUniform RandomNormal TruncatedNormal VarianceScaling "
-                    "GlorotUniform GlorotNormal HeUniform HeNormal LecunUniform LecunNormal Orthogonal",
-    "losses": "SparseCategoricalCrossentropy CategoricalCrossentropy BinaryCrossentropy "
-              "MeanSquaredError",
+    "GlobalMaxPooling2D Flatten Reshape Dropout BatchNormalization Activation "
+    "Concatenate Add ReLU LeakyReLU Softmax ELU",
+    "initializers": "Zeros Ones Constant RandomUniform RandomNormal TruncatedNormal "
+    "VarianceScaling GlorotUniform GlorotNormal HeUniform HeNormal LecunUniform LecunNormal Orthogonal",
+    "losses": "SparseCategoricalCrossentropy CategoricalCrossentropy "
+    "BinaryCrossentropy MeanSquaredError",
     "metrics": "Accuracy BinaryAccuracy CategoricalAccuracy SparseCategoricalAccuracy Mean Sum "
-               "MeanSquaredError SparseCategoricalCrossentropy CategoricalCrossentropy "
-               "BinaryCrossentropy",
+    "MeanSquaredError SparseCategoricalCrossentropy CategoricalCrossentropy "
+    "BinaryCrossentropy",
     "optimizers": "SGD Adam",
     "callbacks": "Callback EarlyStopping CSVLogger TerminateOnNaN ProgbarLogger History "
-                 "LambdaCallback",
+    "LambdaCallback",
 }
 FUNCTIONS = {
     "keras.Input": keras.Input,
@@ -54,21 +52,29 @@ def show(name, function):
 
 
 def main():
-    lines = [f"# Keras {keras.__version__}: arguments in order, with defaults. "
-             "Made by generate_signatures.py.", ""]
+    lines = [
+        f"# Keras {keras.__version__}: arguments in order, with defaults. "
+        "Made by generate_signatures.py.",
+        "",
+    ]
     for group, names in GROUPS.items():
         module = getattr(keras, group)
         for name in names.split():
             lines += show(f"keras.{group}.{name}", getattr(module, name).__init__) + [""]
     for name, function in FUNCTIONS.items():
         lines += show(name, function) + [""]
-    activations = sorted(n for n in dir(keras.activations)
-                         if inspect.isfunction(getattr(keras.activations, n))
-                         and n not in ("get", "serialize", "deserialize"))
+    activations = sorted(
+        n
+        for n in dir(keras.activations)
+        if inspect.isfunction(getattr(keras.activations, n))
+        and n not in ("get", "serialize", "deserialize")
+    )
     for name in activations:
         lines += show(f"keras.activations.{name}", getattr(keras.activations, name)) + [""]
     # The base classes take more keyword arguments than a subclass shows (**kwargs):
-    lines += show("keras.layers.Layer (keyword arguments of every layer)", keras.layers.Layer.__init__)
+    lines += show(
+        "keras.layers.Layer (keyword arguments of every layer)", keras.layers.Layer.__init__
+    )
     path = pathlib.Path(__file__).with_name("keras_signatures.txt")
     path.write_text("\n".join(lines).rstrip() + "\n")
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <map>
 #include <sstream>
@@ -16,14 +15,14 @@
 namespace cohort::testing {
 
 /// Values recorded from another framework: one file `tests/golden/<topic>.txt`, written by
-/// generate_<topic>.py (golden.py states the format). A name is a path `group/case/field`.
+/// a script beside it (golden.py states the format). A name is a path `group/case/field`.
 class Golden {
  public:
   /// Reads the whole file; throws NotFound where there is none.
   explicit Golden(std::string_view topic) {
-    const auto path = directory() / (std::string(topic) + ".txt");
+    const std::string path = COHORT_SOURCE_DIR "/tests/golden/" + std::string(topic) + ".txt";
     std::ifstream file(path);
-    if (!file) throw NotFound("Golden: got topic {}; want the file {}", topic, path.string());
+    if (!file) throw NotFound("Golden: got topic {}; want the file {}", topic, path);
     for (std::string line; std::getline(file, line);)
       if (!line.empty() && line[0] != '#') add(line);
   }
@@ -100,16 +99,6 @@ class Golden {
     for (std::string dim; std::getline(in, dim, 'x');) dims.push_back(std::stoll(dim));
     return Tensor::from(numbers<T>(line), Shape(std::span<const int64_t>(dims)));
   }
-  /// $COHORT_GOLDEN_DIR, or tests/golden above the running program or the working directory.
-  static std::filesystem::path directory() {
-    namespace fs = std::filesystem;
-    if (const char* given = std::getenv("COHORT_GOLDEN_DIR")) return given;
-    for (fs::path start : {fs::read_symlink("/proc/self/exe"), fs::current_path() / "x"})
-      for (fs::path p = start.parent_path(); p != p.root_path(); p = p.parent_path())
-        if (fs::exists(p / "tests/golden/golden.py")) return p / "tests/golden";
-    throw NotFound("Golden: want tests/golden above the test program; set COHORT_GOLDEN_DIR");
-  }
-
   std::map<std::string, Line> lines_;
   std::vector<std::string> order_;
 };

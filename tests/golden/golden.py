@@ -7,6 +7,7 @@ dtype: f32 f64 i32 i64 bool text. dims: "2x3", or "-" for a scalar. Values in ro
 floating value has as many digits as bring back the same bits. A text line holds the rest of the
 line. Names are paths: "conv2d/same_stride2/dx" is field dx of case same_stride2 of conv2d.
 """
+
 import pathlib
 
 import numpy as np
@@ -19,9 +20,9 @@ def rng(seed=20240917):
 
 
 class Writer:
-    def __init__(self, topic, made_by):
+    def __init__(self, topic, made_by, script=None):
         self.path = pathlib.Path(__file__).with_name(topic + ".txt")
-        self.lines = [f"# {made_by}; written by generate_{topic}.py"]
+        self.lines = [f"# {made_by}; written by {script or f'generate_{topic}.py'}"]
         self.names = set()
 
     def comment(self, text):
@@ -43,9 +44,12 @@ class Writer:
         dims = "x".join(str(d) for d in array.shape) or "-"
         flat = array.reshape(-1)
         if array.dtype == np.float32:
-            values = " ".join(np.format_float_scientific(v, trim="-") if v and np.isfinite(v) and
-                              not 1e-3 <= abs(v) < 1e6 else np.format_float_positional(v, trim="-")
-                              for v in flat)
+            values = " ".join(
+                np.format_float_scientific(v, trim="-")
+                if v and np.isfinite(v) and not 1e-3 <= abs(v) < 1e6
+                else np.format_float_positional(v, trim="-")
+                for v in flat
+            )
         else:
             values = " ".join(str(int(v)) for v in flat)
         self.lines.append(f"{name} {DTYPES[array.dtype.name]} {dims} {values}".rstrip())

@@ -1,5 +1,7 @@
 #include "core/dtype.h"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <string>
 
@@ -69,3 +71,8 @@ bool is_floating(DType dtype) { return dtype <= DType::kF64; }
 bool is_integer(DType dtype) { return dtype >= DType::kI32 && dtype <= DType::kI8; }
 
 }  // namespace cohort
+
+fmt::format_context::iterator fmt::formatter<cohort::DType>::format(
+    cohort::DType dtype, fmt::format_context& context) const {
+  return fmt::formatter<std::string_view>::format(cohort::dtype_name(dtype), context);
+}

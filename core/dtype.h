@@ -98,8 +98,5 @@ decltype(auto) visit_dtype(DType dtype, Visitor&& visit) {
 
 template <>
 struct fmt::formatter<cohort::DType> : fmt::formatter<std::string_view> {
-  template <class Context>
-  auto format(cohort::DType dtype, Context& context) const {
-    return fmt::formatter<std::string_view>::format(cohort::dtype_name(dtype), context);
-  }
+  fmt::format_context::iterator format(cohort::DType dtype, fmt::format_context& context) const;
 };

@@ -1,5 +1,7 @@
 #include "core/shape.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace cohort {
@@ -80,3 +82,14 @@ Shape broadcast(const Shape& a, const Shape& b, std::string_view where) {
 }
 
 }  // namespace cohort
+
+fmt::format_context::iterator fmt::formatter<cohort::Shape>::format(
+    const cohort::Shape& shape, fmt::format_context& context) const {
+  return fmt::formatter<std::string_view>::format(shape.to_string(), context);
+}
+
+fmt::format_context::iterator fmt::formatter<cohort::Dim>::format(
+    const cohort::Dim& dim, fmt::format_context& context) const {
+  const std::string text = dim.is_symbol() ? dim.symbol() : std::to_string(dim.number());
+  return fmt::formatter<std::string_view>::format(text, context);
+}

@@ -83,17 +83,11 @@ Shape broadcast(const Shape& a, const Shape& b, std::string_view where);
 
 template <>
 struct fmt::formatter<cohort::Shape> : fmt::formatter<std::string_view> {
-  template <class Context>
-  auto format(const cohort::Shape& shape, Context& context) const {
-    return fmt::formatter<std::string_view>::format(shape.to_string(), context);
-  }
+  fmt::format_context::iterator format(const cohort::Shape& shape,
+                                       fmt::format_context& context) const;
 };
 
 template <>
 struct fmt::formatter<cohort::Dim> : fmt::formatter<std::string_view> {
-  template <class Context>
-  auto format(const cohort::Dim& dim, Context& context) const {
-    const std::string text = dim.is_symbol() ? dim.symbol() : std::to_string(dim.number());
-    return fmt::formatter<std::string_view>::format(text, context);
-  }
+  fmt::format_context::iterator format(const cohort::Dim& dim, fmt::format_context& context) const;
 };

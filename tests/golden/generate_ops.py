@@ -1,5 +1,5 @@
-"""Writes ops.txt, and ops_image.txt for convolution, pooling and batch norm: values and gradients of
-ops from PyTorch, computed in float64.
+"""Writes ops.txt, and ops_image.txt for convolution, pooling and batch norm: values and
+gradients of ops from PyTorch, computed in float64.
 
 A case <op>/<name> holds the inputs (x, or a and b, ...), the arguments, the output y, dy and the
 gradients of sum(y * dy): dx (or da, db, ...). Images are NHWC, convolution kernels HWIO. `same`

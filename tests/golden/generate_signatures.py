@@ -12,7 +12,8 @@ GROUPS = {
     "GlobalMaxPooling2D Flatten Reshape Dropout BatchNormalization Activation "
     "Concatenate Add ReLU LeakyReLU Softmax ELU",
     "initializers": "Zeros Ones Constant RandomUniform RandomNormal TruncatedNormal "
-    "VarianceScaling GlorotUniform GlorotNormal HeUniform HeNormal LecunUniform LecunNormal Orthogonal",
+    "VarianceScaling GlorotUniform GlorotNormal HeUniform HeNormal LecunUniform LecunNormal "
+    "Orthogonal",
     "losses": "SparseCategoricalCrossentropy CategoricalCrossentropy "
     "BinaryCrossentropy MeanSquaredError",
     "metrics": "Accuracy BinaryAccuracy CategoricalAccuracy SparseCategoricalAccuracy Mean Sum "

@@ -6,11 +6,10 @@
 #include <string_view>
 #include <type_traits>
 
+#include "core/dtype_id.h"
 #include "core/error.h"
 
 namespace cohort {
-
-enum class DType : uint8_t { kF32, kF16, kBF16, kF64, kI32, kI64, kU8, kI8, kBool };
 
 /// IEEE 754 binary16, held as bits; converts to and from float, rounding to nearest even.
 struct Half {

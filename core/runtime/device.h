@@ -44,6 +44,23 @@ class Device {
   /// Returns when all submitted work is done; throws what failed in it.
   virtual void synchronize() = 0;
 
+  /// What kernels submitted between begin_recording() and end_recording(), to be run again as a
+  /// whole. Addresses are those of the recording; what they hold is read at each replay.
+  class Recording {
+   public:
+    virtual ~Recording() = default;
+    /// Submits everything recorded, in the order of this device's work.
+    virtual void replay() = 0;
+  };
+  /// From now on what this thread submits is recorded and not run. Returns false, and changes
+  /// nothing, on a device that does not record: on a CPU submitting is running. Every kernel must
+  /// have run once before, and nothing may be allocated, copied from or to the host, or waited for
+  /// until end_recording().
+  virtual bool begin_recording() { return false; }
+  /// Ends what begin_recording() began. Throws what went wrong in between; nothing is recorded
+  /// then. Null on a device that does not record.
+  virtual std::unique_ptr<Recording> end_recording() { return nullptr; }
+
   /// CPU: threads of this device's team. Others: 1.
   virtual int num_threads() const { return 1; }
   /// To be called by a thread before it runs this device's kernels: team size, flushed denormals,

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <map>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -34,6 +36,20 @@ class Runtime {
   /// The first GPU, or else cpu:0.
   Device& default_device() const;
 
+  /// Makes communicators of one group of devices of one type, in one process: the i-th has rank i
+  /// and belongs to the thread that runs the i-th device.
+  using CommunicatorFactory =
+      std::vector<std::unique_ptr<Communicator>> (*)(std::span<Device* const> devices);
+  /// What a back end has for its own devices (NCCL for GPUs); one for each type.
+  void set_communicator_factory(DeviceType type, CommunicatorFactory make) {
+    communicator_factories_[type] = make;
+  }
+  /// Null where there is none: the in-process communicator serves then.
+  CommunicatorFactory communicator_factory(DeviceType type) const {
+    const auto it = communicator_factories_.find(type);
+    return it == communicator_factories_.end() ? nullptr : it->second;
+  }
+
   /// The seed of every random op and initialiser that has none of its own.
   void set_random_seed(uint64_t seed) { seed_ = seed; }
   uint64_t random_seed() const { return seed_; }
@@ -42,6 +58,7 @@ class Runtime {
   OpRegistry ops_;
   KernelRegistry kernels_;
   std::vector<std::unique_ptr<Device>> devices_;
+  std::map<DeviceType, CommunicatorFactory> communicator_factories_;
   uint64_t seed_ = 0;
   bool cpu_in_use_ = false;
 };

@@ -58,17 +58,47 @@ Node* Graph::add(std::string_view op_name, std::vector<Value> inputs, Attrs attr
     throw error.within(where);
   }
   std::string name = options.name.empty() ? op.name : options.name;
-  node->name_ = unique_name(scope.empty() ? name : scope + "/" + name);
-  node->id_ = static_cast<int>(nodes_.size());
   node->op_ = &op;
-  node->graph_ = this;
   node->attrs_ = std::move(attrs);
   node->inputs_ = std::move(inputs);
   node->control_inputs_ = std::move(options.control_inputs);
   node->device_ = current_device_scope();
+  return append(std::move(node), scope.empty() ? name : scope + "/" + name);
+}
+
+Node* Graph::append(std::unique_ptr<Node> node, std::string name) {
+  node->name_ = unique_name(name);
+  node->id_ = static_cast<int>(nodes_.size());
+  node->graph_ = this;
   by_name_[node->name_] = node.get();
   nodes_.push_back(std::move(node));
   return nodes_.back().get();
+}
+
+Node* Graph::copy_node(const Node& source, std::vector<Value> inputs, Attrs attrs) {
+  std::vector<TensorType> types;
+  for (const Value& input : inputs) types.push_back(input.type());
+  auto node = std::make_unique<Node>();
+  try {
+    node->output_types_ = source.op().infer(InferContext(types, attrs));
+  } catch (const Error& error) {
+    throw error.within(source.name());
+  }
+  node->op_ = &source.op();
+  node->attrs_ = std::move(attrs);
+  node->inputs_ = std::move(inputs);
+  node->device_ = source.device();
+  Node* copy = append(std::move(node), source.name());
+  if (source.op_name() == "Placeholder") placeholders_.push_back(copy);
+  if (source.op_name() == "ReadVariable")
+    reads_[copy->attrs_.get<std::vector<int64_t>>("variables").front()] = copy;
+  return copy;
+}
+
+void Graph::share_variables(const Graph& other) {
+  COHORT_CHECK(nodes_.empty() && variables_.empty());
+  variables_ = other.variables_;
+  variable_ids_ = other.variable_ids_;
 }
 
 Value Graph::placeholder(std::string name, TensorType type) {

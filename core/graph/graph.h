@@ -119,6 +119,13 @@ class Graph {
   Node* add(std::string_view op, std::vector<Value> inputs, Attrs attrs = {},
             NodeOptions options = {});
 
+  /// Appends a copy of `source` (of any graph) with these inputs and attributes, keeping its name
+  /// and device; its outputs' types are inferred anew. For compiler passes. The graph's variables
+  /// must be source's: see share_variables.
+  Node* copy_node(const Node& source, std::vector<Value> inputs, Attrs attrs);
+  /// Takes over the numbering of variables of `other`; to be called on an empty graph.
+  void share_variables(const Graph& other);
+
   /// An input of the graph, fed at run time; inputs are numbered in order of creation.
   Value placeholder(std::string name, TensorType type);
   const std::vector<Node*>& placeholders() const { return placeholders_; }
@@ -137,6 +144,7 @@ class Graph {
 
  private:
   std::string unique_name(const std::string& name);
+  Node* append(std::unique_ptr<Node> node, std::string name);
 
   const OpRegistry* ops_;
   std::deque<std::unique_ptr<Node>> nodes_;

@@ -1,0 +1,144 @@
+#include "core/runtime/cpu_device.h"
+
+#include <omp.h>
+#include <sched.h>
+#include <sys/mman.h>
+
+#include <cstring>
+
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+#include "core/error.h"
+
+namespace cohort {
+namespace {
+
+constexpr size_t kHugePage = size_t{2} << 20;
+
+size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
+
+/// First touch of 4 KiB pages costs more than the arithmetic of a small step, hence huge pages.
+void* map_pages(size_t bytes, int protection) {
+  void* data = mmap(nullptr, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (data == MAP_FAILED)
+    throw ResourceExhausted("cpu memory: got no {} bytes from the system", bytes);
+  return data;
+}
+
+std::shared_ptr<void> allocate_pages(size_t bytes) {
+  const size_t usable = round_up(bytes, kHugePage);
+  const size_t mapped = usable + kHugePage;
+  char* base = static_cast<char*>(map_pages(mapped, PROT_READ | PROT_WRITE));
+  char* aligned = reinterpret_cast<char*>(round_up(reinterpret_cast<size_t>(base), kHugePage));
+  madvise(aligned, usable, MADV_HUGEPAGE);
+  return std::shared_ptr<void>(aligned, [base, mapped](void*) { munmap(base, mapped); });
+}
+
+class CpuArena : public Device::Arena {
+ public:
+  ~CpuArena() override {
+    if (mapping_) munmap(mapping_, kReserved + kHugePage);
+  }
+
+  void* base() const override { return base_; }
+  size_t bytes() const override { return bytes_; }
+
+  void grow(size_t bytes) override {
+    if (bytes <= bytes_) return;
+    if (bytes > kReserved)
+      throw ResourceExhausted("cpu arena: got a need of {} bytes; want at most {}", bytes,
+                              kReserved);
+    if (!mapping_) {
+      mapping_ = map_pages(kReserved + kHugePage, PROT_NONE);
+      base_ = reinterpret_cast<char*>(round_up(reinterpret_cast<size_t>(mapping_), kHugePage));
+    }
+    const size_t wanted = round_up(bytes, kHugePage);
+    if (mprotect(base_ + bytes_, wanted - bytes_, PROT_READ | PROT_WRITE) != 0)
+      throw ResourceExhausted("cpu arena: got no memory to grow from {} to {} bytes", bytes_,
+                              wanted);
+    madvise(base_ + bytes_, wanted - bytes_, MADV_HUGEPAGE);
+    std::memset(base_ + bytes_, 0, wanted - bytes_);  // fault the pages in now, not inside a step
+    bytes_ = wanted;
+  }
+
+ private:
+  static constexpr size_t kReserved = size_t{1} << 40;
+  void* mapping_ = nullptr;
+  char* base_ = nullptr;
+  size_t bytes_ = 0;
+};
+
+/// Denormals make dead inputs' optimizer slots several times slower; results that small mean zero
+/// here.
+void flush_denormals() {
+#if defined(__x86_64__)
+  _mm_setcsr(_mm_getcsr() | 0x8040);  // FTZ | DAZ
+#endif
+}
+
+class CpuDevice : public Device {
+ public:
+  CpuDevice(int index, int num_threads) : num_threads_(num_threads) {
+    name_.job = "localhost";
+    name_.replica = 0;
+    name_.task = 0;
+    name_.type = DeviceType::kCPU;
+    name_.index = index;
+  }
+
+  const DeviceName& name() const override { return name_; }
+  Arena& arena() override { return arena_; }
+  int num_threads() const override { return num_threads_; }
+
+  std::shared_ptr<void> allocate(size_t bytes) override {
+    if (bytes >= kHugePage) return allocate_pages(bytes);
+    const size_t padded = round_up(bytes == 0 ? 1 : bytes, 64);
+    void* data = std::aligned_alloc(64, padded);
+    if (!data) throw ResourceExhausted("cpu memory: got no {} bytes from the system", bytes);
+    std::memset(data, 0, padded);
+    return std::shared_ptr<void>(data, [](void* p) { std::free(p); });
+  }
+
+  void copy_from_host(void* to, const void* from, size_t bytes) override {
+    if (bytes > 0) std::memcpy(to, from, bytes);
+  }
+  void copy_to_host(void* to, const void* from, size_t bytes) override {
+    if (bytes > 0) std::memcpy(to, from, bytes);
+  }
+  void copy_from_device(void* to, Device& source, const void* from, size_t bytes) override {
+    if (bytes > 0) source.copy_to_host(to, from, bytes);
+  }
+  void synchronize() override {}
+
+  void bind_thread() override {
+    thread_local const CpuDevice* bound = nullptr;
+    if (bound == this) return;
+    bound = this;
+    omp_set_num_threads(num_threads_);
+    flush_denormals();
+#pragma omp parallel num_threads(num_threads_)
+    flush_denormals();
+  }
+
+ private:
+  DeviceName name_;
+  int num_threads_;
+  CpuArena arena_;
+};
+
+}  // namespace
+
+std::unique_ptr<Device> make_cpu_device(int index, int num_threads) {
+  return std::make_unique<CpuDevice>(index, num_threads);
+}
+
+int num_cpu_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  return CPU_COUNT(&set);
+}
+
+}  // namespace cohort

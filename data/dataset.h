@@ -1,0 +1,98 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/element.h"
+#include "data/iterator.h"
+
+namespace cohort::data {
+
+class Node;  // data/internal/node.h
+
+/// A user's function on an element. It may be called from several threads at once and, after a
+/// resume, not again for the elements already consumed: let its result depend on its argument only.
+using MapFunction = std::function<Element(const Element&)>;
+using Predicate = std::function<bool(const Element&)>;
+
+struct ShuffleOptions {
+  std::optional<uint64_t> seed;          ///< mixed with the iterator's seed
+  bool reshuffle_each_iteration = true;  ///< false: the order of epoch 0 in every epoch
+};
+struct BatchOptions {
+  bool drop_remainder = false;
+};
+struct MapOptions {
+  /// More than 1: that many threads, owned by the iterator; elements stay in order.
+  int num_parallel_calls = 1;
+  /// What the function returns. Absent: found on the first call of element_spec() by applying the
+  /// function to the first element.
+  std::optional<ElementSpec> element_spec;
+};
+
+/// A description of a stream of elements: a source and a chain of transformations, with tf.data's
+/// names and meaning. A cheap handle to an immutable value: every method returns a new dataset and
+/// iterating changes nothing. Bad arguments throw InvalidArgument from the method that got them.
+///
+/// Datasets over tensors, ranges and IDX files stay random access through shuffle, take, skip,
+/// shard, repeat, filter, cache, concatenate and cast: a batch of them is gathered from the source
+/// rows straight into the batch's memory. map on examples, zip of reordered datasets and whatever
+/// follows batch work element by element.
+class Dataset {
+ public:
+  /// One element: `components` as they are.
+  static Dataset from_tensors(Element components);
+  /// Row i of every component is element i. All components: [M, …] with one M.
+  static Dataset from_tensor_slices(Element components);
+  /// The i64 scalars start, start + step, … before stop.
+  static Dataset range(int64_t stop);
+  static Dataset range(int64_t start, int64_t stop, int64_t step = 1);
+  /// Elements side by side: the components of the first dataset, then of the second, …; as many
+  /// elements as the shortest has.
+  static Dataset zip(const std::vector<Dataset>& datasets);
+
+  Dataset map(MapFunction function, MapOptions options = {}) const;
+  Dataset filter(Predicate predicate) const;
+  /// Draws each element at random from a buffer of the next `buffer_size` ones. A buffer as large as
+  /// the dataset gives a uniform permutation. The order follows from (seed, epoch) alone.
+  Dataset shuffle(int64_t buffer_size, ShuffleOptions options = {}) const;
+  /// [N, …] of every component; equal shapes within a batch.
+  Dataset batch(int64_t batch_size, BatchOptions options = {}) const;
+  /// `count` times in a row, each time as an epoch of its own; -1 is forever.
+  Dataset repeat(int64_t count = -1) const;
+  /// At most the first `count`; -1 is all of them.
+  Dataset take(int64_t count) const;
+  /// Without the first `count`; -1 leaves nothing.
+  Dataset skip(int64_t count) const;
+  /// Elements index, index + num_shards, index + 2 num_shards, …
+  Dataset shard(int64_t num_shards, int64_t index) const;
+  /// Component `component` as `dtype`, times `scale` when dtype is floating. Costs nothing extra when
+  /// the component is gathered from memory.
+  Dataset cast(int component, DType dtype, double scale = 1.0) const;
+  /// A background thread prepares up to `buffer_size` elements ahead (kAutotune chooses; 0 is none).
+  Dataset prefetch(int64_t buffer_size = kAutotune) const;
+
+  /// The number of elements of one epoch, kInfiniteCardinality or kUnknownCardinality.
+  int64_t cardinality() const;
+  /// dtype and shape of each component. The batch dimension is batch_dim() where it can vary.
+  ElementSpec element_spec() const;
+  int num_components() const;
+  /// The chain, for people: `from_tensor_slices(uint8[28, 28], uint8[] x 60000).batch(32)`.
+  std::string to_string() const;
+
+  Iterator iterate(IterateOptions options = {}) const;
+  /// Continues where `position` was taken, for the rest of its epoch and `epochs` - 1 more.
+  /// Throws InvalidArgument when the position is of a differently described dataset.
+  Iterator resume(const Position& position, int64_t epochs = 1) const;
+
+  explicit Dataset(std::shared_ptr<const Node> node) : node_(std::move(node)) {}
+  const std::shared_ptr<const Node>& node() const { return node_; }
+
+ private:
+  std::shared_ptr<const Node> node_;
+};
+
+}  // namespace cohort::data

@@ -1,0 +1,135 @@
+#include "data/iterator.h"
+
+#include <array>
+#include <cstring>
+
+#include "data/internal/iterator_state.h"
+#include "data/internal/nodes.h"
+
+namespace cohort::data {
+namespace {
+
+constexpr std::string_view kMagic = "CDP1";
+constexpr size_t kPositionBytes = 8 + 4 * 8;
+constexpr uint32_t kVersion = 1;
+
+void append_number(std::string& bytes, uint64_t value, int num_bytes) {
+  for (int i = 0; i < num_bytes; ++i) bytes += static_cast<char>(value >> (8 * i));
+}
+
+uint64_t read_number(std::string_view bytes, size_t at, int num_bytes) {
+  uint64_t value = 0;
+  for (int i = 0; i < num_bytes; ++i)
+    value |= static_cast<uint64_t>(static_cast<unsigned char>(bytes[at + static_cast<size_t>(i)]))
+             << (8 * i);
+  return value;
+}
+
+/// Epoch after epoch of a node; the end of each is reported once.
+class EpochFlow : public ElementFlow {
+ public:
+  EpochFlow(NodePtr node, const Pass& pass, int64_t epochs)
+      : node_(std::move(node)), pass_(pass), epochs_left_(epochs), flow_(node_->elements(pass_)) {}
+
+  int64_t next(std::span<Element> out) override {
+    if (!flow_) return 0;
+    const int64_t got = flow_->next(out);
+    if (got < std::ssize(out)) {
+      flow_.reset();
+      ++pass_.epoch;
+      if (--epochs_left_ > 0) flow_ = node_->elements(pass_);
+    }
+    return got;
+  }
+  int64_t skip(int64_t count) override { return flow_ ? flow_->skip(count) : 0; }
+  void start() override {
+    if (flow_) flow_->start();
+  }
+
+ private:
+  NodePtr node_;
+  Pass pass_;
+  int64_t epochs_left_;
+  FlowPtr<Element> flow_;
+};
+
+FlowPtr<Element> open(const NodePtr& node, const Pass& pass, int64_t epochs) {
+  if (const auto prefetch = prefetch_parts(*node))
+    return prefetch_flow(std::make_unique<EpochFlow>(prefetch->input, pass, epochs),
+                         prefetch->buffer_size, epochs);
+  return std::make_unique<EpochFlow>(node, pass, epochs);
+}
+
+}  // namespace
+
+uint64_t fingerprint_of(const Node& node) {
+  uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
+  for (const char c : node.describe())
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  return hash;
+}
+
+std::string Position::to_bytes() const {
+  std::string bytes(kMagic);
+  append_number(bytes, kVersion, 4);
+  for (const uint64_t value : {seed, static_cast<uint64_t>(epoch), static_cast<uint64_t>(element),
+                               fingerprint})
+    append_number(bytes, value, 8);
+  return bytes;
+}
+
+Position Position::from_bytes(std::string_view bytes) {
+  if (bytes.size() != kPositionBytes || !bytes.starts_with(kMagic) ||
+      read_number(bytes, 4, 4) != kVersion)
+    throw DataLoss("Position::from_bytes: got {} bytes that are no position; want {} that start "
+                   "with \"{}\" and version {}",
+                   bytes.size(), kPositionBytes, kMagic, kVersion);
+  return {.seed = read_number(bytes, 8, 8),
+          .epoch = static_cast<int64_t>(read_number(bytes, 16, 8)),
+          .element = static_cast<int64_t>(read_number(bytes, 24, 8)),
+          .fingerprint = read_number(bytes, 32, 8)};
+}
+
+Iterator::State::State(NodePtr node, const Position& position, int64_t epochs)
+    : node_(std::move(node)),
+      position_(position),
+      epochs_left_(epochs),
+      flow_(open(node_, {position.seed, position.epoch}, epochs)) {
+  const int64_t skipped = flow_->skip(position.element);
+  if (skipped < position.element)
+    throw InvalidArgument("resume: got a position behind {} elements of a dataset that has {}; want "
+                          "the dataset that the position was taken from",
+                          position.element, skipped);
+  flow_->start();
+}
+
+bool Iterator::State::next(Element& out) {
+  if (error_) throw Error(*error_);
+  if (epochs_left_ == 0) return false;
+  try {
+    if (flow_->next({&out, 1}) == 1) {
+      ++position_.element;
+      return true;
+    }
+  } catch (const std::exception& error) {
+    error_ = as_error(error);
+    throw Error(*error_);
+  }
+  --epochs_left_;
+  ++position_.epoch;
+  position_.element = 0;
+  return false;
+}
+
+Iterator::Iterator(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Iterator::Iterator(Iterator&&) noexcept = default;
+Iterator& Iterator::operator=(Iterator&&) noexcept = default;
+Iterator::~Iterator() = default;
+
+const Element* Iterator::next() {
+  return state_->next(state_->current) ? &state_->current : nullptr;
+}
+bool Iterator::next(Element& out) { return state_->next(out); }
+Position Iterator::position() const { return state_->position(); }
+
+}  // namespace cohort::data

@@ -1,5 +1,6 @@
-// GFLOP/s of the matrix product, one thread, beside oneDNN's sgemm where the machine has the library.
-// The two alternate, and the best of many short samples is taken, so that a busy machine disturbs both alike.
+// GFLOP/s of the matrix product, one thread, beside oneDNN's sgemm where the machine has the
+// library. The two alternate, and the best of many short samples is taken, so that a busy machine
+// disturbs both alike.
 #include <dlfcn.h>
 #include <fmt/core.h>
 
@@ -67,10 +68,17 @@ double seconds_of(int repeats, Call call) {
 
 void measure(const cohort::cpu::Simd& simd, Sgemm sgemm, const Shape& s) {
   std::vector<float> a(s.m * s.k, 0.5f), b(s.k * s.n, 0.25f), c(s.m * s.n);
-  GemmArgs<float> args{.m = s.m, .n = s.n, .k = s.k,
-                       .a = a.data(), .lda = s.transpose_a ? s.m : s.k, .transpose_a = s.transpose_a,
-                       .b = b.data(), .ldb = s.transpose_b ? s.k : s.n, .transpose_b = s.transpose_b,
-                       .c = c.data(), .ldc = s.n};
+  GemmArgs<float> args{.m = s.m,
+                       .n = s.n,
+                       .k = s.k,
+                       .a = a.data(),
+                       .lda = s.transpose_a ? s.m : s.k,
+                       .transpose_a = s.transpose_a,
+                       .b = b.data(),
+                       .ldb = s.transpose_b ? s.k : s.n,
+                       .transpose_b = s.transpose_b,
+                       .c = c.data(),
+                       .ldc = s.n};
   std::vector<Line> scratch(simd.f32.gemm_scratch_bytes(args) / sizeof(Line) + 1);
   args.scratch = scratch.data()->bytes;
 
@@ -81,9 +89,9 @@ void measure(const cohort::cpu::Simd& simd, Sgemm sgemm, const Shape& s) {
     ours = std::min(ours, seconds_of(repeats, [&] { simd.f32.gemm(args); }));
     if (!sgemm) continue;
     peer = std::min(peer, seconds_of(repeats, [&] {
-      sgemm(s.transpose_a ? 'T' : 'N', s.transpose_b ? 'T' : 'N', s.m, s.n, s.k, 1, args.a, args.lda,
-            args.b, args.ldb, 0, args.c, args.ldc);
-    }));
+                      sgemm(s.transpose_a ? 'T' : 'N', s.transpose_b ? 'T' : 'N', s.m, s.n, s.k, 1,
+                            args.a, args.lda, args.b, args.ldb, 0, args.c, args.ldc);
+                    }));
   }
   fmt::print("{:28} {:>5}x{:<5}x{:<5} {:8.2f} us {:7.1f} GF/s", s.what, s.m, s.n, s.k, ours * 1e6,
              flops / ours / 1e9);

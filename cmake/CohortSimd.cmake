@@ -14,7 +14,7 @@ function(cohort_add_simd level)
   target_compile_definitions(cohort_simd_${level} PRIVATE COHORT_SIMD_NAMESPACE=simd_${level})
   # GCC 12 warns of its own intrinsics' undefined operands (GCC bug 105593).
   target_compile_options(cohort_simd_${level} PRIVATE ${COHORT_KERNEL_FLAGS} ${ARGN}
-                                                      -Wno-maybe-uninitialized)
+                                                      -Wno-maybe-uninitialized -Wno-uninitialized)
   target_link_libraries(cohort_simd_${level} PRIVATE cohort_build fmt::fmt OpenMP::OpenMP_CXX)
   target_sources(cohort PRIVATE $<TARGET_OBJECTS:cohort_simd_${level}>)
 endfunction()

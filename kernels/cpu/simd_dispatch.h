@@ -18,14 +18,15 @@ Isa best_isa();
 /// Throws InvalidArgument where this processor lacks it.
 Simd select_simd(Isa isa);
 
-/// The routines of the best instruction set here, or of the one that the environment variable COHORT_SIMD
-/// names (read once, at the first call). Thread-safe.
-/// Throws InvalidArgument where the variable holds an unknown or unsupported name.
+/// The routines of the best instruction set here, or of the one that the environment variable
+/// COHORT_SIMD names (read once, at the first call). Thread-safe. Throws InvalidArgument where the
+/// variable holds an unknown or unsupported name.
 const Simd& simd();
 
-/// Makes the calling thread compute with denormals as zero (the sign stays), results and operands alike: Adam's
-/// slots of weights without gradient decay into denormals, which cost a hundred cycles each. Every
-/// thread of a team calls it. Returns false where the processor has no such mode that is known here.
+/// Makes the calling thread compute with denormals as zero (the sign stays), results and operands
+/// alike: Adam's slots of weights without gradient decay into denormals, which cost a hundred
+/// cycles each. Every thread of a team calls it. Returns false where the processor has no such mode
+/// that is known here.
 bool flush_denormals();
 
 }  // namespace cohort::cpu

@@ -39,11 +39,20 @@ struct Problem {
         c0(random_values<T>(c.m * ldc, 4)) {}
 
   GemmArgs<T> args(T* c) const {
-    return {.m = shape.m, .n = shape.n, .k = shape.k,
-            .a = a.data(), .lda = lda, .transpose_a = shape.transpose_a,
-            .b = b.data(), .ldb = ldb, .transpose_b = shape.transpose_b,
-            .c = c, .ldc = ldc, .bias = shape.bias ? bias.data() : nullptr,
-            .accumulate = shape.accumulate, .relu = shape.relu};
+    return {.m = shape.m,
+            .n = shape.n,
+            .k = shape.k,
+            .a = a.data(),
+            .lda = lda,
+            .transpose_a = shape.transpose_a,
+            .b = b.data(),
+            .ldb = ldb,
+            .transpose_b = shape.transpose_b,
+            .c = c,
+            .ldc = ldc,
+            .bias = shape.bias ? bias.data() : nullptr,
+            .accumulate = shape.accumulate,
+            .relu = shape.relu};
   }
 
   double expected(std::ptrdiff_t i, std::ptrdiff_t j) const {
@@ -88,7 +97,8 @@ TEST_P(SimdGemmTest, AgreesWithTheDefinitionForEverySmallShape) {
       for (std::ptrdiff_t m : {0, 1, 2, 3, 13, 14, 15, 29})
         for (std::ptrdiff_t n : {0, 1, 3, 8, 10, 16, 17, 32, 33, 50})
           for (std::ptrdiff_t k : {0, 1, 3, 4, 5, 17}) {
-            const Case shape{m, n, k, transpose_a, transpose_b, n % 2 == 0, m % 2 == 0, k % 2 == 0, k % 3};
+            const Case shape{m,          n,          k,          transpose_a, transpose_b,
+                             n % 2 == 0, m % 2 == 0, k % 2 == 0, k % 3};
             expect_right<float>(simd_, shape);
             expect_right<double>(simd_, shape);
           }
@@ -120,8 +130,10 @@ void expect_rows_split_alike(const Simd& simd, const Case& shape) {
 TEST_P(SimdGemmTest, SplittingRowsChangesNoBit) {
   for (bool transpose_a : {false, true})
     for (bool transpose_b : {false, true}) {
-      expect_rows_split_alike<float>(simd_, {130, 70, 784, transpose_a, transpose_b, true, true, false, 0});
-      expect_rows_split_alike<float>(simd_, {45, 10, 128, transpose_a, transpose_b, false, false, true, 0});
+      expect_rows_split_alike<float>(
+          simd_, {130, 70, 784, transpose_a, transpose_b, true, true, false, 0});
+      expect_rows_split_alike<float>(
+          simd_, {45, 10, 128, transpose_a, transpose_b, false, false, true, 0});
       expect_rows_split_alike<float>(simd_, {130, 512, 512, transpose_a, transpose_b});
       expect_rows_split_alike<double>(simd_, {33, 40, 400, transpose_a, transpose_b, true, true});
     }
@@ -144,16 +156,25 @@ TEST_P(SimdGemmTest, TransposedOperandsGiveTheSameBits) {
 TEST_P(SimdGemmTest, ScratchNeverGrowsWithFewerRows) {
   for (std::ptrdiff_t m : {1, 14, 100, 1000}) {
     const GemmArgs<float> args{.m = m, .n = 512, .k = 700, .lda = 700, .ldb = 512};
-    EXPECT_LE(simd_.f32.gemm_scratch_bytes(args),
-              simd_.f32.gemm_scratch_bytes({.m = 1000, .n = 512, .k = 700, .lda = 700, .ldb = 512}));
+    EXPECT_LE(
+        simd_.f32.gemm_scratch_bytes(args),
+        simd_.f32.gemm_scratch_bytes({.m = 1000, .n = 512, .k = 700, .lda = 700, .ldb = 512}));
   }
 }
 
 TEST_P(SimdGemmTest, ReluKeepsNan) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   std::vector<float> a = {nan, 1}, b = {1, -1}, c(4);
-  run_gemm<float>(simd_, {.m = 2, .n = 2, .k = 1, .a = a.data(), .lda = 1, .b = b.data(), .ldb = 2,
-                          .c = c.data(), .ldc = 2, .relu = true});
+  run_gemm<float>(simd_, {.m = 2,
+                          .n = 2,
+                          .k = 1,
+                          .a = a.data(),
+                          .lda = 1,
+                          .b = b.data(),
+                          .ldb = 2,
+                          .c = c.data(),
+                          .ldc = 2,
+                          .relu = true});
   EXPECT_TRUE(std::isnan(c[0]));
   EXPECT_TRUE(std::isnan(c[1]));
   EXPECT_EQ(c[2], 1.0f);

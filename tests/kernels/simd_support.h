@@ -28,12 +28,13 @@ inline std::string isa_suffix(const ::testing::TestParamInfo<Isa>& info) {
   return std::string(isa_name(info.param));
 }
 
-/// Elements that start one element past an aligned address, with a guard behind them: no routine may rely
-/// on alignment or write past the end.
+/// Elements that start one element past an aligned address, with a guard behind them: no routine
+/// may rely on alignment or write past the end.
 template <class T>
 class Unaligned {
  public:
-  explicit Unaligned(std::size_t count, T fill = T{}) : storage_(count + 1 + kGuard, fill), count_(count) {
+  explicit Unaligned(std::size_t count, T fill = T{})
+      : storage_(count + 1 + kGuard, fill), count_(count) {
     for (std::size_t i = 0; i < kGuard; ++i) storage_[count + 1 + i] = static_cast<T>(77 + i);
   }
 
@@ -66,7 +67,7 @@ Unaligned<T> random_values(std::size_t count, unsigned seed, double low = -1, do
 }
 
 /// Sizes around the vector widths, the tile sizes and zero.
-inline const std::vector<std::ptrdiff_t> kOddSizes = {0,  1,  2,  3,  4,  5,  7,  8,  9,  15, 16,
-                                                      17, 31, 33, 63, 64, 65, 100, 257, 1001};
+inline const std::vector<std::ptrdiff_t> kOddSizes = {0,  1,  2,  3,  4,  5,  7,  8,   9,   15,
+                                                      16, 17, 31, 33, 63, 64, 65, 100, 257, 1001};
 
 }  // namespace cohort::cpu

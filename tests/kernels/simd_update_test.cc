@@ -10,14 +10,23 @@ INSTANTIATE_TEST_SUITE_P(Isas, SimdUpdateTest, ::testing::ValuesIn(available_isa
 
 template <class T>
 void expect_adam(const Simd& simd, std::ptrdiff_t n, bool amsgrad, double tolerance) {
-  Unaligned<T> p = random_values<T>(n, 1), m = random_values<T>(n, 2), v = random_values<T>(n, 3, 0, 1);
+  Unaligned<T> p = random_values<T>(n, 1), m = random_values<T>(n, 2),
+               v = random_values<T>(n, 3, 0, 1);
   Unaligned<T> v_max = random_values<T>(n, 4, 0, 1);
   const Unaligned<T> g = random_values<T>(n, 5);
   const auto p0 = p.copy(), m0 = m.copy(), v0 = v.copy(), max0 = v_max.copy();
-  const AdamArgs<T> args{.parameter = p.data(), .m = m.data(), .v = v.data(),
-                         .v_max = amsgrad ? v_max.data() : nullptr, .gradient = g.data(), .count = n,
-                         .gradient_scale = T(0.5), .alpha = T(0.01), .one_minus_beta_1 = T(0.1),
-                         .one_minus_beta_2 = T(0.001), .epsilon = T(1e-7), .decay = T(0.004)};
+  const AdamArgs<T> args{.parameter = p.data(),
+                         .m = m.data(),
+                         .v = v.data(),
+                         .v_max = amsgrad ? v_max.data() : nullptr,
+                         .gradient = g.data(),
+                         .count = n,
+                         .gradient_scale = T(0.5),
+                         .alpha = T(0.01),
+                         .one_minus_beta_1 = T(0.1),
+                         .one_minus_beta_2 = T(0.001),
+                         .epsilon = T(1e-7),
+                         .decay = T(0.004)};
   simd.of<T>().adam(args);
   for (std::ptrdiff_t i = 0; i < n; ++i) {
     const double grad = 0.5 * g[i];
@@ -48,9 +57,16 @@ TEST_P(SimdUpdateTest, AdamOfSlicesHasTheBitsOfTheWhole) {
   Unaligned<float> v1 = random_values<float>(n, 3, 0, 1);
   const Unaligned<float> g = random_values<float>(n, 5);
   Unaligned<float> p2 = p1, m2 = m1, v2 = v1;
-  AdamArgs<float> args{.parameter = p1.data(), .m = m1.data(), .v = v1.data(), .gradient = g.data(),
-                       .count = n, .alpha = 0.01f, .one_minus_beta_1 = 0.1f,
-                       .one_minus_beta_2 = 0.001f, .epsilon = 1e-7f, .decay = 0.01f};
+  AdamArgs<float> args{.parameter = p1.data(),
+                       .m = m1.data(),
+                       .v = v1.data(),
+                       .gradient = g.data(),
+                       .count = n,
+                       .alpha = 0.01f,
+                       .one_minus_beta_1 = 0.1f,
+                       .one_minus_beta_2 = 0.001f,
+                       .epsilon = 1e-7f,
+                       .decay = 0.01f};
   simd_.f32.adam(args);
   for (std::ptrdiff_t begin = 0; begin < n; begin += 37) {
     args.parameter = p2.data() + begin;
@@ -66,13 +82,20 @@ TEST_P(SimdUpdateTest, AdamOfSlicesHasTheBitsOfTheWhole) {
 }
 
 template <class T>
-void expect_sgd(const Simd& simd, std::ptrdiff_t n, bool momentum, bool nesterov, double tolerance) {
+void expect_sgd(const Simd& simd, std::ptrdiff_t n, bool momentum, bool nesterov,
+                double tolerance) {
   Unaligned<T> p = random_values<T>(n, 1), w = random_values<T>(n, 2);
   const Unaligned<T> g = random_values<T>(n, 5);
   const auto p0 = p.copy(), w0 = w.copy();
-  simd.of<T>().sgd({.parameter = p.data(), .velocity = momentum ? w.data() : nullptr,
-                    .gradient = g.data(), .count = n, .gradient_scale = T(0.25),
-                    .learning_rate = T(0.5), .momentum = T(0.75), .nesterov = nesterov, .decay = T(0.125)});
+  simd.of<T>().sgd({.parameter = p.data(),
+                    .velocity = momentum ? w.data() : nullptr,
+                    .gradient = g.data(),
+                    .count = n,
+                    .gradient_scale = T(0.25),
+                    .learning_rate = T(0.5),
+                    .momentum = T(0.75),
+                    .nesterov = nesterov,
+                    .decay = T(0.125)});
   for (std::ptrdiff_t i = 0; i < n; ++i) {
     const double step = 0.25 * g[i] * 0.5;
     const double w1 = momentum ? w0[i] * 0.75 - step : double{w0[i]};

@@ -1,11 +1,11 @@
-// The matrix product by register tiles (after K. Goto and R. van de Geijn, "Anatomy of high-performance
-// matrix multiplication", with the loops exchanged).
+// The matrix product by register tiles (after K. Goto and R. van de Geijn, "Anatomy of
+// high-performance matrix multiplication", with the loops exchanged).
 //
-// A *tile* is up to kTileRows rows by kTileVecs vectors of C held in registers. A *row block* is the rows of
-// one tile; a *panel* is the columns of one. K is cut into blocks so that the row block of A stays in the
-// first-level cache, N so that the block of B stays in the second; for each row block the panels of B stream
-// past it. B is packed panel by panel where it is transposed, A row block by row block where reading it in
-// place would collide in the cache.
+// A *tile* is up to kTileRows rows by kTileVecs vectors of C held in registers. A *row block* is
+// the rows of one tile; a *panel* is the columns of one. K is cut into blocks so that the row block
+// of A stays in the first-level cache, N so that the block of B stays in the second; for each row
+// block the panels of B stream past it. B is packed panel by panel where it is transposed, A row
+// block by row block where reading it in place would collide in the cache.
 #include "kernels/cpu/simd/gemm.h"
 
 #include "kernels/cpu/simd/table.h"
@@ -18,15 +18,16 @@ namespace {
 constexpr Index kMaxK = 384;
 constexpr Index kMaxN = 256;
 template <class T>
-constexpr Index kPanel = kTileVecs * kLanes<T>;
+constexpr Index kPanel = kTileVecs* kLanes<T>;
 /// Elements from one k to the next in a packed row block.
 template <class T>
-constexpr Index kPackedRows = (kTileRows + kLanes<T> - 1) / kLanes<T> * kLanes<T>;
+constexpr Index kPackedRows = (kTileRows + kLanes<T> - 1) / kLanes<T>* kLanes<T>;
 
 constexpr Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
 constexpr Index smaller(Index a, Index b) { return a < b ? a : b; }
 
-/// Element (r, k) of the row block is a[r * a_row + k * a_col]; row k of the panel starts at b + k * b_row.
+/// Element (r, k) of the row block is a[r * a_row + k * a_col]; row k of the panel starts at b + k
+/// * b_row.
 template <class T>
 struct Tile {
   const T* a;
@@ -114,7 +115,8 @@ struct Accumulators {
   void finish(const Tile<T>& t) {
     using V = Vec<T>;
     if (t.add_c)
-      for_each(t, [&](V& y, int r, Index j, auto lanes) { y = load(t.c + r * t.ldc + j, lanes) + y; });
+      for_each(t,
+               [&](V& y, int r, Index j, auto lanes) { y = load(t.c + r * t.ldc + j, lanes) + y; });
     if (t.bias)
       for_each(t, [&](V& y, int, Index j, auto lanes) { y = y + load(t.bias + j, lanes); });
     if (t.relu) for_each(t, [](V& y, int, Index, auto) { y = max(V{}, y); });
@@ -220,7 +222,8 @@ Blocking<T> make_blocking(const GemmArgs<T>& g) {
   b.n_size = smaller(kMaxN, ceil_div(g.n, kPanel<T>) * kPanel<T>);
   b.packed_a = reinterpret_cast<T*>(g.scratch);
   b.packed_b = b.packed_a + b.k_size * kPackedRows<T>;
-  // Reading in place costs nothing while the rows read together lie in different cache sets and few pages.
+  // Reading in place costs nothing while the rows read together lie in different cache sets and few
+  // pages.
   const Index panels = ceil_div(g.n, kPanel<T>);
   const Index a_bytes = g.lda * static_cast<Index>(sizeof(T));
   const Index b_bytes = g.ldb * static_cast<Index>(sizeof(T));

@@ -4,10 +4,11 @@
 
 namespace cohort::cpu {
 
-/// C = op(A) op(B), with C: [M, N], op(A): [M, K], op(B): [K, N], all row-major; then, in this order,
+/// C = op(A) op(B), with C: [M, N], op(A): [M, K], op(B): [K, N], all row-major; then, in this
+/// order,
 /// += the old C (accumulate), += bias[N] to every row, and max(0, .) (relu; NaN stays NaN).
-/// A is stored [M, K], or [K, M] where transpose_a; B is stored [K, N], or [N, K] where transpose_b.
-/// Leading dimensions count elements. C overlaps nothing else.
+/// A is stored [M, K], or [K, M] where transpose_a; B is stored [K, N], or [N, K] where
+/// transpose_b. Leading dimensions count elements. C overlaps nothing else.
 template <class T>
 struct GemmArgs {
   std::ptrdiff_t m = 0;
@@ -28,7 +29,8 @@ struct GemmArgs {
   std::byte* scratch = nullptr;
 };
 
-/// The product of rows [begin, end) of C alone, for one thread of a team (each with its own scratch).
+/// The product of rows [begin, end) of C alone, for one thread of a team (each with its own
+/// scratch).
 template <class T>
 GemmArgs<T> gemm_rows(GemmArgs<T> args, std::ptrdiff_t begin, std::ptrdiff_t end) {
   args.a += args.transpose_a ? begin : begin * args.lda;
@@ -37,9 +39,10 @@ GemmArgs<T> gemm_rows(GemmArgs<T> args, std::ptrdiff_t begin, std::ptrdiff_t end
   return args;
 }
 
-/// The bits of an element of C depend on its row of op(A), its column of op(B) and K alone: not on M, N, the
-/// leading dimensions, the transpositions, or the rows and columns computed with it. It is the chain of
-/// fused multiply-adds over k in rising order, from zero, by blocks of K whose sums are then added in order.
+/// The bits of an element of C depend on its row of op(A), its column of op(B) and K alone: not on
+/// M, N, the leading dimensions, the transpositions, or the rows and columns computed with it. It
+/// is the chain of fused multiply-adds over k in rising order, from zero, by blocks of K whose sums
+/// are then added in order.
 template <class T>
 struct GemmRoutines {
   void (*gemm)(const GemmArgs<T>& args);

@@ -1,8 +1,13 @@
-// The table of vector routines: raw, pointer-level, single-thread; a caller splits work over its team by
-// rows or slices, so that every thread owns one slice. See README.md for the rules they share.
+// The table of vector routines: raw, pointer-level, single-thread; a caller splits work over its
+// team by rows or slices, so that every thread owns one slice. See README.md for the rules they
+// share.
 #pragma once
 
+#include "kernels/cpu/simd/activation.h"
 #include "kernels/cpu/simd/gemm.h"
+#include "kernels/cpu/simd/random.h"
+#include "kernels/cpu/simd/reduce.h"
+#include "kernels/cpu/simd/softmax.h"
 #include "kernels/cpu/simd/update.h"
 
 namespace cohort::cpu {
@@ -10,18 +15,26 @@ namespace cohort::cpu {
 enum class Isa { kBaseline, kAvx2, kAvx512 };
 
 template <class T>
-struct FloatRoutines : GemmRoutines<T>, UpdateRoutines<T> {};
+struct FloatRoutines : GemmRoutines<T>,
+                       UpdateRoutines<T>,
+                       ActivationRoutines<T>,
+                       FloatRandomRoutines<T>,
+                       SoftmaxRoutines<T>,
+                       ReduceRoutines<T> {};
 
 struct Simd {
   Isa isa = Isa::kBaseline;
   std::size_t vector_bytes = 16;
+  RandomRoutines random = {};
   FloatRoutines<float> f32 = {};
   FloatRoutines<double> f64 = {};
 
   template <class T>
   const FloatRoutines<T>& of() const {
-    if constexpr (sizeof(T) == sizeof(float)) return f32;
-    else return f64;
+    if constexpr (sizeof(T) == sizeof(float))
+      return f32;
+    else
+      return f64;
   }
 };
 

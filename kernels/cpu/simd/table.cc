@@ -8,6 +8,10 @@ void fill_table(Simd& table) {
   table.vector_bytes = kVectorBytes;
   add_gemm(table);
   add_update(table);
+  add_activation(table);
+  add_random(table);
+  add_softmax(table);
+  add_reduce(table);
 }
 
 }  // namespace cohort::cpu::COHORT_SIMD_NAMESPACE

@@ -5,11 +5,15 @@
 
 namespace cohort::cpu::COHORT_SIMD_NAMESPACE {
 
-/// Fills all of a table that the caller has constructed (constructing it here would leave a copy of its inline
-/// constructor in this instruction set, which the linker might choose for all).
+/// Fills all of a table that the caller has constructed (constructing it here would leave a copy of
+/// its inline constructor in this instruction set, which the linker might choose for all).
 void fill_table(Simd& table);
 
 void add_gemm(Simd& table);
 void add_update(Simd& table);
+void add_activation(Simd& table);
+void add_random(Simd& table);
+void add_softmax(Simd& table);
+void add_reduce(Simd& table);
 
 }  // namespace cohort::cpu::COHORT_SIMD_NAMESPACE

@@ -5,8 +5,8 @@
 
 namespace cohort::cpu::COHORT_SIMD_NAMESPACE {
 
-// Two rows `distance` apart exchange the off-diagonal squares of that size: `low` becomes the lanes whose
-// bit `distance` is clear in either row, `high` those whose bit is set.
+// Two rows `distance` apart exchange the off-diagonal squares of that size: `low` becomes the lanes
+// whose bit `distance` is clear in either row, `high` those whose bit is set.
 template <class T, std::size_t distance, std::size_t... i>
 inline void exchange_squares(Vec<T>& low, Vec<T>& high, std::index_sequence<i...>) {
   constexpr Int<T> lanes = kLanes<T>;

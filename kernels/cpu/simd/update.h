@@ -6,10 +6,10 @@ namespace cohort::cpu {
 
 /// One step of Adam (Kingma & Ba 2015, in the form of Keras 3) on a slice of a bucket, in place:
 ///   g  = gradient * gradient_scale
-///   p -= p * decay                                  decoupled weight decay: learning rate * decay rate
-///   m += (g - m) * one_minus_beta_1
-///   v += (g^2 - v) * one_minus_beta_2
-///   p -= m * alpha / (sqrt(v) + epsilon)            with alpha = learning_rate * sqrt(1 - beta_2^t) / (1 - beta_1^t)
+///   p -= p * decay                                  decoupled weight decay: learning rate * decay
+///   rate m += (g - m) * one_minus_beta_1 v += (g^2 - v) * one_minus_beta_2 p -= m * alpha /
+///   (sqrt(v) + epsilon)            with alpha = learning_rate * sqrt(1 - beta_2^t) / (1 -
+///   beta_1^t)
 /// where v_max is given (AMSGrad), v_max = max(v_max, v) takes v's place in the last line.
 /// Square root and division are exact. The bits of an element do not depend on the slice's bounds.
 template <class T>
@@ -28,10 +28,12 @@ struct AdamArgs {
   T decay = 0;
 };
 
-/// One step of SGD as Keras 3 defines it, on a slice of a bucket, in place, with g and decay as above:
+/// One step of SGD as Keras 3 defines it, on a slice of a bucket, in place, with g and decay as
+/// above:
 ///   without velocity:  p -= g * learning_rate
 ///   with velocity:     w = w * momentum - g * learning_rate;  p += w
-///   with nesterov:     w = w * momentum - g * learning_rate;  p += w * momentum - g * learning_rate
+///   with nesterov:     w = w * momentum - g * learning_rate;  p += w * momentum - g *
+///   learning_rate
 template <class T>
 struct SgdArgs {
   T* parameter = nullptr;

@@ -18,16 +18,17 @@ inline constexpr int kTileVecs = 2;
 template <class T>
 struct FirstLanes {
   VecInt<T> mask;
+  Index count;
 };
 
 template <class T>
 inline FirstLanes<T> first_lanes(Index count) {
   if constexpr (sizeof(T) == 4) {
     const VecI32 lane = {0, 1, 2, 3, 4, 5, 6, 7};
-    return {lane < static_cast<std::int32_t>(count)};
+    return {lane < static_cast<std::int32_t>(count), count};
   } else {
     const VecI64 lane = {0, 1, 2, 3};
-    return {lane < static_cast<std::int64_t>(count)};
+    return {lane < static_cast<std::int64_t>(count), count};
   }
 }
 

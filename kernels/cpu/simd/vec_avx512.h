@@ -19,11 +19,12 @@ inline constexpr int kTileVecs = 2;
 template <class T>
 struct FirstLanes {
   std::uint32_t bits;
+  Index count;
 };
 
 template <class T>
 inline FirstLanes<T> first_lanes(Index count) {
-  return {(std::uint32_t{1} << count) - 1};
+  return {(std::uint32_t{1} << count) - 1, count};
 }
 
 template <class T>

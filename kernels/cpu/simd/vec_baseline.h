@@ -55,8 +55,9 @@ inline VecF64 min(VecF64 a, VecF64 b) { return a < b ? a : b; }
 inline bool any(VecI64 mask) { return (mask[0] | mask[1]) != 0; }
 inline bool any(VecI32 mask) { return any((VecI64)mask); }
 
-/// Adding 1.5 * 2^23 leaves the nearest integer in the low bits of the sum: right for |v| < 2^22, all that
-/// is asked of it here; the smallest integer elsewhere, as the other instruction sets give out of range.
+/// Adding 1.5 * 2^23 leaves the nearest integer in the low bits of the sum: right for |v| < 2^22,
+/// all that is asked of it here; the smallest integer elsewhere, as the other instruction sets give
+/// out of range.
 inline VecI32 round_to_int(VecF32 v) {
   const VecF32 magic = broadcast(12582912.0f);
   const VecI32 rounded = (VecI32)(v + magic) - (VecI32)magic;
@@ -64,9 +65,7 @@ inline VecI32 round_to_int(VecF32 v) {
   return magnitude < 4194304.0f ? rounded : VecI32{} + INT32_MIN;
 }
 
-inline VecU64 multiply_even(VecU64 a, VecU64 b) {
-  return (a & 0xffffffffu) * (b & 0xffffffffu);
-}
+inline VecU64 multiply_even(VecU64 a, VecU64 b) { return (a & 0xffffffffu) * (b & 0xffffffffu); }
 
 inline void stream(float* p, VecF32 v) { store(p, v); }
 inline void stream(double* p, VecF64 v) { store(p, v); }
@@ -95,7 +94,8 @@ inline std::uint16_t to_f16(float value) {
   __builtin_memcpy(&bits, &value, sizeof bits);
   const std::uint32_t sign = (bits >> 16) & 0x8000u;
   bits &= 0x7fffffffu;
-  if (bits > 0x7f800000u) return static_cast<std::uint16_t>(sign | 0x7e00u | ((bits >> 13) & 0x3ffu));
+  if (bits > 0x7f800000u)
+    return static_cast<std::uint16_t>(sign | 0x7e00u | ((bits >> 13) & 0x3ffu));
   if (bits >= 0x47800000u) return static_cast<std::uint16_t>(sign | 0x7c00u);
   if (bits < 0x33000000u) return static_cast<std::uint16_t>(sign);
   // The significand with its hidden one, shifted to the place of the result and rounded to even.
@@ -104,8 +104,7 @@ inline std::uint16_t to_f16(float value) {
   const std::uint32_t significand = (bits & 0x7fffffu) | 0x800000u;
   const std::uint32_t base = exponent > 0 ? static_cast<std::uint32_t>(exponent - 1) << 10 : 0;
   const std::uint32_t half = 1u << (shift - 1);
-  const std::uint32_t rounded =
-      (significand + half - 1 + ((significand >> shift) & 1u)) >> shift;
+  const std::uint32_t rounded = (significand + half - 1 + ((significand >> shift) & 1u)) >> shift;
   return static_cast<std::uint16_t>(sign | (base + rounded));
 }
 

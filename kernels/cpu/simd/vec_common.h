@@ -3,7 +3,8 @@
 
 namespace cohort::cpu::COHORT_SIMD_NAMESPACE {
 
-/// Calls body(i, lanes) for i = 0, L, 2L, ... with all lanes, then once with the lanes that are left.
+/// Calls body(i, lanes) for i = 0, L, 2L, ... with all lanes, then once with the lanes that are
+/// left.
 template <class T, class Body>
 inline void for_vectors(Index count, Body body) {
   Index i = 0;
@@ -15,6 +16,22 @@ inline void for_vectors(Index count, Body body) {
 template <class T>
 inline Vec<T> keep_if(VecInt<T> mask, Vec<T> x) {
   return (Vec<T>)((VecInt<T>)x & mask);
+}
+
+template <class T, std::size_t... i>
+inline VecInt<T> lane_numbers(std::index_sequence<i...>) {
+  return VecInt<T>{static_cast<Int<T>>(i)...};
+}
+/// 0, 1, 2, ...
+template <class T>
+inline VecInt<T> lane_numbers() {
+  return lane_numbers<T>(std::make_index_sequence<kLanes<T>>{});
+}
+
+/// The mask vector of the first lanes.
+template <class T>
+inline VecInt<T> inside(FirstLanes<T> lanes) {
+  return lane_numbers<T>() < static_cast<Int<T>>(lanes.count);
 }
 
 template <std::size_t... i>
@@ -41,6 +58,37 @@ inline Vec<T> combine_lanes(Vec<T> v, Combine combine) {
 template <class T>
 inline T sum_lanes(Vec<T> v) {
   return combine_lanes<T>(v, [](Vec<T> a, Vec<T> b) { return a + b; })[0];
+}
+
+/// The larger; NaN where either is NaN.
+template <class T>
+inline Vec<T> max_or_nan(Vec<T> a, Vec<T> b) {
+  return a == a ? max(a, b) : a;
+}
+
+template <class T>
+inline T max_lanes(Vec<T> v) {
+  return combine_lanes<T>(v, max_or_nan<T>)[0];
+}
+
+/// load() with `other` in the lanes that are not read.
+template <class T>
+inline Vec<T> load_or(const T* p, T, AllLanes) {
+  return load(p);
+}
+template <class T>
+inline Vec<T> load_or(const T* p, T other, FirstLanes<T> lanes) {
+  return inside<T>(lanes) ? load(p, lanes) : broadcast(other);
+}
+
+/// x with zero in the lanes outside.
+template <class T>
+inline Vec<T> zero_outside(Vec<T> x, AllLanes) {
+  return x;
+}
+template <class T>
+inline Vec<T> zero_outside(Vec<T> x, FirstLanes<T> lanes) {
+  return keep_if<T>(inside<T>(lanes), x);
 }
 
 }  // namespace cohort::cpu::COHORT_SIMD_NAMESPACE

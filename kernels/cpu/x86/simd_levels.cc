@@ -20,8 +20,10 @@ bool isa_supported(Isa isa) {
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                     __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
   switch (isa) {
-    case Isa::kBaseline: return true;
-    case Isa::kAvx2: return avx2;
+    case Isa::kBaseline:
+      return true;
+    case Isa::kAvx2:
+      return avx2;
     case Isa::kAvx512:
       return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
@@ -32,9 +34,12 @@ bool isa_supported(Isa isa) {
 
 void fill_simd(Isa isa, Simd& table) {
   switch (isa) {
-    case Isa::kBaseline: return simd_baseline::fill_table(table);
-    case Isa::kAvx2: return simd_avx2::fill_table(table);
-    case Isa::kAvx512: return simd_avx512::fill_table(table);
+    case Isa::kBaseline:
+      return simd_baseline::fill_table(table);
+    case Isa::kAvx2:
+      return simd_avx2::fill_table(table);
+    case Isa::kAvx512:
+      return simd_avx512::fill_table(table);
   }
 }
 

@@ -14,7 +14,11 @@ enum class ReduceOp { kSum, kMean, kMax, kMin };
 std::vector<Value> all_reduce(std::span<const Value> values, ReduceOp op);
 Value all_reduce(Value value, ReduceOp op);
 /// Op "AllGather": x concatenated over replicas along `axis`, in replica order; rows may differ
-/// between replicas only on a symbolic axis 0.
+/// between replicas only when axis 0 is the batch. Attrs "axis", "shape": of the result, whose size
+/// on the axis is the symbol kGlobalRows, or K * kNumReplicas for a number K. Who compiles binds
+/// both.
+inline constexpr std::string_view kNumReplicas = "num_replicas";
+inline constexpr std::string_view kGlobalRows = "global_N";
 Value all_gather(Value value, int64_t axis);
 
 void register_collective(OpRegistry& ops);

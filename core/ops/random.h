@@ -5,8 +5,8 @@
 /// Counter-based randomness (Philox4x32-10). The key is (seed, hash of the op's full name, step,
 /// micro-step); the counter is the element's index in the *global* batch: when dimension 0 is a
 /// symbol, this replica's row offset (step state) counts; so values are the same on one replica or
-/// many. Because symbols are bound before kernels are made, the builders record whether it was one in
-/// attr "batched" (bool). core/runtime/philox.h has the exact definition.
+/// many. Because symbols are bound before kernels are made, the builders record whether it was one
+/// in attr "batched" (bool). core/runtime/philox.h has the exact definition.
 namespace cohort::ops {
 
 /// Op "Dropout": x -> (y, mask bits are recomputed, not stored): kept with probability 1 - rate and

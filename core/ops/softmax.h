@@ -13,10 +13,11 @@ Value log_softmax(Value x);
 /// "SparseSoftmaxCrossEntropy": (logits, labels) -> (loss [...], backprop [..., K] = softmax -
 /// onehot). The kernel may compute both in one pass; gradient: dlogits = dloss * backprop.
 Value sparse_softmax_cross_entropy(Value logits, Value labels);
-/// Labels [..., K] as probabilities. Op "SoftmaxCrossEntropy": (logits, labels) -> (loss,
-/// backprop).
+/// -sum(labels * log softmax(logits)) for each row; labels [..., K]. Op "SoftmaxCrossEntropy":
+/// (logits, labels) -> (loss [...], backprop [..., K] = softmax * sum(labels) - labels), right also
+/// for rows whose labels do not sum to 1.
 Value softmax_cross_entropy(Value logits, Value labels);
-/// max(x,0) - x*z + log(1+e^-|x|), elementwise. Built from elementwise ops; fused by the compiler.
+/// log(1+e^x) - x*z = max(x,0) - x*z + log(1+e^-|x|), elementwise. Built from elementwise ops.
 Value sigmoid_cross_entropy(Value logits, Value labels);
 
 void register_softmax(OpRegistry& ops);

@@ -1,0 +1,86 @@
+#include "core/ops/collective.h"
+
+#include "core/ops/common.h"
+#include "core/ops/constant.h"
+#include "core/symbol.h"
+
+namespace cohort::ops {
+namespace {
+
+Types infer_all_reduce(const InferContext& in) {
+  want_inputs(in, 1, "all_reduce");
+  Types types;
+  for (int i = 0; i < in.num_inputs(); ++i) {
+    want_numeric(in, i, "all_reduce");
+    types.push_back(in.input(i));
+  }
+  return types;
+}
+
+// Every replica computes with the reduced value, so each contributes to the gradient of each input:
+// sums stay sums, means stay means. One node reduces all gradients that are there.
+Gradients gradient_all_reduce(const Node& node, std::span<const Gradient> dy) {
+  const auto op = static_cast<ReduceOp>(node.attrs().get<int64_t>("reduce_op"));
+  if (op != ReduceOp::kSum && op != ReduceOp::kMean)
+    throw Unimplemented(
+        "all_reduce: got a gradient through a maximum or minimum over replicas; "
+        "want sum or mean");
+  std::vector<Value> present;
+  for (const Gradient& d : dy)
+    if (!d.absent()) present.push_back(d.dense());
+  const std::vector<Value> reduced = all_reduce(present, op);
+  Gradients gradients(dy.size());
+  for (size_t i = 0, next = 0; i < dy.size(); ++i)
+    if (!dy[i].absent()) gradients[i] = reduced[next++];
+  return gradients;
+}
+
+Types infer_all_gather(const InferContext& in) {
+  const Shape &x = in.shape(0), &y = in.attrs().get<Shape>("shape");
+  const int axis = static_cast<int>(in.attrs().get<int64_t>("axis"));
+  bool fits = x.rank() == y.rank() && axis >= 0 && axis < x.rank();
+  for (int i = 0; fits && i < x.rank(); ++i) fits = i == axis || x[i] == y[i];
+  if (!fits)
+    throw InvalidArgument("all_gather: got x {} for a result {}; want equal shapes but for axis {}",
+                          x, y, axis);
+  return {{in.dtype(0), y}};
+}
+
+}  // namespace
+
+std::vector<Value> all_reduce(std::span<const Value> values, ReduceOp op) {
+  if (values.empty()) throw InvalidArgument("all_reduce: got 0 values; want at least 1");
+  Node* node = record_node("AllReduce", std::vector<Value>(values.begin(), values.end()),
+                           {{"reduce_op", static_cast<int64_t>(op)}});
+  std::vector<Value> reduced;
+  for (int i = 0; i < node->num_outputs(); ++i) reduced.push_back(node->output(i));
+  return reduced;
+}
+
+Value all_reduce(Value value, ReduceOp op) {
+  return all_reduce(std::span<const Value>(&value, 1), op).front();
+}
+
+Value all_gather(Value value, int64_t axis) {
+  const int at = value.shape().axis(axis, "all_gather");
+  Shape shape = value.shape();
+  const Dim& size = shape[at];
+  if (size.is_symbol() && (at != 0 || size != batch_dim()))
+    throw InvalidArgument(
+        "all_gather: got axis {} of {}; want a numbered axis, or the batch on axis 0", axis, shape);
+  shape[at] = size.is_symbol() ? Dim(std::string(kGlobalRows))
+                               : multiply(size, Dim(std::string(kNumReplicas)));
+  return record("AllGather", {value},
+                {{"axis", static_cast<int64_t>(at)}, {"shape", std::move(shape)}});
+}
+
+void register_collective(OpRegistry& ops) {
+  ops.add({.name = "AllReduce",
+           .num_inputs = -1,
+           .infer = infer_all_reduce,
+           .gradient = gradient_all_reduce,
+           .stateful = true});
+  ops.add({.name = "AllGather", .num_inputs = 1, .infer = infer_all_gather, .stateful = true});
+}
+
+}  // namespace cohort::ops

@@ -1,0 +1,140 @@
+#include "core/ops/update.h"
+
+#include "core/graph/variable.h"
+#include "core/ops/common.h"
+
+namespace cohort::ops {
+namespace {
+
+/// The last inputs of a dense update: learning_rate, step, apply.
+template <Text kName>
+Types infer_update(const InferContext& in) {
+  want_inputs(in, 4, kName.view());
+  const int n = in.num_inputs() - 3;
+  const TensorType wanted[] = {{DType::kF32, {}}, {DType::kI64, {}}, {DType::kBool, {}}};
+  const char* names[] = {"learning_rate", "step", "apply"};
+  for (int i = 0; i < 3; ++i)
+    if (in.input(n + i) != wanted[i])
+      throw InvalidArgument("{}: got {} of {} {}; want a scalar of {}", kName.view(), names[i],
+                            in.dtype(n + i), in.shape(n + i), wanted[i].dtype);
+  for (int i = 0; i < n; ++i) want_floating(in, i, kName.view());
+  return {};
+}
+
+Types infer_sparse_sgd(const InferContext& in) {
+  want_index_dtype(in, 0, "sparse_sgd_update");
+  want_floating(in, 1, "sparse_sgd_update");
+  if (in.shape(0).rank() != 1 || in.shape(1).rank() < 1 || in.shape(1)[0] != in.shape(0)[0])
+    throw InvalidArgument("sparse_sgd_update: got indices {}, values {}; want [K] and [K, ...]",
+                          in.shape(0), in.shape(1));
+  if (in.input(2) != TensorType{DType::kF32, {}} || in.input(3) != TensorType{DType::kBool, {}})
+    throw InvalidArgument(
+        "sparse_sgd_update: got learning_rate {} {}, apply {} {}; want scalars "
+        "of float32 and bool",
+        in.dtype(2), in.shape(2), in.dtype(3), in.shape(3));
+  return {};
+}
+
+void want_gradients(const Variables& variables, std::span<const Value> gradients,
+                    std::string_view where) {
+  if (variables.empty() || gradients.size() != variables.size())
+    throw InvalidArgument("{}: got {} gradients for {} variables; want one for each of at least 1",
+                          where, gradients.size(), variables.size());
+  for (size_t i = 0; i < variables.size(); ++i) {
+    const VariableState& variable = *variables[i];
+    if (gradients[i].dtype() != variable.dtype() || gradients[i].shape() != variable.shape())
+      throw InvalidArgument("{}: got a gradient of {} {} for variable {}; want {} {}", where,
+                            gradients[i].dtype(), gradients[i].shape(), variable.name(),
+                            variable.dtype(), variable.shape());
+    if (variable.dtype() != variables[0]->dtype())
+      throw InvalidArgument("{}: got variables {} of {} and {} of {}; want one dtype", where,
+                            variables[0]->name(), variables[0]->dtype(), variable.name(),
+                            variable.dtype());
+  }
+}
+
+/// Slots are wanted when the update uses them, equal in number and shapes to the variables.
+void want_slots(const Variables& variables, const Variables& slots, bool used,
+                std::string_view name, std::string_view where) {
+  if (slots.size() != (used ? variables.size() : 0))
+    throw InvalidArgument("{}: got {} slots {} for {} variables; want {}", where, slots.size(),
+                          name, variables.size(), used ? variables.size() : 0);
+  for (size_t i = 0; i < slots.size(); ++i)
+    if (slots[i]->dtype() != variables[i]->dtype() || slots[i]->shape() != variables[i]->shape())
+      throw InvalidArgument("{}: got slot {} of {} {} for variable {}; want {} {}", where,
+                            slots[i]->name(), slots[i]->dtype(), slots[i]->shape(),
+                            variables[i]->name(), variables[i]->dtype(), variables[i]->shape());
+}
+
+void want_weight_decay(const std::vector<double>& decay, size_t n, std::string_view where) {
+  if (!decay.empty() && decay.size() != n)
+    throw InvalidArgument("{}: got {} weight decays for {} variables; want one for each, or none",
+                          where, decay.size(), n);
+}
+
+Node* record_update(std::string_view op, std::initializer_list<const Variables*> groups,
+                    std::span<const Value> gradients, Value learning_rate, Value step, Value apply,
+                    Attrs attrs) {
+  Graph& graph = gradients.front().graph();
+  std::vector<int64_t> ids;
+  for (const Variables* group : groups)
+    for (const auto& variable : *group) ids.push_back(graph.variable_id(variable));
+  attrs.set("variables", ids);
+  std::vector<Value> inputs(gradients.begin(), gradients.end());
+  inputs.insert(inputs.end(), {learning_rate, step, apply});
+  return record_node(op, std::move(inputs), std::move(attrs));
+}
+
+}  // namespace
+
+Node* sgd_update(const Variables& variables, const Variables& momentums,
+                 std::span<const Value> gradients, Value learning_rate, Value step, Value apply,
+                 SgdOptions options) {
+  want_gradients(variables, gradients, "sgd_update");
+  want_slots(variables, momentums, options.momentum != 0, "momentum", "sgd_update");
+  want_weight_decay(options.weight_decay, variables.size(), "sgd_update");
+  return record_update("SgdUpdate", {&variables, &momentums}, gradients, learning_rate, step, apply,
+                       {{"momentum", options.momentum},
+                        {"nesterov", options.nesterov},
+                        {"weight_decay", options.weight_decay}});
+}
+
+Node* adam_update(const Variables& variables, const Variables& m, const Variables& v,
+                  const Variables& v_max, std::span<const Value> gradients, Value learning_rate,
+                  Value step, Value apply, AdamOptions options) {
+  want_gradients(variables, gradients, "adam_update");
+  want_slots(variables, m, true, "m", "adam_update");
+  want_slots(variables, v, true, "v", "adam_update");
+  want_slots(variables, v_max, options.amsgrad, "v_max", "adam_update");
+  want_weight_decay(options.weight_decay, variables.size(), "adam_update");
+  return record_update("AdamUpdate", {&variables, &m, &v, &v_max}, gradients, learning_rate, step,
+                       apply,
+                       {{"beta_1", options.beta_1},
+                        {"beta_2", options.beta_2},
+                        {"epsilon", options.epsilon},
+                        {"amsgrad", options.amsgrad},
+                        {"weight_decay", options.weight_decay}});
+}
+
+Node* sparse_sgd_update(const std::shared_ptr<VariableState>& variable, const Slices& gradient,
+                        Value learning_rate, Value apply) {
+  if (gradient.dense_shape != variable->shape() || gradient.values.dtype() != variable->dtype())
+    throw InvalidArgument("sparse_sgd_update: got slices of {} {} for variable {}; want {} {}",
+                          gradient.values.dtype(), gradient.dense_shape, variable->name(),
+                          variable->dtype(), variable->shape());
+  const int64_t id = gradient.values.graph().variable_id(variable);
+  return record_node("SparseSgdUpdate", {gradient.indices, gradient.values, learning_rate, apply},
+                     {{"variables", std::vector<int64_t>{id}}});
+}
+
+void register_update(OpRegistry& ops) {
+  ops.add(
+      {.name = "SgdUpdate", .num_inputs = -1, .infer = infer_update<"sgd_update">, .commit = true});
+  ops.add({.name = "AdamUpdate",
+           .num_inputs = -1,
+           .infer = infer_update<"adam_update">,
+           .commit = true});
+  ops.add({.name = "SparseSgdUpdate", .num_inputs = 4, .infer = infer_sparse_sgd, .commit = true});
+}
+
+}  // namespace cohort::ops

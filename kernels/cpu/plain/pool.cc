@@ -1,0 +1,177 @@
+#include <algorithm>
+
+#include "kernels/cpu/cpu_kernel.h"
+#include "kernels/cpu/parallel.h"
+#include "kernels/cpu/plain/register.h"
+#include "kernels/cpu/plain/types.h"
+#include "kernels/cpu/window_plan.h"
+
+namespace cohort::cpu::plain {
+namespace {
+
+// The part of a window that lies inside the image.
+struct Range {
+  int64_t begin, end;
+};
+Range rows(const WindowPlan& p, int64_t oh) {
+  const int64_t top = p.row(oh, 0);
+  return {std::max<int64_t>(0, -top), std::min(p.window_height, p.height - top)};
+}
+Range columns(const WindowPlan& p, int64_t ow) {
+  const int64_t left = p.column(ow, 0);
+  return {std::max<int64_t>(0, -left), std::min(p.window_width, p.width - left)};
+}
+
+class PoolKernel : public CpuKernel {
+ protected:
+  PoolKernel(const KernelRequest& request, const Shape& image, const Shape& output)
+      : CpuKernel(request), p_(pool_plan(request.node.attrs(), image, output)) {}
+
+  // fn(image, place, row range, column range, oh, ow) for each output place, the images split over
+  // the team; a backward pass adds within one image only.
+  template <class Fn>
+  void for_each_place(Fn&& fn) {
+    const int64_t work = p_.out_height * p_.out_width * p_.channels;
+    parallel_for(threads(), p_.batch,
+                 grain_for(work * p_.window_height * p_.window_width, work * 8),
+                 [&, this](int64_t begin, int64_t end) {
+                   for (int64_t n = begin; n < end; ++n)
+                     for (int64_t oh = 0; oh < p_.out_height; ++oh)
+                       for (int64_t ow = 0; ow < p_.out_width; ++ow)
+                         fn(n, (n * p_.out_height + oh) * p_.out_width + ow, oh, ow);
+                 });
+  }
+  int64_t image_offset(int64_t n, int64_t oh, int64_t ow, int64_t kh, int64_t kw) const {
+    return ((n * p_.height + p_.row(oh, kh)) * p_.width + p_.column(ow, kw)) * p_.channels;
+  }
+
+  WindowPlan p_;
+};
+
+template <class T>
+class MaxPoolKernel final : public PoolKernel {
+ public:
+  explicit MaxPoolKernel(const KernelRequest& request)
+      : PoolKernel(request, request.inputs[0].shape, request.outputs[0].shape) {}
+
+  void run() override {
+    const T* x = in(0).template data<T>();
+    T* y = out(0).template data<T>();
+    uint8_t* where = out(1).data<uint8_t>();
+    for_each_place([=, this](int64_t n, int64_t place, int64_t oh, int64_t ow) {
+      const Range kh_range = rows(p_, oh), kw_range = columns(p_, ow);
+      T* best = y + place * p_.channels;
+      uint8_t* at = where + place * p_.channels;
+      bool first = true;
+      for (int64_t kh = kh_range.begin; kh < kh_range.end; ++kh)
+        for (int64_t kw = kw_range.begin; kw < kw_range.end; ++kw) {
+          const T* from = x + image_offset(n, oh, ow, kh, kw);
+          take(from, static_cast<uint8_t>(kh * p_.window_width + kw), first, best, at);
+          first = false;
+        }
+    });
+  }
+
+ private:
+  // The first of equal elements wins, and NaN over all numbers.
+  void take(const T* from, uint8_t position, bool first, T* best, uint8_t* at) const {
+    for (int64_t c = 0; c < p_.channels; ++c) {
+      const auto value = static_cast<Compute<T>>(from[c]);
+      const auto old = static_cast<Compute<T>>(best[c]);
+      if (first || value > old || (value != value && old == old)) {
+        best[c] = from[c];
+        at[c] = position;
+      }
+    }
+  }
+};
+
+template <class T>
+class MaxPoolGradKernel final : public PoolKernel {
+ public:
+  explicit MaxPoolGradKernel(const KernelRequest& request)
+      : PoolKernel(request, request.outputs[0].shape, request.inputs[0].shape) {}
+
+  void run() override {
+    const T* dy = in(0).template data<T>();
+    const uint8_t* where = in(1).data<uint8_t>();
+    T* dx = out(0).template data<T>();
+    std::fill_n(dx, out(0).num_elements(), T{});
+    for_each_place([=, this](int64_t n, int64_t place, int64_t oh, int64_t ow) {
+      for (int64_t c = 0; c < p_.channels; ++c) {
+        const int64_t position = where[place * p_.channels + c];
+        T& to = dx[image_offset(n, oh, ow, position / p_.window_width,
+                                position % p_.window_width) + c];
+        to = static_cast<T>(static_cast<Compute<T>>(to) +
+                            static_cast<Compute<T>>(dy[place * p_.channels + c]));
+      }
+    });
+  }
+};
+
+template <class T>
+class AvgPoolKernel final : public PoolKernel {
+ public:
+  explicit AvgPoolKernel(const KernelRequest& request)
+      : PoolKernel(request, request.inputs[0].shape, request.outputs[0].shape) {}
+
+  void run() override {
+    const T* x = in(0).template data<T>();
+    T* y = out(0).template data<T>();
+    for_each_place([=, this](int64_t n, int64_t place, int64_t oh, int64_t ow) {
+      const Range kh_range = rows(p_, oh), kw_range = columns(p_, ow);
+      const auto cells = static_cast<Compute<T>>((kh_range.end - kh_range.begin) *
+                                                 (kw_range.end - kw_range.begin));
+      for (int64_t c = 0; c < p_.channels; ++c) {
+        Compute<T> sum = 0;
+        for (int64_t kh = kh_range.begin; kh < kh_range.end; ++kh)
+          for (int64_t kw = kw_range.begin; kw < kw_range.end; ++kw)
+            sum += static_cast<Compute<T>>(x[image_offset(n, oh, ow, kh, kw) + c]);
+        y[place * p_.channels + c] = static_cast<T>(sum / cells);
+      }
+    });
+  }
+};
+
+template <class T>
+class AvgPoolGradKernel final : public PoolKernel {
+ public:
+  explicit AvgPoolGradKernel(const KernelRequest& request)
+      : PoolKernel(request, request.outputs[0].shape, request.inputs[0].shape) {}
+
+  void run() override {
+    const T* dy = in(0).template data<T>();
+    T* dx = out(0).template data<T>();
+    std::fill_n(dx, out(0).num_elements(), T{});
+    for_each_place([=, this](int64_t n, int64_t place, int64_t oh, int64_t ow) {
+      const Range kh_range = rows(p_, oh), kw_range = columns(p_, ow);
+      const auto cells = static_cast<Compute<T>>((kh_range.end - kh_range.begin) *
+                                                 (kw_range.end - kw_range.begin));
+      for (int64_t kh = kh_range.begin; kh < kh_range.end; ++kh)
+        for (int64_t kw = kw_range.begin; kw < kw_range.end; ++kw) {
+          T* to = dx + image_offset(n, oh, ow, kh, kw);
+          for (int64_t c = 0; c < p_.channels; ++c)
+            to[c] = static_cast<T>(static_cast<Compute<T>>(to[c]) +
+                                   static_cast<Compute<T>>(dy[place * p_.channels + c]) / cells);
+        }
+    });
+  }
+};
+
+template <template <class> class K>
+std::unique_ptr<Kernel> make(const KernelRequest& request) {
+  return for_numbers(request.outputs[0].dtype, [&](auto type) -> std::unique_ptr<Kernel> {
+    return std::make_unique<K<decltype(type)>>(request);
+  });
+}
+
+}  // namespace
+
+void register_pool(KernelRegistry& registry) {
+  registry.add("MaxPool2D", DeviceType::kCPU, kPlain, make<MaxPoolKernel>);
+  registry.add("MaxPool2DGrad", DeviceType::kCPU, kPlain, make<MaxPoolGradKernel>);
+  registry.add("AvgPool2D", DeviceType::kCPU, kPlain, make<AvgPoolKernel>);
+  registry.add("AvgPool2DGrad", DeviceType::kCPU, kPlain, make<AvgPoolGradKernel>);
+}
+
+}  // namespace cohort::cpu::plain

@@ -1,0 +1,27 @@
+#pragma once
+
+#include "core/runtime/kernel.h"
+
+namespace cohort::cpu::plain {
+
+inline constexpr std::string_view kPlain = "plain";
+
+// One for each file of this folder.
+void register_unary(KernelRegistry& registry);
+void register_binary(KernelRegistry& registry);
+void register_select(KernelRegistry& registry);
+void register_array(KernelRegistry& registry);
+void register_copy(KernelRegistry& registry);
+void register_reduce(KernelRegistry& registry);
+void register_matmul(KernelRegistry& registry);
+void register_conv(KernelRegistry& registry);
+void register_pool(KernelRegistry& registry);
+void register_norm(KernelRegistry& registry);
+void register_softmax(KernelRegistry& registry);
+void register_indexing(KernelRegistry& registry);
+void register_random(KernelRegistry& registry);
+void register_state(KernelRegistry& registry);
+void register_update(KernelRegistry& registry);
+void register_collective(KernelRegistry& registry);
+
+}  // namespace cohort::cpu::plain

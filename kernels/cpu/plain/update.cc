@@ -1,0 +1,152 @@
+#include "kernels/cpu/update_plan.h"
+
+#include "kernels/cpu/labels.h"
+#include "kernels/cpu/parallel.h"
+#include "kernels/cpu/plain/register.h"
+#include "kernels/cpu/plain/types.h"
+
+namespace cohort::cpu::plain {
+namespace {
+
+// m += (g - m)(1 - beta_1);  v += (g^2 - v)(1 - beta_2);  p -= alpha m / (sqrt(v) + epsilon), where
+// with amsgrad the largest v so far takes v's place.
+template <class T>
+class AdamKernel final : public UpdateKernel {
+ public:
+  explicit AdamKernel(const KernelRequest& request)
+      : UpdateKernel(request), constants_(request.node.attrs()) {}
+
+  void run() override {
+    if (!apply()) return;
+    const auto alpha = static_cast<C>(constants_.alpha(learning_rate(), step_number()));
+    for (int i = 0; i < count(); ++i) {
+      const C decay = static_cast<C>(this->decay(i) * learning_rate());
+      parallel_for(threads(), parameter(i).num_elements(), grain_for(12, 7 * sizeof(T)),
+                   [=, this](int64_t begin, int64_t end) { update(i, alpha, decay, begin, end); });
+    }
+  }
+
+ private:
+  using C = Compute<T>;
+
+  void update(int i, C alpha, C decay, int64_t begin, int64_t end) const {
+    const T* g = gradient(i).template data<T>();
+    T* p = parameter(i).template data<T>();
+    T* m = slot(0, i).template data<T>();
+    T* v = slot(1, i).template data<T>();
+    T* largest = constants_.amsgrad ? slot(2, i).template data<T>() : nullptr;
+    const C rate_1 = static_cast<C>(1 - constants_.beta_1);
+    const C rate_2 = static_cast<C>(1 - constants_.beta_2);
+    const C epsilon = static_cast<C>(constants_.epsilon);
+    for (int64_t k = begin; k < end; ++k) {
+      const C gk = static_cast<C>(g[k]);
+      const C pk = static_cast<C>(p[k]) - static_cast<C>(p[k]) * decay;
+      const C mk = static_cast<C>(m[k]) + (gk - static_cast<C>(m[k])) * rate_1;
+      const C vk = static_cast<C>(v[k]) + (gk * gk - static_cast<C>(v[k])) * rate_2;
+      C divisor = vk;
+      if (largest) {
+        divisor = std::max(static_cast<C>(largest[k]), vk);
+        largest[k] = static_cast<T>(divisor);
+      }
+      m[k] = static_cast<T>(mk);
+      v[k] = static_cast<T>(vk);
+      p[k] = static_cast<T>(pk - alpha * mk / (std::sqrt(divisor) + epsilon));
+    }
+  }
+
+  AdamConstants constants_;
+};
+
+// Without momentum p -= lr g. Otherwise m = momentum m - lr g;  p += m, or with Nesterov
+// p += momentum m - lr g.
+template <class T>
+class SgdKernel final : public UpdateKernel {
+ public:
+  explicit SgdKernel(const KernelRequest& request)
+      : UpdateKernel(request), constants_(request.node.attrs()) {}
+
+  void run() override {
+    if (!apply()) return;
+    for (int i = 0; i < count(); ++i)
+      parallel_for(threads(), parameter(i).num_elements(), grain_for(6, 5 * sizeof(T)),
+                   [=, this](int64_t begin, int64_t end) { update(i, begin, end); });
+  }
+
+ private:
+  using C = Compute<T>;
+
+  void update(int i, int64_t begin, int64_t end) const {
+    const T* g = gradient(i).template data<T>();
+    T* p = parameter(i).template data<T>();
+    T* m = constants_.momentum != 0 ? slot(0, i).template data<T>() : nullptr;
+    const C rate = static_cast<C>(learning_rate());
+    const C decay = static_cast<C>(this->decay(i) * learning_rate());
+    const C momentum = static_cast<C>(constants_.momentum);
+    for (int64_t k = begin; k < end; ++k) {
+      const C change = rate * static_cast<C>(g[k]);
+      const C pk = static_cast<C>(p[k]) - static_cast<C>(p[k]) * decay;
+      if (!m) {
+        p[k] = static_cast<T>(pk - change);
+        continue;
+      }
+      const C mk = momentum * static_cast<C>(m[k]) - change;
+      m[k] = static_cast<T>(mk);
+      p[k] = static_cast<T>(pk + (constants_.nesterov ? momentum * mk - change : mk));
+    }
+  }
+
+  SgdConstants constants_;
+};
+
+// Inputs: indices, values, learning_rate, apply. Equal indices subtract in order: the columns are
+// split over the team. A commit op cannot fail, so an index outside changes nothing; the gather that
+// made the gradient has refused it.
+template <class T>
+class SparseSgdKernel final : public CpuKernel {
+ public:
+  explicit SparseSgdKernel(const KernelRequest& request)
+      : CpuKernel(request),
+        rows_(request.variables[0].shape.size(0)),
+        width_(request.variables[0].shape.num_elements(1, request.variables[0].shape.rank())) {}
+
+  void run() override {
+    if (!*in(3).data<bool>()) return;
+    using C = Compute<T>;
+    const C rate = static_cast<C>(*in(2).data<float>());
+    const int64_t count = in(0).num_elements();
+    const T* values = in(1).template data<T>();
+    T* p = variables()[0].template data<T>();
+    parallel_for(threads(), width_, grain_for(2 * count, 3 * count * static_cast<int64_t>(sizeof(T))),
+                 [=, this](int64_t begin, int64_t end) {
+                   for (int64_t i = 0; i < count; ++i) {
+                     const int64_t row = integer_at(in(0), i);
+                     if (row < 0 || row >= rows_) continue;
+                     for (int64_t c = begin; c < end; ++c)
+                       p[row * width_ + c] = static_cast<T>(
+                           static_cast<C>(p[row * width_ + c]) -
+                           rate * static_cast<C>(values[i * width_ + c]));
+                   }
+                 });
+  }
+
+ private:
+  int64_t rows_;
+  int64_t width_;
+};
+
+template <template <class> class K>
+std::unique_ptr<Kernel> make(const KernelRequest& request) {
+  return for_floating(request.variables[0].dtype, [&](auto type) -> std::unique_ptr<Kernel> {
+    return std::make_unique<K<decltype(type)>>(request);
+  });
+}
+
+}  // namespace
+
+void register_update(KernelRegistry& registry) {
+  registry.add("AdamUpdate", DeviceType::kCPU, kPlain, make<AdamKernel>);
+  registry.add("SgdUpdate", DeviceType::kCPU, kPlain, make<SgdKernel>);
+  registry.add("SparseSgdUpdate", DeviceType::kCPU, kPlain, make<SparseSgdKernel>);
+}
+
+}  // namespace cohort::cpu::plain

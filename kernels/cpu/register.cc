@@ -1,0 +1,7 @@
+#include "kernels/cpu/register.h"
+
+namespace cohort::cpu {
+
+void register_cpu_kernels(KernelRegistry& registry) { register_plain_kernels(registry); }
+
+}  // namespace cohort::cpu

@@ -97,6 +97,31 @@ TEST_P(SimdReduceTest, ColumnSumsAgreeWithTheDefinition) {
       }
 }
 
+TEST_P(SimdReduceTest, ColumnExtremesAgreeWithTheDefinition) {
+  for (std::ptrdiff_t columns : {1, 3, 16, 21})
+    for (std::ptrdiff_t rows : {0, 1, 5}) {
+      Unaligned<float> x = random_values<float>(rows * columns, 1);
+      if (rows == 5) x[2 * columns] = kNan;
+      Unaligned<float> high(columns), low(columns);
+      simd_.f32.max_columns(x.data(), columns, high.data(), rows, columns);
+      simd_.f32.min_columns(x.data(), columns, low.data(), rows, columns);
+      for (std::ptrdiff_t c = 0; c < columns; ++c) {
+        float want_high = -kInf, want_low = kInf;
+        for (std::ptrdiff_t r = 0; r < rows; ++r) {
+          want_high = std::max(want_high, x[r * columns + c]);
+          want_low = std::min(want_low, x[r * columns + c]);
+        }
+        if (rows == 5 && c == 0) {
+          ASSERT_TRUE(std::isnan(high[c]) && std::isnan(low[c]));
+        } else {
+          ASSERT_EQ(high[c], want_high);
+          ASSERT_EQ(low[c], want_low);
+        }
+      }
+      ASSERT_TRUE(high.guard_is_whole() && low.guard_is_whole());
+    }
+}
+
 TEST_P(SimdReduceTest, SumsOfSlicesAndFiniteness) {
   for (std::ptrdiff_t n : {0, 1, 5, 16, 100, 1023, 1024, 1025, 5000}) {
     Unaligned<float> x = random_values<float>(n, 1);

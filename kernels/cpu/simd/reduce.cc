@@ -107,6 +107,26 @@ void sum_columns(const T* x, Index ld, T* y, Index rows, Index columns, bool acc
   });
 }
 
+template <class T, class Combine>
+void fold_columns(const T* x, Index ld, T* y, Index rows, Index columns, T neutral,
+                  Combine combine) {
+  for_vectors<T>(columns, [&](Index c, auto lanes) {
+    Vec<T> result = broadcast(neutral);
+    for (Index r = 0; r < rows; ++r) result = combine(result, load(x + r * ld + c, lanes));
+    store(y + c, result, lanes);
+  });
+}
+
+template <class T>
+void max_columns(const T* x, Index ld, T* y, Index rows, Index columns) {
+  fold_columns<T>(x, ld, y, rows, columns, -__builtin_inff(), max_or_nan<T>);
+}
+
+template <class T>
+void min_columns(const T* x, Index ld, T* y, Index rows, Index columns) {
+  fold_columns<T>(x, ld, y, rows, columns, __builtin_inff(), min_or_nan<T>);
+}
+
 constexpr Index kSumBlock = 1024;
 
 template <class T>
@@ -150,6 +170,8 @@ void add(ReduceRoutines<T>& routines) {
   routines.min_rows = min_rows<T>;
   routines.argmax_rows = argmax_rows<T>;
   routines.sum_columns = sum_columns<T>;
+  routines.max_columns = max_columns<T>;
+  routines.min_columns = min_columns<T>;
   routines.sum = sum<T>;
   routines.sum_of_squares = sum_of_squares<T>;
   routines.all_finite = all_finite<T>;

@@ -25,6 +25,11 @@ struct ReduceRoutines {
   /// that it then adds in order.
   void (*sum_columns)(const T* x, std::ptrdiff_t ld, T* y, std::ptrdiff_t rows,
                       std::ptrdiff_t columns, bool accumulate);
+  /// y[c] = the largest (smallest) of column c, NaN winning; rows 0 gives -inf (inf).
+  void (*max_columns)(const T* x, std::ptrdiff_t ld, T* y, std::ptrdiff_t rows,
+                      std::ptrdiff_t columns);
+  void (*min_columns)(const T* x, std::ptrdiff_t ld, T* y, std::ptrdiff_t rows,
+                      std::ptrdiff_t columns);
   /// Of a slice, added in blocks, the blocks in double precision.
   double (*sum)(const T* x, std::ptrdiff_t count);
   double (*sum_of_squares)(const T* x, std::ptrdiff_t count);

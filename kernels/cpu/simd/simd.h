@@ -5,6 +5,8 @@
 
 #include "kernels/cpu/simd/activation.h"
 #include "kernels/cpu/simd/gemm.h"
+#include "kernels/cpu/simd/move.h"
+#include "kernels/cpu/simd/pool.h"
 #include "kernels/cpu/simd/random.h"
 #include "kernels/cpu/simd/reduce.h"
 #include "kernels/cpu/simd/softmax.h"
@@ -20,12 +22,15 @@ struct FloatRoutines : GemmRoutines<T>,
                        ActivationRoutines<T>,
                        FloatRandomRoutines<T>,
                        SoftmaxRoutines<T>,
-                       ReduceRoutines<T> {};
+                       ReduceRoutines<T>,
+                       PoolRoutines<T>,
+                       MoveRoutines<T> {};
 
 struct Simd {
   Isa isa = Isa::kBaseline;
   std::size_t vector_bytes = 16;
   RandomRoutines random = {};
+  ConvertRoutines convert = {};
   FloatRoutines<float> f32 = {};
   FloatRoutines<double> f64 = {};
 

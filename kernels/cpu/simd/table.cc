@@ -12,6 +12,8 @@ void fill_table(Simd& table) {
   add_random(table);
   add_softmax(table);
   add_reduce(table);
+  add_pool(table);
+  add_move(table);
 }
 
 }  // namespace cohort::cpu::COHORT_SIMD_NAMESPACE

@@ -15,5 +15,7 @@ void add_activation(Simd& table);
 void add_random(Simd& table);
 void add_softmax(Simd& table);
 void add_reduce(Simd& table);
+void add_pool(Simd& table);
+void add_move(Simd& table);
 
 }  // namespace cohort::cpu::COHORT_SIMD_NAMESPACE

@@ -12,6 +12,28 @@ inline void for_vectors(Index count, Body body) {
   if (i < count) body(i, first_lanes<T>(count - i));
 }
 
+template <class T>
+inline Index count_of(AllLanes) {
+  return kLanes<T>;
+}
+template <class T>
+inline Index count_of(FirstLanes<T> lanes) {
+  return lanes.count;
+}
+
+/// Unsigned bytes to the integer lanes of T, and back (the values fit).
+template <class T, class Lanes>
+inline VecInt<T> load_bytes(const std::uint8_t* p, Lanes lanes) {
+  typename LaneBytes<T>::Vector bytes = {};
+  __builtin_memcpy(&bytes, p, static_cast<std::size_t>(count_of<T>(lanes)));
+  return __builtin_convertvector(bytes, VecInt<T>);
+}
+template <class T, class Lanes>
+inline void store_bytes(std::uint8_t* p, VecInt<T> v, Lanes lanes) {
+  const auto bytes = __builtin_convertvector(v, typename LaneBytes<T>::Vector);
+  __builtin_memcpy(p, &bytes, static_cast<std::size_t>(count_of<T>(lanes)));
+}
+
 /// x with every lane of mask clear made zero.
 template <class T>
 inline Vec<T> keep_if(VecInt<T> mask, Vec<T> x) {

@@ -60,6 +60,18 @@ using Index = std::ptrdiff_t;
 template <class T>
 inline constexpr Index kLanes = static_cast<Index>(kVectorBytes / sizeof(T));
 
+/// One byte a lane.
+typedef std::uint8_t BytesF32 __attribute__((vector_size(kVectorBytes / 4)));
+typedef std::uint8_t BytesF64 __attribute__((vector_size(kVectorBytes / 8)));
+template <class T>
+struct LaneBytes {
+  using Vector = BytesF64;
+};
+template <>
+struct LaneBytes<float> {
+  using Vector = BytesF32;
+};
+
 /// All lanes; the first `count` lanes have their own type per instruction set (FirstLanes<T>).
 struct AllLanes {};
 

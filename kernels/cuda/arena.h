@@ -1,0 +1,38 @@
+#pragma once
+
+#include <vector>
+
+#include "core/runtime/device.h"
+#include "kernels/cuda/status.h"
+
+namespace cohort::cuda {
+
+/// The driver's functions for virtual memory. They are looked up through the runtime library,
+/// because libcuda is never linked.
+struct VirtualMemoryApi;
+
+/// A reserved range of device addresses, as large as the device's memory, whose beginning is backed
+/// by memory; more is mapped behind it when it grows. Kernels may run meanwhile.
+class CudaArena final : public Device::Arena {
+ public:
+  explicit CudaArena(int ordinal);
+  ~CudaArena() override;
+
+  void* base() const override { return reinterpret_cast<void*>(base_); }
+  size_t bytes() const override { return mapped_; }
+  void grow(size_t bytes) override;
+
+ private:
+  void reserve();
+
+  int ordinal_;
+  std::unique_ptr<VirtualMemoryApi> api_;
+  CUmemAllocationProp properties_ = {};
+  size_t granularity_ = 0;
+  CUdeviceptr base_ = 0;
+  size_t reserved_ = 0;
+  size_t mapped_ = 0;
+  std::vector<size_t> pieces_;  // bytes of each mapping, in order
+};
+
+}  // namespace cohort::cuda

@@ -1,0 +1,61 @@
+#include "kernels/cuda/staging.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/cuda/status.h"
+
+namespace cohort::cuda {
+
+Staging::Staging() {
+  check(cudaHostAlloc(memory_.receive(), kSlots * kSlotBytes, cudaHostAllocPortable),
+        "cudaHostAlloc");
+  for (size_t i = 0; i < kSlots; ++i)
+    slots_[i] = {static_cast<std::byte*>(memory_.get()) + i * kSlotBytes, make_event()};
+}
+
+Staging::Slot& Staging::next() {
+  Slot& slot = slots_[turn_++ % kSlots];
+  check(cudaEventSynchronize(slot.free), "cudaEventSynchronize");
+  return slot;
+}
+
+void Staging::copy_to_device(void* to, const void* from, size_t bytes, cudaStream_t stream) {
+  auto* target = static_cast<std::byte*>(to);
+  const auto* source = static_cast<const std::byte*>(from);
+  for (size_t done = 0; done < bytes; done += kSlotBytes) {
+    const size_t count = std::min(kSlotBytes, bytes - done);
+    Slot& slot = next();
+    std::memcpy(slot.memory, source + done, count);
+    check(cudaMemcpyAsync(target + done, slot.memory, count, cudaMemcpyHostToDevice, stream),
+          "cudaMemcpyAsync");
+    check(cudaEventRecord(slot.free, stream), "cudaEventRecord");
+  }
+}
+
+// Two slots in turn: while one is emptied by the processor the next is being filled.
+void Staging::copy_to_host(void* to, const void* from, size_t bytes, cudaStream_t stream) {
+  auto* target = static_cast<std::byte*>(to);
+  const auto* source = static_cast<const std::byte*>(from);
+  Slot* filled = nullptr;
+  size_t filled_at = 0;
+  size_t filled_bytes = 0;
+  const auto empty = [&] {
+    check(cudaEventSynchronize(filled->free), "cudaEventSynchronize");
+    std::memcpy(target + filled_at, filled->memory, filled_bytes);
+  };
+  for (size_t done = 0; done < bytes; done += kSlotBytes) {
+    const size_t count = std::min(kSlotBytes, bytes - done);
+    Slot& slot = next();
+    check(cudaMemcpyAsync(slot.memory, source + done, count, cudaMemcpyDeviceToHost, stream),
+          "cudaMemcpyAsync");
+    check(cudaEventRecord(slot.free, stream), "cudaEventRecord");
+    if (filled) empty();
+    filled = &slot;
+    filled_at = done;
+    filled_bytes = count;
+  }
+  if (filled) empty();
+}
+
+}  // namespace cohort::cuda

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+
+#include "kernels/cuda/streams.h"
+
+namespace cohort::cuda {
+
+/// Pinned host memory through which copies from ordinary host memory go, in chunks: a ring of slots,
+/// each free again when its copy has run. One thread at a time.
+class Staging {
+ public:
+  Staging();
+
+  /// Enqueues the copy to the device; `from` may be reused when this returns.
+  void copy_to_device(void* to, const void* from, size_t bytes, cudaStream_t stream);
+  /// Copies to `to` and waits for it.
+  void copy_to_host(void* to, const void* from, size_t bytes, cudaStream_t stream);
+
+ private:
+  static constexpr size_t kSlots = 4;
+  static constexpr size_t kSlotBytes = size_t{1} << 20;
+  struct Slot {
+    void* memory = nullptr;
+    Event free;
+  };
+  /// The next slot of the ring, after its last copy has run.
+  Slot& next();
+
+  Handle<void*, cudaFreeHost> memory_;
+  std::array<Slot, kSlots> slots_;
+  size_t turn_ = 0;
+};
+
+}  // namespace cohort::cuda

@@ -6,7 +6,7 @@ namespace cohort::cuda {
 
 FaultLog::FaultLog(std::shared_ptr<Streams> streams)
     : streams_(std::move(streams)), memory_(allocate(streams_, sizeof(Fault))) {
-  check(cudaHostAlloc(reinterpret_cast<void**>(seen_.receive()), sizeof(Fault),
+  cuda::check(cudaHostAlloc(reinterpret_cast<void**>(seen_.receive()), sizeof(Fault),
                       cudaHostAllocPortable),
         "cudaHostAlloc");
 }

@@ -1,4 +1,4 @@
-"""Starts the programs of each case, lets them run in turn, and prints one line per case (README.md)."""
+"""Starts the programs of each case, lets them run in turn, and prints one line per case."""
 
 import dataclasses
 import os
@@ -142,9 +142,8 @@ def ratios(label, ours, peers):
             texts.append(f"{ratio:.2f}x best {kind} (bar {bar:g}x {verdict})")
     if ours.floor:
         us, gflops, gbytes = ours.floor
-        texts.append(
-            f"floor {us:.1f} at {gflops:.0f} GFLOP/s, {gbytes:.1f} GB/s: {ours.median / us:.2f}x of it"
-        )
+        limits = f"{gflops:.0f} GFLOP/s, {gbytes:.1f} GB/s"
+        texts.append(f"floor {us:.1f} at {limits}: {ours.median / us:.2f}x of it")
     return texts
 
 

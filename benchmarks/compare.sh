@@ -1,5 +1,5 @@
 #!/bin/bash
-# Cohort beside PyTorch, TensorFlow and JAX: one line per case. See README.md.
+# Cohort beside PyTorch, TensorFlow and JAX: one line per case. See README.md and protocol.md.
 #   benchmarks/compare.sh [case...]       cases: mlp_b32 mlp_b256 small_sgd small_adam cnn_b64 cnn_b64:2
 # Environment: COHORT_BENCH_ROUNDS (7), COHORT_BENCH_SECONDS of one block (1), COHORT_BENCH_CLOCK (wall, cpu),
 # COHORT_PEERS_VENV (where the peers are or go), COHORT_TRAIN_STEPS (our program),

@@ -1,4 +1,4 @@
-"""What every peer shares: the cases, the data, and the protocol of ../README.md.
+"""What every peer shares: the cases, the data, and the protocol of ../protocol.md.
 
 A peer makes one or more variants of a case (other optimizer kernels, layouts, steps per call); the
 fastest in a short trial is the one that is measured.

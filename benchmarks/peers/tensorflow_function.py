@@ -1,4 +1,4 @@
-"""TensorFlow: a training step as one tf.function, with and without XLA, one or many steps a call."""
+"""TensorFlow: training as a tf.function, with and without XLA, one or many steps a call."""
 
 import os
 import sys

@@ -41,7 +41,7 @@ def optimizer_of(case, model, **kind):
 
 
 def data_of(case):
-    """Images (NCHW where there are channels), labels, and the function that gives the next batch."""
+    """The function that gives the next batch: images (NCHW where there are channels), labels."""
     x, y = (torch.from_numpy(a.copy()) for a in common.load(case))
     if not case.layers:
         x = x.reshape(-1, 1, 28, 28)

@@ -80,6 +80,7 @@ std::vector<Gradient> gradients(std::span<const Value> ys, std::span<const Value
     const auto it = arrived.find(&node);
     if (it == arrived.end() || !needed[id]) continue;
     NameScope scope("gradients/" + node.name());
+    DeviceScope device_scope(node.device().to_string());
     std::vector<Gradient> dy;
     for (const auto& parts : it->second.of_output) dy.push_back(accumulate(parts));
     totals[&node] = dy;

@@ -14,6 +14,9 @@ class Runtime;
 GraphFunction bind(const Graph& graph, std::span<const Value> fetches,
                    const SymbolBindings& bindings);
 
+/// For one replica: reductions and gathers over replicas pass their inputs on.
+GraphFunction drop_reductions(const GraphFunction& function);
+
 /// Computes nodes whose inputs are all constants (on the CPU), and drops identities: x * 1, x + 0,
 /// reshapes of reshapes, casts and transposes that change nothing.
 GraphFunction fold_constants(Runtime& runtime, const GraphFunction& function);

@@ -10,10 +10,11 @@
 ///
 ///   key    = mix(mix(mix(mix(seed) ^ stream) ^ step) ^ micro_step), where mix is the finaliser of
 ///            splitmix64 and stream the FNV-1a hash (64 bits) of the stream's name;
-///   word i of plane p = philox4x32_10(counter {low(i / 4), high(i / 4), p, 0}, key {low, high})[i % 4].
+///   word i of plane p = philox4x32_10(counter {low(i / 4), high(i / 4), p, 0}, key {low, high})[i
+///   % 4].
 ///
-/// i is the element's index in the tensor of the global batch. Plane 0 serves what needs one word an
-/// element (dropout, float uniforms); normals and doubles take a second word from plane 1.
+/// i is the element's index in the tensor of the global batch. Plane 0 serves what needs one word
+/// an element (dropout, float uniforms); normals and doubles take a second word from plane 1.
 namespace cohort {
 
 uint64_t philox_stream(std::string_view name);

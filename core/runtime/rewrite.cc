@@ -55,7 +55,11 @@ std::vector<Value> Rewriter::mapped_inputs(const Node& node) const {
 Node* Rewriter::copy(const Node& node) { return copy(node, node.attrs()); }
 
 Node* Rewriter::copy(const Node& node, Attrs attrs) {
-  Node* made = to_->copy_node(node, mapped_inputs(node), std::move(attrs));
+  return copy(node, std::move(attrs), mapped_inputs(node));
+}
+
+Node* Rewriter::copy(const Node& node, Attrs attrs, std::vector<Value> inputs) {
+  Node* made = to_->copy_node(node, std::move(inputs), std::move(attrs));
   for (const Node* before : node.control_inputs()) {
     const auto it = mapped_.find(before);
     // A replaced node leaves its value's producer to wait for; one without outputs was copied.

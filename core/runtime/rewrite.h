@@ -36,9 +36,11 @@ class Rewriter {
   Value operator[](Value old) const;
   std::vector<Value> mapped_inputs(const Node& node) const;
 
-  /// Copies `node` (with other attributes, where given) and maps its outputs to the copy's.
+  /// Copies `node` (with other attributes or inputs, where given) and maps its outputs to the
+  /// copy's.
   Node* copy(const Node& node);
   Node* copy(const Node& node, Attrs attrs);
+  Node* copy(const Node& node, Attrs attrs, std::vector<Value> inputs);
   void replace(Value old, Value now);
 
   GraphFunction finish();

@@ -28,6 +28,8 @@ class Runtime {
   /// at least 1). FailedPrecondition when a CPU device is in use already (a variable or executable
   /// lives on it).
   void set_logical_cpu_devices(int count, int threads_each = 0);
+  /// Called when a variable or an executable comes to live on a CPU device.
+  void note_cpu_use() { cpu_in_use_ = true; }
   std::vector<Device*> devices() const;
   std::vector<Device*> devices(DeviceType type) const;
   /// The device that a name (full, or partial such as "gpu:1") denotes. Throws InvalidArgument that

@@ -1,0 +1,22 @@
+#include "core/ops/internal.h"
+
+namespace cohort::ops {
+namespace {
+
+std::vector<TensorType> same_as_input(const InferContext& c) { return {c.input(0)}; }
+
+std::vector<TensorType> nothing(const InferContext&) { return {}; }
+
+std::vector<TensorType> from_attrs(const InferContext& c) {
+  return {{c.attrs().get<DType>("dtype"), c.attrs().get<Shape>("shape")}};
+}
+
+}  // namespace
+
+void register_internal(OpRegistry& ops) {
+  ops.add({.name = "Copy", .num_inputs = 1, .infer = same_as_input});
+  ops.add({.name = "WriteBucket", .num_inputs = -1, .infer = nothing, .stateful = true, .commit = true});
+  ops.add({.name = "ReadBucket", .num_inputs = 0, .infer = from_attrs, .stateful = true});
+}
+
+}  // namespace cohort::ops

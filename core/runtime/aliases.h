@@ -1,0 +1,17 @@
+#pragma once
+
+#include "core/runtime/rewrite.h"
+
+namespace cohort {
+
+/// True when the node's output is its input's memory: Reshape, Identity, StopGradient.
+bool is_alias(const Node& node);
+/// The value whose memory `value` is, followed through aliases.
+Value root_of(Value value);
+
+/// Puts a Copy where sharing memory would be wrong: a variable that one commit reads while another
+/// writes it; a fetched variable or input; a tensor that is reduced in place but is read by others,
+/// used twice, or is not the reduction's own.
+GraphFunction insert_copies(const GraphFunction& function);
+
+}  // namespace cohort

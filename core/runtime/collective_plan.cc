@@ -1,0 +1,120 @@
+#include "core/runtime/collective_plan.h"
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+
+#include "core/graph/op.h"
+#include "core/graph/scope.h"
+#include "core/ops/math.h"
+#include "core/ops/state.h"
+#include "core/runtime/update_layout.h"
+
+namespace cohort {
+namespace {
+
+/// Positions of `node`'s inputs, earliest producer first.
+std::vector<size_t> by_readiness(const Node& node) {
+  std::vector<size_t> order(node.inputs().size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return node.input(static_cast<int>(a)).node()->id() <
+           node.input(static_cast<int>(b)).node()->id();
+  });
+  return order;
+}
+
+int64_t padded_elements(const TensorType& type) {
+  const int64_t per_line = 64 / static_cast<int64_t>(size_of(type.dtype));
+  return (type.shape.num_elements() + per_line - 1) / per_line * per_line;
+}
+
+/// Cuts the inputs of one AllReduce into runs of equal dtype and about bucket_bytes.
+std::vector<std::vector<size_t>> cut(const Node& node, size_t bucket_bytes) {
+  std::map<DType, std::vector<size_t>> open;
+  std::map<DType, size_t> open_bytes;
+  std::vector<std::vector<size_t>> buckets;
+  for (const size_t i : by_readiness(node)) {
+    const TensorType& type = node.input(static_cast<int>(i)).type();
+    if (!type.shape.is_concrete())
+      throw InvalidArgument(
+          "{}: all_reduce: got shape {}; want a shape that is the same on every replica (no batch "
+          "dimension)",
+          node.name(), type.shape);
+    open[type.dtype].push_back(i);
+    size_t& bytes = open_bytes[type.dtype];
+    bytes += static_cast<size_t>(padded_elements(type)) * size_of(type.dtype);
+    if (bytes < bucket_bytes) continue;
+    buckets.push_back(std::move(open[type.dtype]));
+    open.erase(type.dtype);
+    bytes = 0;
+  }
+  for (auto& [dtype, members] : open) buckets.push_back(std::move(members));
+  return buckets;
+}
+
+Bucket layout(const Node& node, const std::vector<size_t>& members, ops::ReduceOp op) {
+  Bucket bucket;
+  bucket.dtype = node.input(static_cast<int>(members.front())).dtype();
+  bucket.op = op;
+  for (const size_t i : members) {
+    bucket.offsets.push_back(bucket.num_elements);
+    bucket.num_elements += padded_elements(node.input(static_cast<int>(i)).type());
+  }
+  return bucket;
+}
+
+Value divide_by_replicas(Value sum) {
+  return sum / ops::cast(ops::step_info(ops::StepField::kNumReplicas), sum.dtype());
+}
+
+void rewrite_all_reduce(Rewriter& rewriter, const Node& node, size_t bucket_bytes,
+                        CollectivePlan& plan) {
+  auto op = static_cast<ops::ReduceOp>(node.attrs().get<int64_t>("reduce_op"));
+  const bool mean = op == ops::ReduceOp::kMean;
+  if (mean) op = ops::ReduceOp::kSum;
+  GraphScope graph_scope(rewriter.graph());
+  for (const auto& members : cut(node, bucket_bytes)) {
+    std::vector<Value> inputs;
+    for (const size_t i : members) inputs.push_back(rewriter[node.input(static_cast<int>(i))]);
+    const auto index = static_cast<int64_t>(plan.buckets.size());
+    plan.buckets.push_back(layout(node, members, op));
+    Node* made = rewriter.graph().add("AllReduce", inputs,
+                                      {{"reduce_op", static_cast<int64_t>(op)}, {"bucket", index}},
+                                      {.name = node.name(), .control_inputs = {}});
+    for (size_t k = 0; k < members.size(); ++k) {
+      const Value reduced = made->output(static_cast<int>(k));
+      Value old(const_cast<Node*>(&node), static_cast<int>(members[k]));
+      rewriter.replace(old, mean ? divide_by_replicas(reduced) : reduced);
+    }
+  }
+}
+
+}  // namespace
+
+void CollectivePlan::allocate(Communicator& communicator) {
+  for (Bucket& bucket : buckets) {
+    bucket.memory = communicator.allocate_bucket(static_cast<size_t>(bucket.num_elements) *
+                                                 size_of(bucket.dtype));
+    bucket.data = bucket.memory.get();
+    bucket.request =
+        communicator.prepare_all_reduce(&bucket.data, bucket.dtype, bucket.num_elements, bucket.op);
+  }
+}
+
+GraphFunction plan_collectives(const Graph& graph, std::span<const Value> fetches,
+                               size_t bucket_bytes, CollectivePlan& plan) {
+  Rewriter rewriter(graph, fetches);
+  for (const Node* node : rewriter.nodes()) {
+    if (node->op_name() == "AllReduce") {
+      rewrite_all_reduce(rewriter, *node, bucket_bytes, plan);
+    } else if (is_update(*node)) {
+      copy_update_in_layout_order(rewriter, *node);
+    } else {
+      rewriter.copy(*node);
+    }
+  }
+  return rewriter.finish();
+}
+
+}  // namespace cohort

@@ -1,0 +1,410 @@
+#include "core/runtime/executable.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <optional>
+
+#include "core/graph/op.h"
+#include "core/runtime/aliases.h"
+#include "core/runtime/device_thread.h"
+#include "core/runtime/passes.h"
+#include "core/runtime/runtime.h"
+#include "core/runtime/spin_wait.h"
+#include "core/runtime/value_store.h"
+#include "core/trace/recorder.h"
+
+namespace cohort {
+namespace {
+
+using EntryKind = ScheduleEntry::Kind;
+
+constexpr std::chrono::minutes kLaneTimeout{10};
+
+/// What the devices of one executable share during a run.
+struct RunState {
+  std::atomic<uint64_t> run{0};
+  std::atomic<bool> failed{false};
+  std::atomic<int> ready_to_commit{0};
+};
+
+/// A value on its way between two devices of one executable.
+struct Channel {
+  Operand source;
+  Device* source_device = nullptr;
+  std::atomic<uint64_t> sent{0};  ///< number of the run in which the value was last made
+};
+
+class SendKernel : public Kernel {
+ public:
+  SendKernel(Channel& channel, const RunState& state) : channel_(channel), state_(state) {}
+  void run() override {
+    channel_.source_device->synchronize();
+    channel_.sent.store(state_.run.load(std::memory_order_relaxed), std::memory_order_release);
+  }
+
+ private:
+  Channel& channel_;
+  const RunState& state_;
+};
+
+class ReceiveKernel : public Kernel {
+ public:
+  ReceiveKernel(Channel& channel, const RunState& state, Operand target, Device& device)
+      : channel_(channel), state_(state), target_(std::move(target)), device_(device) {}
+  void run() override {
+    const uint64_t run = state_.run.load(std::memory_order_relaxed);
+    const bool arrived = spin_wait(
+        [&] {
+          return channel_.sent.load(std::memory_order_acquire) == run ||
+                 state_.failed.load(std::memory_order_relaxed);
+        },
+        kLaneTimeout);
+    if (!arrived)
+      throw DeadlineExceeded("receive: got nothing from {} in 600 s",
+                             channel_.source_device->name().to_string());
+    if (state_.failed.load(std::memory_order_relaxed))
+      throw Cancelled("receive: another device failed");
+    device_.copy_from_device(*target_.slot, *channel_.source_device, *channel_.source.slot,
+                             target_.num_bytes());
+  }
+
+ private:
+  Channel& channel_;
+  const RunState& state_;
+  Operand target_;
+  Device& device_;
+};
+
+class StartKernel : public Kernel {
+ public:
+  explicit StartKernel(Communicator::Request& request) : request_(request) {}
+  void run() override { request_.start(); }
+
+ private:
+  Communicator::Request& request_;
+};
+
+class WaitKernel : public Kernel {
+ public:
+  explicit WaitKernel(Communicator::Request& request) : request_(request) {}
+  void run() override { request_.wait(); }
+
+ private:
+  Communicator::Request& request_;
+};
+
+/// The straight line of one device.
+struct Lane {
+  explicit Lane(Schedule schedule) : schedule(std::move(schedule)) {}
+
+  Schedule schedule;
+  std::unique_ptr<ValueStore> values;
+  std::vector<std::unique_ptr<Kernel>> owned;
+  std::vector<Kernel*> steps;         ///< in order; entries without work left out
+  std::vector<const Node*> nodes;     ///< of each step, for errors and traces; null for transfers
+  size_t commit_begin = 0;            ///< in steps
+  std::vector<uint64_t*> written;     ///< versions to raise after a commit
+  std::shared_ptr<void> device_step;  ///< where a device that is no CPU keeps the step state
+  const StepState* step = nullptr;
+  std::unique_ptr<DeviceThread> thread;
+  std::optional<Error> error;
+};
+
+bool has_kernel(const Node& node) {
+  const std::string& op = node.op_name();
+  return op != "Placeholder" && op != "Constant" && op != "ReadVariable" && op != "ReadBucket" &&
+         op != "WriteBucket";
+}
+
+class GraphExecutable final : public Executable {
+ public:
+  GraphExecutable(Runtime& runtime, GraphFunction function, const CompileOptions& options)
+      : runtime_(runtime), function_(std::move(function)), options_(options) {
+    const DeviceOf device_of = [this](const Node& node) { return device_for(node); };
+    for (Schedule& schedule : make_schedules(*function_.graph, device_of))
+      lanes_.push_back(std::make_unique<Lane>(std::move(schedule)));
+    std::stable_partition(lanes_.begin(), lanes_.end(), [&](const auto& lane) {
+      return lane->schedule.device == options_.device;
+    });
+    for (auto& lane : lanes_) make_store(*lane);
+    for (auto& lane : lanes_) make_kernels(*lane);
+    for (size_t i = 1; i < lanes_.size(); ++i)
+      lanes_[i]->thread = std::make_unique<DeviceThread>(*lanes_[i]->schedule.device);
+    inputs_.assign(function_.graph->placeholders().size(), nullptr);
+    collect_input_slots();
+  }
+
+  void set_input(int i, const void* data) override {
+    inputs_[static_cast<size_t>(i)] = data;
+    for (void** slot : cpu_slots_[static_cast<size_t>(i)]) *slot = const_cast<void*>(data);
+  }
+  StepState& step() override { return step_; }
+  const Graph& graph() const override { return *function_.graph; }
+  size_t arena_bytes() const override {
+    size_t bytes = 0;
+    for (const auto& lane : lanes_) bytes += lane->values->arena_bytes();
+    return bytes;
+  }
+
+  void run() override {
+    state_.run.fetch_add(1, std::memory_order_relaxed);
+    state_.failed.store(false, std::memory_order_relaxed);
+    state_.ready_to_commit.store(0, std::memory_order_relaxed);
+    for (size_t i = 1; i < lanes_.size(); ++i) {
+      jobs_[i] = {this, lanes_[i].get()};
+      lanes_[i]->thread->start(
+          [](void* job) {
+            static_cast<Job*>(job)->executable->run_guarded(*static_cast<Job*>(job)->lane);
+          },
+          &jobs_[i]);
+    }
+    if (lanes_.size() == 1) {
+      run_lane(*lanes_.front());
+      return;
+    }
+    if (!lanes_.empty()) run_guarded(*lanes_.front());
+    for (size_t i = 1; i < lanes_.size(); ++i) lanes_[i]->thread->wait();
+    rethrow();
+  }
+
+  const TensorType& output_type(int i) const override { return fetch(i).type(); }
+  Tensor output(int i) override {
+    Tensor tensor(fetch(i).dtype(), fetch(i).shape());
+    copy_output(i, tensor.raw());
+    return tensor;
+  }
+  void copy_output(int i, void* to) override {
+    Lane& lane = lane_of(fetch(i));
+    const Operand operand = lane.values->operand(fetch(i));
+    lane.schedule.device->copy_to_host(to, *operand.slot, operand.num_bytes());
+  }
+
+ private:
+  struct Job {
+    GraphExecutable* executable;
+    Lane* lane;
+  };
+
+  Value fetch(int i) const { return function_.fetches[static_cast<size_t>(i)]; }
+
+  Device* device_for(const Node& node) const {
+    if (!node.device().type) return options_.device;
+    return &runtime_.device(node.device().to_string());
+  }
+
+  Lane& lane_of(Value value) {
+    Device* device = device_for(*root_of(value).node());
+    for (auto& lane : lanes_)
+      if (lane->schedule.device == device) return *lane;
+    throw Internal("executable: got no lane for {}", value.node()->name());
+  }
+
+  void make_store(Lane& lane) {
+    Device& device = *lane.schedule.device;
+    if (device.type() == DeviceType::kCPU) {
+      runtime_.note_cpu_use();
+      lane.step = &step_;
+    } else {
+      lane.device_step = device.allocate(sizeof(StepState));
+      lane.step = static_cast<const StepState*>(lane.device_step.get());
+    }
+    lane.values = std::make_unique<ValueStore>(runtime_, *function_.graph, lane.schedule,
+                                               function_.fetches, options_.collectives);
+  }
+
+  void make_kernels(Lane& lane) {
+    std::vector<Kernel*> by_position;
+    for (size_t position = 0; position < lane.schedule.entries.size(); ++position) {
+      if (position == lane.schedule.commit_begin) lane.commit_begin = lane.steps.size();
+      std::unique_ptr<Kernel> kernel = make_kernel(lane, position);
+      by_position.push_back(kernel.get());
+      if (!kernel) continue;
+      lane.steps.push_back(kernel.get());
+      lane.nodes.push_back(lane.schedule.entries[position].node);
+      lane.owned.push_back(std::move(kernel));
+    }
+    if (lane.schedule.commit_begin == lane.schedule.entries.size())
+      lane.commit_begin = lane.steps.size();
+    lane.values->place(by_position);
+  }
+
+  std::unique_ptr<Kernel> make_kernel(Lane& lane, size_t position) {
+    const ScheduleEntry& entry = lane.schedule.entries[position];
+    switch (entry.kind) {
+      case EntryKind::kStart:
+        return std::make_unique<StartKernel>(request_of(*entry.node));
+      case EntryKind::kWait:
+        return std::make_unique<WaitKernel>(request_of(*entry.node));
+      case EntryKind::kSend:
+        return std::make_unique<SendKernel>(channel_of(entry.value), state_);
+      case EntryKind::kReceive:
+        return std::make_unique<ReceiveKernel>(channel_of(entry.value), state_,
+                                               lane.values->operand(entry.value),
+                                               *lane.schedule.device);
+      case EntryKind::kCompute:
+        break;
+    }
+    const Node& node = *entry.node;
+    if (!has_kernel(node)) return nullptr;
+    const auto inputs = lane.values->operands(node.inputs());
+    const auto outputs = lane.values->outputs(node);
+    const auto variables = lane.values->variables(node);
+    if (node.op().commit) note_written(lane, node);
+    return runtime_.kernels().make({.node = node,
+                                    .inputs = inputs,
+                                    .outputs = outputs,
+                                    .variables = variables,
+                                    .workspace = lane.values->workspace_slot(position),
+                                    .step = &lane.step,
+                                    .device = *lane.schedule.device});
+  }
+
+  void note_written(Lane& lane, const Node& node) {
+    for (const int64_t id : node.attrs().get<std::vector<int64_t>>("variables")) {
+      auto& variable = *function_.graph->variables()[static_cast<size_t>(id)];
+      lane.written.push_back(&variable.place(*lane.schedule.device).version);
+    }
+  }
+
+  Communicator::Request& request_of(const Node& reduction) {
+    COHORT_CHECK(options_.collectives != nullptr);
+    return *options_.collectives
+                ->buckets[static_cast<size_t>(reduction.attrs().get<int64_t>("bucket"))]
+                .request;
+  }
+
+  Channel& channel_of(Value value) {
+    auto& channel = channels_[{value.node(), value.index()}];
+    if (!channel) {
+      channel = std::make_unique<Channel>();
+      Lane& lane = lane_of(value);
+      channel->source = lane.values->operand(value);
+      channel->source_device = lane.schedule.device;
+    }
+    return *channel;
+  }
+
+  void collect_input_slots() {
+    cpu_slots_.resize(inputs_.size());
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+      for (auto& lane : lanes_) {
+        void** slot = lane->values->input_slot(static_cast<int>(i));
+        if (slot && lane->schedule.device->type() == DeviceType::kCPU)
+          cpu_slots_[i].push_back(slot);
+      }
+    }
+    jobs_.resize(lanes_.size());
+  }
+
+  void upload(Lane& lane) {
+    Device& device = *lane.schedule.device;
+    if (device.type() == DeviceType::kCPU) return;
+    device.copy_from_host(lane.device_step.get(), &step_, sizeof(StepState));
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+      void** slot = lane.values->input_slot(static_cast<int>(i));
+      const TensorType& type = function_.graph->placeholders()[i]->output_types()[0];
+      const size_t bytes = static_cast<size_t>(type.shape.num_elements()) * size_of(type.dtype);
+      if (slot) device.copy_from_host(*slot, inputs_[i], bytes);
+    }
+  }
+
+  void run_lane(Lane& lane) {
+    upload(lane);
+    size_t i = 0;
+    try {
+      if (options_.recorder) {
+        for (; i < lane.commit_begin; ++i) run_recorded(lane, i);
+      } else {
+        for (; i < lane.commit_begin; ++i) lane.steps[i]->run();
+      }
+    } catch (const Error& error) {
+      if (!lane.nodes[i]) throw;
+      throw error.within(lane.nodes[i]->name());
+    }
+    if (lanes_.size() > 1) wait_for_all_lanes();
+    for (; i < lane.steps.size(); ++i) {
+      if (options_.recorder) {
+        run_recorded(lane, i);
+      } else {
+        lane.steps[i]->run();
+      }
+    }
+    for (uint64_t* version : lane.written) ++*version;
+  }
+
+  void run_recorded(Lane& lane, size_t i) {
+    const TraceRecorder::Span span(*options_.recorder, lane.nodes[i]);
+    lane.steps[i]->run();
+    lane.schedule.device->synchronize();
+  }
+
+  /// No device commits before every device has computed what could fail.
+  void wait_for_all_lanes() {
+    const int all = static_cast<int>(lanes_.size());
+    state_.ready_to_commit.fetch_add(1, std::memory_order_acq_rel);
+    const bool done = spin_wait(
+        [&] {
+          return state_.ready_to_commit.load(std::memory_order_acquire) == all ||
+                 state_.failed.load(std::memory_order_relaxed);
+        },
+        kLaneTimeout);
+    if (!done) throw DeadlineExceeded("executable: got no answer from a device in 600 s");
+    if (state_.failed.load()) throw Cancelled("executable: another device failed");
+  }
+
+  void run_guarded(Lane& lane) {
+    lane.error.reset();
+    try {
+      run_lane(lane);
+      return;
+    } catch (const Error& error) {
+      lane.error = error;
+    } catch (const std::exception& error) {
+      lane.error = Internal("executable: {}", error.what());
+    }
+    state_.failed.store(true);
+  }
+
+  /// The error that started it, rather than those of devices that were told to stop.
+  void rethrow() {
+    const Error* first = nullptr;
+    for (const auto& lane : lanes_)
+      if (lane->error && (!first || first->code() == Code::kCancelled)) first = &*lane->error;
+    if (first) throw Error(*first);
+  }
+
+  Runtime& runtime_;
+  GraphFunction function_;
+  CompileOptions options_;
+  StepState step_;
+  RunState state_;
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  std::vector<Job> jobs_;
+  std::map<std::pair<const Node*, int>, std::unique_ptr<Channel>> channels_;
+  std::vector<const void*> inputs_;
+  std::vector<std::vector<void**>> cpu_slots_;
+};
+
+bool enabled(const CompileOptions& options, std::string_view pass) {
+  const auto& off = options.disabled_passes;
+  return std::find(off.begin(), off.end(), pass) == off.end();
+}
+
+}  // namespace
+
+std::unique_ptr<Executable> compile(Runtime& runtime, const Graph& graph,
+                                    std::span<const Value> fetches, const SymbolBindings& bindings,
+                                    const CompileOptions& options) {
+  CompileOptions resolved = options;
+  if (!resolved.device) resolved.device = &runtime.default_device();
+  GraphFunction function = bind(graph, fetches, bindings);
+  if (!resolved.collectives) function = drop_reductions(function);
+  if (enabled(options, "fold")) function = fold_constants(runtime, function);
+  if (enabled(options, "cse")) function = merge_common_subexpressions(function);
+  if (enabled(options, "fuse")) function = fuse(function);
+  function = insert_copies(function);
+  return std::make_unique<GraphExecutable>(runtime, std::move(function), resolved);
+}
+
+}  // namespace cohort

@@ -1,0 +1,104 @@
+#include "core/graph/op.h"
+#include "core/runtime/passes.h"
+
+namespace cohort {
+namespace {
+
+/// matmul or conv2d, then an addition of a bias [N] over the last axis, then perhaps a relu; each
+/// of the inner values used by the next alone.
+struct BiasPattern {
+  const Node* product = nullptr;
+  Value bias;
+  const Node* last = nullptr;  ///< the node that the fused one replaces
+  bool relu = false;
+};
+
+class Fuser {
+ public:
+  explicit Fuser(const GraphFunction& function)
+      : function_(function),
+        uses_(count_uses(*function.graph, function.fetches)),
+        rewriter_(*function.graph, function.fetches) {}
+
+  GraphFunction run() {
+    find_patterns();
+    for (const Node* node : rewriter_.nodes()) {
+      if (absorbed_.count(node)) continue;
+      const auto it = patterns_.find(node);
+      if (it == patterns_.end()) {
+        rewriter_.copy(*node);
+      } else {
+        emit(it->second);
+      }
+    }
+    return rewriter_.finish();
+  }
+
+ private:
+  bool used_once(Value value) const { return uses_[value.node()->id()][value.index()] == 1; }
+
+  static bool is_product(const Node& node) {
+    if (node.op_name() == "Conv2D") return true;
+    return node.op_name() == "MatMul" && node.input(0).rank() == 2 && node.input(1).rank() == 2;
+  }
+
+  void find_patterns() {
+    for (const Node* node : rewriter_.nodes()) {
+      if (node->op_name() == "Add") {
+        add_bias(*node, 0, 1);
+        if (!patterns_.count(node)) add_bias(*node, 1, 0);
+      } else if (node->op_name() == "Relu") {
+        add_relu(*node);
+      }
+    }
+  }
+
+  void add_bias(const Node& add, int product, int bias) {
+    const Value value = add.input(product), shift = add.input(bias);
+    const Node& maker = *value.node();
+    const bool fits = is_product(maker) && used_once(value) && shift.rank() == 1 &&
+                      shift.shape()[0] == value.shape()[value.rank() - 1] &&
+                      maker.device() == add.device() &&
+                      // The bias must exist where the product is made: both precede `add`.
+                      add.output_types()[0] == value.type() && !absorbed_.count(&maker);
+    if (!fits) return;
+    patterns_[&add] = {&maker, shift, &add, false};
+    absorbed_.insert({&maker, true});
+  }
+
+  void add_relu(const Node& relu) {
+    const auto it = patterns_.find(relu.input(0).node());
+    if (it == patterns_.end() || !used_once(relu.input(0)) || relu.device() != it->first->device())
+      return;
+    BiasPattern pattern = it->second;
+    pattern.relu = true;
+    pattern.last = &relu;
+    absorbed_.insert({it->first, true});
+    patterns_.erase(it);
+    patterns_[&relu] = pattern;
+  }
+
+  void emit(const BiasPattern& pattern) {
+    Attrs attrs = pattern.product->attrs();
+    attrs.set("activation", std::string(pattern.relu ? "relu" : ""));
+    std::vector<Value> inputs = rewriter_.mapped_inputs(*pattern.product);
+    inputs.push_back(rewriter_[pattern.bias]);
+    Node* fused = rewriter_.graph().add(
+        pattern.product->op_name() == "Conv2D" ? "FusedConv2D" : "FusedMatMul", std::move(inputs),
+        std::move(attrs), {.name = pattern.last->name(), .control_inputs = {}});
+    fused->set_device(pattern.last->device());
+    rewriter_.replace(Value(const_cast<Node*>(pattern.last), 0), fused->output());
+  }
+
+  const GraphFunction& function_;
+  std::vector<std::vector<int>> uses_;
+  Rewriter rewriter_;
+  std::unordered_map<const Node*, BiasPattern> patterns_;
+  std::unordered_map<const Node*, bool> absorbed_;
+};
+
+}  // namespace
+
+GraphFunction fuse(const GraphFunction& function) { return Fuser(function).run(); }
+
+}  // namespace cohort

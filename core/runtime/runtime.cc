@@ -1,0 +1,57 @@
+#include "core/runtime/runtime.h"
+
+#include <algorithm>
+
+#include "core/runtime/cpu_device.h"
+
+namespace cohort {
+
+std::vector<Device*> Runtime::devices() const {
+  std::vector<Device*> list;
+  for (const auto& device : devices_) list.push_back(device.get());
+  return list;
+}
+
+std::vector<Device*> Runtime::devices(DeviceType type) const {
+  std::vector<Device*> list;
+  for (const auto& device : devices_)
+    if (device->type() == type) list.push_back(device.get());
+  return list;
+}
+
+Device& Runtime::device(std::string_view name) const {
+  const DeviceName wanted = DeviceName::parse(name);
+  std::string known;
+  for (const auto& device : devices_) {
+    if (device->name().matches(wanted)) return *device;
+    known += (known.empty() ? "" : ", ") + device->name().to_string();
+  }
+  throw InvalidArgument("device: got \"{}\"; want one of {}", name, known);
+}
+
+Device& Runtime::default_device() const {
+  const std::vector<Device*> gpus = devices(DeviceType::kGPU);
+  return gpus.empty() ? device("cpu:0") : *gpus.front();
+}
+
+void Runtime::set_logical_cpu_devices(int count, int threads_each) {
+  if (count < 1 || threads_each < 0)
+    throw InvalidArgument(
+        "set_logical_cpu_devices: got {} devices of {} threads; want 1 or more of 0 or more", count,
+        threads_each);
+  const std::vector<Device*> current = devices(DeviceType::kCPU);
+  const int threads = threads_each > 0 ? threads_each : std::max(1, num_cpu_cores() / count);
+  const bool same = static_cast<int>(current.size()) == count &&
+                    std::all_of(current.begin(), current.end(),
+                                [&](const Device* d) { return d->num_threads() == threads; });
+  if (same) return;
+  if (cpu_in_use_)
+    throw FailedPrecondition(
+        "set_logical_cpu_devices: got a call after a CPU device was used; want it before the first "
+        "model, "
+        "variable or step");
+  std::erase_if(devices_, [](const auto& device) { return device->type() == DeviceType::kCPU; });
+  for (int i = 0; i < count; ++i) devices_.push_back(make_cpu_device(i, threads));
+}
+
+}  // namespace cohort

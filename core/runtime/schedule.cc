@@ -1,0 +1,95 @@
+#include "core/runtime/schedule.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "core/graph/op.h"
+#include "core/runtime/aliases.h"
+
+namespace cohort {
+namespace {
+
+using Kind = ScheduleEntry::Kind;
+
+bool is_reduction(const Node& node) {
+  return node.op_name() == "AllReduce" && node.attrs().has("bucket");
+}
+
+class Scheduler {
+ public:
+  Scheduler(const Graph& graph, const DeviceOf& device_of) : graph_(graph), device_of_(device_of) {}
+
+  std::vector<Schedule> run() {
+    for (const auto& node : graph_.nodes())
+      if (is_reduction(*node)) expect_inputs(*node);
+    for (const auto& node : graph_.nodes())
+      if (!node->op().commit) place(*node);
+    // What commits need is fetched in the part that may fail.
+    const std::vector<Node*> commits = graph_.commit_nodes();
+    for (const Node* node : commits) {
+      line(device_of_(*node));
+      for (const Value& input : node->inputs()) need(input, device_of_(*node));
+    }
+    for (Schedule& schedule : schedules_) schedule.commit_begin = schedule.entries.size();
+    for (const Node* node : commits)
+      line(device_of_(*node)).entries.push_back({Kind::kCompute, node, {}});
+    return std::move(schedules_);
+  }
+
+ private:
+  Schedule& line(Device* device) {
+    for (Schedule& schedule : schedules_)
+      if (schedule.device == device) return schedule;
+    schedules_.push_back({device, {}, 0});
+    return schedules_.back();
+  }
+
+  /// Reductions are waited for as late as possible: when somebody needs them.
+  void need(Value input, Device* user) {
+    const Value root = root_of(input);
+    const Node& maker = *root.node();
+    if (is_reduction(maker) && waited_.insert(&maker).second)
+      line(device_of_(maker)).entries.push_back({Kind::kWait, &maker, {}});
+    Device* home = device_of_(maker);
+    if (home == user || !received_.insert({root.node(), root.index(), user}).second) return;
+    if (sent_.insert({root.node(), root.index()}).second)
+      line(home).entries.push_back({Kind::kSend, nullptr, root});
+    line(user).entries.push_back({Kind::kReceive, nullptr, root});
+  }
+
+  void expect_inputs(const Node& reduction) {
+    std::set<const Node*> makers;
+    for (const Value& input : reduction.inputs()) makers.insert(root_of(input).node());
+    for (const Node* maker : makers) feeds_[maker].push_back(&reduction);
+    missing_[&reduction] = makers.size();
+  }
+
+  void place(const Node& node) {
+    Device* device = device_of_(node);
+    line(device);
+    if (is_alias(node) || is_reduction(node)) return;
+    for (const Value& input : node.inputs()) need(input, device);
+    line(device).entries.push_back({Kind::kCompute, &node, {}});
+    for (const Node* reduction : feeds_[&node])
+      if (--missing_[reduction] == 0)
+        line(device_of_(*reduction)).entries.push_back({Kind::kStart, reduction, {}});
+  }
+
+  const Graph& graph_;
+  const DeviceOf& device_of_;
+  std::vector<Schedule> schedules_;
+  std::map<const Node*, std::vector<const Node*>> feeds_;  ///< reductions that a node feeds
+  std::map<const Node*, size_t> missing_;  ///< makers that a reduction still waits for
+  std::set<const Node*> waited_;
+  std::set<std::pair<const Node*, int>> sent_;
+  std::set<std::tuple<const Node*, int, Device*>> received_;
+};
+
+}  // namespace
+
+std::vector<Schedule> make_schedules(const Graph& graph, const DeviceOf& device_of) {
+  return Scheduler(graph, device_of).run();
+}
+
+}  // namespace cohort

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "core/graph/graph.h"
+
+namespace cohort {
+
+class Device;
+
+/// One entry of a device's straight line.
+struct ScheduleEntry {
+  enum class Kind {
+    kCompute,
+    kStart,    ///< of the AllReduce `node`: its last input is ready
+    kWait,     ///< for the AllReduce `node`
+    kSend,     ///< `value` is ready for other devices
+    kReceive,  ///< brings `value` from the device that made it
+  };
+  Kind kind = Kind::kCompute;
+  const Node* node = nullptr;
+  Value value = {};
+};
+
+/// What one device does in a step, in order.
+struct Schedule {
+  Device* device = nullptr;
+  std::vector<ScheduleEntry> entries;
+  size_t commit_begin = 0;  ///< entries from here on write state and cannot fail
+};
+
+using DeviceOf = std::function<Device*(const Node&)>;
+
+/// Lays the graph out as one line for each device: nodes in graph order, commits last; a reduction
+/// starts right after its last input and is waited for before its first user; values that cross
+/// devices are sent when made and received before their first use. All lines follow one global
+/// order, so that they cannot wait for each other in a circle.
+std::vector<Schedule> make_schedules(const Graph& graph, const DeviceOf& device_of);
+
+}  // namespace cohort

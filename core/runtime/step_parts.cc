@@ -1,0 +1,89 @@
+#include "core/runtime/step_parts.h"
+
+#include "core/graph/op.h"
+
+namespace cohort {
+namespace {
+
+std::vector<bool> after_reduction(const Graph& graph) {
+  std::vector<bool> after(graph.nodes().size(), false);
+  for (const auto& node : graph.nodes()) {
+    bool reached = node->op_name() == "AllReduce";
+    for (const Value& input : node->inputs()) reached = reached || after[input.node()->id()];
+    after[node->id()] = reached;
+  }
+  return after;
+}
+
+/// Nodes that fetches and commits need when reduced values are given.
+std::vector<bool> needed_to_combine(const Graph& graph, std::span<const Value> fetches) {
+  std::vector<bool> needed(graph.nodes().size(), false);
+  for (const Value& fetch : fetches) needed[fetch.node()->id()] = true;
+  for (auto it = graph.nodes().rbegin(); it != graph.nodes().rend(); ++it) {
+    const Node& node = **it;
+    if (node.op().commit) needed[node.id()] = true;
+    if (!needed[node.id()] || node.op_name() == "AllReduce") continue;
+    if (node.op_name() == "Placeholder")
+      throw Unimplemented(
+          "{}: got an input of each replica that is needed after the reduction; want it reduced "
+          "first, "
+          "because a device carries several logical replicas",
+          node.name());
+    for (const Value& input : node.inputs()) needed[input.node()->id()] = true;
+  }
+  for (const Node* placeholder : graph.placeholders()) needed[placeholder->id()] = true;
+  return needed;
+}
+
+void read_bucket(Rewriter& rewriter, const Node& reduce) {
+  for (int i = 0; i < reduce.num_outputs(); ++i) {
+    const TensorType& type = reduce.output_types()[i];
+    Node* read = rewriter.graph().add("ReadBucket", {},
+                                      {{"bucket", reduce.attrs().get<int64_t>("bucket")},
+                                       {"segment", int64_t{i}},
+                                       {"dtype", type.dtype},
+                                       {"shape", type.shape}});
+    rewriter.replace(Value(const_cast<Node*>(&reduce), i), read->output());
+  }
+}
+
+}  // namespace
+
+StepParts split_at_reduction(const GraphFunction& function) {
+  const Graph& graph = *function.graph;
+  const std::vector<bool> after = after_reduction(graph);
+  StepParts parts;
+  std::vector<Value> local_fetches, combine_fetches;
+  for (const Value& fetch : function.fetches) {
+    auto& list = after[fetch.node()->id()] ? combine_fetches : local_fetches;
+    parts.fetches.push_back({after[fetch.node()->id()], static_cast<int>(list.size())});
+    list.push_back(fetch);
+  }
+
+  Rewriter all(graph, function.fetches);
+  Rewriter local(graph, local_fetches);
+  for (const Node* node : all.nodes()) {
+    if (node->op_name() == "AllReduce") {
+      local.graph().add("WriteBucket", local.mapped_inputs(*node),
+                        {{"bucket", node->attrs().get<int64_t>("bucket")}});
+    } else if (!after[node->id()] && !node->op().commit) {
+      local.copy(*node);
+    }
+  }
+  parts.local = local.finish();
+
+  const std::vector<bool> needed = needed_to_combine(graph, combine_fetches);
+  Rewriter combine(graph, combine_fetches);
+  for (const Node* node : all.nodes()) {
+    if (!needed[node->id()]) continue;
+    if (node->op_name() == "AllReduce") {
+      read_bucket(combine, *node);
+    } else {
+      combine.copy(*node);
+    }
+  }
+  parts.combine = combine.finish();
+  return parts;
+}
+
+}  // namespace cohort

@@ -1,0 +1,282 @@
+#include "core/runtime/value_store.h"
+
+#include <algorithm>
+
+#include "core/graph/op.h"
+#include "core/graph/variable.h"
+#include "core/runtime/aliases.h"
+#include "core/runtime/memory_plan.h"
+#include "core/runtime/runtime.h"
+#include "core/runtime/update_layout.h"
+
+namespace cohort {
+namespace {
+
+using EntryKind = ScheduleEntry::Kind;
+
+size_t bytes_of(const TensorType& type) {
+  return static_cast<size_t>(type.shape.num_elements()) * size_of(type.dtype);
+}
+
+size_t padded(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+bool reduces_in_place(const Node& node) {
+  return node.op_name() == "AllReduce" || node.op_name() == "WriteBucket";
+}
+
+}  // namespace
+
+ValueStore::ValueStore(Runtime& runtime, const Graph& graph, const Schedule& schedule,
+                       std::span<const Value> kept, CollectivePlan* collectives)
+    : runtime_(runtime),
+      graph_(graph),
+      schedule_(schedule),
+      device_(*schedule.device),
+      collectives_(collectives),
+      workspace_slots_(schedule.entries.size(), nullptr) {
+  const int end = static_cast<int>(schedule.entries.size());
+  for (int position = 0; position < end; ++position)
+    add_entry(schedule.entries[static_cast<size_t>(position)], position);
+  for (const Value& value : kept)
+    if (index_.count({root_of(value).node(), root_of(value).index()})) use(value, end);
+  for (const ScheduleEntry& entry : schedule.entries) {
+    if (!entry.node || entry.kind == EntryKind::kWait) continue;
+    if (reduces_in_place(*entry.node)) pin_to_bucket(*entry.node);
+  }
+  for (const ScheduleEntry& entry : schedule.entries)
+    if (entry.node && is_update(*entry.node)) group_gradients(*entry.node);
+}
+
+void ValueStore::add_entry(const ScheduleEntry& entry, int position) {
+  const int end = static_cast<int>(schedule_.entries.size());
+  switch (entry.kind) {
+    case EntryKind::kCompute:
+      for (const Value& input : entry.node->inputs()) use(input, position);
+      for (int i = 0; i < entry.node->num_outputs(); ++i) {
+        const Value output(const_cast<Node*>(entry.node), i);
+        add_source(*entry.node, memories_[static_cast<size_t>(add(output, position))], i);
+      }
+      break;
+    case EntryKind::kStart:  // the buckets are in use until the end of the step
+      for (const Value& input : entry.node->inputs()) use(input, end);
+      break;
+    case EntryKind::kWait:
+      for (int i = 0; i < entry.node->num_outputs(); ++i) {
+        const Value output(const_cast<Node*>(entry.node), i);
+        index_[{entry.node, i}] = find(entry.node->inputs()[static_cast<size_t>(i)]);
+      }
+      break;
+    case EntryKind::kSend:
+      use(entry.value, end);
+      break;
+    case EntryKind::kReceive:
+      add(entry.value, position);
+      break;
+  }
+}
+
+int ValueStore::add(Value value, int position) {
+  Memory memory;
+  memory.bytes = bytes_of(value.type());
+  memory.first = memory.last = position;
+  memories_.push_back(memory);
+  const int index = static_cast<int>(memories_.size()) - 1;
+  index_[{value.node(), value.index()}] = index;
+  return index;
+}
+
+void ValueStore::add_source(const Node& node, Memory& memory, int output) {
+  const std::string& op = node.op_name();
+  if (op == "Placeholder") {
+    memory.kind = Kind::kInput;
+    if (device_.type() != DeviceType::kCPU) {
+      owned_.push_back(device_.allocate(memory.bytes));
+      memory.address = owned_.back().get();
+    }
+  } else if (op == "Constant") {
+    const Tensor value = node.attrs().get<Tensor>("value").contiguous();
+    memory.kind = Kind::kFixed;
+    owned_.push_back(device_.allocate(memory.bytes));
+    memory.address = owned_.back().get();
+    device_.copy_from_host(memory.address, value.raw(), memory.bytes);
+  } else if (op == "ReadVariable") {
+    const int64_t id = node.attrs().get<std::vector<int64_t>>("variables").front();
+    memory.kind = Kind::kVariable;
+    memory.variable = &graph_.variables()[static_cast<size_t>(id)]->place(device_);
+  } else if (op == "ReadBucket") {
+    COHORT_CHECK(collectives_ != nullptr);
+    const Bucket& bucket =
+        collectives_->buckets[static_cast<size_t>(node.attrs().get<int64_t>("bucket"))];
+    const int64_t offset =
+        bucket.offsets[static_cast<size_t>(node.attrs().get<int64_t>("segment"))];
+    memory.kind = Kind::kFixed;
+    memory.address =
+        static_cast<char*>(bucket.data) + offset * static_cast<int64_t>(size_of(bucket.dtype));
+  }
+  (void)output;
+}
+
+int ValueStore::find(Value value) const {
+  const Value root = root_of(value);
+  const auto it = index_.find({root.node(), root.index()});
+  if (it == index_.end())
+    throw Internal("{}: got no memory on {}; want one", root.node()->name(),
+                   device_.name().to_string());
+  return it->second;
+}
+
+void ValueStore::use(Value value, int position) {
+  Memory& memory = memories_[static_cast<size_t>(find(value))];
+  memory.last = std::max(memory.last, position);
+}
+
+void ValueStore::pin_to_bucket(const Node& reduction) {
+  COHORT_CHECK(collectives_ != nullptr);
+  const Bucket& bucket =
+      collectives_->buckets[static_cast<size_t>(reduction.attrs().get<int64_t>("bucket"))];
+  for (size_t i = 0; i < reduction.inputs().size(); ++i) {
+    Memory& memory = memories_[static_cast<size_t>(find(reduction.inputs()[i]))];
+    COHORT_CHECK(memory.kind == Kind::kArena);
+    memory.kind = Kind::kFixed;
+    memory.address = static_cast<char*>(bucket.data) +
+                     bucket.offsets[i] * static_cast<int64_t>(size_of(bucket.dtype));
+  }
+}
+
+/// Without buckets, the gradients of one update lie side by side too, so that its kernel sees flat
+/// arrays.
+void ValueStore::group_gradients(const Node& update) {
+  std::vector<int> members;
+  for (int i = 0; i < num_updated(update); ++i) {
+    const int index = find(update.input(i));
+    const Memory& memory = memories_[static_cast<size_t>(index)];
+    const bool free = memory.kind == Kind::kArena && memory.group < 0 &&
+                      std::find(members.begin(), members.end(), index) == members.end();
+    if (!free) return;
+    members.push_back(index);
+  }
+  for (const int index : members)
+    memories_[static_cast<size_t>(index)].group = static_cast<int>(groups_.size());
+  groups_.push_back(std::move(members));
+}
+
+Operand ValueStore::operand(Value value) const {
+  const Memory& memory = memories_[static_cast<size_t>(find(value))];
+  Operand operand{value.dtype(), value.shape(), &memory.address, nullptr};
+  if (memory.kind == Kind::kVariable) {
+    operand.slot = &memory.variable->data;
+    operand.version = &memory.variable->version;
+  }
+  return operand;
+}
+
+std::vector<Operand> ValueStore::operands(std::span<const Value> values) const {
+  std::vector<Operand> list;
+  for (const Value& value : values) list.push_back(operand(value));
+  return list;
+}
+
+std::vector<Operand> ValueStore::outputs(const Node& node) const {
+  std::vector<Operand> list;
+  for (int i = 0; i < node.num_outputs(); ++i)
+    list.push_back(operand(Value(const_cast<Node*>(&node), i)));
+  return list;
+}
+
+std::vector<Operand> ValueStore::variables(const Node& node) const {
+  std::vector<Operand> list;
+  const Attr* ids = node.attrs().find("variables");
+  if (!ids) return list;
+  for (const int64_t id : std::get<std::vector<int64_t>>(*ids)) {
+    VariableState& variable = *graph_.variables()[static_cast<size_t>(id)];
+    const VariablePlace& place = variable.place(device_);
+    list.push_back({variable.dtype(), variable.shape(), &place.data, &place.version});
+  }
+  return list;
+}
+
+void** ValueStore::input_slot(int i) {
+  const auto it = index_.find({graph_.placeholders()[static_cast<size_t>(i)], 0});
+  return it == index_.end() ? nullptr : &memories_[static_cast<size_t>(it->second)].address;
+}
+
+int ValueStore::owner(int index) const {
+  while (memories_[static_cast<size_t>(index)].shares_with >= 0)
+    index = memories_[static_cast<size_t>(index)].shares_with;
+  return index;
+}
+
+void ValueStore::share(const Kernel& kernel, const Node& node, int position) {
+  std::vector<int> taken;
+  for (int o = 0; o < node.num_outputs(); ++o) {
+    const int out = find(Value(const_cast<Node*>(&node), o));
+    Memory& output = memories_[static_cast<size_t>(out)];
+    if (output.kind != Kind::kArena || output.group >= 0) continue;
+    for (int i = 0; i < static_cast<int>(node.inputs().size()); ++i) {
+      const int in = owner(find(node.input(i)));
+      Memory& input = memories_[static_cast<size_t>(in)];
+      const bool dies = input.kind == Kind::kArena && input.group < 0 && input.last == position;
+      if (!dies || input.bytes != output.bytes || !kernel.can_share(o, i) ||
+          std::find(taken.begin(), taken.end(), in) != taken.end())
+        continue;
+      output.shares_with = in;
+      input.last = output.last;
+      taken.push_back(in);
+      break;
+    }
+  }
+}
+
+void ValueStore::place(const std::vector<Kernel*>& kernels) {
+  for (size_t position = 0; position < kernels.size(); ++position) {
+    const ScheduleEntry& entry = schedule_.entries[position];
+    if (kernels[position] && entry.kind == EntryKind::kCompute)
+      share(*kernels[position], *entry.node, static_cast<int>(position));
+  }
+
+  std::vector<Interval> intervals;
+  std::vector<void**> slots;
+  std::vector<size_t> group_interval;
+  for (const auto& members : groups_) {
+    Interval interval{0, memories_[static_cast<size_t>(members.front())].first, 0};
+    for (const int index : members) {
+      const Memory& memory = memories_[static_cast<size_t>(index)];
+      interval.bytes += padded(memory.bytes);
+      interval.first = std::min(interval.first, memory.first);
+      interval.last = std::max(interval.last, memory.last);
+    }
+    group_interval.push_back(intervals.size());
+    intervals.push_back(interval);
+    slots.push_back(nullptr);
+  }
+  for (Memory& memory : memories_) {
+    if (memory.kind != Kind::kArena || memory.shares_with >= 0 || memory.group >= 0) continue;
+    intervals.push_back({memory.bytes, memory.first, memory.last});
+    slots.push_back(&memory.address);
+  }
+  for (size_t position = 0; position < kernels.size(); ++position) {
+    const size_t bytes = kernels[position] ? kernels[position]->workspace_bytes() : 0;
+    if (bytes == 0) continue;
+    intervals.push_back({bytes, static_cast<int>(position), static_cast<int>(position)});
+    slots.push_back(&workspace_slots_[position]);
+  }
+
+  const MemoryPlan plan = plan_memory(intervals);
+  arena_bytes_ = plan.bytes;
+  device_.arena().grow(std::max<size_t>(plan.bytes, 64));
+  char* base = static_cast<char*>(device_.arena().base());
+  for (size_t i = 0; i < slots.size(); ++i)
+    if (slots[i]) *slots[i] = base + plan.offsets[i];
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    char* next = base + plan.offsets[group_interval[g]];
+    for (const int index : groups_[g]) {
+      memories_[static_cast<size_t>(index)].address = next;
+      next += padded(memories_[static_cast<size_t>(index)].bytes);
+    }
+  }
+  for (size_t i = 0; i < memories_.size(); ++i)
+    if (memories_[i].shares_with >= 0)
+      memories_[i].address = memories_[static_cast<size_t>(owner(static_cast<int>(i)))].address;
+}
+
+}  // namespace cohort

@@ -96,8 +96,8 @@ class Node {
 };
 
 struct NodeOptions {
-  std::string name;  ///< default: the op's name; made unique and prefixed by the name scope
-  std::vector<Node*> control_inputs;
+  std::string name = {};  ///< default: the op's name; made unique and prefixed by the name scope
+  std::vector<Node*> control_inputs = {};
 };
 
 /// A directed acyclic graph of ops over symbolic values. Nodes are kept in creation order, which is

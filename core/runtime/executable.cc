@@ -11,6 +11,7 @@
 #include "core/runtime/passes.h"
 #include "core/runtime/runtime.h"
 #include "core/runtime/spin_wait.h"
+#include "core/graph/variable.h"
 #include "core/runtime/value_store.h"
 #include "core/trace/recorder.h"
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/graph/variable.h"
 #include "core/runtime/collective_plan.h"
 #include "core/runtime/kernel.h"
 #include "core/runtime/schedule.h"

@@ -1,0 +1,28 @@
+#include <memory>
+
+#include "core/ops/register.h"
+#include "core/runtime/cpu_device.h"
+#include "core/runtime/module.h"
+#include "core/runtime/runtime.h"
+#include "kernels/cpu/register.h"
+
+namespace cohort {
+namespace {
+
+std::unique_ptr<Runtime> make_runtime() {
+  auto runtime = std::make_unique<Runtime>();
+  ops::register_ops(runtime->ops());
+  register_cpu_kernels(runtime->kernels());
+  runtime->add_device(make_cpu_device(0, num_cpu_cores()));
+  load_gpu_module(*runtime);
+  return runtime;
+}
+
+}  // namespace
+
+Runtime& default_runtime() {
+  static const std::unique_ptr<Runtime> runtime = make_runtime();
+  return *runtime;
+}
+
+}  // namespace cohort

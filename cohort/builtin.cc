@@ -12,7 +12,7 @@ namespace {
 std::unique_ptr<Runtime> make_runtime() {
   auto runtime = std::make_unique<Runtime>();
   ops::register_ops(runtime->ops());
-  register_cpu_kernels(runtime->kernels());
+  cpu::register_cpu_kernels(runtime->kernels());
   runtime->add_device(make_cpu_device(0, num_cpu_cores()));
   load_gpu_module(*runtime);
   return runtime;

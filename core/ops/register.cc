@@ -5,6 +5,7 @@
 #include "core/ops/constant.h"
 #include "core/ops/conv.h"
 #include "core/ops/indexing.h"
+#include "core/ops/internal.h"
 #include "core/ops/math.h"
 #include "core/ops/matmul.h"
 #include "core/ops/norm.h"
@@ -23,6 +24,7 @@ void register_ops(OpRegistry& ops) {
   register_constant(ops);
   register_conv(ops);
   register_indexing(ops);
+  register_internal(ops);
   register_math(ops);
   register_matmul(ops);
   register_norm(ops);

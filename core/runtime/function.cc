@@ -4,7 +4,7 @@
 #include <list>
 
 #include "core/graph/scope.h"
-#include "core/runtime/executable.h"
+#include "core/runtime/program.h"
 #include "core/runtime/runtime.h"
 
 namespace cohort {
@@ -18,7 +18,7 @@ struct Function::State {
   struct Entry {
     Signature signature;
     Trace trace;
-    std::unique_ptr<Executable> executable;  ///< made when called directly
+    std::unique_ptr<Program> program;  ///< made when called directly
   };
 
   Body body;
@@ -64,10 +64,10 @@ std::vector<Tensor> Function::operator()(std::span<const Tensor> arguments) cons
   State::Entry& entry = state_->entry(signature_of(arguments));
   Device& device = runtime.default_device();
   device.bind_thread();
-  if (!entry.executable)
-    entry.executable =
-        compile(runtime, *entry.trace.graph, entry.trace.outputs, {}, {.device = &device});
-  Executable& executable = *entry.executable;
+  if (!entry.program)
+    entry.program =
+        std::make_unique<Program>(runtime, entry.trace, ProgramOptions{.device = &device});
+  Executable& executable = entry.program->whole({});
   std::vector<Tensor> dense;
   for (const Tensor& argument : arguments) dense.push_back(argument.contiguous());
   for (size_t i = 0; i < dense.size(); ++i)

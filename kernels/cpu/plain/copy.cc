@@ -66,7 +66,7 @@ std::unique_ptr<Kernel> make_fill(const KernelRequest& request) {
 }  // namespace
 
 void register_copy(KernelRegistry& registry) {
-  for (const std::string_view op : {"Reshape", "Identity", "StopGradient"})
+  for (const std::string_view op : {"Copy", "Reshape", "Identity", "StopGradient"})
     registry.add(op, DeviceType::kCPU, kPlain, make<CopyKernel>);
   registry.add("Fill", DeviceType::kCPU, kPlain, make_fill);
   registry.add("Shape0", DeviceType::kCPU, kPlain, make<RowsKernel>);

@@ -1,0 +1,52 @@
+#include "core/runtime/program.h"
+
+#include "core/runtime/runtime.h"
+#include "core/runtime/update_layout.h"
+
+namespace cohort {
+namespace {
+
+constexpr size_t kLargestCache = 16;
+
+}  // namespace
+
+Program::Program(Runtime& runtime, const Trace& trace, ProgramOptions options)
+    : runtime_(runtime), options_(std::move(options)) {
+  if (!options_.device) options_.device = &runtime.default_device();
+  function_ = plan_collectives(*trace.graph, trace.outputs, options_.bucket_bytes, plan_);
+  lay_out_variables(runtime, *options_.device, *function_.graph);
+  if (options_.communicator) plan_.allocate(*options_.communicator);
+}
+
+Executable& Program::cached(Cache& cache, const GraphFunction& function,
+                            const SymbolBindings& bindings) {
+  for (auto it = cache.begin(); it != cache.end(); ++it) {
+    if (it->bindings != bindings) continue;
+    if (it != cache.begin()) cache.splice(cache.begin(), cache, it);
+    return *cache.front().executable;
+  }
+  if (cache.size() == kLargestCache) cache.pop_back();
+  auto executable = compile(runtime_, *function.graph, function.fetches, bindings,
+                            {.device = options_.device,
+                             .collectives = options_.communicator ? &plan_ : nullptr,
+                             .disabled_passes = options_.disabled_passes,
+                             .recorder = options_.recorder});
+  cache.push_front({bindings, std::move(executable)});
+  return *cache.front().executable;
+}
+
+StepParts& Program::parts() {
+  if (!parts_) parts_ = std::make_unique<StepParts>(split_at_reduction(function_));
+  return *parts_;
+}
+
+Executable& Program::whole(const SymbolBindings& bindings) {
+  return cached(whole_, function_, bindings);
+}
+Executable& Program::local(const SymbolBindings& bindings) {
+  return cached(local_, parts().local, bindings);
+}
+Executable& Program::combine() { return cached(combine_, parts().combine, {}); }
+const std::vector<StepParts::Fetch>& Program::fetch_parts() { return parts().fetches; }
+
+}  // namespace cohort

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <list>
+#include <memory>
+
+#include "core/runtime/executable.h"
+#include "core/runtime/function.h"
+#include "core/runtime/step_parts.h"
+
+namespace cohort {
+
+class Communicator;
+
+struct ProgramOptions {
+  Device* device = nullptr;               ///< null: the runtime's default device
+  Communicator* communicator = nullptr;   ///< null: one replica
+  size_t bucket_bytes = size_t{4} << 20;  ///< about the size of what is reduced together
+  std::vector<std::string> disabled_passes = {};
+  TraceRecorder* recorder = nullptr;
+};
+
+/// A trace made ready for one device: collectives planned, variables laid out, and compiled for
+/// every batch size on demand (the latest 16 are kept). With a communicator, construction is
+/// collective: every rank constructs the same programs in the same order. One thread uses a
+/// program.
+class Program {
+ public:
+  Program(Runtime& runtime, const Trace& trace, ProgramOptions options);
+
+  /// The whole step for these symbols.
+  Executable& whole(const SymbolBindings& bindings);
+  /// The same cut at its reductions: see StepParts.
+  Executable& local(const SymbolBindings& bindings);
+  Executable& combine();
+  const std::vector<StepParts::Fetch>& fetch_parts();
+
+  CollectivePlan& collectives() { return plan_; }
+  Device& device() { return *options_.device; }
+  const Graph& graph() const { return *function_.graph; }
+
+ private:
+  struct Cached {
+    SymbolBindings bindings;
+    std::unique_ptr<Executable> executable;
+  };
+  using Cache = std::list<Cached>;
+
+  Executable& cached(Cache& cache, const GraphFunction& function, const SymbolBindings& bindings);
+  StepParts& parts();
+
+  Runtime& runtime_;
+  ProgramOptions options_;
+  CollectivePlan plan_;
+  GraphFunction function_;
+  std::unique_ptr<StepParts> parts_;  ///< made on first use
+  Cache whole_, local_, combine_;
+};
+
+}  // namespace cohort

@@ -1,5 +1,7 @@
 #include "data/dataset.h"
 
+#include <limits>
+
 #include "data/internal/iterator_state.h"
 #include "data/internal/nodes.h"
 
@@ -33,9 +35,23 @@ Dataset Dataset::shuffle(int64_t buffer_size, ShuffleOptions options) const {
 Dataset Dataset::batch(int64_t batch_size, BatchOptions options) const {
   return Dataset(batch_node(node_, batch_size, options.drop_remainder));
 }
+Dataset Dataset::unbatch() const { return Dataset(unbatch_node(node_)); }
+Dataset Dataset::rebatch(std::vector<int64_t> sizes, BatchOptions options) const {
+  return Dataset(rebatch_node(node_, std::move(sizes), options.drop_remainder));
+}
+Dataset Dataset::legacy_rebatch(int64_t num_replicas) const {
+  return Dataset(legacy_rebatch_node(node_, num_replicas));
+}
 Dataset Dataset::repeat(int64_t count) const { return Dataset(repeat_node(node_, count)); }
 Dataset Dataset::take(int64_t count) const { return Dataset(take_node(node_, count)); }
 Dataset Dataset::skip(int64_t count) const { return Dataset(skip_node(node_, count)); }
+Dataset Dataset::cache() const { return Dataset(cache_node(node_)); }
+Dataset Dataset::concatenate(const Dataset& other) const {
+  return Dataset(concatenate_node(node_, other.node_));
+}
+Dataset Dataset::enumerate(int64_t start) const {
+  return zip({range(start, std::numeric_limits<int64_t>::max()), *this});
+}
 Dataset Dataset::shard(int64_t num_shards, int64_t index) const {
   return Dataset(shard_node(node_, num_shards, index));
 }

@@ -50,6 +50,10 @@ class Dataset {
   /// The i64 scalars start, start + step, … before stop.
   static Dataset range(int64_t stop);
   static Dataset range(int64_t start, int64_t stop, int64_t step = 1);
+  /// Row i of every IDX file (data/idx.h) is element i, one component per file: images u8 [H, W],
+  /// labels u8 scalars. Files are read here, into memory. Throws NotFound, DataLoss or
+  /// InvalidArgument that names the file.
+  static Dataset from_idx(const std::vector<std::string>& paths);
   /// Elements side by side: the components of the first dataset, then of the second, …; as many
   /// elements as the shortest has.
   static Dataset zip(const std::vector<Dataset>& datasets);
@@ -61,14 +65,29 @@ class Dataset {
   Dataset shuffle(int64_t buffer_size, ShuffleOptions options = {}) const;
   /// [N, …] of every component; equal shapes within a batch.
   Dataset batch(int64_t batch_size, BatchOptions options = {}) const;
+  /// The rows of every element, one by one.
+  Dataset unbatch() const;
+  /// Cuts the stream of rows anew, across the borders of the incoming batches, to `sizes` in turn.
+  /// A size 0 gives an empty batch and consumes nothing.
+  Dataset rebatch(std::vector<int64_t> sizes, BatchOptions options = {}) const;
+  /// Cuts every incoming batch of B rows in `num_replicas` parts of ceil(B / num_replicas); the last
+  /// ones may be short or empty.
+  Dataset legacy_rebatch(int64_t num_replicas) const;
   /// `count` times in a row, each time as an epoch of its own; -1 is forever.
   Dataset repeat(int64_t count = -1) const;
   /// At most the first `count`; -1 is all of them.
   Dataset take(int64_t count) const;
   /// Without the first `count`; -1 leaves nothing.
   Dataset skip(int64_t count) const;
+  /// Keeps in memory what one complete pass with epoch 0 gives; later epochs and iterators with the
+  /// same seed read it from there. Upstream shuffles are therefore frozen, as in tf.data.
+  Dataset cache() const;
+  /// This, then `other`; equal dtypes and ranks of all components.
+  Dataset concatenate(const Dataset& other) const;
   /// Elements index, index + num_shards, index + 2 num_shards, …
   Dataset shard(int64_t num_shards, int64_t index) const;
+  /// An i64 counter from `start` before the components.
+  Dataset enumerate(int64_t start = 0) const;
   /// Component `component` as `dtype`, times `scale` when dtype is floating. Costs nothing extra when
   /// the component is gathered from memory.
   Dataset cast(int component, DType dtype, double scale = 1.0) const;

@@ -1,5 +1,6 @@
 #include <mutex>
 
+#include "data/internal/batch.h"
 #include "data/internal/convert.h"
 #include "data/internal/map_flow.h"
 #include "data/internal/nodes.h"
@@ -145,6 +146,15 @@ NodePtr cast_node(NodePtr input, int component, DType dtype, double scale) {
                           num_components - 1);
   if (scale != 1.0 && !is_floating(dtype))
     throw InvalidArgument("cast: got scale {} with {}; want a floating dtype", scale, dtype);
+  // Before the batch instead, where that makes it a part of the gather.
+  const BatchParts* batch = batch_parts(*input);
+  if (batch && batch->input->rows()) {
+    BatchParts parts = *batch;
+    parts.input = std::make_shared<CastNode>(parts.input, component, dtype, scale);
+    if (parts.input->rows())
+      return make_batch(std::move(parts), fmt::format("{}.cast({}, {}, {})", input->describe(),
+                                                      component, dtype, scale));
+  }
   return std::make_shared<CastNode>(std::move(input), component, dtype, scale);
 }
 

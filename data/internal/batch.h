@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+
+#include "data/internal/stack.h"
+
+namespace cohort::data {
+
+/// What a batch node is made of, for steps after it that can work on its input instead.
+struct BatchParts {
+  NodePtr input;
+  Sizes sizes;
+  bool fixed_size = false;  ///< every batch has sizes[0] rows
+};
+
+NodePtr make_batch(BatchParts parts, std::string description);
+/// nullptr where `node` is no batch.
+const BatchParts* batch_parts(const Node& node);
+
+}  // namespace cohort::data

@@ -1,0 +1,24 @@
+#include "tests/data/thread_allocations.h"
+
+#include <cstdlib>
+#include <new>
+
+// Counts operator new. A tensor made by our code cannot come without it: its storage is shared.
+namespace {
+thread_local int64_t allocations = 0;
+
+void* counted(std::size_t bytes) {
+  ++allocations;
+  if (void* memory = std::malloc(bytes > 0 ? bytes : 1)) return memory;
+  throw std::bad_alloc();
+}
+}  // namespace
+
+int64_t cohort::data::thread_allocations() { return allocations; }
+
+void* operator new(std::size_t bytes) { return counted(bytes); }
+void* operator new[](std::size_t bytes) { return counted(bytes); }
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete[](void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }

@@ -1,0 +1,10 @@
+#pragma once
+
+#include <cstdint>
+
+namespace cohort::data {
+
+/// Calls of operator new by the calling thread so far. Every tensor that is made needs some.
+int64_t thread_allocations();
+
+}  // namespace cohort::data

@@ -31,7 +31,6 @@ std::vector<bool> needed_to_combine(const Graph& graph, std::span<const Value> f
           node.name());
     for (const Value& input : node.inputs()) needed[input.node()->id()] = true;
   }
-  for (const Node* placeholder : graph.placeholders()) needed[placeholder->id()] = true;
   return needed;
 }
 

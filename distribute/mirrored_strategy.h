@@ -1,0 +1,39 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "distribute/strategy.h"
+
+namespace cohort::distribute {
+
+/// How gradients of the replicas of one process are added. All give the same bits.
+enum class CrossDeviceOps {
+  kAuto,                  ///< GPUs: NCCL; CPU devices: every device adds its share
+  kNccl,                  ///< refused where the devices are not GPUs
+  kReductionToOneDevice,  ///< the first device adds everything
+};
+
+struct MirroredOptions {
+  /// Names such as "gpu:0" or "cpu:1". Empty: all GPUs, or else all logical CPU devices.
+  std::vector<std::string> devices = {};
+  CrossDeviceOps cross_device_ops = CrossDeviceOps::kAuto;
+  /// Logical replicas, spread over the devices in contiguous blocks; 0: one for each device. A job
+  /// keeps its number for life; results do not depend on how many devices carry it.
+  int num_replicas = 0;
+  /// Gradients are reduced in packs of about so many bytes, the first while backward still runs.
+  int64_t bytes_per_pack = int64_t{4} << 20;
+};
+
+/// Synchronous training on the devices of this process, one copy of every variable on each.
+/// Throws InvalidArgument for duplicate devices ("No duplicates allowed in `devices` argument"),
+/// devices that are not there, mixed types, or fewer replicas than devices.
+Strategy MirroredStrategy(MirroredOptions options = {});
+
+/// Everything on one named device.
+Strategy OneDeviceStrategy(const std::string& device);
+
+/// What holds outside of every scope: one replica on the default device.
+Strategy default_strategy();
+
+}  // namespace cohort::distribute

@@ -1,0 +1,116 @@
+#include "distribute/replica_device.h"
+
+#include <algorithm>
+
+#include "core/runtime/runtime.h"
+#include "distribute/in_process_communicator.h"
+
+namespace cohort::distribute {
+namespace {
+
+constexpr size_t kLargestMemo = 8;
+
+/// Replicas that take turns on the only device still need buckets: a group of one rank gives them.
+std::vector<std::unique_ptr<Communicator>> own_group(Communicator* communicator, int num_replicas) {
+  if (communicator || num_replicas == 1) return {};
+  return make_in_process_communicators({.block_sizes = {num_replicas}});
+}
+
+}  // namespace
+
+ReplicaDevice::ReplicaDevice(Runtime& runtime, const Trace& trace, Device& device,
+                             Communicator* communicator, int num_replicas, size_t bucket_bytes)
+    : num_replicas_(num_replicas),
+      symbols_(symbols(*trace.graph)),
+      own_group_(own_group(communicator, num_replicas)),
+      program_(runtime, trace,
+               {.device = &device,
+                .communicator = own_group_.empty() ? communicator : own_group_.front().get(),
+                .bucket_bytes = bucket_bytes}) {
+  prepared_.reserve(kLargestMemo);
+  if (num_replicas_ > 1)
+    sum_ = std::make_unique<BlockSum>(runtime, device, program_.collectives(), num_replicas_);
+  outputs_.resize(static_cast<size_t>(num_replicas_));
+}
+
+std::vector<std::string> ReplicaDevice::symbols(const Graph& graph) {
+  std::vector<std::string> names;
+  for (const Node* placeholder : graph.placeholders())
+    for (const Dim& dim : placeholder->output_types()[0].shape.dims())
+      if (dim.is_symbol() && std::find(names.begin(), names.end(), dim.symbol()) == names.end())
+        names.push_back(dim.symbol());
+  return names;
+}
+
+Executable& ReplicaDevice::executable_for(const ReplicaFeed& feed) {
+  for (const Prepared& known : prepared_)
+    if (known.symbols == feed.symbols) return *known.executable;
+  throw Internal("replica device: got a feed that was not prepared");
+}
+
+void ReplicaDevice::prepare(std::span<const ReplicaFeed> feeds) {
+  const auto known = [&](const ReplicaFeed& feed) {
+    return std::any_of(prepared_.begin(), prepared_.end(),
+                       [&](const Prepared& p) { return p.symbols == feed.symbols; });
+  };
+  if (std::all_of(feeds.begin(), feeds.end(), known)) return;
+  // The program may drop executables when it makes new ones: ask it again for every one.
+  prepared_.clear();
+  for (const ReplicaFeed& feed : feeds) {
+    if (known(feed)) continue;
+    SymbolBindings bindings;
+    for (size_t i = 0; i < symbols_.size(); ++i) bindings[symbols_[i]] = feed.symbols[i];
+    Executable& executable =
+        num_replicas_ > 1 ? program_.local(bindings) : program_.whole(bindings);
+    prepared_.push_back({feed.symbols, &executable});
+  }
+  if (num_replicas_ > 1 && !combine_) combine_ = &program_.combine();
+}
+
+void ReplicaDevice::feed_and_run(Executable& executable, const ReplicaFeed& feed) {
+  for (size_t i = 0; i < feed.inputs.size(); ++i)
+    executable.set_input(static_cast<int>(i), feed.inputs[i]);
+  executable.step() = feed.step;
+  executable.run();
+}
+
+void ReplicaDevice::run(std::span<const ReplicaFeed> feeds) {
+  if (num_replicas_ == 1) {
+    last_ = &executable_for(feeds.front());
+    feed_and_run(*last_, feeds.front());
+  } else {
+    run_in_turn(feeds);
+  }
+}
+
+void ReplicaDevice::run_in_turn(std::span<const ReplicaFeed> feeds) {
+  sum_->begin();
+  for (size_t r = 0; r < feeds.size(); ++r) {
+    Executable& executable = executable_for(feeds[r]);
+    feed_and_run(executable, feeds[r]);
+    keep_outputs(executable, static_cast<int>(r));
+    sum_->add();
+  }
+  sum_->finish();
+  for (Bucket& bucket : program_.collectives().buckets) bucket.request->start();
+  for (Bucket& bucket : program_.collectives().buckets) bucket.request->wait();
+  combine_->step() = feeds.front().step;
+  combine_->run();
+}
+
+void ReplicaDevice::keep_outputs(Executable& executable, int replica) {
+  std::vector<Tensor>& kept = outputs_[static_cast<size_t>(replica)];
+  const auto& parts = program_.fetch_parts();
+  kept.resize(parts.size());
+  for (size_t i = 0; i < parts.size(); ++i)
+    if (!parts[i].combined) kept[i] = executable.output(parts[i].index);
+}
+
+Tensor ReplicaDevice::output(int replica, int i) {
+  if (num_replicas_ == 1) return last_->output(i);
+  const StepParts::Fetch& part = program_.fetch_parts()[static_cast<size_t>(i)];
+  return part.combined ? combine_->output(part.index)
+                       : outputs_[static_cast<size_t>(replica)][static_cast<size_t>(i)];
+}
+
+}  // namespace cohort::distribute

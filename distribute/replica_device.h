@@ -1,0 +1,68 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "core/runtime/communicator.h"
+#include "core/runtime/program.h"
+#include "data/element.h"
+#include "distribute/block_sum.h"
+#include "distribute/strategy.h"
+
+namespace cohort::distribute {
+
+/// What one logical replica is fed in one step.
+struct ReplicaFeed {
+  std::vector<const void*> inputs;  ///< where each component's rows begin
+  std::vector<int64_t> symbols;     ///< number of each symbol, in ReplicaDevice::symbols order
+  StepState step;
+};
+
+/// One device and the block of logical replicas that it carries: runs their part of a step.
+class ReplicaDevice {
+ public:
+  /// `communicator` is null when this is the only device. Collective when it is not.
+  ReplicaDevice(Runtime& runtime, const Trace& trace, Device& device, Communicator* communicator,
+                int num_replicas, size_t bucket_bytes);
+
+  int num_replicas() const { return num_replicas_; }
+  Device& device() { return program_.device(); }
+  /// The symbols of the trace's inputs, in order of appearance; their numbers choose the
+  /// executable.
+  static std::vector<std::string> symbols(const Graph& graph);
+
+  /// Compiles what `feeds` (one for each replica carried) need. To be called by the thread that
+  /// owns the variables, before run.
+  void prepare(std::span<const ReplicaFeed> feeds);
+  /// Runs the step for all replicas carried; called by the device's thread. Throws; nothing is
+  /// committed then.
+  void run(std::span<const ReplicaFeed> feeds);
+  /// Output i of carried replica `replica` in the last run, copied out.
+  Tensor output(int replica, int i);
+
+ private:
+  struct Prepared {
+    std::vector<int64_t> symbols;
+    Executable* executable;
+  };
+
+  Executable& executable_for(const ReplicaFeed& feed);
+  void feed_and_run(Executable& executable, const ReplicaFeed& feed);
+  void run_in_turn(std::span<const ReplicaFeed> feeds);
+  void keep_outputs(Executable& executable, int replica);
+
+  const int num_replicas_;
+  Communicator* communicator_;
+  std::vector<std::string> symbols_;
+  std::vector<std::unique_ptr<Communicator>>
+      own_group_;  ///< of one rank, where replicas share the only device
+  Program program_;
+  std::vector<Prepared> prepared_;
+  Executable* last_ = nullptr;  ///< that ran, with one replica
+  Executable* combine_ = nullptr;
+  std::unique_ptr<BlockSum> sum_;             ///< with several replicas
+  std::vector<std::vector<Tensor>> outputs_;  ///< of each carried replica, local fetches only
+};
+
+}  // namespace cohort::distribute

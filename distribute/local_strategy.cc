@@ -9,23 +9,26 @@
 #include "distribute/in_process_communicator.h"
 #include "distribute/replica_device.h"
 #include "distribute/replica_tree.h"
+#include "distribute/step_cache.h"
 
 namespace cohort::distribute {
 namespace {
 
-/// batch_size rows over n replicas: the first batch_size mod n get one more (../docs: batch
-/// splitting). A shorter batch fills the replicas in order, so later ones may get fewer rows, or
-/// none.
+/// Rows of each replica. With a known batch size G, the first G mod n replicas get one row more; a
+/// shorter batch fills them in order, so that later ones may get fewer rows, or none. With an
+/// unknown one (0), each gets ceil(rows / n) while there are rows.
 void split_rows(int64_t rows, int64_t batch_size, std::vector<int64_t>& sizes) {
-  const int64_t full = std::max(rows, batch_size);
   const auto n = static_cast<int64_t>(sizes.size());
+  const int64_t full = std::max(rows, batch_size);
   int64_t left = rows;
   for (int64_t r = 0; r < n; ++r) {
-    const int64_t share = full / n + (r < full % n ? 1 : 0);
+    const int64_t share = batch_size == 0 ? (rows + n - 1) / n : full / n + (r < full % n ? 1 : 0);
     sizes[static_cast<size_t>(r)] = std::min(share, left);
     left -= sizes[static_cast<size_t>(r)];
   }
 }
+
+constexpr int64_t kUnset = -1;
 
 class LocalRunner final : public StepRunner {
  public:
@@ -62,6 +65,7 @@ class LocalRunner final : public StepRunner {
 
   void run(const data::Element& batch, const StepNumber& number) override {
     check_count(batch.size());
+    forget_symbols();
     const int64_t rows = batch.empty() || batch.front().rank() == 0 ? 0 : batch.front().size(0);
     for (const Tensor& component : batch)
       if (component.rank() > 0 && component.size(0) != rows)
@@ -81,6 +85,7 @@ class LocalRunner final : public StepRunner {
     if (per_replica.size() != feeds_.size())
       throw InvalidArgument("step: got values for {} replicas; want {}", per_replica.size(),
                             feeds_.size());
+    forget_symbols();
     int64_t total = 0;
     for (size_t r = 0; r < feeds_.size(); ++r) {
       const data::Element& element = per_replica[r];
@@ -135,7 +140,7 @@ class LocalRunner final : public StepRunner {
     LocalRunner* runner = nullptr;
     std::unique_ptr<ReplicaDevice> replicas;
     Communicator* communicator = nullptr;  ///< null when this is the only device
-    int first = 0;  ///< logical replica
+    int first = 0;                         ///< logical replica
     std::unique_ptr<DeviceThread> thread;
     std::optional<Error> error;
   };
@@ -170,7 +175,7 @@ class LocalRunner final : public StepRunner {
       const int64_t size = axis == 0 && by_rows ? rows : component.size(axis);
       if (axis > 0) row_bytes *= size;
       if (want.shape[axis].is_symbol()) {
-        set_symbol(r, want.shape[axis].symbol(), size);
+        set_symbol(r, want.shape[axis].symbol(), size, trace_.graph->placeholders()[i]->name());
       } else {
         fits = want.shape[axis] == size;
       }
@@ -183,9 +188,19 @@ class LocalRunner final : public StepRunner {
         static_cast<const char*>(component.raw()) + (by_rows ? offset * row_bytes : 0);
   }
 
-  void set_symbol(size_t r, const std::string& symbol, int64_t number) {
-    for (size_t s = 0; s < symbols_.size(); ++s)
-      if (symbols_[s] == symbol) feeds_[r].symbols[s] = number;
+  void set_symbol(size_t r, const std::string& symbol, int64_t number, const std::string& input) {
+    for (size_t s = 0; s < symbols_.size(); ++s) {
+      if (symbols_[s] != symbol) continue;
+      int64_t& known = feeds_[r].symbols[s];
+      if (known != kUnset && known != number)
+        throw InvalidArgument("{}: got {} for dimension {}; want {} as in the inputs before", input,
+                              number, symbol, known);
+      known = number;
+    }
+  }
+
+  void forget_symbols() {
+    for (ReplicaFeed& feed : feeds_) std::fill(feed.symbols.begin(), feed.symbols.end(), kUnset);
   }
 
   void set_step(size_t r, const StepNumber& number, int64_t offset, int64_t global_rows) {
@@ -272,6 +287,7 @@ class LocalStrategy final : public Strategy::Impl {
     split_rows(rows, batch_size, sizes);
     return sizes;
   }
+  StepCache& step_cache() override { return step_cache_; }
   std::unique_ptr<StepRunner> make_runner(const Trace& trace, int64_t batch_size) override {
     return std::make_unique<LocalRunner>(runtime_, config_, trace, batch_size);
   }
@@ -279,6 +295,7 @@ class LocalStrategy final : public Strategy::Impl {
  private:
   Runtime& runtime_;
   LocalStrategyConfig config_;
+  StepCache step_cache_;
 };
 
 }  // namespace

@@ -15,19 +15,38 @@ namespace cohort::distribute {
 
 using ops::ReduceOp;
 
-/// One value for each replica of this process, in replica order. With one replica, or where all
-/// agree (mirrored), it converts to the plain value.
+/// One value for each replica of this process, in replica order.
 class PerReplica {
  public:
   PerReplica() = default;
-  explicit PerReplica(std::vector<Tensor> values) : values_(std::move(values)) {}
+  /// `batched`: dimension 0 is the replica's rows of a batch, whose number may change from step to
+  /// step.
+  explicit PerReplica(std::vector<Tensor> values, bool batched = false)
+      : values_(std::move(values)), batched_(batched) {}
 
   int size() const { return static_cast<int>(values_.size()); }
   const Tensor& operator[](int replica) const { return values_[static_cast<size_t>(replica)]; }
   const std::vector<Tensor>& values() const { return values_; }
+  bool batched() const { return batched_; }
 
  private:
   std::vector<Tensor> values_;
+  bool batched_ = false;
+};
+
+/// An argument of Strategy::run: a value for each replica, or one value for all.
+class Argument {
+ public:
+  Argument(PerReplica value) : value_(std::move(value)) {}  // NOLINT: arguments are plain values
+  Argument(const Tensor& value) : value_(PerReplica({value})), same_(true) {}  // NOLINT
+
+  const Tensor& of(int replica) const { return same_ ? value_[0] : value_[replica]; }
+  bool same() const { return same_; }
+  const PerReplica& value() const { return value_; }
+
+ private:
+  PerReplica value_;
+  bool same_ = false;
 };
 
 /// How one step numbers itself, for randomness and resumption.
@@ -57,6 +76,8 @@ class StepRunner {
   virtual Tensor gathered_output(int i) = 0;
 };
 
+class StepCache;
+
 /// Keeps replicas equal while a program trains as if there were one. A cheap handle to shared
 /// state. Implementations: default (no scope), OneDeviceStrategy, MirroredStrategy.
 class Strategy {
@@ -73,6 +94,8 @@ class Strategy {
     /// size `batch_size`.
     virtual std::vector<int64_t> batch_sizes(int64_t rows, int64_t batch_size) const = 0;
     virtual std::unique_ptr<StepRunner> make_runner(const Trace& trace, int64_t batch_size) = 0;
+    /// Runners of the functions given to Strategy::run.
+    virtual StepCache& step_cache() = 0;
   };
 
   explicit Strategy(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -87,6 +110,29 @@ class Strategy {
   /// Returns what it returns.
   template <class Build>
   auto scope(Build&& build) const;
+
+  /// Runs `step` once on every replica and returns its outputs, one PerReplica for each. The step
+  /// is traced once per signature for one symbolic replica, inside this strategy's scope. Throws
+  /// InvalidArgument when an argument has not one value for each replica, FailedPrecondition inside
+  /// a traced function.
+  std::vector<PerReplica> run(const Function& step, const std::vector<Argument>& arguments) const;
+
+  /// Reduces over replicas: elementwise without `axis`; with it, along that axis of each value
+  /// first. A mean along an axis is over all elements of all replicas, so an uneven last batch
+  /// counts right. Only outside of traced functions.
+  Tensor reduce(ReduceOp op, const PerReplica& value) const;
+  Tensor reduce(ReduceOp op, const PerReplica& value, int64_t axis) const;
+  /// `op` by name, in any case: "sum", "mean", "max", "min".
+  Tensor reduce(const std::string& op, const PerReplica& value) const;
+  /// A plain value counts as every replica's.
+  Tensor reduce(ReduceOp op, const Tensor& value) const;
+  /// The values of all replicas, one after the other along `axis`; other dimensions must be equal.
+  Tensor gather(const PerReplica& value, int64_t axis) const;
+  /// The values of this process' replicas.
+  std::vector<Tensor> local_results(const PerReplica& value) const { return value.values(); }
+  std::vector<Tensor> local_results(const Tensor& value) const { return {value}; }
+  /// One value for each replica, made by `make(replica id)`.
+  PerReplica distribute_values_from_function(const std::function<Tensor(int)>& make) const;
 
   /// A training or evaluation step: see StepRunner. `batch_size` is the dataset's (0: unknown).
   std::unique_ptr<StepRunner> make_runner(const Trace& trace, int64_t batch_size = 0) const {

@@ -59,6 +59,10 @@ const Trace& Function::trace(const Signature& signature) const {
   return state_->entry(signature).trace;
 }
 
+Trace Function::record(const Signature& signature) const {
+  return cohort::trace(state_->body, signature, state_->name);
+}
+
 std::vector<Tensor> Function::operator()(std::span<const Tensor> arguments) const {
   Runtime& runtime = default_runtime();
   State::Entry& entry = state_->entry(signature_of(arguments));

@@ -40,6 +40,11 @@ class Function {
   /// more are made.
   const Trace& trace(const Signature& signature) const;
 
+  /// A new trace that is not kept.
+  Trace record(const Signature& signature) const;
+  /// The same function object (handles of one state).
+  bool operator==(const Function& other) const { return state_ == other.state_; }
+
   /// Traces for exactly these shapes, compiles, runs; returns copies of the outputs.
   std::vector<Tensor> operator()(std::span<const Tensor> arguments) const;
   template <class... Tensors>

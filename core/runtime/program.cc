@@ -8,6 +8,15 @@ namespace {
 
 constexpr size_t kLargestCache = 16;
 
+void refuse_gathers(const Graph& graph) {
+  for (const auto& node : graph.nodes())
+    if (node->op_name() == "AllGather")
+      throw Unimplemented(
+          "{}: got all_gather inside a step of several replicas; return the value and use "
+          "Strategy::gather",
+          node->name());
+}
+
 }  // namespace
 
 Program::Program(Runtime& runtime, const Trace& trace, ProgramOptions options)
@@ -15,6 +24,7 @@ Program::Program(Runtime& runtime, const Trace& trace, ProgramOptions options)
   if (!options_.device) options_.device = &runtime.default_device();
   function_ = plan_collectives(*trace.graph, trace.outputs, options_.bucket_bytes, plan_);
   lay_out_variables(runtime, *options_.device, *function_.graph);
+  if (options_.communicator) refuse_gathers(*function_.graph);
   if (options_.communicator) plan_.allocate(*options_.communicator);
 }
 

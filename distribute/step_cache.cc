@@ -1,0 +1,78 @@
+#include "distribute/step_cache.h"
+
+#include "core/runtime/runtime.h"
+#include "distribute/context.h"
+
+namespace cohort::distribute {
+namespace {
+
+constexpr size_t kLargestCache = 64;
+
+/// The type under which an argument is traced: dimension 0 is a symbol where it may differ between
+/// replicas or steps.
+TensorType type_of(const Argument& argument, int num_replicas) {
+  const Tensor& first = argument.of(0);
+  TensorType type{first.dtype(), first.shape()};
+  if (argument.same()) return type;
+  bool by_rows = argument.value().batched();
+  for (int r = 1; r < num_replicas; ++r) {
+    const Tensor& other = argument.of(r);
+    if (other.dtype() != first.dtype() || other.rank() != first.rank() ||
+        (first.rank() > 0 && other.shape().slice(1) != first.shape().slice(1)))
+      throw InvalidArgument(
+          "run: got {} {} on replica 0 and {} {} on replica {}; want types that differ in rows at "
+          "most",
+          first.dtype(), first.shape(), other.dtype(), other.shape(), r);
+    by_rows = by_rows || other.shape() != first.shape();
+  }
+  if (by_rows && type.shape.rank() > 0) type.shape[0] = batch_dim();
+  return type;
+}
+
+}  // namespace
+
+StepCache::Entry& StepCache::find(const Strategy& strategy, const Function& function,
+                                  const Signature& signature) {
+  for (auto it = entries_.begin(); it != entries_.end(); ++it) {
+    if (!(it->function == function) || it->signature != signature) continue;
+    if (it != entries_.begin()) entries_.splice(entries_.begin(), entries_, it);
+    return entries_.front();
+  }
+  if (entries_.size() == kLargestCache) entries_.pop_back();
+  const StrategyScope scope(strategy);
+  const Trace trace = function.record(signature);
+  Entry entry{function, signature, trace.outputs.size(), strategy.make_runner(trace), 0, {}};
+  entry.elements.resize(static_cast<size_t>(strategy.num_replicas_in_sync()));
+  entries_.push_front(std::move(entry));
+  return entries_.front();
+}
+
+std::vector<PerReplica> Strategy::run(const Function& step,
+                                      const std::vector<Argument>& arguments) const {
+  require_cross_replica_context("run");
+  const int n = num_replicas_in_sync();
+  Signature signature;
+  for (const Argument& argument : arguments) {
+    if (!argument.same() && argument.value().size() != n)
+      throw InvalidArgument("run: got an argument of {} values; want one for each of {} replicas",
+                            argument.value().size(), n);
+    signature.push_back(type_of(argument, n));
+  }
+  StepCache::Entry& entry = impl_->step_cache().find(*this, step, signature);
+  for (int r = 0; r < n; ++r) {
+    data::Element& element = entry.elements[static_cast<size_t>(r)];
+    element.clear();
+    for (const Argument& argument : arguments) element.push_back(argument.of(r).contiguous());
+  }
+  entry.runner->run(entry.elements,
+                    {.seed = default_runtime().random_seed(), .step = entry.step++});
+  std::vector<PerReplica> results;
+  for (size_t i = 0; i < entry.num_outputs; ++i) {
+    std::vector<Tensor> values;
+    for (int r = 0; r < n; ++r) values.push_back(entry.runner->output(r, static_cast<int>(i)));
+    results.emplace_back(std::move(values));
+  }
+  return results;
+}
+
+}  // namespace cohort::distribute

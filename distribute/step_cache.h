@@ -1,0 +1,30 @@
+#pragma once
+
+#include <list>
+#include <memory>
+
+#include "distribute/strategy.h"
+
+namespace cohort::distribute {
+
+/// The functions that a strategy has run, traced and bound to its replicas; the latest 64
+/// signatures are kept.
+class StepCache {
+ public:
+  struct Entry {
+    Function function;
+    Signature signature;
+    size_t num_outputs = 0;
+    std::unique_ptr<StepRunner> runner;
+    int64_t step = 0;
+    std::vector<data::Element> elements;  ///< of each replica, reused between runs
+  };
+
+  /// Traces and binds on first use.
+  Entry& find(const Strategy& strategy, const Function& function, const Signature& signature);
+
+ private:
+  std::list<Entry> entries_;  ///< latest used first
+};
+
+}  // namespace cohort::distribute

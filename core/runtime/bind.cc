@@ -1,42 +1,39 @@
+#include "core/ops/collective.h"
 #include "core/runtime/passes.h"
+#include "core/symbol.h"
 
 namespace cohort {
 namespace {
 
-/// Records what symbols the dimensions of `symbolic` stand for when its numbers are `bound`'s.
-void learn(const Shape& symbolic, const Shape& bound, SymbolBindings& bindings) {
-  for (int axis = 0; axis < symbolic.rank(); ++axis)
-    if (symbolic[axis].is_symbol() && !bound[axis].is_symbol())
-      bindings.emplace(symbolic[axis].symbol(), bound.size(axis));
+Shape bind_all(const Shape& shape, const SymbolBindings& bindings, const Node& node) {
+  const Shape bound = bind(shape, bindings);
+  for (const Dim& dim : bound.dims())
+    if (dim.is_symbol())
+      throw InvalidArgument("{}: got no number for dimension {}; want it bound by an input",
+                            node.name(), dim);
+  return bound;
 }
 
-Shape substitute(const Shape& shape, const SymbolBindings& bindings, const Node& node) {
-  Shape bound = shape;
-  for (int axis = 0; axis < shape.rank(); ++axis) {
-    if (!shape[axis].is_symbol()) continue;
-    const auto it = bindings.find(shape[axis].symbol());
-    if (it == bindings.end())
-      throw InvalidArgument("{}: got no number for dimension {}; want it bound by an input",
-                            node.name(), shape[axis].symbol());
-    bound[axis] = Dim(it->second);
-  }
-  return bound;
+/// What the sizes of gathered tensors are on a single replica.
+SymbolBindings with_one_replica(SymbolBindings bindings) {
+  bindings.emplace(std::string(ops::kNumReplicas), 1);
+  if (const auto rows = bindings.find(batch_dim().symbol()); rows != bindings.end())
+    bindings.emplace(std::string(ops::kGlobalRows), rows->second);
+  return bindings;
 }
 
 }  // namespace
 
 GraphFunction bind(const Graph& graph, std::span<const Value> fetches,
                    const SymbolBindings& given) {
-  SymbolBindings bindings = given;
+  const SymbolBindings bindings = with_one_replica(given);
   Rewriter rewriter(graph, fetches);
   for (const Node* node : rewriter.nodes()) {
     Attrs attrs = node->attrs();
     for (const auto& [name, attr] : node->attrs().entries())
       if (const Shape* shape = std::get_if<Shape>(&attr))
-        attrs.set(name, substitute(*shape, bindings, *node));
-    const Node* bound = rewriter.copy(*node, std::move(attrs));
-    for (int i = 0; i < node->num_outputs(); ++i)
-      learn(node->output_types()[i].shape, bound->output_types()[i].shape, bindings);
+        attrs.set(name, bind_all(*shape, bindings, *node));
+    rewriter.copy(*node, std::move(attrs));
   }
   return rewriter.finish();
 }

@@ -6,12 +6,12 @@
 #include <optional>
 
 #include "core/graph/op.h"
+#include "core/graph/variable.h"
 #include "core/runtime/aliases.h"
 #include "core/runtime/device_thread.h"
 #include "core/runtime/passes.h"
 #include "core/runtime/runtime.h"
 #include "core/runtime/spin_wait.h"
-#include "core/graph/variable.h"
 #include "core/runtime/value_store.h"
 #include "core/trace/recorder.h"
 

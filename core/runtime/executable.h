@@ -1,6 +1,5 @@
 #pragma once
 
-#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -9,6 +8,7 @@
 #include "core/graph/graph.h"
 #include "core/runtime/collective_plan.h"
 #include "core/runtime/step_state.h"
+#include "core/symbol.h"
 #include "core/tensor.h"
 
 namespace cohort {
@@ -51,9 +51,6 @@ class Executable {
   virtual const Graph& graph() const = 0;
   virtual size_t arena_bytes() const = 0;
 };
-
-/// Values of the symbols of a graph: {"N": 32}.
-using SymbolBindings = std::map<std::string, int64_t>;
 
 /// The bindings under which the placeholders of `graph` take these types. Throws InvalidArgument
 /// naming the input, what was got and what is wanted.

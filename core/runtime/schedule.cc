@@ -31,6 +31,10 @@ class Scheduler {
       line(device_of_(*node));
       for (const Value& input : node->inputs()) need(input, device_of_(*node));
     }
+    // Every reduction is waited for, needed or not: the ranks stay in step, and buckets are free
+    // again.
+    for (const auto& node : graph_.nodes())
+      if (is_reduction(*node)) await(*node);
     for (Schedule& schedule : schedules_) schedule.commit_begin = schedule.entries.size();
     for (const Node* node : commits)
       line(device_of_(*node)).entries.push_back({Kind::kCompute, node, {}});
@@ -45,12 +49,16 @@ class Scheduler {
     return schedules_.back();
   }
 
+  void await(const Node& reduction) {
+    if (waited_.insert(&reduction).second)
+      line(device_of_(reduction)).entries.push_back({Kind::kWait, &reduction, {}});
+  }
+
   /// Reductions are waited for as late as possible: when somebody needs them.
   void need(Value input, Device* user) {
     const Value root = root_of(input);
     const Node& maker = *root.node();
-    if (is_reduction(maker) && waited_.insert(&maker).second)
-      line(device_of_(maker)).entries.push_back({Kind::kWait, &maker, {}});
+    if (is_reduction(maker)) await(maker);
     Device* home = device_of_(maker);
     if (home == user || !received_.insert({root.node(), root.index(), user}).second) return;
     if (sent_.insert({root.node(), root.index()}).second)

@@ -24,6 +24,7 @@ class Fuser {
     find_patterns();
     for (const Node* node : rewriter_.nodes()) {
       if (absorbed_.count(node)) continue;
+      if (mask_before_pooling(*node)) continue;
       const auto it = patterns_.find(node);
       if (it == patterns_.end()) {
         rewriter_.copy(*node);
@@ -76,6 +77,39 @@ class Fuser {
     absorbed_.insert({it->first, true});
     patterns_.erase(it);
     patterns_[&relu] = pattern;
+  }
+
+  /// relu_grad(max_pool_grad(dy, where), y) with (p, where) = max_pool(y) becomes
+  /// max_pool_grad(relu_grad(dy, p), where): the same numbers, because a gradient lands only where
+  /// y is p; and the mask is applied to the pooled tensor, several times smaller.
+  bool mask_before_pooling(const Node& node) {
+    if (node.op_name() != "ReluGrad" || node.input(0).node()->op_name() != "MaxPool2DGrad")
+      return false;
+    const Node& unpool = *node.input(0).node();
+    const Node& pool = *unpool.input(1).node();
+    const bool fits = pool.op_name() == "MaxPool2D" && unpool.input(1).index() == 1 &&
+                      pool.input(0) == node.input(1) && used_once(node.input(0)) &&
+                      windows_are_disjoint(pool);
+    if (!fits) return false;
+    Graph& graph = rewriter_.graph();
+    const Value masked =
+        graph
+            .add("ReluGrad",
+                 {rewriter_[unpool.input(0)], rewriter_[Value(const_cast<Node*>(&pool), 0)]}, {},
+                 {.name = node.name()})
+            ->output();
+    masked.node()->set_device(node.device());
+    Node* moved = graph.copy_node(unpool, {masked, rewriter_[unpool.input(1)]}, unpool.attrs());
+    rewriter_.replace(Value(const_cast<Node*>(&node), 0), moved->output());
+    return true;
+  }
+
+  /// Where windows overlap an element may be the largest of several; each is masked alike, so only
+  /// the sum's order would differ. Left alone to keep bits.
+  static bool windows_are_disjoint(const Node& pool) {
+    const auto& size = pool.attrs().get<std::vector<int64_t>>("pool_size");
+    const auto& strides = pool.attrs().get<std::vector<int64_t>>("strides");
+    return strides[0] >= size[0] && strides[1] >= size[1];
   }
 
   void emit(const BiasPattern& pattern) {

@@ -25,7 +25,8 @@ GraphFunction fold_constants(Runtime& runtime, const GraphFunction& function);
 /// ops.
 GraphFunction merge_common_subexpressions(const GraphFunction& function);
 
-/// Fuses bias and activation into matmul and convolution.
+/// Fuses bias and activation into matmul and convolution, and masks gradients of relu before they
+/// are spread by max pooling.
 GraphFunction fuse(const GraphFunction& function);
 
 }  // namespace cohort

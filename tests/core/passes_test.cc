@@ -1,0 +1,234 @@
+#include "core/runtime/passes.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "core/graph/gradients.h"
+#include "core/graph/scope.h"
+#include "core/graph/variable.h"
+#include "core/ops/array.h"
+#include "core/ops/collective.h"
+#include "core/ops/constant.h"
+#include "core/ops/conv.h"
+#include "core/ops/math.h"
+#include "core/ops/matmul.h"
+#include "core/ops/pool.h"
+#include "core/ops/random.h"
+#include "core/ops/reduce.h"
+#include "core/ops/state.h"
+#include "core/ops/update.h"
+#include "core/runtime/aliases.h"
+#include "core/runtime/collective_plan.h"
+#include "core/runtime/executable.h"
+#include "core/runtime/memory_plan.h"
+#include "core/runtime/runtime.h"
+#include "core/runtime/schedule.h"
+#include "core/runtime/step_parts.h"
+
+namespace cohort {
+namespace {
+
+int count(const Graph& graph, std::string_view op) {
+  return static_cast<int>(std::count_if(graph.nodes().begin(), graph.nodes().end(),
+                                        [&](const auto& node) { return node->op_name() == op; }));
+}
+
+class PassTest : public testing::Test {
+ protected:
+  PassTest()
+      : graph_(std::make_unique<Graph>(default_runtime().ops())),
+        scope_(std::make_unique<GraphScope>(*graph_)) {}
+
+  Value input(Shape shape, DType dtype = DType::kF32) {
+    return graph_->placeholder("x", {dtype, std::move(shape)});
+  }
+  GraphFunction take(std::vector<Value> fetches) {
+    scope_.reset();
+    return {std::move(graph_), std::move(fetches)};
+  }
+
+  std::unique_ptr<Graph> graph_;
+  std::unique_ptr<GraphScope> scope_;
+};
+
+TEST_F(PassTest, BindPutsNumbersForSymbolsAndForWhatFollowsFromThem) {
+  const Value x = input(Shape{batch_dim(), 3});
+  const Value twice = ops::concat({x, x}, 0);
+  const GraphFunction f = take({ops::reshape(twice, Shape{twice.shape()[0], 3, 1})});
+  const GraphFunction bound = bind(*f.graph, f.fetches, {{"N", 4}});
+  EXPECT_EQ(bound.fetches[0].shape(), (Shape{8, 3, 1}));
+  EXPECT_THROW(bind(*f.graph, f.fetches, {}), Error);
+}
+
+TEST_F(PassTest, DeadNodesFallAwayButPlaceholdersKeepTheirNumbers) {
+  const Value x = input(Shape{2}), y = input(Shape{2});
+  ops::exp(x);
+  const GraphFunction f = take({ops::log(y)});
+  const GraphFunction bound = bind(*f.graph, f.fetches, {});
+  EXPECT_EQ(count(*bound.graph, "Exp"), 0);
+  EXPECT_EQ(bound.graph->placeholders().size(), 2u);
+}
+
+TEST_F(PassTest, ConstantsAreComputedOnceAtCompileTime) {
+  const Value x = input(Shape{2});
+  const Value c = ops::scalar(2, DType::kF32) * ops::scalar(3, DType::kF32) + 1.0;
+  const GraphFunction f = take({x + c});
+  const GraphFunction folded = fold_constants(default_runtime(), f);
+  EXPECT_EQ(count(*folded.graph, "Mul"), 0);
+  EXPECT_EQ(count(*folded.graph, "Add"), 1);
+  const Node& sum = *folded.fetches[0].node();
+  EXPECT_EQ(sum.input(1).node()->attrs().get<Tensor>("value").item(), 7);
+}
+
+TEST_F(PassTest, NeutralOperandsDisappear) {
+  const Value x = input(Shape{2, 3});
+  const GraphFunction f =
+      take({ops::reshape(ops::transpose(x * 1.0 + 0.0, {0, 1}) / 1.0 - 0.0, Shape{2, 3})});
+  const GraphFunction folded = fold_constants(default_runtime(), f);
+  EXPECT_EQ(folded.fetches[0].node()->op_name(), "Placeholder");
+}
+
+TEST_F(PassTest, EqualNodesBecomeOneButRandomOnesNever) {
+  const Value x = input(Shape{batch_dim(), 4});
+  const GraphFunction f =
+      take({ops::exp(x) + ops::exp(x), ops::dropout(x, 0.5) + ops::dropout(x, 0.5)});
+  const GraphFunction merged = merge_common_subexpressions(f);
+  EXPECT_EQ(count(*merged.graph, "Exp"), 1);
+  EXPECT_EQ(count(*merged.graph, "Dropout"), 2);
+}
+
+TEST_F(PassTest, BiasAndReluAreFusedIntoProducts) {
+  const Value x = input(Shape{5, 4}), image = input(Shape{2, 6, 6, 3}), w = input(Shape{4, 7}),
+              b = input(Shape{7}), k = input(Shape{3, 3, 3, 7});
+  const GraphFunction f = take({ops::relu(ops::matmul(x, w) + b), b + ops::conv2d(image, k)});
+  const GraphFunction fused = fuse(f);
+  EXPECT_EQ(count(*fused.graph, "FusedMatMul"), 1);
+  EXPECT_EQ(count(*fused.graph, "FusedConv2D"), 1);
+  EXPECT_EQ(count(*fused.graph, "Relu") + count(*fused.graph, "Add"), 0);
+  EXPECT_EQ(fused.fetches[0].node()->attrs().get<std::string>("activation"), "relu");
+  EXPECT_EQ(fused.fetches[1].node()->attrs().get<std::string>("activation"), "");
+}
+
+TEST_F(PassTest, AProductThatIsUsedTwiceIsNotFused) {
+  const Value x = input(Shape{5, 4}), w = input(Shape{4, 7}), b = input(Shape{7});
+  const Value product = ops::matmul(x, w);
+  const GraphFunction f = take({ops::relu(product + b), product});
+  EXPECT_EQ(count(*fuse(f).graph, "FusedMatMul"), 0);
+}
+
+TEST_F(PassTest, GradientsAreMaskedBeforePoolingSpreadsThem) {
+  const Value x = input(Shape{2, 4, 4, 3});
+  const Value loss = ops::reduce_sum(ops::square(ops::max_pool2d(ops::relu(x))));
+  const GraphFunction f = take({gradients(loss, std::vector<Value>{x})[0].dense()});
+  EXPECT_EQ(f.fetches[0].node()->op_name(), "ReluGrad");
+  const GraphFunction fused = fuse(f);
+  EXPECT_EQ(fused.fetches[0].node()->op_name(), "MaxPool2DGrad");
+  Tensor image(DType::kF32, Shape{2, 4, 4, 3});
+  for (int64_t i = 0; i < image.num_elements(); ++i)
+    image.data<float>()[i] = static_cast<float>((i * 37) % 23) - 11;
+  std::vector<Tensor> results;
+  for (const char* off : {"fuse", "none"}) {
+    const auto executable =
+        compile(default_runtime(), *f.graph, f.fetches, {}, {.disabled_passes = {off}});
+    executable->set_input(0, image.raw());
+    executable->run();
+    results.push_back(executable->output(0));
+  }
+  EXPECT_TRUE(bitwise_equal(results[0], results[1]));
+}
+
+TEST_F(PassTest, ReductionsStartAsSoonAsTheirInputsAreReady) {
+  const Value x = input(Shape{4});
+  const Value early = ops::exp(x), late = ops::sin(ops::cos(ops::log(x)));
+  ops::all_reduce(std::vector<Value>{early, late}, ops::ReduceOp::kSum);
+  const Value e = ops::all_reduce(early, ops::ReduceOp::kMax);
+  const GraphFunction f = take({e});
+  CollectivePlan plan;
+  const GraphFunction planned = plan_collectives(*f.graph, f.fetches, 1, plan);
+  EXPECT_EQ(plan.buckets.size(), 1u) << "the sum is dead";
+  Device* device = &default_runtime().device("cpu:0");
+  const auto schedules = make_schedules(*planned.graph, [&](const Node&) { return device; });
+  ASSERT_EQ(schedules.size(), 1u);
+  std::vector<ScheduleEntry::Kind> kinds;
+  for (const auto& entry : schedules[0].entries) kinds.push_back(entry.kind);
+  EXPECT_EQ(std::count(kinds.begin(), kinds.end(), ScheduleEntry::Kind::kStart), 1);
+  EXPECT_EQ(std::count(kinds.begin(), kinds.end(), ScheduleEntry::Kind::kWait), 1);
+}
+
+TEST_F(PassTest, BucketsAreCutBySizeAndDtypeInOrderOfReadiness) {
+  const Value a = ops::exp(input(Shape{100})), b = ops::exp(input(Shape{100})),
+              c = ops::exp(input(Shape{3}, DType::kF64)), d = ops::exp(input(Shape{5}));
+  const GraphFunction f =
+      take(ops::all_reduce(std::vector<Value>{d, c, b, a}, ops::ReduceOp::kSum));
+  CollectivePlan plan;
+  const GraphFunction planned = plan_collectives(*f.graph, f.fetches, 800, plan);
+  ASSERT_EQ(plan.buckets.size(), 3u);
+  EXPECT_EQ(plan.buckets[0].offsets, (std::vector<int64_t>{0, 112}))
+      << "a and b, padded to 64 bytes";
+  EXPECT_EQ(plan.buckets[0].num_elements, 224);
+  EXPECT_EQ(planned.fetches.size(), 4u);
+}
+
+TEST_F(PassTest, ATensorThatDependsOnTheBatchCannotBeReduced) {
+  const GraphFunction f =
+      take({ops::all_reduce(ops::exp(input(Shape{batch_dim(), 2})), ops::ReduceOp::kSum)});
+  CollectivePlan plan;
+  EXPECT_THROW(plan_collectives(*f.graph, f.fetches, 800, plan), Error);
+}
+
+TEST_F(PassTest, AStepIsCutAtItsReductions) {
+  const Value x = input(Shape{3});
+  const Value local = ops::exp(x), sum = ops::all_reduce(local, ops::ReduceOp::kSum);
+  const GraphFunction f = take({local, sum * 2.0});
+  CollectivePlan plan;
+  const StepParts parts = split_at_reduction(plan_collectives(*f.graph, f.fetches, 1, plan));
+  EXPECT_EQ(count(*parts.local.graph, "WriteBucket"), 1);
+  EXPECT_EQ(count(*parts.local.graph, "Mul"), 0);
+  EXPECT_EQ(count(*parts.combine.graph, "ReadBucket"), 1);
+  EXPECT_EQ(count(*parts.combine.graph, "Exp"), 0);
+  EXPECT_FALSE(parts.fetches[0].combined);
+  EXPECT_TRUE(parts.fetches[1].combined);
+}
+
+TEST_F(PassTest, AnInputNeededUnreducedAfterTheReductionIsNamed) {
+  const Value x = input(Shape{3});
+  const GraphFunction f = take({ops::all_reduce(ops::exp(x), ops::ReduceOp::kSum) + x});
+  CollectivePlan plan;
+  const GraphFunction planned = plan_collectives(*f.graph, f.fetches, 1, plan);
+  EXPECT_THROW(split_at_reduction(planned), Error);
+}
+
+TEST(MemoryPlanTest, BlocksAliveTogetherDoNotOverlap) {
+  std::vector<Interval> intervals;
+  uint32_t random = 1;
+  const auto next = [&](uint32_t below) {
+    return (random = random * 1664525 + 1013904223) / 65536 % below;
+  };
+  for (int i = 0; i < 200; ++i) {
+    const int first = static_cast<int>(next(100));
+    intervals.push_back({next(5000), first, first + static_cast<int>(next(20))});
+  }
+  const MemoryPlan plan = plan_memory(intervals);
+  size_t most_alive = 0;
+  for (int t = 0; t < 120; ++t) {
+    size_t alive = 0;
+    for (const Interval& i : intervals)
+      if (i.first <= t && t <= i.last) alive += (i.bytes + 63) / 64 * 64;
+    most_alive = std::max(most_alive, alive);
+  }
+  for (size_t a = 0; a < intervals.size(); ++a) {
+    EXPECT_LE(plan.offsets[a] + intervals[a].bytes, plan.bytes);
+    for (size_t b = 0; b < a; ++b) {
+      const bool together =
+          intervals[a].first <= intervals[b].last && intervals[b].first <= intervals[a].last;
+      const bool apart = plan.offsets[a] + intervals[a].bytes <= plan.offsets[b] ||
+                         plan.offsets[b] + intervals[b].bytes <= plan.offsets[a];
+      EXPECT_TRUE(!together || apart) << a << " and " << b;
+    }
+  }
+  EXPECT_LE(plan.bytes, most_alive * 5 / 4) << "close to the least possible";
+}
+
+}  // namespace
+}  // namespace cohort

@@ -7,6 +7,7 @@
 #include "core/runtime/device_thread.h"
 #include "core/runtime/runtime.h"
 #include "distribute/in_process_communicator.h"
+#include "distribute/replica_check.h"
 #include "distribute/replica_device.h"
 #include "distribute/replica_tree.h"
 #include "distribute/step_cache.h"
@@ -41,6 +42,8 @@ class LocalRunner final : public StepRunner {
         rows_(feeds_.size()) {
     const std::vector<int> blocks =
         split_into_blocks(config.num_replicas, static_cast<int>(config.devices.size()));
+    if (config.num_replicas > 1)
+      check_replicas_stay_equal(trace, config.num_replicas > static_cast<int>(blocks.size()));
     make_communicators(runtime, config, blocks);
     int first = 0;
     for (size_t d = 0; d < config.devices.size(); ++d) {

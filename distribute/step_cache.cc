@@ -32,16 +32,18 @@ TensorType type_of(const Argument& argument, int num_replicas) {
 }  // namespace
 
 StepCache::Entry& StepCache::find(const Strategy& strategy, const Function& function,
-                                  const Signature& signature) {
+                                  const Signature& signature, const std::vector<bool>& shared) {
   for (auto it = entries_.begin(); it != entries_.end(); ++it) {
-    if (!(it->function == function) || it->signature != signature) continue;
+    if (!(it->function == function) || it->signature != signature || it->shared != shared) continue;
     if (it != entries_.begin()) entries_.splice(entries_.begin(), entries_, it);
     return entries_.front();
   }
   if (entries_.size() == kLargestCache) entries_.pop_back();
   const StrategyScope scope(strategy);
-  const Trace trace = function.record(signature);
-  Entry entry{function, signature, trace.outputs.size(), strategy.make_runner(trace), 0, {}};
+  Trace trace = function.record(signature);
+  trace.shared_inputs = shared;
+  Entry entry{function, signature, shared, trace.outputs.size(), strategy.make_runner(trace),
+              0,        {}};
   entry.elements.resize(static_cast<size_t>(strategy.num_replicas_in_sync()));
   entries_.push_front(std::move(entry));
   return entries_.front();
@@ -52,13 +54,15 @@ std::vector<PerReplica> Strategy::run(const Function& step,
   require_cross_replica_context("run");
   const int n = num_replicas_in_sync();
   Signature signature;
+  std::vector<bool> shared;
   for (const Argument& argument : arguments) {
     if (!argument.same() && argument.value().size() != n)
       throw InvalidArgument("run: got an argument of {} values; want one for each of {} replicas",
                             argument.value().size(), n);
     signature.push_back(type_of(argument, n));
+    shared.push_back(argument.same());
   }
-  StepCache::Entry& entry = impl_->step_cache().find(*this, step, signature);
+  StepCache::Entry& entry = impl_->step_cache().find(*this, step, signature, shared);
   for (int r = 0; r < n; ++r) {
     data::Element& element = entry.elements[static_cast<size_t>(r)];
     element.clear();

@@ -14,14 +14,16 @@ class StepCache {
   struct Entry {
     Function function;
     Signature signature;
+    std::vector<bool> shared;
     size_t num_outputs = 0;
     std::unique_ptr<StepRunner> runner;
     int64_t step = 0;
     std::vector<data::Element> elements;  ///< of each replica, reused between runs
   };
 
-  /// Traces and binds on first use.
-  Entry& find(const Strategy& strategy, const Function& function, const Signature& signature);
+  /// Traces and binds on first use. `shared`: which arguments are the same on every replica.
+  Entry& find(const Strategy& strategy, const Function& function, const Signature& signature,
+              const std::vector<bool>& shared);
 
  private:
   std::list<Entry> entries_;  ///< latest used first

@@ -44,7 +44,31 @@ void VariableState::check(const Tensor& value) const {
                           value.shape(), dtype_, shape_);
 }
 
+/// What replicas wrote to places of their own, made one.
+Tensor VariableState::aggregate() const {
+  if (options_.aggregation == VariableAggregation::kNone)
+    throw InvalidArgument(
+        "variable {}: got a read over replicas of a variable that each of them writes (ON_READ); "
+        "want an "
+        "aggregation SUM, MEAN or ONLY_FIRST_REPLICA",
+        name());
+  Tensor first = read_place(*places_.front(), dtype_, shape_);
+  if (options_.aggregation == VariableAggregation::kOnlyFirstReplica) return first;
+  Tensor total = first.cast(DType::kF64);
+  for (size_t i = 1; i < places_.size(); ++i) {
+    const Tensor next = read_place(*places_[i], dtype_, shape_).cast(DType::kF64);
+    for (int64_t k = 0; k < total.num_elements(); ++k)
+      total.data<double>()[k] += next.data<double>()[k];
+  }
+  if (options_.aggregation == VariableAggregation::kMean)
+    for (int64_t k = 0; k < total.num_elements(); ++k)
+      total.data<double>()[k] /= static_cast<double>(places_.size());
+  return total.cast(dtype_);
+}
+
 Tensor VariableState::value() const {
+  if (options_.synchronization == VariableSynchronization::kOnRead && places_.size() > 1)
+    return aggregate();
   if (!places_.empty()) return read_place(*places_.front(), dtype_, shape_);
   initialise();
   return host_.clone();
@@ -63,7 +87,16 @@ void VariableState::assign(const Tensor& value) {
     initial_ = nullptr;
     return;
   }
-  for (const auto& place : places_) assign(*place->device, value);
+  const bool shared = options_.synchronization == VariableSynchronization::kOnRead &&
+                      options_.aggregation == VariableAggregation::kSum && places_.size() > 1;
+  Tensor each = value;
+  if (shared) {
+    Tensor wide = value.cast(DType::kF64);
+    for (int64_t k = 0; k < wide.num_elements(); ++k)
+      wide.data<double>()[k] /= static_cast<double>(places_.size());
+    each = wide.cast(dtype_);
+  }
+  for (const auto& place : places_) assign(*place->device, each);
 }
 
 void VariableState::assign(const Device& device, const Tensor& value) {
@@ -82,7 +115,7 @@ void VariableState::assign(const Device& device, const Tensor& value) {
 VariablePlace& VariableState::place(Device& device) {
   for (const auto& place : places_)
     if (place->device == &device) return *place;
-  const Tensor current = value();
+  const Tensor current = places_.empty() ? value() : read_place(*places_.front(), dtype_, shape_);
   auto place = std::make_unique<VariablePlace>();
   place->device = &device;
   place->memory = device.allocate(num_bytes());

@@ -49,11 +49,13 @@ class VariableState {
   void set_trainable(bool trainable) { options_.trainable = trainable; }
   size_t num_bytes() const { return static_cast<size_t>(shape_.num_elements()) * size_of(dtype_); }
 
-  /// A copy of the value as the first place holds it (all places agree unless kOnRead).
+  /// A copy of the value. All places agree, unless each replica writes its own (kOnRead): then
+  /// their sum, mean or first, as the aggregation says; InvalidArgument for kNone.
   Tensor value() const;
   /// A copy of what `device` holds.
   Tensor value(const Device& device) const;
-  /// Writes every place. Throws InvalidArgument on another dtype or shape.
+  /// Writes every place; of a kOnRead variable that is summed, an equal share to each. Throws
+  /// InvalidArgument on another dtype or shape.
   void assign(const Tensor& value);
   void assign(const Device& device, const Tensor& value);
 
@@ -66,6 +68,7 @@ class VariableState {
  private:
   void initialise() const;
   void check(const Tensor& value) const;
+  Tensor aggregate() const;
 
   DType dtype_;
   Shape shape_;

@@ -1,7 +1,10 @@
 #include "core/ops/state.h"
 
 #include "core/graph/variable.h"
+#include "core/ops/collective.h"
 #include "core/ops/common.h"
+#include "core/ops/constant.h"
+#include "core/ops/math.h"
 
 namespace cohort::ops {
 namespace {
@@ -21,6 +24,26 @@ Types infer_all_finite(const InferContext& in) {
   return {{DType::kBool, {}}};
 }
 
+/// Per-replica values written to a variable that is the same everywhere become one first. A
+/// variable without aggregation, or with a copy of each replica's own (ON_READ), takes them as they
+/// are.
+Value aggregated(const VariableState& variable, Value value) {
+  const VariableOptions& options = variable.options();
+  if (options.synchronization == VariableSynchronization::kOnRead) return value;
+  switch (options.aggregation) {
+    case VariableAggregation::kNone:
+      return value;
+    case VariableAggregation::kSum:
+      return all_reduce(value, ReduceOp::kSum);
+    case VariableAggregation::kMean:
+      return all_reduce(value, ReduceOp::kMean);
+    case VariableAggregation::kOnlyFirstReplica:
+      break;
+  }
+  const Value first = equal(step_info(StepField::kReplicaId), scalar(0, DType::kI64));
+  return all_reduce(where(first, value, zeros_like(value)), ReduceOp::kSum);
+}
+
 Node* record_assign(std::string_view op, std::string_view where,
                     const std::shared_ptr<VariableState>& variable, Value value) {
   if (!variable) throw InvalidArgument("{}: got no variable; want one", where);
@@ -29,7 +52,7 @@ Node* record_assign(std::string_view op, std::string_view where,
                           value.dtype(), value.shape(), variable->name(), variable->dtype(),
                           variable->shape());
   const int64_t id = value.graph().variable_id(variable);
-  return record_node(op, {value}, {{"variables", std::vector<int64_t>{id}}});
+  return record_node(op, {aggregated(*variable, value)}, {{"variables", std::vector<int64_t>{id}}});
 }
 
 }  // namespace

@@ -20,6 +20,8 @@ class Runtime;
 struct Trace {
   std::shared_ptr<Graph> graph;
   std::vector<Value> outputs;
+  /// For each placeholder: is it fed the same on every replica? Missing entries mean no.
+  std::vector<bool> shared_inputs = {};
 };
 
 /// The types of the arguments of one trace. A symbolic dimension 0 (batch_dim()) lets one trace

@@ -1,0 +1,13 @@
+#pragma once
+
+#include "core/runtime/function.h"
+
+namespace cohort::distribute {
+
+/// Throws InvalidArgument, naming the variable, when a step of several replicas would write
+/// something that may differ between them into a variable that must be equal everywhere: a gradient
+/// that was not reduced, say. `shares_device`: several replicas run on one device, so that a
+/// variable of each replica's own (ON_READ) has no place; Unimplemented then.
+void check_replicas_stay_equal(const Trace& trace, bool shares_device);
+
+}  // namespace cohort::distribute

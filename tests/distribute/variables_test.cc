@@ -1,0 +1,134 @@
+#include <gtest/gtest.h>
+
+#include "core/graph/scope.h"
+#include "core/graph/variable.h"
+#include "core/ops/constant.h"
+#include "core/ops/math.h"
+#include "core/ops/state.h"
+#include "core/ops/update.h"
+#include "core/runtime/runtime.h"
+#include "distribute/context.h"
+#include "distribute/mirrored_strategy.h"
+
+/// TensorFlow's cases of variables written inside a step, on two replicas r = 0, 1.
+namespace cohort::distribute {
+namespace {
+
+using Sync = VariableSynchronization;
+using Aggregation = VariableAggregation;
+
+class DistributedVariableConcurrentTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { default_runtime().set_logical_cpu_devices(4, 1); }
+
+  static std::shared_ptr<VariableState> variable(Aggregation aggregation,
+                                                 Sync sync = Sync::kOnWrite) {
+    return std::make_shared<VariableState>(
+        Tensor::scalar(0.f),
+        VariableOptions{.name = "v", .synchronization = sync, .aggregation = aggregation});
+  }
+  using Write = Node* (*)(const std::shared_ptr<VariableState>&, Value);
+  /// Writes value(r) on every replica.
+  void write(const std::shared_ptr<VariableState>& v, Write op,
+             const std::function<Value(Value)>& value) const {
+    const Function step = function([&](std::vector<Value>) {
+      op(v, value(ops::cast(get_replica_context().replica_id_in_sync_group(), DType::kF32)));
+      return std::vector<Value>{};
+    });
+    strategy_.run(step, {});
+  }
+  std::vector<float> copies(const VariableState& v) const {
+    std::vector<float> values;
+    for (const auto& place : v.places()) values.push_back(v.value(*place->device).item());
+    return values;
+  }
+  static Value two(Value) { return ops::scalar(2, DType::kF32); }
+  static Value id(Value r) { return r; }
+
+  const Strategy strategy_ = MirroredStrategy({.devices = {"cpu:0", "cpu:1"}});
+};
+
+using Copies = std::vector<float>;
+
+TEST_F(DistributedVariableConcurrentTest, PerReplicaValuesAreAggregatedBeforeTheyAreWritten) {
+  const std::vector<std::pair<Aggregation, float>> cases{
+      {Aggregation::kSum, 4.f}, {Aggregation::kMean, 2.f}, {Aggregation::kOnlyFirstReplica, 2.f}};
+  for (const auto& [aggregation, expected] : cases) {
+    const auto v = variable(aggregation);
+    write(v, ops::assign, two);
+    EXPECT_EQ(copies(*v), (Copies{expected, expected}));
+    write(v, ops::assign_add, two);
+    EXPECT_EQ(copies(*v), (Copies{2 * expected, 2 * expected}));
+    write(v, ops::assign_sub, two);
+    EXPECT_EQ(copies(*v), (Copies{expected, expected}));
+  }
+}
+
+TEST_F(DistributedVariableConcurrentTest, OnlyTheFirstReplicasValueCounts) {
+  const auto v = variable(Aggregation::kOnlyFirstReplica);
+  write(v, ops::assign, [](Value r) { return r + 5.0; });
+  EXPECT_EQ(copies(*v), (Copies{5, 5}));
+}
+
+TEST_F(DistributedVariableConcurrentTest, AssignmentOutsideOfAStepReachesEveryCopy) {
+  const auto v = variable(Aggregation::kMean);
+  write(v, ops::assign, two);
+  v->assign(Tensor::scalar(7.f));
+  EXPECT_EQ(copies(*v), (Copies{7, 7}));
+}
+
+TEST_F(DistributedVariableConcurrentTest, OnReadVariablesAreAggregatedWhenRead) {
+  const std::vector<std::pair<Aggregation, float>> cases{
+      {Aggregation::kSum, 1.f}, {Aggregation::kMean, 0.5f}, {Aggregation::kOnlyFirstReplica, 0.f}};
+  for (const auto& [aggregation, expected] : cases) {
+    const auto v = variable(aggregation, Sync::kOnRead);
+    write(v, ops::assign, id);
+    EXPECT_EQ(copies(*v), (Copies{0, 1}));
+    EXPECT_EQ(v->value().item(), expected);
+  }
+  const auto none = variable(Aggregation::kNone, Sync::kOnRead);
+  write(none, ops::assign, id);
+  EXPECT_THROW(none->value(), Error);
+}
+
+TEST_F(DistributedVariableConcurrentTest, AssigningASummedOnReadVariableGivesEachCopyItsShare) {
+  const auto v = variable(Aggregation::kSum, Sync::kOnRead);
+  write(v, ops::assign, id);
+  v->assign(Tensor::scalar(2.f));
+  EXPECT_EQ(copies(*v), (Copies{1, 1}));
+  EXPECT_EQ(v->value().item(), 2);
+}
+
+TEST_F(DistributedVariableConcurrentTest, AnUnreducedValueForASharedVariableIsRefused) {
+  const auto v = variable(Aggregation::kNone);
+  EXPECT_THROW(write(v, ops::assign, id), Error);
+  EXPECT_EQ(v->value().item(), 0);
+  const Function step = function([&](Value x) { ops::assign(v, x); });
+  strategy_.run(step, {Tensor::scalar(3.f)});
+  EXPECT_EQ(copies(*v), (Copies{3, 3})) << "one value for all replicas";
+  EXPECT_THROW(strategy_.run(step, {PerReplica({Tensor::scalar(3.f), Tensor::scalar(4.f)})}),
+               Error);
+}
+
+TEST_F(DistributedVariableConcurrentTest, OptimizersSumGradientsOfReplicas) {
+  const auto v =
+      std::make_shared<VariableState>(Tensor::from({0.f, 0.f}), VariableOptions{.name = "v"});
+  const Function step = function([&](Value g) {
+    g.graph().read(v);
+    const Value sum = get_replica_context().all_reduce(ReduceOp::kSum, g);
+    ops::sgd_update({v}, {}, std::vector<Value>{sum}, ops::scalar(0.1, DType::kF32),
+                    ops::scalar(1, DType::kI64),
+                    ops::constant(Tensor::from(std::vector<bool>{true}, Shape{})), {});
+  });
+  strategy_.run(step, {strategy_.distribute_values_from_function([](int r) {
+                  return Tensor::from({r + 1.f, r + 1.f});
+                })});
+  for (const auto& place : v->places()) {
+    const Tensor copy = v->value(*place->device);
+    EXPECT_NEAR(copy.values<float>()[0], -0.3, 1e-6);
+    EXPECT_NEAR(copy.values<float>()[1], -0.3, 1e-6);
+  }
+}
+
+}  // namespace
+}  // namespace cohort::distribute

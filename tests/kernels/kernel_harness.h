@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cfenv>
 #include <cstring>
 #include <memory>
 #include <string_view>
@@ -27,7 +28,8 @@ struct KernelCase {
 };
 
 /// A kernel bound to a case, without a compiler or an executor: a graph of one node, memory for
-/// every operand. Outputs and workspace begin as NaN bytes.
+/// every operand. Outputs and workspace begin as NaN bytes. While it lives the thread is bound to the
+/// device, with denormals flushed; its floating-point settings return to what they were.
 class BoundKernel {
  public:
   /// `implementation`: its name in the registry; "" takes the first that accepts.
@@ -38,6 +40,7 @@ class BoundKernel {
         step_(test.step),
         device_(make_cpu_device(0, test.threads)),
         graph_(op_registry()) {
+    std::fegetenv(&environment_);
     device_->bind_thread();
     Node* node = make_node(test);
     for (Tensor& input : inputs_) input_operands_.push_back(operand(input));
@@ -62,6 +65,10 @@ class BoundKernel {
     std::memset(workspace_.raw(), 0xff, static_cast<size_t>(bytes));
     workspace_slot_ = workspace_.raw();
   }
+
+  ~BoundKernel() { std::fesetenv(&environment_); }
+  BoundKernel(const BoundKernel&) = delete;
+  BoundKernel& operator=(const BoundKernel&) = delete;
 
   bool valid() const { return kernel_ != nullptr; }
   void run() {
@@ -122,6 +129,7 @@ class BoundKernel {
   std::vector<Tensor> inputs_, outputs_, variables_;
   std::vector<Operand> input_operands_, output_operands_, variable_operands_;
   std::vector<std::unique_ptr<void*>> slots_;
+  std::fenv_t environment_;
   uint64_t version_ = 1;
   StepState step_;
   const StepState* step_slot_ = &step_;

@@ -10,7 +10,7 @@
 namespace cohort::cpu::plain {
 namespace {
 
-// Reshape, Identity, StopGradient, where the compiler could not make the output an alias.
+// Copy; and Reshape, Identity, StopGradient, where the compiler could not make the output an alias.
 class CopyKernel final : public CpuKernel {
  public:
   explicit CopyKernel(const KernelRequest& request) : CpuKernel(request) {}

@@ -1,0 +1,43 @@
+#include "kernels/cpu/onednn/call.h"
+
+#include <omp.h>
+
+#include "core/error.h"
+
+namespace cohort::cpu::onednn {
+namespace {
+
+void check(dnnl_status_t status, const char* where) {
+  if (status != dnnl_success)
+    throw Internal("{}: got status {}; want 0 (dnnl_success)", where, static_cast<int>(status));
+}
+
+}  // namespace
+
+Call::Call(const Context& context, dnnl::primitive primitive,
+           const std::vector<std::pair<int, Desc>>& arguments)
+    : primitive_(std::move(primitive)) {
+  for (const auto& [kind, desc] : arguments) {
+    memories_.emplace_back(desc, context.engine, nullptr);  // DNNL_MEMORY_NONE
+    arguments_.push_back({kind, memories_.back().get()});
+  }
+}
+
+void Call::set(size_t i, const void* data) {
+  check(dnnl_memory_set_data_handle(arguments_[i].memory, const_cast<void*>(data)),
+        "oneDNN: set memory");
+}
+
+void Call::execute(const Context& context) {
+  check(dnnl_primitive_execute(primitive_.get(), context.stream.get(),
+                               static_cast<int>(arguments_.size()), arguments_.data()),
+        "oneDNN: execute");
+}
+
+TeamSize::TeamSize(int num_threads) : previous_(omp_get_max_threads()) {
+  omp_set_num_threads(num_threads);
+}
+
+TeamSize::~TeamSize() { omp_set_num_threads(previous_); }
+
+}  // namespace cohort::cpu::onednn

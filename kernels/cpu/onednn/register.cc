@@ -1,0 +1,9 @@
+#include "kernels/cpu/onednn/register.h"
+
+#include "kernels/cpu/register.h"
+
+namespace cohort::cpu {
+
+void register_onednn_kernels(KernelRegistry& registry) { onednn::register_conv(registry); }
+
+}  // namespace cohort::cpu

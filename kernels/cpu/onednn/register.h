@@ -1,0 +1,12 @@
+#pragma once
+
+#include "core/runtime/kernel.h"
+
+namespace cohort::cpu::onednn {
+
+inline constexpr std::string_view kOneDnn = "onednn";
+
+// One for each file of this folder.
+void register_conv(KernelRegistry& registry);
+
+}  // namespace cohort::cpu::onednn

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <cfenv>
 #include <cstring>
+#include <future>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -28,8 +28,8 @@ struct KernelCase {
 };
 
 /// A kernel bound to a case, without a compiler or an executor: a graph of one node, memory for
-/// every operand. Outputs and workspace begin as NaN bytes. While it lives the thread is bound to the
-/// device, with denormals flushed; its floating-point settings return to what they were.
+/// every operand. Outputs and workspace begin as NaN bytes. Binds the calling thread to the device,
+/// which flushes denormals: tests make it on_own_thread().
 class BoundKernel {
  public:
   /// `implementation`: its name in the registry; "" takes the first that accepts.
@@ -40,7 +40,6 @@ class BoundKernel {
         step_(test.step),
         device_(make_cpu_device(0, test.threads)),
         graph_(op_registry()) {
-    std::fegetenv(&environment_);
     device_->bind_thread();
     Node* node = make_node(test);
     for (Tensor& input : inputs_) input_operands_.push_back(operand(input));
@@ -66,7 +65,6 @@ class BoundKernel {
     workspace_slot_ = workspace_.raw();
   }
 
-  ~BoundKernel() { std::fesetenv(&environment_); }
   BoundKernel(const BoundKernel&) = delete;
   BoundKernel& operator=(const BoundKernel&) = delete;
 
@@ -129,7 +127,6 @@ class BoundKernel {
   std::vector<Tensor> inputs_, outputs_, variables_;
   std::vector<Operand> input_operands_, output_operands_, variable_operands_;
   std::vector<std::unique_ptr<void*>> slots_;
-  std::fenv_t environment_;
   uint64_t version_ = 1;
   StepState step_;
   const StepState* step_slot_ = &step_;
@@ -145,13 +142,21 @@ struct KernelResult {
   std::vector<Tensor> variables;
 };
 
+/// Calls fn() on a thread that ends with it; returns or throws what it does.
+template <class Fn>
+auto on_own_thread(Fn&& fn) {
+  return std::async(std::launch::async, std::forward<Fn>(fn)).get();
+}
+
 /// Throws Internal when the implementation does not take the case.
 inline KernelResult run_kernel(const KernelCase& test, std::string_view implementation = "plain") {
-  BoundKernel kernel(test, implementation);
-  if (!kernel.valid())
-    throw Internal("{}: implementation {} does not take the case", test.op, implementation);
-  kernel.run();
-  return {kernel.outputs(), kernel.variables()};
+  return on_own_thread([&]() -> KernelResult {
+    BoundKernel kernel(test, implementation);
+    if (!kernel.valid())
+      throw Internal("{}: implementation {} does not take the case", test.op, implementation);
+    kernel.run();
+    return {kernel.outputs(), kernel.variables()};
+  });
 }
 
 }  // namespace cohort::testing

@@ -42,13 +42,9 @@ void expect_onednn(KernelCase test) {
   const KernelResult want = run_kernel(test, "plain");
   for (const int threads : {1, 2, 3}) {
     test.threads = threads;
-    BoundKernel kernel(test, "onednn");
-    ASSERT_TRUE(kernel.valid());
-    kernel.run();
-    const Tensor first = kernel.outputs()[0].clone();
+    const Tensor first = run_kernel(test, "onednn").outputs[0];
     expect_near(first, want.outputs[0], 1e-4);
-    kernel.run();
-    EXPECT_TRUE(bitwise_equal(kernel.outputs()[0], first));
+    EXPECT_TRUE(bitwise_equal(run_kernel(test, "onednn").outputs[0], first));
   }
 }
 
@@ -93,22 +89,24 @@ TEST_F(OneDnnTest, BackwardEqualsPlain) {
 }
 
 TEST_F(OneDnnTest, KernelIsPackedAgainWhenTheVariableWasWritten) {
-  BoundKernel kernel(forward(kCases[1]), "onednn");
-  kernel.run();
-  const Tensor before = kernel.outputs()[0].clone();
-  float* weights = kernel.inputs()[1].data<float>();
-  for (int64_t i = 0; i < kernel.inputs()[1].num_elements(); ++i) weights[i] *= 2;
-  kernel.run_with_same_weights();
-  EXPECT_TRUE(bitwise_equal(kernel.outputs()[0], before)) << "the copy was not kept";
-  kernel.run();
-  Tensor doubled = before.clone();
-  for (int64_t i = 0; i < doubled.num_elements(); ++i) doubled.data<float>()[i] *= 2;
-  EXPECT_TRUE(bitwise_equal(kernel.outputs()[0], doubled));
+  on_own_thread([] {
+    BoundKernel kernel(forward(kCases[1]), "onednn");
+    kernel.run();
+    const Tensor before = kernel.outputs()[0].clone();
+    float* weights = kernel.inputs()[1].data<float>();
+    for (int64_t i = 0; i < kernel.inputs()[1].num_elements(); ++i) weights[i] *= 2;
+    kernel.run_with_same_weights();
+    EXPECT_TRUE(bitwise_equal(kernel.outputs()[0], before)) << "the copy was not kept";
+    kernel.run();
+    Tensor doubled = before.clone();
+    for (int64_t i = 0; i < doubled.num_elements(); ++i) doubled.data<float>()[i] *= 2;
+    EXPECT_TRUE(bitwise_equal(kernel.outputs()[0], doubled));
+  });
 }
 
 TEST_F(OneDnnTest, BatchesWithoutRowsGoToThePlainKernel) {
   KernelCase test = forward({0, 8, 8, 3, 3, 3, 4});
-  EXPECT_FALSE(BoundKernel(test, "onednn").valid());
+  EXPECT_FALSE(on_own_thread([&] { return BoundKernel(test, "onednn").valid(); }));
   EXPECT_EQ(run_kernel(test, "").outputs[0].shape(), (Shape{0, 6, 6, 4}));
   KernelCase gradient{.op = "Conv2DBackwardKernel",
                       .inputs = {test.inputs[0], Tensor(DType::kF32, {0, 6, 6, 4})},

@@ -26,7 +26,11 @@ void gather_rows_u8_f32(const std::uint8_t* table, Index columns, const std::int
     Index c = 0;
     for (; c + kLanes<float> <= columns; c += kLanes<float>)
       store(y + c, fma(load_u8(x + c), broadcast(scale), broadcast(offset)));
-    for (; c < columns; ++c) y[c] = __builtin_fmaf(x[c], scale, offset);
+    if (c == columns) continue;
+    std::uint8_t rest[kLanes<float>] = {};
+    __builtin_memcpy(rest, x + c, static_cast<std::size_t>(columns - c));
+    store(y + c, fma(load_u8(rest), broadcast(scale), broadcast(offset)),
+          first_lanes<float>(columns - c));
   }
 }
 

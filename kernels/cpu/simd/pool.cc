@@ -23,7 +23,7 @@ Range clip(Index start, Index window, Index size) {
 
 /// body(window, offset of the output pixel) for all of one image.
 template <class Body>
-void for_windows(const PoolShape& s, Body body) {
+[[gnu::always_inline]] inline void for_windows(const PoolShape& s, Body body) {
   for (Index oh = 0; oh < s.out_height; ++oh) {
     const Index row = oh * s.stride_height - s.pad_top;
     const Range rows = clip(row, s.window_height, s.height);
@@ -70,31 +70,63 @@ inline void with_window_size(const PoolShape& s, const Window& w, Call call) {
 }
 
 template <class T>
-void max_pool(const PoolShape& s, const T* x, T* y, std::uint8_t* where, bool relu) {
+struct Largest {
+  Vec<T> value;
+  VecInt<T> place;
+};
+
+/// Cell by cell, NaN winning.
+template <class T, class Lanes>
+Largest<T> largest_of_window(const PoolShape& s, const Window& w, const T* x, Lanes lanes) {
+  Largest<T> best = {broadcast<T>(-__builtin_inff()), {}};
+  bool first = true;
+  for_cells<0, 0>(s, w, [&](int position, Index cell) {
+    const Vec<T> value = load(x + cell, lanes);
+    const VecInt<T> wins = first ? VecInt<T>{} - 1 : (value > best.value) | (value != value);
+    best.value = wins ? value : best.value;
+    best.place = wins ? VecInt<T>{} + position : best.place;
+    first = false;
+  });
+  return best;
+}
+
+/// Of 2 x 2 cells none of which is NaN; false where one is.
+template <class T, class Lanes>
+inline bool largest_of_square(const PoolShape& s, const Window& w, const T* x, Lanes lanes,
+                              Largest<T>& best) {
+  x += (w.row * s.width + w.column) * s.channels;
+  const Vec<T> v0 = load(x, lanes);
+  const Vec<T> v1 = load(x + s.channels, lanes);
+  const Vec<T> v2 = load(x + s.width * s.channels, lanes);
+  const Vec<T> v3 = load(x + (s.width + 1) * s.channels, lanes);
+  if (any_nan(v0, v1) || any_nan(v2, v3)) return false;
+  best.value = max(max(v0, v1), max(v2, v3));
+  best.place = best.value == v2 ? VecInt<T>{} + 2 : VecInt<T>{} + 3;
+  best.place = best.value == v1 ? VecInt<T>{} + 1 : best.place;
+  best.place = best.value == v0 ? VecInt<T>{} : best.place;
+  return true;
+}
+
+template <class T>
+void max_pool(const PoolShape& shape, const T* x, T* y, std::uint8_t* where, bool relu) {
+  const PoolShape s = shape;  // a local: stores of bytes may alias anything else
   const Index in_size = s.height * s.width * s.channels;
   const Index out_size = s.out_height * s.out_width * s.channels;
   for (Index n = 0; n < s.batch; ++n, x += in_size, y += out_size) {
     for_windows(s, [&](const Window& w, Index out) {
-      with_window_size(s, w, [&](auto h, auto v) {
-        for_vectors<T>(s.channels, [&](Index c, auto lanes) {
-          Vec<T> best = broadcast<T>(-__builtin_inff());
-          VecInt<T> place = {};
-          bool first = true;
-          for_cells<h, v>(s, w, [&](int position, Index cell) {
-            const Vec<T> value = load(x + cell + c, lanes);
-            const VecInt<T> wins = first ? VecInt<T>{} - 1 : (value > best) | (value != value);
-            best = wins ? value : best;
-            place = wins ? VecInt<T>{} + position : place;
-            first = false;
-          });
-          if (relu) {
-            const Vec<T> zero = {};
-            place = (best > zero) | (best != best) ? place : VecInt<T>{} + kNoCell;
-            best = max(zero, best);
-          }
-          store(y + out + c, best, lanes);
-          if (where) store_bytes<T>(where + out + c, place, lanes);
-        });
+      const bool square = s.window_height == 2 && s.window_width == 2 && is_whole(w, s);
+      for_vectors<T>(s.channels, [&](Index c, auto lanes) {
+        Largest<T> best;
+        if (!square || !largest_of_square(s, w, x + c, lanes, best))
+          best = largest_of_window(s, w, x + c, lanes);
+        if (relu) {
+          // What is not below or at zero lives: NaN too.
+          const Vec<T> zero = {};
+          best.place = best.value <= zero ? VecInt<T>{} + kNoCell : best.place;
+          best.value = max(zero, best.value);
+        }
+        store(y + out + c, best.value, lanes);
+        if (where) store_bytes<T>(where + out + c, best.place, lanes);
       });
     });
     if (where) where += out_size;
@@ -112,28 +144,33 @@ bool windows_cover_all(const PoolShape& s) {
          s.out_width * s.stride_width >= s.width;
 }
 
+template <class T, bool add>
+void spread_chosen(const PoolShape& shape, const T* dy, const std::uint8_t* where, T* dx) {
+  const PoolShape s = shape;
+  for_windows(s, [&](const Window& w, Index out) {
+    with_window_size(s, w, [&](auto h, auto v) {
+      for_vectors<T>(s.channels, [&](Index c, auto lanes) {
+        const Vec<T> gradient = load(dy + out + c, lanes);
+        const VecInt<T> place = load_bytes<T>(where + out + c, lanes);
+        for_cells<h, v>(s, w, [&](int position, Index cell) {
+          Vec<T> value = keep_if<T>(place == VecInt<T>{} + position, gradient);
+          if constexpr (add) value = value + load(dx + cell + c, lanes);
+          store(dx + cell + c, value, lanes);
+        });
+      });
+    });
+  });
+}
+
 template <class T>
 void max_pool_grad(const PoolShape& s, const T* dy, const std::uint8_t* where, T* dx) {
   const Index in_size = s.height * s.width * s.channels;
   const Index out_size = s.out_height * s.out_width * s.channels;
-  const bool add = windows_overlap(s);
-  const bool clear = add || !windows_cover_all(s);
+  const bool overlap = windows_overlap(s);
   for (Index n = 0; n < s.batch; ++n, dx += in_size, dy += out_size, where += out_size) {
-    if (clear) __builtin_memset(dx, 0, static_cast<std::size_t>(in_size) * sizeof(T));
-    for_windows(s, [&](const Window& w, Index out) {
-      with_window_size(s, w, [&](auto h, auto v) {
-        for_vectors<T>(s.channels, [&](Index c, auto lanes) {
-          const Vec<T> gradient = load(dy + out + c, lanes);
-          const VecInt<T> place = load_bytes<T>(where + out + c, lanes);
-          for_cells<h, v>(s, w, [&](int position, Index cell) {
-            Vec<T> value = keep_if<T>(place == VecInt<T>{} + position, gradient);
-            T* to = dx + cell + c;
-            if (add) value = value + load(to, lanes);
-            store(to, value, lanes);
-          });
-        });
-      });
-    });
+    if (overlap || !windows_cover_all(s))
+      __builtin_memset(dx, 0, static_cast<std::size_t>(in_size) * sizeof(T));
+    overlap ? spread_chosen<T, true>(s, dy, where, dx) : spread_chosen<T, false>(s, dy, where, dx);
   }
 }
 
@@ -143,7 +180,8 @@ T one_over_cells(const Window& w) {
 }
 
 template <class T>
-void average_pool(const PoolShape& s, const T* x, T* y) {
+void average_pool(const PoolShape& shape, const T* x, T* y) {
+  const PoolShape s = shape;
   const Index in_size = s.height * s.width * s.channels;
   const Index out_size = s.out_height * s.out_width * s.channels;
   for (Index n = 0; n < s.batch; ++n, x += in_size, y += out_size)
@@ -159,7 +197,8 @@ void average_pool(const PoolShape& s, const T* x, T* y) {
 }
 
 template <class T>
-void average_pool_grad(const PoolShape& s, const T* dy, T* dx) {
+void average_pool_grad(const PoolShape& shape, const T* dy, T* dx) {
+  const PoolShape s = shape;
   const Index in_size = s.height * s.width * s.channels;
   const Index out_size = s.out_height * s.out_width * s.channels;
   const bool add = windows_overlap(s);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kernels/cpu/simd/activation.h"
+#include "kernels/cpu/simd/conv.h"
 #include "kernels/cpu/simd/gemm.h"
 #include "kernels/cpu/simd/move.h"
 #include "kernels/cpu/simd/pool.h"
@@ -24,7 +25,8 @@ struct FloatRoutines : GemmRoutines<T>,
                        SoftmaxRoutines<T>,
                        ReduceRoutines<T>,
                        PoolRoutines<T>,
-                       MoveRoutines<T> {};
+                       MoveRoutines<T>,
+                       ConvRoutines<T> {};
 
 struct Simd {
   Isa isa = Isa::kBaseline;

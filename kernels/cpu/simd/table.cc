@@ -14,6 +14,7 @@ void fill_table(Simd& table) {
   add_reduce(table);
   add_pool(table);
   add_move(table);
+  add_conv(table);
 }
 
 }  // namespace cohort::cpu::COHORT_SIMD_NAMESPACE

@@ -17,5 +17,6 @@ void add_softmax(Simd& table);
 void add_reduce(Simd& table);
 void add_pool(Simd& table);
 void add_move(Simd& table);
+void add_conv(Simd& table);
 
 }  // namespace cohort::cpu::COHORT_SIMD_NAMESPACE

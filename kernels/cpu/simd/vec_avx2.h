@@ -59,6 +59,12 @@ inline VecF64 max(VecF64 a, VecF64 b) { return (VecF64)_mm256_max_pd(a, b); }
 inline VecF32 min(VecF32 a, VecF32 b) { return (VecF32)_mm256_min_ps(a, b); }
 inline VecF64 min(VecF64 a, VecF64 b) { return (VecF64)_mm256_min_pd(a, b); }
 
+inline bool any_nan(VecF32 a, VecF32 b) {
+  return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_UNORD_Q)) != 0;
+}
+inline bool any_nan(VecF64 a, VecF64 b) {
+  return _mm256_movemask_pd(_mm256_cmp_pd(a, b, _CMP_UNORD_Q)) != 0;
+}
 inline bool any(VecI32 mask) { return _mm256_movemask_ps((__m256)mask) != 0; }
 inline bool any(VecI64 mask) { return _mm256_movemask_pd((__m256d)mask) != 0; }
 
@@ -72,7 +78,12 @@ inline void stream(float* p, VecF32 v) { _mm256_stream_ps(p, v); }
 inline void stream(double* p, VecF64 v) { _mm256_stream_pd(p, v); }
 inline void fence() { _mm_sfence(); }
 
-inline VecF32 load_u8(const std::uint8_t* p, AllLanes = {}) {
+inline VecI32 widen(BytesF32 v) {
+  return (VecI32)_mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)v));
+}
+inline VecI64 widen(BytesF64 v) { return (VecI64)_mm256_cvtepu8_epi64(_mm_cvtsi32_si128((int)v)); }
+
+inline VecF32 load_u8(const std::uint8_t* p) {
   const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
   return (VecF32)_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
 }

@@ -56,6 +56,8 @@ inline VecF64 max(VecF64 a, VecF64 b) { return (VecF64)_mm512_max_pd(a, b); }
 inline VecF32 min(VecF32 a, VecF32 b) { return (VecF32)_mm512_min_ps(a, b); }
 inline VecF64 min(VecF64 a, VecF64 b) { return (VecF64)_mm512_min_pd(a, b); }
 
+inline bool any_nan(VecF32 a, VecF32 b) { return _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q) != 0; }
+inline bool any_nan(VecF64 a, VecF64 b) { return _mm512_cmp_pd_mask(a, b, _CMP_UNORD_Q) != 0; }
 inline bool any(VecI32 mask) { return _mm512_movepi32_mask((__m512i)mask) != 0; }
 inline bool any(VecI64 mask) { return _mm512_movepi64_mask((__m512i)mask) != 0; }
 
@@ -72,7 +74,13 @@ inline void stream(float* p, VecF32 v) { _mm512_stream_ps(p, v); }
 inline void stream(double* p, VecF64 v) { _mm512_stream_pd(p, v); }
 inline void fence() { _mm_sfence(); }
 
-inline VecF32 load_u8(const std::uint8_t* p, AllLanes = {}) {
+/// Unsigned bytes to integer lanes. __builtin_convertvector takes them apart one by one.
+inline VecI32 widen(BytesF32 v) { return (VecI32)_mm512_cvtepu8_epi32((__m128i)v); }
+inline VecI64 widen(BytesF64 v) {
+  return (VecI64)_mm512_cvtepu8_epi64(_mm_cvtsi64_si128((long long)v));
+}
+
+inline VecF32 load_u8(const std::uint8_t* p) {
   const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   return (VecF32)_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes));
 }

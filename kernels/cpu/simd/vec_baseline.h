@@ -55,6 +55,9 @@ inline VecF64 min(VecF64 a, VecF64 b) { return a < b ? a : b; }
 inline bool any(VecI64 mask) { return (mask[0] | mask[1]) != 0; }
 inline bool any(VecI32 mask) { return any((VecI64)mask); }
 
+inline bool any_nan(VecF32 a, VecF32 b) { return any((a != a) | (b != b)); }
+inline bool any_nan(VecF64 a, VecF64 b) { return any((a != a) | (b != b)); }
+
 /// Adding 1.5 * 2^23 leaves the nearest integer in the low bits of the sum: right for |v| < 2^22,
 /// all that is asked of it here; the smallest integer elsewhere, as the other instruction sets give
 /// out of range.
@@ -71,7 +74,10 @@ inline void stream(float* p, VecF32 v) { store(p, v); }
 inline void stream(double* p, VecF64 v) { store(p, v); }
 inline void fence() {}
 
-inline VecF32 load_u8(const std::uint8_t* p, AllLanes = {}) {
+inline VecI32 widen(BytesF32 v) { return __builtin_convertvector(v, VecI32); }
+inline VecI64 widen(BytesF64 v) { return __builtin_convertvector(v, VecI64); }
+
+inline VecF32 load_u8(const std::uint8_t* p) {
   VecF32 v;
   for (Index i = 0; i < kLanes<float>; ++i) v[i] = p[i];
   return v;

@@ -6,7 +6,7 @@ namespace cohort::cpu::COHORT_SIMD_NAMESPACE {
 /// Calls body(i, lanes) for i = 0, L, 2L, ... with all lanes, then once with the lanes that are
 /// left.
 template <class T, class Body>
-inline void for_vectors(Index count, Body body) {
+[[gnu::always_inline]] inline void for_vectors(Index count, Body body) {
   Index i = 0;
   for (; i + kLanes<T> <= count; i += kLanes<T>) body(i, AllLanes{});
   if (i < count) body(i, first_lanes<T>(count - i));
@@ -26,7 +26,7 @@ template <class T, class Lanes>
 inline VecInt<T> load_bytes(const std::uint8_t* p, Lanes lanes) {
   typename LaneBytes<T>::Vector bytes = {};
   __builtin_memcpy(&bytes, p, static_cast<std::size_t>(count_of<T>(lanes)));
-  return __builtin_convertvector(bytes, VecInt<T>);
+  return widen(bytes);
 }
 template <class T, class Lanes>
 inline void store_bytes(std::uint8_t* p, VecInt<T> v, Lanes lanes) {

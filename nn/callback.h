@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "nn/handle.h"
+#include "nn/logs.h"
+
+namespace cohort::nn {
+
+class Callback;
+class Model;
+class ModelImpl;
+
+/// What fit, evaluate or predict was called with.
+struct CallbackParams {
+  int verbose = 0;
+  int64_t epochs = 1;
+  int64_t steps = -1;  ///< of an epoch; -1: not known yet
+};
+
+/// What a callback is: Keras' hooks, all of which do nothing here. A user's own derives from it and
+/// overrides some; it can stop training by `model().set_stop_training(true)`. Called on the thread
+/// that calls fit. Batches count from 0 within an epoch; with steps_per_execution k, batch hooks are
+/// called once for every k batches.
+class CallbackImpl {
+ public:
+  using HandleType = Callback;
+  virtual ~CallbackImpl() = default;
+
+  virtual void on_train_begin() {}
+  virtual void on_train_end(const Logs&) {}
+  virtual void on_epoch_begin(int64_t /*epoch*/) {}
+  virtual void on_epoch_end(int64_t /*epoch*/, const Logs&) {}
+  virtual void on_train_batch_begin(int64_t /*batch*/) {}
+  virtual void on_train_batch_end(int64_t /*batch*/, const Logs&) {}
+  virtual void on_test_begin() {}
+  virtual void on_test_end(const Logs&) {}
+  virtual void on_test_batch_begin(int64_t /*batch*/) {}
+  virtual void on_test_batch_end(int64_t /*batch*/, const Logs&) {}
+  virtual void on_predict_begin() {}
+  virtual void on_predict_end() {}
+  virtual void on_predict_batch_begin(int64_t /*batch*/) {}
+  virtual void on_predict_batch_end(int64_t /*batch*/) {}
+
+  const CallbackParams& params() const { return params_; }
+  /// The model being trained; FailedPrecondition outside of fit, evaluate and predict.
+  Model model() const;
+  void set_params(const CallbackParams& params) { params_ = params; }
+  void set_model(ModelImpl* model) { model_ = model; }
+
+ private:
+  CallbackParams params_;
+  ModelImpl* model_ = nullptr;
+};
+
+/// A handle to a callback.
+class Callback : public Handle<CallbackImpl> {
+ public:
+  using Handle::Handle;
+};
+
+}  // namespace cohort::nn

@@ -1,0 +1,216 @@
+#include "nn/initializers.h"
+
+#include <array>
+#include <cmath>
+#include <numbers>
+
+#include "core/runtime/philox.h"
+#include "nn/internal/names.h"
+
+namespace cohort::nn {
+namespace {
+
+/// The deviation of a standard normal that is truncated at two deviations.
+constexpr double kTruncatedStddev = 0.87962566103423978;
+
+using Seed = std::optional<uint64_t>;
+
+/// Fills a tensor with draw(one random word of the element's index) or draw(two).
+template <class Draw>
+Tensor fill_random(const Shape& shape, DType dtype, const InitializerContext& context, Seed seed,
+                   Draw draw) {
+  const uint64_t key =
+      philox_key(seed.value_or(context.seed), philox_stream(context.path), 0, 0);
+  Tensor tensor(dtype, shape);
+  const auto count = static_cast<uint64_t>(tensor.num_elements());
+  visit_dtype(dtype, [&](auto zero) {
+    using T = decltype(zero);
+    T* out = static_cast<T*>(tensor.raw());
+    std::array<uint32_t, 4> upper{}, lower{};
+    for (uint64_t i = 0; i < count; ++i) {
+      if (i % 4 == 0) upper = philox_block(key, i / 4, 0);
+      double value = 0;
+      if constexpr (std::is_invocable_v<Draw, uint32_t>) {
+        value = draw(upper[i % 4]);
+      } else {
+        if (i % 4 == 0) lower = philox_block(key, i / 4, 1);
+        value = draw(upper[i % 4], lower[i % 4]);
+      }
+      if constexpr (std::is_same_v<T, double>)
+        out[i] = value;
+      else
+        out[i] = static_cast<T>(static_cast<float>(value));
+    }
+  });
+  return tensor;
+}
+
+Initializer::Function uniform(double low, double high, Seed seed) {
+  return [=](const Shape& shape, DType dtype, const InitializerContext& context) {
+    return fill_random(shape, dtype, context, seed, [=](uint32_t word) {
+      return low + (high - low) * static_cast<double>(philox_uniform_float(word));
+    });
+  };
+}
+
+Initializer::Function normal(double mean, double stddev, Seed seed) {
+  return [=](const Shape& shape, DType dtype, const InitializerContext& context) {
+    return fill_random(shape, dtype, context, seed, [=](uint32_t upper, uint32_t lower) {
+      return mean + stddev * philox_normal(upper, lower);
+    });
+  };
+}
+
+/// The inverse of the standard normal's distribution function on (0.02, 0.98): Newton's method
+/// from a logistic guess.
+double normal_quantile(double p) {
+  double x = std::log(p / (1 - p)) / 1.702;
+  for (int i = 0; i < 6; ++i) {
+    const double error = 0.5 * std::erfc(-x / std::numbers::sqrt2) - p;
+    x -= error * std::sqrt(2 * std::numbers::pi) * std::exp(0.5 * x * x);
+  }
+  return x;
+}
+
+/// By inversion, so that every element takes exactly one number whatever it is.
+Initializer::Function truncated_normal(double mean, double stddev, Seed seed) {
+  const double tail = 0.5 * std::erfc(2 / std::numbers::sqrt2);
+  return [=](const Shape& shape, DType dtype, const InitializerContext& context) {
+    return fill_random(shape, dtype, context, seed, [=](uint32_t upper, uint32_t lower) {
+      const double u = philox_uniform_double(upper, lower);
+      return mean + stddev * normal_quantile(tail + (1 - 2 * tail) * u);
+    });
+  };
+}
+
+Initializer::Function constant(double value) {
+  return [=](const Shape& shape, DType dtype, const InitializerContext&) {
+    return Tensor::full(dtype, shape, value);
+  };
+}
+
+struct Fans {
+  double in = 1, out = 1;
+};
+
+Fans compute_fans(const Shape& shape) {
+  const int rank = shape.rank();
+  if (rank == 0) return {};
+  if (rank == 1) return {static_cast<double>(shape.size(0)), static_cast<double>(shape.size(0))};
+  const auto field = static_cast<double>(shape.num_elements(0, rank - 2));
+  return {field * static_cast<double>(shape.size(rank - 2)),
+          field * static_cast<double>(shape.size(rank - 1))};
+}
+
+Initializer::Function variance_scaling(double scale, const std::string& mode,
+                                       const std::string& distribution, Seed seed) {
+  if (scale <= 0) throw InvalidArgument("VarianceScaling: got scale {}; want more than 0", scale);
+  internal::check_name("VarianceScaling", "mode", mode, {"fan_in", "fan_out", "fan_avg"});
+  internal::check_name("VarianceScaling", "distribution", distribution,
+                       {"truncated_normal", "untruncated_normal", "uniform"});
+  return [=](const Shape& shape, DType dtype, const InitializerContext& context) {
+    const Fans fans = compute_fans(shape);
+    const double fan = mode == "fan_in"    ? fans.in
+                       : mode == "fan_out" ? fans.out
+                                           : (fans.in + fans.out) / 2;
+    const double variance = scale / std::max(1.0, fan);
+    const double stddev = std::sqrt(variance);
+    if (distribution == "uniform") {
+      const double limit = std::sqrt(3 * variance);
+      return uniform(-limit, limit, seed)(shape, dtype, context);
+    }
+    if (distribution == "untruncated_normal") return normal(0, stddev, seed)(shape, dtype, context);
+    return truncated_normal(0, stddev / kTruncatedStddev, seed)(shape, dtype, context);
+  };
+}
+
+/// Gram and Schmidt, twice for accuracy, on `count` vectors of `size` numbers.
+void orthonormalise(std::vector<double>& vectors, int64_t count, int64_t size) {
+  for (int64_t i = 0; i < count; ++i) {
+    double* v = &vectors[static_cast<size_t>(i * size)];
+    for (int pass = 0; pass < 2; ++pass) {
+      for (int64_t j = 0; j < i; ++j) {
+        const double* u = &vectors[static_cast<size_t>(j * size)];
+        double dot = 0;
+        for (int64_t k = 0; k < size; ++k) dot += u[k] * v[k];
+        for (int64_t k = 0; k < size; ++k) v[k] -= dot * u[k];
+      }
+    }
+    double norm = 0;
+    for (int64_t k = 0; k < size; ++k) norm += v[k] * v[k];
+    norm = std::sqrt(norm);
+    for (int64_t k = 0; k < size; ++k) v[k] /= norm;
+  }
+}
+
+Initializer::Function orthogonal(double gain, Seed seed) {
+  return [=](const Shape& shape, DType dtype, const InitializerContext& context) {
+    if (shape.rank() < 2)
+      throw InvalidArgument("Orthogonal: got shape {}; want rank 2 or more", shape);
+    const int64_t columns = shape.size(shape.rank() - 1), rows = shape.num_elements() / columns;
+    const int64_t count = std::min(rows, columns), size = std::max(rows, columns);
+    const Tensor random = normal(0, 1, seed)(Shape{count, size}, DType::kF64, context);
+    std::vector<double> q(random.values<double>().begin(), random.values<double>().end());
+    orthonormalise(q, count, size);
+    Tensor result(DType::kF64, shape);
+    double* out = result.data<double>();
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t c = 0; c < columns; ++c)
+        out[r * columns + c] =
+            gain * q[static_cast<size_t>(rows >= columns ? c * size + r : r * size + c)];
+    return result.cast(dtype);
+  };
+}
+
+Initializer::Function by_name(std::string_view name) {
+  const internal::Named<Initializer::Function> known[] = {
+      {"zeros", constant(0)},
+      {"ones", constant(1)},
+      {"random_uniform", uniform(-0.05, 0.05, {})},
+      {"random_normal", normal(0, 0.05, {})},
+      {"truncated_normal", truncated_normal(0, 0.05, {})},
+      {"glorot_uniform", variance_scaling(1, "fan_avg", "uniform", {})},
+      {"glorot_normal", variance_scaling(1, "fan_avg", "truncated_normal", {})},
+      {"he_uniform", variance_scaling(2, "fan_in", "uniform", {})},
+      {"he_normal", variance_scaling(2, "fan_in", "truncated_normal", {})},
+      {"lecun_uniform", variance_scaling(1, "fan_in", "uniform", {})},
+      {"lecun_normal", variance_scaling(1, "fan_in", "truncated_normal", {})},
+      {"variance_scaling", variance_scaling(1, "fan_in", "truncated_normal", {})},
+      {"orthogonal", orthogonal(1, {})},
+  };
+  return internal::find_named<Initializer::Function>("initializer", name, known);
+}
+
+}  // namespace
+
+Initializer::Initializer(std::string_view name) : function_(by_name(name)) {}
+
+namespace initializers {
+
+Zeros::Zeros() : Initializer(constant(0)) {}
+Ones::Ones() : Initializer(constant(1)) {}
+Constant::Constant(ConstantOptions o) : Initializer(constant(o.value)) {}
+RandomUniform::RandomUniform(RandomUniformOptions o)
+    : Initializer(uniform(o.minval, o.maxval, o.seed)) {}
+RandomNormal::RandomNormal(RandomNormalOptions o)
+    : Initializer(normal(o.mean, o.stddev, o.seed)) {}
+TruncatedNormal::TruncatedNormal(RandomNormalOptions o)
+    : Initializer(truncated_normal(o.mean, o.stddev, o.seed)) {}
+VarianceScaling::VarianceScaling(VarianceScalingOptions o)
+    : Initializer(variance_scaling(o.scale, o.mode, o.distribution, o.seed)) {}
+GlorotUniform::GlorotUniform(SeedOptions o)
+    : Initializer(variance_scaling(1, "fan_avg", "uniform", o.seed)) {}
+GlorotNormal::GlorotNormal(SeedOptions o)
+    : Initializer(variance_scaling(1, "fan_avg", "truncated_normal", o.seed)) {}
+HeUniform::HeUniform(SeedOptions o)
+    : Initializer(variance_scaling(2, "fan_in", "uniform", o.seed)) {}
+HeNormal::HeNormal(SeedOptions o)
+    : Initializer(variance_scaling(2, "fan_in", "truncated_normal", o.seed)) {}
+LecunUniform::LecunUniform(SeedOptions o)
+    : Initializer(variance_scaling(1, "fan_in", "uniform", o.seed)) {}
+LecunNormal::LecunNormal(SeedOptions o)
+    : Initializer(variance_scaling(1, "fan_in", "truncated_normal", o.seed)) {}
+Orthogonal::Orthogonal(OrthogonalOptions o) : Initializer(orthogonal(o.gain, o.seed)) {}
+
+}  // namespace initializers
+}  // namespace cohort::nn

@@ -1,0 +1,118 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/tensor.h"
+
+namespace cohort::nn {
+
+/// Where the numbers of one initial value come from: random ones follow from (seed, path) and the
+/// element's index alone, so they are the same on any number of replicas and in any order of
+/// creation.
+struct InitializerContext {
+  uint64_t seed = 0;      ///< the program's (set_random_seed); an initializer's own seed wins
+  std::string_view path;  ///< the variable's
+};
+
+/// Makes initial values. Given to layers by name ("glorot_uniform"), as one of nn::initializers, or
+/// as a function of shape and dtype.
+class Initializer {
+ public:
+  using Function = std::function<Tensor(const Shape&, DType, const InitializerContext&)>;
+
+  /// Throws InvalidArgument that lists the known names.
+  Initializer(std::string_view name);                             // NOLINT: given by name
+  Initializer(const char* name) : Initializer(std::string_view(name)) {}  // NOLINT
+  Initializer(Function function) : function_(std::move(function)) {}      // NOLINT
+
+  Tensor operator()(const Shape& shape, DType dtype, const InitializerContext& context) const {
+    return function_(shape, dtype, context);
+  }
+
+ private:
+  Function function_;
+};
+
+/// Keras' initializers. fan_in and fan_out are the last two dimensions, each times the receptive
+/// field (the product of the others).
+namespace initializers {
+
+struct ConstantOptions {
+  double value = 0.0;
+};
+struct RandomUniformOptions {
+  double minval = -0.05;
+  double maxval = 0.05;
+  std::optional<uint64_t> seed;
+};
+struct RandomNormalOptions {
+  double mean = 0.0;
+  double stddev = 0.05;
+  std::optional<uint64_t> seed;
+};
+struct VarianceScalingOptions {
+  double scale = 1.0;
+  std::string mode = "fan_in";  ///< or "fan_out", "fan_avg"
+  std::string distribution = "truncated_normal";  ///< or "untruncated_normal", "uniform"
+  std::optional<uint64_t> seed;
+};
+struct SeedOptions {
+  std::optional<uint64_t> seed;
+};
+struct OrthogonalOptions {
+  double gain = 1.0;
+  std::optional<uint64_t> seed;
+};
+
+struct Zeros : Initializer {
+  Zeros();
+};
+struct Ones : Initializer {
+  Ones();
+};
+struct Constant : Initializer {
+  Constant(ConstantOptions options = {});  // NOLINT
+};
+struct RandomUniform : Initializer {
+  RandomUniform(RandomUniformOptions options = {});  // NOLINT
+};
+struct RandomNormal : Initializer {
+  RandomNormal(RandomNormalOptions options = {});  // NOLINT
+};
+/// A normal, drawn again outside two of its deviations.
+struct TruncatedNormal : Initializer {
+  TruncatedNormal(RandomNormalOptions options = {});  // NOLINT
+};
+/// Variance scale / fan.
+struct VarianceScaling : Initializer {
+  VarianceScaling(VarianceScalingOptions options = {});  // NOLINT
+};
+struct GlorotUniform : Initializer {
+  GlorotUniform(SeedOptions options = {});  // NOLINT
+};
+struct GlorotNormal : Initializer {
+  GlorotNormal(SeedOptions options = {});  // NOLINT
+};
+struct HeUniform : Initializer {
+  HeUniform(SeedOptions options = {});  // NOLINT
+};
+struct HeNormal : Initializer {
+  HeNormal(SeedOptions options = {});  // NOLINT
+};
+struct LecunUniform : Initializer {
+  LecunUniform(SeedOptions options = {});  // NOLINT
+};
+struct LecunNormal : Initializer {
+  LecunNormal(SeedOptions options = {});  // NOLINT
+};
+/// Rows or columns orthonormal, times gain; rank 2 or more, flattened to [all but last, last].
+struct Orthogonal : Initializer {
+  Orthogonal(OrthogonalOptions options = {});  // NOLINT
+};
+
+}  // namespace initializers
+}  // namespace cohort::nn

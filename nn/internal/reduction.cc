@@ -1,0 +1,117 @@
+#include "nn/internal/reduction.h"
+
+#include "core/ops/array.h"
+#include "core/ops/collective.h"
+#include "core/ops/constant.h"
+#include "core/ops/math.h"
+#include "core/ops/reduce.h"
+#include "core/ops/state.h"
+#include "nn/internal/names.h"
+
+namespace cohort::nn::internal {
+namespace {
+
+double elements_per_row(Value x) {
+  return x.rank() == 0 ? 1 : static_cast<double>(x.shape().slice(1).num_elements());
+}
+
+Value over_replicas(Value x) { return ops::all_reduce(x, ops::ReduceOp::kSum); }
+
+std::vector<int64_t> axes_from(int begin, int end) {
+  std::vector<int64_t> axes;
+  for (int axis = begin; axis < end; ++axis) axes.push_back(axis);
+  return axes;
+}
+
+Value mean_from(Value x, int begin) {
+  return begin < x.rank() ? ops::reduce_mean(x, {.axis = axes_from(begin, x.rank())}) : x;
+}
+
+}  // namespace
+
+Reduction parse_reduction(std::string_view where, std::string_view name) {
+  static constexpr Named<Reduction> kKnown[] = {
+      {"sum_over_batch_size", Reduction::kSumOverBatchSize},
+      {"sum", Reduction::kSum},
+      {"mean", Reduction::kMean},
+      {"mean_with_sample_weight", Reduction::kMeanWithSampleWeight},
+      {"none", Reduction::kNone},
+  };
+  return find_named<Reduction>(std::string(where) + ": reduction", name, kKnown);
+}
+
+std::pair<Value, Value> squeeze_or_expand_to_same_rank(Value a, Value b) {
+  const auto fit = [](Value longer, Value shorter) -> std::pair<Value, Value> {
+    if (!(longer.shape()[longer.rank() - 1] == 1)) return {longer, shorter};
+    if (shorter.rank() == 1) return {longer, ops::expand_dims(shorter, -1)};
+    return {ops::squeeze(longer, -1), shorter};
+  };
+  if (a.rank() == b.rank() + 1) return fit(a, b);
+  if (b.rank() == a.rank() + 1) {
+    const auto [longer, shorter] = fit(b, a);
+    return {shorter, longer};
+  }
+  return {a, b};
+}
+
+Value divide_no_nan(Value a, Value b) {
+  const Value none = ops::equal(b, ops::scalar(0, b.dtype()));
+  const Value safe = ops::where(none, ops::scalar(1, b.dtype()), b);
+  return ops::where(none, ops::scalar(0, a.dtype()), a / safe);
+}
+
+// Where the rows are a symbol the strategy knows the global batch; otherwise the replicas count.
+Value global_rows(Value rows, DType dtype) {
+  const Value one = ops::scalar(1, dtype);
+  if (rows.rank() == 0) return over_replicas(one);
+  if (rows.shape()[0] == batch_dim())
+    return ops::maximum(ops::cast(ops::step_info(ops::StepField::kGlobalRows), dtype), one);
+  return ops::maximum(over_replicas(ops::cast(ops::num_rows(rows), dtype)), one);
+}
+
+Value reduce_weighted(Value losses, Value sample_weight, Value mask, Reduction reduction) {
+  const DType dtype = losses.dtype();
+  const double per_row = elements_per_row(losses);
+  Value weights;
+  if (sample_weight.defined()) {
+    Value weight = ops::cast(sample_weight, dtype);
+    std::tie(losses, weight) = squeeze_or_expand_to_same_rank(losses, weight);
+    losses = losses * weight;
+    weights = weight;
+  }
+  Value masked;
+  if (mask.defined()) {
+    masked = ops::cast(mask, dtype);
+    Value fitted = masked;
+    std::tie(losses, fitted) = squeeze_or_expand_to_same_rank(losses, fitted);
+    losses = losses * fitted;
+    weights = weights.defined() ? weights * fitted : fitted;
+  }
+  if (reduction == Reduction::kNone) return losses;
+  const Value sum = losses.rank() == 0 ? losses : ops::reduce_sum(losses);
+  if (reduction == Reduction::kSum) return sum;
+  if (reduction == Reduction::kMeanWithSampleWeight && weights.defined())
+    return divide_no_nan(sum, over_replicas(ops::reduce_sum(weights)));
+  if (masked.defined()) return divide_no_nan(sum, over_replicas(ops::reduce_sum(masked)));
+  const Value divisor = global_rows(losses, dtype);
+  return sum / (per_row == 1 ? divisor : divisor * per_row);
+}
+
+WeightedSum samplewise_sum(Value values, Value sample_weight) {
+  values = ops::cast(values, DType::kF32);
+  if (!sample_weight.defined()) {
+    if (values.rank() == 0) return {values, ops::scalar(1, DType::kF32)};
+    values = mean_from(values, 1);
+    return {ops::reduce_sum(values), ops::cast(ops::num_rows(values), DType::kF32)};
+  }
+  Value weight = ops::cast(sample_weight, DType::kF32);
+  std::tie(values, weight) = squeeze_or_expand_to_same_rank(values, weight);
+  const int weight_rank = weight.rank();
+  values = mean_from(values, weight_rank);
+  weight = ops::broadcast_to(weight, values.shape());
+  values = mean_from(values * weight, 1);
+  weight = mean_from(weight, 1);
+  return {ops::reduce_sum(values), ops::reduce_sum(weight)};
+}
+
+}  // namespace cohort::nn::internal

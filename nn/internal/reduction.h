@@ -1,0 +1,47 @@
+#pragma once
+
+#include <utility>
+
+#include "core/graph/graph.h"
+
+/// How values of rows become the numbers of a batch that lies on several replicas.
+namespace cohort::nn {
+
+/// Keras' reductions. In a step of several replicas each replica's result is its share: the sum over
+/// replicas is the value for the global batch.
+enum class Reduction {
+  kNone,
+  kSum,
+  kSumOverBatchSize,       ///< sum(loss * weight) / number of elements
+  kMean,                   ///< the same
+  kMeanWithSampleWeight,   ///< sum(loss * weight) / sum(weight)
+};
+
+}  // namespace cohort::nn
+
+namespace cohort::nn::internal {
+
+/// "sum", "sum_over_batch_size", "mean", "mean_with_sample_weight" or "none".
+Reduction parse_reduction(std::string_view where, std::string_view name);
+
+/// Keras' rule: adds or drops a last dimension of 1 where the ranks differ by one.
+std::pair<Value, Value> squeeze_or_expand_to_same_rank(Value a, Value b);
+
+/// a / b, and 0 where b is 0.
+Value divide_no_nan(Value a, Value b);
+
+/// The rows of the global batch of which `rows` [N, …] are this replica's, as a scalar of `dtype`.
+Value global_rows(Value rows, DType dtype);
+
+/// Weighted and reduced losses. `sample_weight` and `mask` (bool) may be undefined; masked elements
+/// count neither in the sum nor in the divisor.
+Value reduce_weighted(Value losses, Value sample_weight, Value mask, Reduction reduction);
+
+struct WeightedSum {
+  Value total;  ///< sum of values * weights over this replica's rows
+  Value count;  ///< sum of weights, or the number of rows
+};
+/// Keras' Mean metric: values are averaged over all dimensions but the first.
+WeightedSum samplewise_sum(Value values, Value sample_weight);
+
+}  // namespace cohort::nn::internal

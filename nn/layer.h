@@ -1,0 +1,182 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/graph/graph.h"
+#include "nn/handle.h"
+#include "nn/initializers.h"
+#include "nn/regularizers.h"
+#include "nn/symbolic_tensor.h"
+#include "nn/variable.h"
+
+namespace cohort::nn {
+
+class LayerImpl;
+
+/// What one call of a layer gets. Values belong to the graph being traced.
+struct CallArgs {
+  std::vector<Value> inputs;
+  bool training = false;
+  Value mask = {};                        ///< undefined: none
+  std::vector<Value> initial_state = {};  ///< empty: the layer's own
+
+  Value input(int i = 0) const { return inputs[static_cast<size_t>(i)]; }
+};
+
+struct CallOptions {
+  /// Absent: what the calling layer was given; false at the outermost call.
+  std::optional<bool> training = {};
+  Value mask = {};
+  std::vector<Value> initial_state = {};
+};
+
+/// A handle to a layer: weights, and how outputs are made from inputs.
+class Layer : public Handle<LayerImpl> {
+ public:
+  using Handle::Handle;
+
+  /// Inside a traced function: records the layer. For layers with one output; call() for others.
+  Value operator()(Value input, CallOptions options = {}) const;
+  Value operator()(const std::vector<Value>& inputs, CallOptions options = {}) const;
+  std::vector<Value> call(const std::vector<Value>& inputs, CallOptions options = {}) const;
+
+  /// The functional form: builds the layer and says what it would return.
+  SymbolicTensor operator()(const SymbolicTensor& input) const;
+  SymbolicTensor operator()(const std::vector<SymbolicTensor>& inputs) const;
+  std::vector<SymbolicTensor> call(const std::vector<SymbolicTensor>& inputs) const;
+
+  /// Makes the weights for inputs of these types, if they are not there yet.
+  void build(const std::vector<TensorType>& inputs) const;
+
+  const std::string& name() const;
+  bool built() const;
+  bool trainable() const;
+  /// Of this layer and all layers in it. Takes effect at the next compile() of a model.
+  void set_trainable(bool trainable) const;
+  /// Trainable ones first within each layer, then the layers inside, in order.
+  std::vector<Variable> weights() const;
+  std::vector<Variable> trainable_weights() const;
+  std::vector<Variable> non_trainable_weights() const;
+  int64_t count_params() const;
+  /// Copies, in the order of weights().
+  std::vector<Tensor> get_weights() const;
+  /// Throws InvalidArgument when number, dtypes or shapes are not those of weights().
+  void set_weights(const std::vector<Tensor>& values) const;
+};
+
+/// The call of a layer on symbolic tensors.
+struct LayerCall {
+  Layer layer;
+  std::vector<SymbolicTensor> inputs;
+  std::vector<TensorType> outputs;
+  int index = 0;  ///< counts the calls of this layer
+};
+
+/// Arguments that every layer has, in Keras' order.
+struct LayerOptions {
+  bool trainable = true;
+  DType dtype = DType::kF32;  ///< of weights and arithmetic; floating inputs are converted
+  std::string name = "";      ///< "": automatic
+};
+
+struct WeightOptions {
+  Shape shape;
+  Initializer initializer = "glorot_uniform";
+  std::optional<DType> dtype = {};  ///< absent: the layer's
+  bool trainable = true;
+  Regularizer regularizer = {};
+};
+
+/// What a layer is; a user's own derives from it:
+///
+///   class Scale : public nn::LayerImpl {
+///    public:
+///     Scale() : LayerImpl("Scale") {}
+///     void build(std::span<const TensorType> inputs) override {
+///       factor_ = add_weight("factor", {.shape = {inputs[0].shape[1]}, .initializer = "ones"});
+///     }
+///     std::vector<Value> call(const nn::CallArgs& args) override { return {args.input() * factor_}; }
+///    private:
+///     nn::Variable factor_;
+///   };
+///   nn::Layer layer = nn::make<Scale>();
+class LayerImpl : public std::enable_shared_from_this<LayerImpl> {
+ public:
+  using HandleType = Layer;
+
+  /// `type_name` is the class's name in CamelCase; automatic names come from it.
+  explicit LayerImpl(std::string type_name, LayerOptions options = {});
+  virtual ~LayerImpl() = default;
+  LayerImpl(const LayerImpl&) = delete;
+  LayerImpl& operator=(const LayerImpl&) = delete;
+
+  // --- what a layer overrides ---------------------------------------------------------------
+  /// Makes the weights; called once, before the first call. Types may have symbolic dimensions.
+  virtual void build(std::span<const TensorType> inputs);
+  /// Records the layer's ops. Errors get the layer's name in front.
+  virtual std::vector<Value> call(const CallArgs& args) = 0;
+
+  // --- what it is ---------------------------------------------------------------------------
+  const std::string& name() const { return name_; }
+  const std::string& type_name() const { return type_name_; }
+  DType dtype() const { return dtype_; }
+  bool trainable() const { return trainable_; }
+  void set_trainable(bool trainable);
+  bool built() const { return built_; }
+  /// Where the weights are saved; known once the layer is built.
+  const std::string& path() const { return path_; }
+  const std::vector<std::pair<std::string, Layer>>& children() const { return children_; }
+  /// The weights made by this layer itself.
+  const std::vector<Variable>& own_weights() const { return own_weights_; }
+  /// Output types of the latest call with symbolic dimensions; empty before.
+  const std::vector<TensorType>& output_types() const { return output_types_; }
+  /// The penalties on this layer's weights and those inside, as scalars in the graph being traced.
+  std::vector<Value> regularization_losses() const;
+
+  // --- how it is used (Layer does) ----------------------------------------------------------
+  std::vector<Value> apply(const std::vector<Value>& inputs, const CallOptions& options);
+  std::vector<SymbolicTensor> apply_symbolic(const std::vector<SymbolicTensor>& inputs);
+  void build_for(const std::vector<TensorType>& inputs);
+
+ protected:
+  /// A weight saved as "<path>/<name>". Call it in build().
+  Variable add_weight(const std::string& name, WeightOptions options);
+  /// A layer inside this one, saved under `name`. Returns it.
+  template <class L>
+  L child(const std::string& name, L layer) {
+    add_child(name, layer);
+    return layer;
+  }
+  /// A scalar to be added to the loss of the step being traced (an activity penalty). A sum over
+  /// the rows of this replica: the contributions of replicas are added.
+  void add_loss(Value loss);
+  /// Layers that only pass inputs on (models) take inputs of every dtype.
+  virtual bool converts_inputs() const { return true; }
+  /// x in this layer's dtype, integers included.
+  Value as_floating(Value x) const;
+
+ private:
+  friend class Layer;
+  void add_child(const std::string& name, const Layer& layer);
+  std::string name_within_parent() const;
+  void build_once(std::span<const TensorType> inputs);
+
+  std::string type_name_;
+  std::string name_;
+  std::string path_;
+  DType dtype_;
+  bool trainable_;
+  bool built_ = false;
+  int symbolic_calls_ = 0;
+  std::vector<std::pair<std::string, Layer>> children_;
+  std::vector<Variable> own_weights_;
+  std::vector<std::pair<Variable, Regularizer>> regularizers_;
+  std::vector<TensorType> output_types_;
+};
+
+}  // namespace cohort::nn

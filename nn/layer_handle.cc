@@ -1,0 +1,102 @@
+#include "nn/layer.h"
+
+namespace cohort::nn {
+namespace {
+
+template <class T>
+T only(const Layer& layer, const std::vector<T>& outputs) {
+  if (outputs.size() != 1)
+    throw InvalidArgument("{}: got {} outputs from one call; want one: use call() for several",
+                          layer.name(), outputs.size());
+  return outputs.front();
+}
+
+enum class Wanted { kAll, kTrainable, kNonTrainable };
+
+// Keras' order: within a layer its trainable weights, then its other ones, then the layers inside.
+// A weight that was made trainable counts so only while its layer is trainable.
+void collect(const LayerImpl& layer, Wanted wanted, std::vector<Variable>& found) {
+  const auto add = [&](const Variable& weight) {
+    for (const Variable& other : found)
+      if (other == weight) return;
+    found.push_back(weight);
+  };
+  for (const bool created_trainable : {true, false}) {
+    for (const Variable& weight : layer.own_weights()) {
+      if (weight.trainable() != created_trainable) continue;
+      const bool trains = created_trainable && layer.trainable();
+      if (wanted == Wanted::kAll || (wanted == Wanted::kTrainable) == trains) add(weight);
+    }
+  }
+  for (const auto& [name, inner] : layer.children()) collect(inner.impl(), wanted, found);
+}
+
+std::vector<Variable> collect(const Layer& layer, Wanted wanted) {
+  std::vector<Variable> found;
+  collect(layer.impl(), wanted, found);
+  return found;
+}
+
+}  // namespace
+
+Value Layer::operator()(Value input, CallOptions options) const {
+  return only(*this, call(std::vector<Value>{input}, std::move(options)));
+}
+Value Layer::operator()(const std::vector<Value>& inputs, CallOptions options) const {
+  return only(*this, call(inputs, std::move(options)));
+}
+std::vector<Value> Layer::call(const std::vector<Value>& inputs, CallOptions options) const {
+  return impl().apply(inputs, options);
+}
+SymbolicTensor Layer::operator()(const SymbolicTensor& input) const {
+  return only(*this, call(std::vector<SymbolicTensor>{input}));
+}
+SymbolicTensor Layer::operator()(const std::vector<SymbolicTensor>& inputs) const {
+  return only(*this, call(inputs));
+}
+std::vector<SymbolicTensor> Layer::call(const std::vector<SymbolicTensor>& inputs) const {
+  return impl().apply_symbolic(inputs);
+}
+
+void Layer::build(const std::vector<TensorType>& inputs) const {
+  if (!built()) impl().build_for(inputs);
+}
+
+const std::string& Layer::name() const { return impl().name(); }
+bool Layer::built() const { return impl().built(); }
+bool Layer::trainable() const { return impl().trainable(); }
+void Layer::set_trainable(bool trainable) const { impl().set_trainable(trainable); }
+
+std::vector<Variable> Layer::weights() const { return collect(*this, Wanted::kAll); }
+std::vector<Variable> Layer::trainable_weights() const {
+  return collect(*this, Wanted::kTrainable);
+}
+std::vector<Variable> Layer::non_trainable_weights() const {
+  return collect(*this, Wanted::kNonTrainable);
+}
+
+int64_t Layer::count_params() const {
+  int64_t count = 0;
+  for (const Variable& weight : weights()) count += weight.shape().num_elements();
+  return count;
+}
+
+std::vector<Tensor> Layer::get_weights() const {
+  std::vector<Tensor> values;
+  for (const Variable& weight : weights()) values.push_back(weight.value());
+  return values;
+}
+
+void Layer::set_weights(const std::vector<Tensor>& values) const {
+  const std::vector<Variable> all = weights();
+  if (values.size() != all.size())
+    throw InvalidArgument("{}: set_weights: got {} values; want {}", name(), values.size(),
+                          all.size());
+  for (size_t i = 0; i < all.size(); ++i)
+    if (values[i].dtype() != all[i].dtype() || values[i].shape() != all[i].shape())
+      throw InvalidArgument("{}: set_weights: {}: got {} {}; want {} {}", name(), all[i].path(),
+                            values[i].dtype(), values[i].shape(), all[i].dtype(), all[i].shape());
+  for (size_t i = 0; i < all.size(); ++i) all[i].assign(values[i]);
+}
+
+}  // namespace cohort::nn

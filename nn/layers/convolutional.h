@@ -1,0 +1,74 @@
+#pragma once
+
+#include "nn/activations.h"
+#include "nn/layer.h"
+
+/// Layers on images, channels last: [N, H, W, C].
+namespace cohort::nn {
+
+/// Rows and columns; one number stands for both.
+struct Size2D {
+  Size2D(int64_t both) : rows(both), columns(both) {}  // NOLINT
+  Size2D(int64_t rows, int64_t columns) : rows(rows), columns(columns) {}
+  int64_t rows, columns;
+};
+
+struct Conv2DOptions {
+  int64_t filters;
+  Size2D kernel_size;
+  Size2D strides = 1;
+  std::string padding = "valid";  ///< or "same"
+  Size2D dilation_rate = 1;
+  int64_t groups = 1;
+  ActivationFunction activation = {};
+  bool use_bias = true;
+  Initializer kernel_initializer = "glorot_uniform";
+  Initializer bias_initializer = "zeros";
+  Regularizer kernel_regularizer = {};
+  Regularizer bias_regularizer = {};
+  Regularizer activity_regularizer = {};
+  bool trainable = true;
+  DType dtype = DType::kF32;
+  std::string name = "";
+};
+/// Cross-correlation: [N, H, W, C] -> [N, H', W', filters]; weights "kernel" [KH, KW, C / groups,
+/// filters] and "bias" [filters]. InvalidArgument for inputs of another rank or other channels.
+class Conv2D : public Layer {
+ public:
+  explicit Conv2D(Conv2DOptions options);
+};
+
+struct Pooling2DOptions {
+  Size2D pool_size = 2;
+  std::optional<Size2D> strides = {};  ///< absent: pool_size
+  std::string padding = "valid";       ///< or "same"; padding neither wins nor is counted
+  bool trainable = true;
+  DType dtype = DType::kF32;
+  std::string name = "";
+};
+class MaxPooling2D : public Layer {
+ public:
+  explicit MaxPooling2D(Pooling2DOptions options = {});
+};
+class AveragePooling2D : public Layer {
+ public:
+  explicit AveragePooling2D(Pooling2DOptions options = {});
+};
+
+struct GlobalPooling2DOptions {
+  bool keepdims = false;  ///< true: [N, 1, 1, C]
+  bool trainable = true;
+  DType dtype = DType::kF32;
+  std::string name = "";
+};
+/// [N, H, W, C] -> [N, C].
+class GlobalAveragePooling2D : public Layer {
+ public:
+  explicit GlobalAveragePooling2D(GlobalPooling2DOptions options = {});
+};
+class GlobalMaxPooling2D : public Layer {
+ public:
+  explicit GlobalMaxPooling2D(GlobalPooling2DOptions options = {});
+};
+
+}  // namespace cohort::nn

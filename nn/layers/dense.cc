@@ -1,0 +1,61 @@
+#include "core/ops/math.h"
+#include "core/ops/matmul.h"
+#include "nn/layers/core.h"
+
+namespace cohort::nn {
+namespace {
+
+class DenseImpl : public LayerImpl {
+ public:
+  explicit DenseImpl(DenseOptions options)
+      : LayerImpl("Dense", {.trainable = options.trainable,
+                            .dtype = options.dtype,
+                            .name = options.name}),
+        options_(std::move(options)) {
+    if (options_.units < 1)
+      throw InvalidArgument("{}: got units {}; want 1 or more", name(), options_.units);
+  }
+
+  void build(std::span<const TensorType> inputs) override {
+    check_rank(inputs[0].shape);
+    features_ = last_dim(inputs[0].shape).number();
+    kernel_ = add_weight("kernel", {.shape = {features_, options_.units},
+                                    .initializer = options_.kernel_initializer,
+                                    .regularizer = options_.kernel_regularizer});
+    if (options_.use_bias)
+      bias_ = add_weight("bias", {.shape = {options_.units},
+                                  .initializer = options_.bias_initializer,
+                                  .regularizer = options_.bias_regularizer});
+  }
+
+  std::vector<Value> call(const CallArgs& args) override {
+    const Value x = as_floating(args.input());
+    check_rank(x.shape());
+    if (!(last_dim(x.shape()) == features_))
+      throw InvalidArgument("{}: got input {}; want a last dimension of {}", name(), x.shape(),
+                            features_);
+    Value y = ops::matmul(x, kernel_);
+    if (options_.use_bias) y = y + bias_;
+    y = options_.activation(y);
+    if (options_.activity_regularizer.defined()) add_loss(options_.activity_regularizer(y));
+    return {y};
+  }
+
+ private:
+  static const Dim& last_dim(const Shape& shape) { return shape[shape.rank() - 1]; }
+  void check_rank(const Shape& shape) const {
+    if (shape.rank() < 2 || last_dim(shape).is_symbol())
+      throw InvalidArgument("{}: got input {}; want rank 2 or more, [N, …, K] with a number K",
+                            name(), shape);
+  }
+
+  DenseOptions options_;
+  int64_t features_ = 0;
+  Variable kernel_, bias_;
+};
+
+}  // namespace
+
+Dense::Dense(DenseOptions options) : Layer(std::make_shared<DenseImpl>(std::move(options))) {}
+
+}  // namespace cohort::nn

@@ -1,0 +1,116 @@
+#include "nn/layers/normalization.h"
+
+#include "core/ops/array.h"
+#include "core/ops/collective.h"
+#include "core/ops/constant.h"
+#include "core/ops/math.h"
+#include "core/ops/norm.h"
+#include "core/ops/reduce.h"
+#include "core/ops/state.h"
+
+namespace cohort::nn {
+namespace {
+
+class BatchNormalizationImpl : public LayerImpl {
+ public:
+  explicit BatchNormalizationImpl(BatchNormalizationOptions options)
+      : LayerImpl("BatchNormalization", {.trainable = options.trainable,
+                                         .dtype = options.dtype,
+                                         .name = options.name}),
+        options_(std::move(options)) {
+    if (!(options_.momentum >= 0 && options_.momentum <= 1))
+      throw InvalidArgument("{}: got momentum {}; want 0 to 1", name(), options_.momentum);
+    if (!(options_.epsilon > 0))
+      throw InvalidArgument("{}: got epsilon {}; want more than 0", name(), options_.epsilon);
+  }
+
+  void build(std::span<const TensorType> inputs) override {
+    check(inputs[0].shape);
+    const Shape shape{inputs[0].shape[inputs[0].shape.rank() - 1]};
+    channels_ = shape.size(0);
+    if (options_.scale)
+      gamma_ = add_weight("gamma", {.shape = shape,
+                                    .initializer = options_.gamma_initializer,
+                                    .regularizer = options_.gamma_regularizer});
+    if (options_.center)
+      beta_ = add_weight("beta", {.shape = shape,
+                                  .initializer = options_.beta_initializer,
+                                  .regularizer = options_.beta_regularizer});
+    moving_mean_ = add_weight("moving_mean", {.shape = shape,
+                                              .initializer = options_.moving_mean_initializer,
+                                              .trainable = false});
+    moving_variance_ =
+        add_weight("moving_variance", {.shape = shape,
+                                       .initializer = options_.moving_variance_initializer,
+                                       .trainable = false});
+  }
+
+  std::vector<Value> call(const CallArgs& args) override {
+    const Value x = as_floating(args.input());
+    check(x.shape());
+    if (x.shape().size(x.rank() - 1) != channels_)
+      throw InvalidArgument("{}: got input {}; want {} channels", name(), x.shape(), channels_);
+    const Value gamma = options_.scale ? gamma_.read() : ops::fill({channels_}, dtype(), 1);
+    const Value beta = options_.center ? beta_.read() : ops::fill({channels_}, dtype(), 0);
+    if (!args.training || !trainable())
+      return {ops::batch_norm_inference(x, gamma, beta, moving_mean_, moving_variance_,
+                                        options_.epsilon)};
+    return {options_.synchronized ? normalise_together(x, gamma, beta)
+                                  : normalise_alone(x, gamma, beta)};
+  }
+
+ private:
+  void check(const Shape& shape) const {
+    if (shape.rank() < 2 || shape[shape.rank() - 1].is_symbol())
+      throw InvalidArgument("{}: got input {}; want rank 2 or more, [N, …, C] with a number C",
+                            name(), shape);
+  }
+
+  Value normalise_alone(Value x, Value gamma, Value beta) {
+    const ops::BatchNormOutputs batch = ops::batch_norm(x, gamma, beta, options_.epsilon);
+    const Value rows = ops::minimum(ops::num_rows(x), ops::scalar(1, DType::kI64));
+    // A replica without rows has mean and variance 0 and is not counted.
+    const std::vector<Value> sums = ops::all_reduce(
+        std::vector<Value>{batch.mean, batch.variance, ops::cast(rows, dtype())},
+        ops::ReduceOp::kSum);
+    const Value replicas = ops::maximum(sums[2], ops::scalar(1, dtype()));
+    move_statistics(sums[0] / replicas, sums[1] / replicas, sums[2]);
+    return batch.y;
+  }
+
+  Value normalise_together(Value x, Value gamma, Value beta) {
+    ops::ReduceOptions others;
+    for (int64_t axis = 0; axis < x.rank() - 1; ++axis) others.axis.push_back(axis);
+    const Value ones = ops::reduce_sum(ops::ones_like(x), others);
+    const Value count = ops::all_reduce(ones, ops::ReduceOp::kSum);
+    const Value safe = ops::maximum(count, ops::scalar(1, dtype()));
+    const Value mean = ops::all_reduce(ops::reduce_sum(x, others), ops::ReduceOp::kSum) / safe;
+    const Value squares = ops::reduce_sum(ops::squared_difference(x, mean), others);
+    const Value variance = ops::all_reduce(squares, ops::ReduceOp::kSum) / safe;
+    move_statistics(mean, variance, count);
+    return (x - mean) * ops::rsqrt(variance + options_.epsilon) * gamma + beta;
+  }
+
+  /// Where `count` is 0 there were no rows on any replica: nothing moves.
+  void move_statistics(Value mean, Value variance, Value count) {
+    const Value share = ops::where(ops::greater(count, ops::scalar(0, dtype())),
+                                   ops::scalar(1 - options_.momentum, dtype()),
+                                   ops::scalar(0, dtype()));
+    const auto move = [&](const Variable& moving, Value batch) {
+      ops::assign_add(moving.shared(), (ops::stop_gradient(batch) - moving.read()) * share);
+    };
+    move(moving_mean_, mean);
+    move(moving_variance_, variance);
+  }
+
+  BatchNormalizationOptions options_;
+  int64_t channels_ = 0;
+  Variable gamma_, beta_, moving_mean_, moving_variance_;
+};
+
+}  // namespace
+
+BatchNormalization::BatchNormalization(BatchNormalizationOptions options)
+    : Layer(std::make_shared<BatchNormalizationImpl>(std::move(options))) {}
+
+}  // namespace cohort::nn

@@ -1,0 +1,33 @@
+#pragma once
+
+#include "nn/layer.h"
+
+namespace cohort::nn {
+
+struct BatchNormalizationOptions {
+  double momentum = 0.99;
+  double epsilon = 0.001;
+  bool center = true;
+  bool scale = true;
+  Initializer beta_initializer = "zeros";
+  Initializer gamma_initializer = "ones";
+  Initializer moving_mean_initializer = "zeros";
+  Initializer moving_variance_initializer = "ones";
+  Regularizer beta_regularizer = {};
+  Regularizer gamma_regularizer = {};
+  /// Statistics over the rows of all replicas; else each replica normalises by its own.
+  bool synchronized = false;
+  bool trainable = true;
+  DType dtype = DType::kF32;
+  std::string name = "";
+};
+/// [N, …, C] normalised over all axes but the last: in training by the batch's statistics, else (and
+/// when not trainable) by the moving ones. Weights "gamma", "beta", "moving_mean",
+/// "moving_variance", all [C]. In training the moving statistics become momentum * old +
+/// (1 - momentum) * the mean over the replicas that have rows; without rows they stay.
+class BatchNormalization : public Layer {
+ public:
+  explicit BatchNormalization(BatchNormalizationOptions options = {});
+};
+
+}  // namespace cohort::nn

@@ -1,0 +1,182 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "nn/callback.h"
+#include "nn/callbacks/history.h"
+#include "nn/compile_options.h"
+#include "nn/layer.h"
+
+namespace cohort::nn {
+
+/// 0: silent, 1: a progress bar (on a terminal; a line for each epoch elsewhere), 2: a line for
+/// each epoch, "auto": 1.
+class Verbose {
+ public:
+  Verbose(int level);                // NOLINT
+  Verbose(const char* level);        // NOLINT: "auto"
+  int level() const { return level_; }
+
+ private:
+  int level_;
+};
+
+/// What validation runs on: a dataset, or tensors.
+class ValidationData {
+ public:
+  ValidationData() = default;
+  ValidationData(data::Dataset dataset) : dataset(std::move(dataset)) {}  // NOLINT
+  ValidationData(const Tensor& x, const Tensor& y, const Tensor& sample_weight = {});
+  ValidationData(std::vector<Tensor> x, std::vector<Tensor> y,
+                 std::vector<Tensor> sample_weight = {});
+  bool defined() const { return dataset.has_value() || !x.empty(); }
+
+  std::optional<data::Dataset> dataset;
+  std::vector<Tensor> x, y, sample_weight;
+};
+
+/// Class number -> weight; other classes weigh 1.
+using ClassWeight = std::map<int64_t, double>;
+
+struct FitOptions {
+  std::optional<int64_t> batch_size = {};  ///< of tensors: 32. A dataset has its own.
+  int64_t epochs = 1;
+  Verbose verbose = "auto";
+  std::vector<Callback> callbacks = {};
+  double validation_split = 0.0;  ///< of tensors: the last share of the rows
+  ValidationData validation_data = {};
+  bool shuffle = true;  ///< tensors only
+  ClassWeight class_weight = {};
+  std::vector<Tensor> sample_weight = {};  ///< tensors only: one for each row, for all outputs or each
+  int64_t initial_epoch = 0;
+  std::optional<int64_t> steps_per_epoch = {};
+  std::optional<int64_t> validation_steps = {};
+  std::optional<int64_t> validation_batch_size = {};
+  int64_t validation_freq = 1;
+};
+
+struct EvaluateOptions {
+  std::optional<int64_t> batch_size = {};
+  Verbose verbose = "auto";
+  std::vector<Tensor> sample_weight = {};
+  std::optional<int64_t> steps = {};
+  std::vector<Callback> callbacks = {};
+};
+
+struct PredictOptions {
+  std::optional<int64_t> batch_size = {};
+  Verbose verbose = "auto";
+  std::optional<int64_t> steps = {};
+  std::vector<Callback> callbacks = {};
+};
+
+struct BatchOptions {
+  Tensor sample_weight = {};
+  ClassWeight class_weight = {};
+};
+
+struct SummaryOptions {
+  std::optional<int> line_length = {};  ///< columns; absent: at most 88, or 108 with connections
+  std::function<void(const std::string& line)> print_fn = {};  ///< absent: standard output
+  bool expand_nested = false;
+  bool show_trainable = false;
+};
+
+struct ModelOptions {
+  std::vector<SymbolicTensor> inputs;
+  std::vector<SymbolicTensor> outputs;
+  std::string name = "";
+};
+
+/// A handle to a model: a layer that can be trained. It runs on the strategy in whose scope it was
+/// made. One thread uses a model at a time.
+///
+/// A dataset's components are the model's inputs, then the labels of its outputs, then none, one or
+/// as many sample weights.
+class Model : public Layer {
+ public:
+  using HandleType = Model;
+  Model() = default;
+  explicit Model(std::shared_ptr<ModelImpl> impl);
+  /// The functional form: everything between `inputs` and `outputs`. InvalidArgument when an output
+  /// depends on an Input that is not among them.
+  explicit Model(ModelOptions options);
+
+  ModelImpl& model_impl() const;
+
+  /// Says how to train. Unimplemented for run_eagerly.
+  void compile(CompileOptions options) const;
+
+  /// Trains. FailedPrecondition before compile().
+  History fit(const data::Dataset& dataset, FitOptions options = {}) const;
+  History fit(const Tensor& x, const Tensor& y, FitOptions options = {}) const;
+  History fit(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
+              FitOptions options = {}) const;
+
+  /// Loss and metrics over all batches.
+  Logs evaluate(const data::Dataset& dataset, EvaluateOptions options = {}) const;
+  Logs evaluate(const Tensor& x, const Tensor& y, EvaluateOptions options = {}) const;
+  Logs evaluate(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
+                EvaluateOptions options = {}) const;
+
+  /// The output for every row. For models with one output; predict_all() for others. Components of
+  /// the dataset behind the inputs are not looked at.
+  Tensor predict(const data::Dataset& dataset, PredictOptions options = {}) const;
+  Tensor predict(const Tensor& x, PredictOptions options = {}) const;
+  std::vector<Tensor> predict_all(const data::Dataset& dataset, PredictOptions options = {}) const;
+  std::vector<Tensor> predict_all(const std::vector<Tensor>& x, PredictOptions options = {}) const;
+
+  /// One step; returns loss and metrics since the last reset (of fit, evaluate or reset_metrics).
+  Logs train_on_batch(const Tensor& x, const Tensor& y, BatchOptions options = {}) const;
+  Logs train_on_batch(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
+                      BatchOptions options = {}) const;
+  /// Loss and metrics of this batch alone.
+  Logs test_on_batch(const Tensor& x, const Tensor& y, BatchOptions options = {}) const;
+  Tensor predict_on_batch(const Tensor& x) const;
+  void reset_metrics() const;
+
+  using Layer::operator();
+  /// Compiles and runs the model on concrete tensors, as one replica.
+  Tensor operator()(const Tensor& x) const;
+
+  std::string summary_text(SummaryOptions options = {}) const;
+  void summary(SummaryOptions options = {}) const;
+
+  std::vector<Layer> layers() const;
+  /// Throws NotFound that lists the layers.
+  Layer get_layer(const std::string& name) const;
+  /// FailedPrecondition before compile().
+  Optimizer optimizer() const;
+  std::vector<std::string> output_names() const;
+  bool stop_training() const;
+  void set_stop_training(bool stop) const;
+};
+
+struct SequentialOptions {
+  bool trainable = true;
+  std::string name = "";
+};
+
+/// Layers one after another. With an Input in front, it is built at once.
+class Sequential : public Model {
+ public:
+  Sequential(std::vector<Layer> layers, SequentialOptions options = {});  // NOLINT
+  explicit Sequential(SequentialOptions options = {});
+  void add(const Layer& layer) const;
+  /// Takes the last layer away.
+  void pop() const;
+};
+
+/// Seeds every random op, initializer and shuffle that has no seed of its own, and starts automatic
+/// names anew: the same program after it gives the same numbers.
+void set_random_seed(uint64_t seed);
+/// Starts automatic names anew: the next Dense without a name is "dense".
+void clear_session();
+
+}  // namespace cohort::nn

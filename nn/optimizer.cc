@@ -1,0 +1,261 @@
+#include "core/graph/gradients.h"
+#include "core/ops/collective.h"
+#include "core/ops/constant.h"
+#include "core/ops/math.h"
+#include "core/ops/reduce.h"
+#include "core/ops/state.h"
+#include "nn/optimizers.h"
+
+namespace cohort::nn {
+namespace {
+
+void check_positive(const std::string& name, std::string_view what, std::optional<double> value) {
+  if (value && !(*value > 0))
+    throw InvalidArgument("{}: got {} {}; want more than 0", name, what, *value);
+}
+
+Value sum_of_squares(Value x) { return ops::reduce_sum(ops::square(x)); }
+
+/// limit / max(norm, limit): 1 for small gradients.
+Value clipping_scale(Value norm, double limit) {
+  const Value most = ops::scalar(limit, norm.dtype());
+  return most / ops::maximum(norm, most);
+}
+
+std::string slot_path(const std::string& optimizer, const std::string& slot,
+                      const Variable& variable) {
+  return optimizer + "/" + variable.path() + "_" + slot;
+}
+
+constexpr std::string_view kAccumulator = "gradient_accumulator";
+
+}  // namespace
+
+OptimizerImpl::OptimizerImpl(OptimizerOptions options)
+    : options_(std::move(options)),
+      iterations_(Tensor::scalar<int64_t>(0), options_.name + "/iterations", false),
+      learning_rate_(Tensor::scalar(static_cast<float>(options_.learning_rate)),
+                     options_.name + "/learning_rate", false) {
+  if (!(options_.learning_rate >= 0))
+    throw InvalidArgument("{}: got learning_rate {}; want 0 or more", name(),
+                          options_.learning_rate);
+  check_positive(name(), "clipnorm", options_.clipnorm);
+  check_positive(name(), "clipvalue", options_.clipvalue);
+  check_positive(name(), "global_clipnorm", options_.global_clipnorm);
+  if (options_.clipnorm.has_value() + options_.clipvalue.has_value() +
+          options_.global_clipnorm.has_value() >
+      1)
+    throw InvalidArgument(
+        "{}: got more than one of clipnorm, clipvalue and global_clipnorm; want one", name());
+  if (options_.weight_decay && !(*options_.weight_decay >= 0))
+    throw InvalidArgument("{}: got weight_decay {}; want 0 or more", name(),
+                          *options_.weight_decay);
+  if (options_.gradient_accumulation_steps && *options_.gradient_accumulation_steps < 2)
+    throw InvalidArgument("{}: got gradient_accumulation_steps {}; want 2 or more, or none", name(),
+                          *options_.gradient_accumulation_steps);
+}
+
+void OptimizerImpl::add_slot(const std::string& name, const Variable& variable) {
+  const auto key = std::pair(name, variable.shared().get());
+  if (slot_of_.contains(key)) return;
+  slots_.emplace_back(std::make_shared<VariableState>(
+      variable.dtype(), variable.shape(),
+      [dtype = variable.dtype(), shape = variable.shape()] { return Tensor(dtype, shape); },
+      VariableOptions{.name = slot_path(options_.name, name, variable), .trainable = false}));
+  slot_of_[key] = slots_.back();
+}
+
+void OptimizerImpl::build(const std::vector<Variable>& variables) {
+  for (const std::string& name : slot_names())
+    for (const Variable& variable : variables) add_slot(name, variable);
+  if (options_.gradient_accumulation_steps)
+    for (const Variable& variable : variables) add_slot(std::string(kAccumulator), variable);
+  built_ = true;
+}
+
+Variable OptimizerImpl::slot(const std::string& name, const Variable& variable) const {
+  return slot_of_.at(std::pair(name, variable.shared().get()));
+}
+
+std::vector<std::shared_ptr<VariableState>> OptimizerImpl::slots(
+    const std::string& name, const std::vector<Variable>& variables) const {
+  std::vector<std::shared_ptr<VariableState>> found;
+  for (const Variable& variable : variables) found.push_back(slot(name, variable).shared());
+  return found;
+}
+
+std::vector<Variable> OptimizerImpl::variables() const {
+  std::vector<Variable> all{iterations_, learning_rate_};
+  all.insert(all.end(), slots_.begin(), slots_.end());
+  return all;
+}
+
+void OptimizerImpl::exclude_from_weight_decay(const std::vector<Variable>& variables,
+                                              const std::vector<std::string>& names) {
+  if (built_)
+    throw FailedPrecondition("{}: exclude_from_weight_decay: got a call after the first step; want "
+                             "it before",
+                             name());
+  excluded_.insert(excluded_.end(), variables.begin(), variables.end());
+  excluded_names_.insert(excluded_names_.end(), names.begin(), names.end());
+}
+
+double OptimizerImpl::decay_of(const Variable& variable) const {
+  for (const Variable& excluded : excluded_)
+    if (excluded == variable) return 0;
+  for (const std::string& part : excluded_names_)
+    if (variable.path().find(part) != std::string::npos) return 0;
+  return *options_.weight_decay;
+}
+
+/// True in the batches after which the variables change.
+Value OptimizerImpl::step_applies() const {
+  const int64_t steps = options_.gradient_accumulation_steps.value_or(1);
+  if (steps == 1) return ops::constant(Tensor::from(std::vector<bool>{true}, Shape{}));
+  const Value every = ops::scalar(static_cast<double>(steps), DType::kI64);
+  const Value batch = iterations_.read() + 1.0;
+  return ops::equal(ops::floor_mod(batch, every), ops::scalar(0, DType::kI64));
+}
+
+/// The means over the batches since the last update. Until then the sums grow.
+std::vector<Value> OptimizerImpl::accumulate(const std::vector<Value>& gradients,
+                                             const std::vector<Variable>& variables,
+                                             Value applies) {
+  if (!options_.gradient_accumulation_steps) return gradients;
+  const auto steps = static_cast<double>(*options_.gradient_accumulation_steps);
+  std::vector<Value> means;
+  for (size_t i = 0; i < gradients.size(); ++i) {
+    const Variable sum = slot(std::string(kAccumulator), variables[i]);
+    const Value total = sum.read() + gradients[i];
+    ops::assign(sum.shared(), ops::where(applies, ops::zeros_like(total), total));
+    means.push_back(total / steps);
+  }
+  return means;
+}
+
+std::vector<Value> OptimizerImpl::clip(const std::vector<Value>& gradients) const {
+  std::vector<Value> clipped;
+  Value global;
+  if (options_.global_clipnorm) {
+    std::vector<Value> squares;
+    for (const Value& g : gradients)
+      squares.push_back(ops::cast(sum_of_squares(g), gradients[0].dtype()));
+    global = clipping_scale(ops::sqrt(ops::add_n(squares)), *options_.global_clipnorm);
+  }
+  for (const Value& g : gradients) {
+    if (options_.clipvalue)
+      clipped.push_back(ops::clip(g, -*options_.clipvalue, *options_.clipvalue));
+    else if (options_.clipnorm)
+      clipped.push_back(g * clipping_scale(ops::sqrt(sum_of_squares(g)), *options_.clipnorm));
+    else if (options_.global_clipnorm)
+      clipped.push_back(g * ops::cast(global, g.dtype()));
+    else
+      clipped.push_back(g);
+  }
+  return clipped;
+}
+
+void OptimizerImpl::apply(const std::vector<Gradient>& gradients,
+                          const std::vector<Variable>& variables) {
+  if (gradients.size() != variables.size())
+    throw InvalidArgument("{}: got {} gradients for {} variables; want one for each", name(),
+                          gradients.size(), variables.size());
+  std::vector<Value> dense;
+  std::vector<Variable> present;
+  for (size_t i = 0; i < gradients.size(); ++i) {
+    if (gradients[i].absent()) continue;
+    dense.push_back(gradients[i].dense());
+    present.push_back(variables[i]);
+  }
+  if (dense.empty())
+    throw FailedPrecondition(
+        "{}: got no gradient for any of {} variables; want a loss that depends on them", name(),
+        variables.size());
+  build(variables);
+  const int64_t steps = options_.gradient_accumulation_steps.value_or(1);
+  Value updates = iterations_.read();
+  if (steps > 1) updates = updates / static_cast<double>(steps);
+  const Value applies = step_applies();
+  const std::vector<Value> ready = clip(accumulate(dense, present, applies));
+  std::map<DType, Group> groups;
+  for (size_t i = 0; i < present.size(); ++i) {
+    Group& group = groups[present[i].dtype()];
+    group.variables.push_back(present[i]);
+    group.gradients.push_back(ready[i]);
+    if (options_.weight_decay) group.weight_decay.push_back(decay_of(present[i]));
+  }
+  for (auto& [dtype, group] : groups) {
+    group.learning_rate = learning_rate_.read();
+    group.step = updates + 1.0;
+    group.apply = applies;
+    update(group);
+  }
+  ops::assign_add(iterations_.shared(), ops::scalar(1, DType::kI64));
+}
+
+void Optimizer::apply_gradients(const std::vector<GradientAndVariable>& pairs) const {
+  std::vector<Gradient> gradients;
+  std::vector<Variable> variables;
+  for (const auto& [gradient, variable] : pairs) {
+    gradients.push_back(gradient);
+    variables.push_back(variable);
+  }
+  apply(gradients, variables);
+}
+
+void Optimizer::apply(const std::vector<Gradient>& gradients,
+                      const std::vector<Variable>& variables) const {
+  std::vector<Gradient> reduced = gradients;
+  std::vector<Value> none;
+  reduce_over_replicas(reduced, none);
+  impl().apply(reduced, variables);
+}
+
+int64_t Optimizer::iterations() const { return impl().iterations().value().item<int64_t>(); }
+double Optimizer::learning_rate() const { return impl().learning_rate().value().item<double>(); }
+void Optimizer::set_learning_rate(double learning_rate) const {
+  if (!(learning_rate >= 0))
+    throw InvalidArgument("{}: got learning_rate {}; want 0 or more", impl().name(), learning_rate);
+  impl().learning_rate().assign(Tensor::scalar(static_cast<float>(learning_rate)));
+}
+
+std::vector<Gradient> gradients(Value loss, const std::vector<Variable>& variables) {
+  if (loss.rank() != 0)
+    throw InvalidArgument("gradients: got a loss of shape {}; want a scalar", loss.shape());
+  std::vector<Value> reads;
+  for (const Variable& variable : variables) reads.push_back(loss.graph().read(variable.shared()));
+  return cohort::gradients(loss, reads);
+}
+
+std::vector<GradientAndVariable> zip(const std::vector<Gradient>& gradients,
+                                     const std::vector<Variable>& variables) {
+  if (gradients.size() != variables.size())
+    throw InvalidArgument("zip: got {} gradients and {} variables; want as many", gradients.size(),
+                          variables.size());
+  std::vector<GradientAndVariable> pairs;
+  for (size_t i = 0; i < gradients.size(); ++i) pairs.emplace_back(gradients[i], variables[i]);
+  return pairs;
+}
+
+void reduce_over_replicas(std::vector<Gradient>& gradients, std::vector<Value>& values) {
+  std::vector<Value> together;
+  for (Gradient& gradient : gradients) {
+    if (gradient.absent()) continue;
+    if (gradient.is_slices()) {
+      const Slices& slices = gradient.slices();
+      gradient = Slices{ops::all_gather(slices.indices, 0), ops::all_gather(slices.values, 0),
+                        slices.dense_shape};
+    } else {
+      together.push_back(gradient.dense());
+    }
+  }
+  together.insert(together.end(), values.begin(), values.end());
+  if (together.empty()) return;
+  together = ops::all_reduce(together, ops::ReduceOp::kSum);
+  size_t next = 0;
+  for (Gradient& gradient : gradients)
+    if (!gradient.absent() && !gradient.is_slices()) gradient = together[next++];
+  for (Value& value : values) value = together[next++];
+}
+
+}  // namespace cohort::nn

@@ -1,0 +1,164 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/graph/op.h"
+#include "nn/handle.h"
+#include "nn/variable.h"
+
+namespace cohort::nn {
+
+class Optimizer;
+
+/// Hyper-parameters that all optimizers share.
+struct OptimizerOptions {
+  double learning_rate;
+  std::optional<double> weight_decay = {};
+  std::optional<double> clipnorm = {};
+  std::optional<double> clipvalue = {};
+  std::optional<double> global_clipnorm = {};
+  std::optional<int64_t> gradient_accumulation_steps = {};
+  std::string name;
+};
+
+/// What an optimizer is: it turns gradients into the ops that update variables. iterations and
+/// learning_rate are variables, so that neither is frozen in a traced step.
+class OptimizerImpl {
+ public:
+  using HandleType = Optimizer;
+  explicit OptimizerImpl(OptimizerOptions options);
+  virtual ~OptimizerImpl() = default;
+
+  /// Records the update of `variables` by gradients that are already summed over the replicas:
+  /// accumulation, clipping, weight decay, update, iterations. Absent gradients leave their
+  /// variables alone; FailedPrecondition when all are absent.
+  void apply(const std::vector<Gradient>& gradients, const std::vector<Variable>& variables);
+  /// Makes the slots for these variables.
+  void build(const std::vector<Variable>& variables);
+
+  const std::string& name() const { return options_.name; }
+  const Variable& iterations() const { return iterations_; }
+  const Variable& learning_rate() const { return learning_rate_; }
+  /// iterations, learning_rate, then the slots.
+  std::vector<Variable> variables() const;
+  bool built() const { return built_; }
+  void exclude_from_weight_decay(const std::vector<Variable>& variables,
+                                 const std::vector<std::string>& names);
+  const OptimizerOptions& options() const { return options_; }
+
+ protected:
+  /// Variables of one dtype, to be updated by one node.
+  struct Group {
+    std::vector<Variable> variables;
+    std::vector<Value> gradients;
+    std::vector<double> weight_decay;  ///< one for each variable; empty: none
+    Value learning_rate, step, apply;
+  };
+  virtual void update(const Group& group) = 0;
+  /// The slots that one variable has: "momentum".
+  virtual std::vector<std::string> slot_names() const = 0;
+  /// Slot `name` of each variable.
+  std::vector<std::shared_ptr<VariableState>> slots(const std::string& name,
+                                                    const std::vector<Variable>& variables) const;
+
+ private:
+  using GradientsAndVariables = std::pair<std::vector<Value>, std::vector<Variable>>;
+  Value step_applies() const;
+  std::vector<Value> accumulate(const std::vector<Value>& gradients,
+                                const std::vector<Variable>& variables, Value applies);
+  std::vector<Value> clip(const std::vector<Value>& gradients) const;
+  double decay_of(const Variable& variable) const;
+  Variable slot(const std::string& name, const Variable& variable) const;
+  void add_slot(const std::string& name, const Variable& variable);
+
+  OptimizerOptions options_;
+  Variable iterations_, learning_rate_;
+  std::vector<Variable> slots_;
+  std::map<std::pair<std::string, const VariableState*>, Variable> slot_of_;
+  std::vector<Variable> excluded_;
+  std::vector<std::string> excluded_names_;
+  bool built_ = false;
+};
+
+using GradientAndVariable = std::pair<Gradient, Variable>;
+
+/// A handle to an optimizer. Given by name ("adam", "sgd") or as one of the classes below.
+class Optimizer : public Handle<OptimizerImpl> {
+ public:
+  Optimizer() = default;
+  explicit Optimizer(std::shared_ptr<OptimizerImpl> impl) : Handle(std::move(impl)) {}
+  /// Throws InvalidArgument that lists the known names.
+  Optimizer(const char* name);         // NOLINT: given by name
+  Optimizer(const std::string& name);  // NOLINT
+
+  /// Inside a traced function: sums the gradients over all replicas, then records the update.
+  void apply_gradients(const std::vector<GradientAndVariable>& pairs) const;
+  /// The same, Keras 3's form.
+  void apply(const std::vector<Gradient>& gradients, const std::vector<Variable>& variables) const;
+  void build(const std::vector<Variable>& variables) const { impl().build(variables); }
+
+  /// Batches seen: every call of a step counts, also where gradients were only accumulated.
+  int64_t iterations() const;
+  double learning_rate() const;
+  /// Takes effect at the next step.
+  void set_learning_rate(double learning_rate) const;
+  std::vector<Variable> variables() const { return impl().variables(); }
+  /// No weight decay for these, and for those whose path contains one of `names`. Before the first
+  /// step.
+  void exclude_from_weight_decay(const std::vector<Variable>& variables,
+                                 const std::vector<std::string>& names = {}) const {
+    impl().exclude_from_weight_decay(variables, names);
+  }
+};
+
+struct SGDOptions {
+  double learning_rate = 0.01;
+  double momentum = 0.0;
+  bool nesterov = false;
+  std::optional<double> weight_decay = {};     ///< p -= decay * learning_rate * p before the update
+  std::optional<double> clipnorm = {};         ///< of each gradient
+  std::optional<double> clipvalue = {};        ///< of each element
+  std::optional<double> global_clipnorm = {};  ///< of all gradients together
+  /// The means of this many batches' gradients are applied after every so many batches.
+  std::optional<int64_t> gradient_accumulation_steps = {};
+  std::string name = "SGD";
+};
+class SGD : public Optimizer {
+ public:
+  explicit SGD(SGDOptions options = {});
+};
+
+struct AdamOptions {
+  double learning_rate = 0.001;
+  double beta_1 = 0.9;
+  double beta_2 = 0.999;
+  double epsilon = 1e-7;
+  bool amsgrad = false;
+  std::optional<double> weight_decay = {};
+  std::optional<double> clipnorm = {};
+  std::optional<double> clipvalue = {};
+  std::optional<double> global_clipnorm = {};
+  std::optional<int64_t> gradient_accumulation_steps = {};
+  std::string name = "adam";
+};
+class Adam : public Optimizer {
+ public:
+  explicit Adam(AdamOptions options = {});
+};
+
+/// The gradients of a scalar with respect to variables, inside a traced function: of this replica's
+/// rows; apply_gradients sums them over the replicas.
+std::vector<Gradient> gradients(Value loss, const std::vector<Variable>& variables);
+/// Pairs for apply_gradients.
+std::vector<GradientAndVariable> zip(const std::vector<Gradient>& gradients,
+                                     const std::vector<Variable>& variables);
+
+/// Sums gradients and other values over all replicas in one collective. Slices are gathered.
+void reduce_over_replicas(std::vector<Gradient>& gradients, std::vector<Value>& values);
+
+}  // namespace cohort::nn

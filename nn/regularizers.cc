@@ -1,0 +1,37 @@
+#include "nn/regularizers.h"
+
+#include "core/ops/math.h"
+#include "core/ops/reduce.h"
+#include "nn/internal/names.h"
+
+namespace cohort::nn {
+namespace {
+
+std::function<Value(Value)> penalty(double l1, double l2) {
+  if (l1 < 0 || l2 < 0)
+    throw InvalidArgument("regularizer: got l1 {}, l2 {}; want 0 or more", l1, l2);
+  return [l1, l2](Value x) {
+    const Value first = ops::reduce_sum(ops::abs(x)) * l1;
+    const Value second = ops::reduce_sum(ops::square(x)) * l2;
+    return l1 == 0 ? second : l2 == 0 ? first : first + second;
+  };
+}
+
+std::function<Value(Value)> by_name(std::string_view name) {
+  const internal::Named<std::function<Value(Value)>> known[] = {
+      {"l1", penalty(0.01, 0)}, {"l2", penalty(0, 0.01)}};
+  return internal::find_named<std::function<Value(Value)>>("regularizer", name, known);
+}
+
+}  // namespace
+
+Regularizer::Regularizer(const char* name) : penalty_(by_name(name)) {}
+
+namespace regularizers {
+
+L1::L1(L1Options options) : Regularizer(penalty(options.l1, 0)) {}
+L2::L2(L2Options options) : Regularizer(penalty(0, options.l2)) {}
+L1L2::L1L2(L1L2Options options) : Regularizer(penalty(options.l1, options.l2)) {}
+
+}  // namespace regularizers
+}  // namespace cohort::nn

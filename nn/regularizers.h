@@ -1,0 +1,51 @@
+#pragma once
+
+#include <functional>
+#include <string_view>
+
+#include "core/graph/graph.h"
+
+namespace cohort::nn {
+
+/// A penalty on a weight or an output, added to the loss. Given by name ("l1", "l2"), as
+/// one of nn::regularizers, or as a function of the value to a scalar. Empty: none.
+class Regularizer {
+ public:
+  Regularizer() = default;
+  /// Throws InvalidArgument that lists the known names.
+  Regularizer(const char* name);                                                    // NOLINT
+  Regularizer(std::function<Value(Value)> penalty) : penalty_(std::move(penalty)) {}  // NOLINT
+
+  bool defined() const { return penalty_ != nullptr; }
+  Value operator()(Value x) const { return penalty_(x); }
+
+ private:
+  std::function<Value(Value)> penalty_;
+};
+
+namespace regularizers {
+
+struct L1Options {
+  double l1 = 0.01;
+};
+struct L2Options {
+  double l2 = 0.01;
+};
+struct L1L2Options {
+  double l1 = 0.0;
+  double l2 = 0.0;
+};
+/// l1 * sum |x|
+struct L1 : Regularizer {
+  L1(L1Options options = {});  // NOLINT
+};
+/// l2 * sum x^2
+struct L2 : Regularizer {
+  L2(L2Options options = {});  // NOLINT
+};
+struct L1L2 : Regularizer {
+  L1L2(L1L2Options options = {});  // NOLINT
+};
+
+}  // namespace regularizers
+}  // namespace cohort::nn

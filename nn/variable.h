@@ -1,0 +1,39 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/graph/graph.h"
+#include "core/graph/variable.h"
+#include "nn/handle.h"
+
+namespace cohort::nn {
+
+/// A handle to a variable. Used as a Value inside a traced function it is its value at the start of
+/// the step. value() and assign() see and write all replicas; not while a step runs.
+class Variable : public Handle<VariableState> {
+ public:
+  Variable() = default;
+  explicit Variable(std::shared_ptr<VariableState> state) : Handle(std::move(state)) {}
+  /// A variable of the user's own.
+  explicit Variable(const Tensor& initial, std::string name = "variable", bool trainable = true);
+
+  /// Where it is saved: "sequential/dense/kernel".
+  const std::string& path() const { return impl().name(); }
+  /// The last part of the path: "kernel".
+  std::string name() const;
+  DType dtype() const { return impl().dtype(); }
+  const Shape& shape() const { return impl().shape(); }
+  bool trainable() const { return impl().trainable(); }
+  void set_trainable(bool trainable) const { impl().set_trainable(trainable); }
+
+  Tensor value() const { return impl().value(); }
+  void assign(const Tensor& value) const { impl().assign(value); }
+
+  /// The value in the graph being traced. FailedPrecondition outside of a traced function.
+  Value read() const;
+  operator Value() const { return read(); }  // NOLINT: ops take variables as they take values
+};
+
+}  // namespace cohort::nn

@@ -152,6 +152,7 @@ class LayerImpl : public std::enable_shared_from_this<LayerImpl> {
     add_child(name, layer);
     return layer;
   }
+  void remove_last_child() { children_.pop_back(); }
   /// A scalar to be added to the loss of the step being traced (an activity penalty). A sum over
   /// the rows of this replica: the contributions of replicas are added.
   void add_loss(Value loss);

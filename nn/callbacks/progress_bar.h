@@ -1,0 +1,25 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string_view>
+
+#include "nn/callback.h"
+
+namespace cohort::nn {
+
+struct ProgressBarOptions {
+  /// Where text goes; absent: standard output.
+  std::function<void(std::string_view)> print = {};
+  /// Whether a line can be overwritten; absent: whether standard output is a terminal.
+  std::optional<bool> terminal = {};
+};
+
+/// Keras' progress bar, redrawn at most every 50 ms; one line for each epoch with verbose 2 or where
+/// there is no terminal. fit, evaluate and predict add one unless verbose is 0.
+class ProgressBar : public Callback {
+ public:
+  explicit ProgressBar(ProgressBarOptions options = {});
+};
+
+}  // namespace cohort::nn

@@ -1,0 +1,169 @@
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "nn/internal/functional.h"
+#include "nn/layers/input_layer.h"
+
+namespace cohort::nn::internal {
+namespace {
+
+using Call = std::shared_ptr<const LayerCall>;
+
+/// Keras' order of the layers of a graph. The depth of a call is the longest way from it to an
+/// output, not less than that of the other calls of its layer; deeper ones come first, equals in the
+/// order in which a walk from the outputs meets their layers.
+class Ordering {
+ public:
+  explicit Ordering(const std::vector<SymbolicTensor>& outputs) {
+    for (const SymbolicTensor& output : outputs) visit(output.shared_call());
+    for (auto it = finished_.rbegin(); it != finished_.rend(); ++it) {
+      int& of_layer = layer_depth_[(*it)->layer.shared().get()];
+      int& depth = depth_[it->get()];
+      depth = of_layer = std::max(depth, of_layer);
+      for (const SymbolicTensor& input : (*it)->inputs) {
+        int& below = depth_[input.shared_call().get()];
+        below = std::max(below, depth + 1);
+      }
+    }
+  }
+
+  std::vector<Call> calls() const {
+    std::vector<Call> ordered = finished_;
+    std::stable_sort(ordered.begin(), ordered.end(), [&](const Call& a, const Call& b) {
+      const int depth_a = depth_.at(a.get()), depth_b = depth_.at(b.get());
+      if (depth_a != depth_b) return depth_a > depth_b;
+      return met_.at(a->layer.shared().get()) < met_.at(b->layer.shared().get());
+    });
+    return ordered;
+  }
+
+ private:
+  void visit(const Call& call) {
+    if (!seen_.insert(call.get()).second) return;
+    met_.emplace(call->layer.shared().get(), met_.size());
+    for (const SymbolicTensor& input : call->inputs) visit(input.shared_call());
+    finished_.push_back(call);
+  }
+
+  std::set<const LayerCall*> seen_;
+  std::map<const LayerImpl*, size_t> met_;
+  std::vector<Call> finished_;
+  std::map<const LayerCall*, int> depth_;
+  std::map<const LayerImpl*, int> layer_depth_;
+};
+
+}  // namespace
+
+FunctionalImpl::FunctionalImpl(ModelOptions options)
+    : ModelImpl("Functional", {.name = std::move(options.name)}),
+      inputs_(std::move(options.inputs)),
+      outputs_(std::move(options.outputs)) {
+  if (inputs_.empty() || outputs_.empty())
+    throw InvalidArgument("{}: got {} inputs, {} outputs; want one or more of each", name(),
+                          inputs_.size(), outputs_.size());
+  for (const SymbolicTensor& input : inputs_)
+    if (!input.call().inputs.empty())
+      throw InvalidArgument("{}: got the result of layer {} as an input; want results of Input",
+                            name(), input.layer().name());
+  calls_ = Ordering(outputs_).calls();
+  for (const Call& call : calls_) {
+    const bool given = std::any_of(inputs_.begin(), inputs_.end(), [&](const SymbolicTensor& t) {
+      return t.shared_call() == call;
+    });
+    if (call->inputs.empty() && !given)
+      throw InvalidArgument("{}: got outputs that depend on input {}; want it among the inputs",
+                            name(), call->layer.name());
+    child(call->layer.name(), call->layer);
+  }
+  for (const SymbolicTensor& input : inputs_) child(input.layer().name(), input.layer());
+  std::vector<TensorType> types;
+  for (const SymbolicTensor& input : inputs_) types.push_back(input.type());
+  build_for(types);
+}
+
+std::vector<std::string> FunctionalImpl::output_names() const {
+  std::vector<std::string> names;
+  for (const SymbolicTensor& output : outputs_) names.push_back(output.layer().name());
+  return names;
+}
+
+std::vector<Value> FunctionalImpl::call(const CallArgs& args) {
+  if (args.inputs.size() != inputs_.size())
+    throw InvalidArgument("{}: got {} inputs; want {}", name(), args.inputs.size(), inputs_.size());
+  std::map<const LayerCall*, std::vector<Value>> results;
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    const auto& input = static_cast<const InputLayerImpl&>(inputs_[i].layer().impl());
+    results[&inputs_[i].call()] = {input.convert(args.inputs[i])};
+  }
+  const auto value_of = [&](const SymbolicTensor& tensor) {
+    return results.at(&tensor.call())[static_cast<size_t>(tensor.index())];
+  };
+  for (const Call& call : calls_) {
+    if (call->inputs.empty()) continue;
+    std::vector<Value> values;
+    for (const SymbolicTensor& input : call->inputs) values.push_back(value_of(input));
+    results[call.get()] = call->layer.call(values);
+  }
+  std::vector<Value> outputs;
+  for (const SymbolicTensor& output : outputs_) outputs.push_back(value_of(output));
+  return outputs;
+}
+
+SequentialImpl::SequentialImpl(const SequentialOptions& options)
+    : ModelImpl("Sequential", {.trainable = options.trainable, .name = options.name}) {}
+
+void SequentialImpl::add(const Layer& layer) {
+  if (!layer.defined()) throw InvalidArgument("{}: add: got an empty layer", name());
+  for (const auto& [taken, other] : children())
+    if (taken == layer.name())
+      throw InvalidArgument("{}: add: got two layers called \"{}\"; want unique names", name(),
+                            taken);
+  child(layer.name(), layer);
+  build_if_input_is_known();
+}
+
+void SequentialImpl::pop() {
+  if (children().empty()) throw FailedPrecondition("{}: pop: got no layer to take away", name());
+  remove_last_child();
+  build_if_input_is_known();
+}
+
+void SequentialImpl::build_if_input_is_known() {
+  if (children().empty()) return;
+  const auto* input = dynamic_cast<const InputLayerImpl*>(&children().front().second.impl());
+  if (input) build_for({input->type()});
+}
+
+std::vector<std::string> SequentialImpl::output_names() const {
+  return {children().empty() ? "output" : children().back().second.name()};
+}
+
+std::vector<Value> SequentialImpl::call(const CallArgs& args) {
+  if (children().empty()) throw FailedPrecondition("{}: got no layers; call add()", name());
+  std::vector<Value> values = args.inputs;
+  for (const auto& [name, layer] : children()) values = layer.call(values);
+  return values;
+}
+
+}  // namespace cohort::nn::internal
+
+namespace cohort::nn {
+
+Model::Model(ModelOptions options)
+    : Layer(std::make_shared<internal::FunctionalImpl>(std::move(options))) {}
+
+Sequential::Sequential(SequentialOptions options)
+    : Model(std::make_shared<internal::SequentialImpl>(options)) {}
+
+Sequential::Sequential(std::vector<Layer> layers, SequentialOptions options)
+    : Sequential(std::move(options)) {
+  for (const Layer& layer : layers) add(layer);
+}
+
+void Sequential::add(const Layer& layer) const {
+  static_cast<internal::SequentialImpl&>(impl()).add(layer);
+}
+void Sequential::pop() const { static_cast<internal::SequentialImpl&>(impl()).pop(); }
+
+}  // namespace cohort::nn

@@ -1,0 +1,106 @@
+#include "nn/callbacks/progress_bar.h"
+#include "nn/internal/loops.h"
+
+namespace cohort::nn::internal {
+namespace {
+
+void check(const FitOptions& options) {
+  if (options.validation_freq < 1)
+    throw InvalidArgument("fit: got validation_freq {}; want 1 or more", options.validation_freq);
+  if (options.epochs < 0 || options.initial_epoch < 0)
+    throw InvalidArgument("fit: got epochs {}, initial_epoch {}; want 0 or more", options.epochs,
+                          options.initial_epoch);
+}
+
+/// One call of fit.
+class Fit {
+ public:
+  Fit(ModelImpl& model, const FitData& data, const FitOptions& options)
+      : model_(model),
+        data_(data),
+        options_(options),
+        trainer_(model.compiled_trainer("fit")),
+        stride_(trainer_.options().steps_per_execution),
+        logs_([this](std::vector<Logs::Entry>& entries) { trainer_.objective().read(entries); }) {}
+
+  History run() {
+    History history;
+    std::vector<Callback> all = options_.callbacks;
+    if (options_.verbose.level() > 0) all.push_back(ProgressBar());
+    all.push_back(history);
+
+    step_ = &trainer_.train_step(data_.layout);
+    number_ = trainer_.step_number();
+    const int64_t epochs = options_.epochs - options_.initial_epoch;
+    EpochSource source(data_.dataset, options_.steps_per_epoch, options_.initial_epoch,
+                       std::max<int64_t>(1, epochs));
+    CallbackList callbacks(std::move(all), model_,
+                           {.verbose = options_.verbose.level(),
+                            .epochs = options_.epochs,
+                            .steps = source.steps()});
+    model_.stop_training = false;
+    Logs last;
+    callbacks.call(&CallbackImpl::on_train_begin);
+    for (int64_t epoch = options_.initial_epoch; epoch < options_.epochs; ++epoch) {
+      trainer_.objective().reset();
+      callbacks.call(&CallbackImpl::on_epoch_begin, epoch);
+      run_steps(source, callbacks);
+      logs_.refresh();
+      last = logs_;
+      if (validates_after(epoch)) add_validation(last, callbacks);
+      callbacks.call(&CallbackImpl::on_epoch_end, epoch, last);
+      if (model_.stop_training) break;
+    }
+    callbacks.call(&CallbackImpl::on_train_end, last);
+    return history;
+  }
+
+ private:
+  /// The hot loop: nothing here allocates, locks or looks up, unless a callback does.
+  void run_steps(EpochSource& source, CallbackList& callbacks) {
+    int64_t batch = 0;
+    for (; const data::Element* element = source.next(); ++batch) {
+      if (batch % stride_ == 0) callbacks.call(&CallbackImpl::on_train_batch_begin, batch);
+      step_->run(*element, number_);
+      ++number_.step;
+      if (batch % stride_ != stride_ - 1) continue;
+      report(batch, callbacks);
+      if (model_.stop_training) return;
+    }
+    if (batch % stride_ != 0) report(batch - 1, callbacks);
+  }
+
+  void report(int64_t batch, CallbackList& callbacks) {
+    logs_.refresh();
+    callbacks.call(&CallbackImpl::on_train_batch_end, batch, logs_);
+  }
+
+  bool validates_after(int64_t epoch) const {
+    return data_.validation && (epoch + 1) % options_.validation_freq == 0;
+  }
+
+  void add_validation(Logs& logs, CallbackList& callbacks) {
+    const ElementLayout layout = layout_of(model_, *data_.validation, data_.layout.num_inputs);
+    const Logs validation =
+        evaluate(model_, *data_.validation, layout, options_.validation_steps, callbacks);
+    for (const auto& [name, value] : validation) logs.set("val_" + name, value);
+  }
+
+  ModelImpl& model_;
+  const FitData& data_;
+  const FitOptions& options_;
+  Trainer& trainer_;
+  int64_t stride_;
+  Logs logs_;
+  distribute::StepRunner* step_ = nullptr;
+  distribute::StepNumber number_;
+};
+
+}  // namespace
+
+History fit(ModelImpl& model, const FitData& data, const FitOptions& options) {
+  check(options);
+  return Fit(model, data, options).run();
+}
+
+}  // namespace cohort::nn::internal

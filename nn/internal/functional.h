@@ -1,0 +1,37 @@
+#pragma once
+
+#include "nn/model_impl.h"
+
+namespace cohort::nn::internal {
+
+/// A model described by calls of layers on symbolic tensors.
+class FunctionalImpl : public ModelImpl {
+ public:
+  explicit FunctionalImpl(ModelOptions options);
+
+  std::vector<Value> call(const CallArgs& args) override;
+  int num_inputs() const override { return static_cast<int>(inputs_.size()); }
+  std::vector<std::string> output_names() const override;
+
+  /// Inputs before users, deeper calls first, as Keras orders layers.
+  const std::vector<std::shared_ptr<const LayerCall>>& calls() const { return calls_; }
+
+ private:
+  std::vector<SymbolicTensor> inputs_, outputs_;
+  std::vector<std::shared_ptr<const LayerCall>> calls_;
+};
+
+class SequentialImpl : public ModelImpl {
+ public:
+  explicit SequentialImpl(const SequentialOptions& options);
+
+  void add(const Layer& layer);
+  void pop();
+  std::vector<Value> call(const CallArgs& args) override;
+  std::vector<std::string> output_names() const override;
+
+ private:
+  void build_if_input_is_known();
+};
+
+}  // namespace cohort::nn::internal

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "nn/compile_options.h"
+
+namespace cohort::nn::internal {
+
+/// The losses and metrics of a compiled model: what a step minimises, and what it adds to the
+/// metrics' states. Names and kinds are settled when the first step is traced.
+class Objective {
+ public:
+  explicit Objective(const CompileOptions& options) : options_(options) {}
+
+  struct Terms {
+    Value total;  ///< this replica's share of the loss; undefined when `penalties` are all there is
+    std::vector<Value> contributions;  ///< to be summed over replicas, then added to `states`
+    std::vector<Variable> states;
+  };
+  /// Records losses and metrics. `weights`: none, one for all outputs, or one for each; may hold
+  /// undefined values. `penalties`: scalars that belong to the loss.
+  Terms record(const std::vector<std::string>& outputs, const std::vector<Value>& y_true,
+               const std::vector<Value>& y_pred, const std::vector<Value>& weights,
+               const std::vector<Value>& penalties);
+
+  void reset();
+  /// Values by name, in alphabetical order, into `entries`, whose memory is used again.
+  void read(std::vector<std::pair<std::string, double>>& entries) const;
+
+ private:
+  struct Tracked {
+    std::string log_name;
+    Metric metric;
+    size_t output;
+    bool weighted;
+  };
+  void resolve(const std::vector<std::string>& outputs, const std::vector<Value>& y_true,
+               const std::vector<Value>& y_pred);
+  void add_metrics(const MetricSpecs& specs, bool weighted, std::string_view where,
+                   const std::vector<std::string>& outputs, const std::vector<Value>& y_true,
+                   const std::vector<Value>& y_pred);
+  std::string free_name(const std::string& wanted, bool weighted) const;
+  Value weighted_loss(size_t output, Value y_true, Value y_pred, Value weight, Terms& terms);
+
+  CompileOptions options_;
+  bool resolved_ = false;
+  std::vector<Loss> losses_;
+  std::vector<double> loss_weights_;
+  Metric total_;
+  std::vector<Metric> output_losses_;  ///< with several outputs
+  std::vector<Tracked> metrics_;
+  std::vector<std::pair<std::string, Metric>> logs_;  ///< in alphabetical order
+};
+
+}  // namespace cohort::nn::internal

@@ -1,0 +1,161 @@
+#include "nn/internal/trainer.h"
+
+#include <algorithm>
+
+#include "core/ops/constant.h"
+#include "core/ops/indexing.h"
+#include "core/ops/array.h"
+#include "core/ops/math.h"
+#include "core/ops/state.h"
+#include "core/runtime/runtime.h"
+#include "nn/internal/call_context.h"
+#include "nn/model_impl.h"
+
+namespace cohort::nn::internal {
+namespace {
+
+constexpr size_t kMostSteps = 16;
+
+bool same(const ElementLayout& a, const ElementLayout& b) {
+  return a.spec == b.spec && a.num_inputs == b.num_inputs && a.batch_size == b.batch_size &&
+         a.class_weight == b.class_weight;
+}
+
+/// The components' types with the batch as a symbol.
+Signature signature_of(const ElementLayout& layout, const std::string& model) {
+  Signature signature;
+  for (const data::ComponentSpec& component : layout.spec) {
+    if (component.shape.rank() == 0)
+      throw InvalidArgument("{}: got a dataset of scalars; want batches [N, …]: call batch()",
+                            model);
+    TensorType type{component.dtype, component.shape};
+    type.shape[0] = batch_dim();
+    signature.push_back(type);
+  }
+  return signature;
+}
+
+/// Each row's weight by its label: class numbers [N] or [N, 1], or one-hot rows.
+Value weights_of_classes(const ClassWeight& class_weight, Value labels, Value predictions) {
+  if (labels.rank() > 1)
+    labels = labels.shape()[labels.rank() - 1] == 1 ? ops::squeeze(labels, -1)
+                                                     : ops::argmax(labels, -1);
+  int64_t classes = class_weight.rbegin()->first + 1;
+  const Dim& last = predictions.shape()[predictions.rank() - 1];
+  if (!last.is_symbol()) classes = std::max(classes, last.number() == 1 ? 2 : last.number());
+  std::vector<float> table(static_cast<size_t>(classes), 1.0f);
+  for (const auto& [number, weight] : class_weight) {
+    if (number < 0) throw InvalidArgument("class_weight: got class {}; want 0 or more", number);
+    table[static_cast<size_t>(number)] = static_cast<float>(weight);
+  }
+  const Value weights = ops::constant(Tensor::from(table, Shape{classes}));
+  return ops::gather(weights, ops::cast(labels, DType::kI64));
+}
+
+}  // namespace
+
+Trainer::Trainer(ModelImpl& model, CompileOptions options)
+    : model_(model), options_(std::move(options)), objective_(options_) {}
+
+distribute::StepNumber Trainer::step_number() const {
+  distribute::StepNumber number{.seed = default_runtime().random_seed()};
+  if (options_.optimizer.defined()) number.step = options_.optimizer.iterations();
+  return number;
+}
+
+distribute::StepRunner& Trainer::train_step(const ElementLayout& layout) {
+  return step(Kind::kTrain, layout);
+}
+distribute::StepRunner& Trainer::test_step(const ElementLayout& layout) {
+  return step(Kind::kTest, layout);
+}
+distribute::StepRunner& Trainer::predict_step(const ElementLayout& layout) {
+  return step(Kind::kPredict, layout);
+}
+
+distribute::StepRunner& Trainer::step(Kind kind, const ElementLayout& layout) {
+  for (const auto& known : steps_)
+    if (known->kind == kind && same(known->layout, layout)) return *known->runner;
+  if (steps_.size() >= kMostSteps) steps_.erase(steps_.begin());
+  auto made = std::make_unique<Step>();
+  made->kind = kind;
+  made->layout = layout;
+  static constexpr const char* kNames[] = {"train_step", "test_step", "predict_step"};
+  made->trace = trace(
+      [&](std::span<const Value> inputs) { return record(kind, layout, inputs); },
+      signature_of(layout, model_.name()), kNames[static_cast<int>(kind)]);
+  made->runner = model_.strategy().make_runner(made->trace, layout.batch_size);
+  steps_.push_back(std::move(made));
+  return *steps_.back()->runner;
+}
+
+Trainer::Batch Trainer::split(const ElementLayout& layout, std::span<const Value> inputs,
+                              size_t num_outputs) const {
+  const auto x_end = static_cast<size_t>(layout.num_inputs);
+  const size_t y_end = x_end + num_outputs;
+  const size_t extra = inputs.size() < y_end ? 0 : inputs.size() - y_end;
+  if (inputs.size() < y_end || (extra != 0 && extra != 1 && extra != num_outputs))
+    throw InvalidArgument(
+        "{}: got {} components; want {} inputs, {} labels and no sample weights, one or {}",
+        model_.name(), inputs.size(), x_end, num_outputs, num_outputs);
+  Batch batch;
+  batch.x.assign(inputs.begin(), inputs.begin() + layout.num_inputs);
+  batch.y.assign(inputs.begin() + static_cast<int64_t>(x_end),
+                 inputs.begin() + static_cast<int64_t>(y_end));
+  batch.weights.assign(inputs.begin() + static_cast<int64_t>(y_end), inputs.end());
+  return batch;
+}
+
+std::vector<Value> Trainer::record(Kind kind, const ElementLayout& layout,
+                                   std::span<const Value> inputs) {
+  if (static_cast<int>(inputs.size()) < layout.num_inputs)
+    throw InvalidArgument("{}: got {} components; want {} inputs and their labels", model_.name(),
+                          inputs.size(), layout.num_inputs);
+  LossCollector collector;
+  const std::vector<Value> x(inputs.begin(), inputs.begin() + layout.num_inputs);
+  const std::vector<Value> predictions = model_.apply(x, {.training = kind == Kind::kTrain});
+  num_outputs_ = static_cast<int>(predictions.size());
+  if (kind == Kind::kPredict) return predictions;
+
+  Batch batch = split(layout, inputs, predictions.size());
+  if (!layout.class_weight.empty()) {
+    if (!batch.weights.empty())
+      throw InvalidArgument("{}: got class_weight and sample_weight; want one of them",
+                            model_.name());
+    if (predictions.size() > 1)
+      throw InvalidArgument("{}: got class_weight for {} outputs; want a model with one",
+                            model_.name(), predictions.size());
+    batch.weights = {weights_of_classes(layout.class_weight, batch.y[0], predictions[0])};
+  }
+  // Penalties of weights are the same on all replicas, whose shares are summed.
+  std::vector<Value> penalties = collector.losses();
+  for (const Value& penalty : model_.regularization_losses()) {
+    const Value replicas = ops::step_info(ops::StepField::kNumReplicas);
+    penalties.push_back(penalty / ops::cast(replicas, penalty.dtype()));
+  }
+  Objective::Terms terms = objective_.record(model_.output_names(), batch.y, predictions,
+                                             batch.weights, penalties);
+  if (kind == Kind::kTrain) {
+    record_update(terms);
+  } else {
+    std::vector<Gradient> none;
+    reduce_over_replicas(none, terms.contributions);
+  }
+  for (size_t i = 0; i < terms.states.size(); ++i)
+    ops::assign_add(terms.states[i].shared(), terms.contributions[i]);
+  return {};
+}
+
+void Trainer::record_update(Objective::Terms& terms) {
+  if (!options_.optimizer.defined())
+    throw FailedPrecondition("{}: compile: got no optimizer; want one for training", model_.name());
+  const Layer model(std::static_pointer_cast<LayerImpl>(model_.shared_from_this()));
+  const std::vector<Variable> variables = model.trainable_weights();
+  if (variables.empty())
+    throw FailedPrecondition("{}: got no trainable weight; want one or more", model_.name());
+  std::vector<Gradient> gradients = nn::gradients(terms.total, variables);
+  reduce_over_replicas(gradients, terms.contributions);
+  options_.optimizer.impl().apply(gradients, variables);
+}
+
+}  // namespace cohort::nn::internal

@@ -1,0 +1,250 @@
+#include "nn/model_impl.h"
+
+#include <cmath>
+
+#include "core/runtime/runtime.h"
+#include "nn/callbacks/progress_bar.h"
+#include "nn/internal/loops.h"
+#include "nn/internal/names.h"
+
+namespace cohort::nn {
+namespace {
+
+constexpr int64_t kDefaultBatchSize = 32;
+
+int64_t checked(std::string_view where, std::optional<int64_t> batch_size) {
+  const int64_t size = batch_size.value_or(kDefaultBatchSize);
+  if (size < 1) throw InvalidArgument("{}: got batch_size {}; want 1 or more", where, size);
+  return size;
+}
+
+void refuse_batch_size(std::string_view where, std::optional<int64_t> batch_size) {
+  if (batch_size)
+    throw InvalidArgument("{}: got batch_size {} with a dataset; want it from dataset.batch()",
+                          where, *batch_size);
+}
+
+using Tensors = std::vector<Tensor>;
+
+data::Element joined(std::initializer_list<const Tensors*> lists) {
+  data::Element all;
+  for (const Tensors* list : lists) all.insert(all.end(), list->begin(), list->end());
+  return all;
+}
+
+/// Rows [begin, end) of every tensor; end -1: the last.
+Tensors rows_of(const Tensors& tensors, int64_t begin, int64_t end) {
+  Tensors rows;
+  for (const Tensor& tensor : tensors)
+    rows.push_back(tensor.slice(0, begin, end < 0 ? tensor.size(0) : end));
+  return rows;
+}
+
+data::Dataset batches(data::Element components, int64_t batch_size, bool shuffle) {
+  for (const Tensor& component : components)
+    if (!component.defined() || component.rank() == 0)
+      throw InvalidArgument("got a tensor without rows; want [N, …] for inputs, labels and weights");
+  data::Dataset rows = data::Dataset::from_tensor_slices(std::move(components));
+  if (shuffle) rows = rows.shuffle(std::max<int64_t>(1, rows.cardinality()));
+  return rows.batch(batch_size).prefetch();
+}
+
+int count(const Tensors& tensors) { return static_cast<int>(tensors.size()); }
+
+std::optional<data::Dataset> validation_of(const FitOptions& options, int64_t batch_size) {
+  const ValidationData& data = options.validation_data;
+  if (data.dataset || !data.defined()) return data.dataset;
+  return batches(joined({&data.x, &data.y, &data.sample_weight}), batch_size, false);
+}
+
+Logs run_evaluation(ModelImpl& model, const data::Dataset& dataset, int num_inputs,
+                    const EvaluateOptions& options) {
+  model.compiled_trainer("evaluate");
+  std::vector<Callback> callbacks = options.callbacks;
+  if (options.verbose.level() > 0) callbacks.push_back(ProgressBar());
+  const int64_t steps = options.steps.value_or(dataset.cardinality());
+  internal::CallbackList list(std::move(callbacks), model,
+                              {.verbose = options.verbose.level(), .steps = steps});
+  return internal::evaluate(model, dataset, internal::layout_of(model, dataset, num_inputs),
+                            options.steps, list);
+}
+
+std::vector<Tensor> run_prediction(ModelImpl& model, const data::Dataset& dataset, int num_inputs,
+                                   const PredictOptions& options) {
+  std::vector<Callback> callbacks = options.callbacks;
+  if (options.verbose.level() > 0) callbacks.push_back(ProgressBar());
+  const int64_t steps = options.steps.value_or(dataset.cardinality());
+  internal::CallbackList list(std::move(callbacks), model,
+                              {.verbose = options.verbose.level(), .steps = steps});
+  internal::ElementLayout layout = internal::layout_of(model, dataset, num_inputs);
+  layout.spec.resize(static_cast<size_t>(num_inputs));
+  return internal::predict(model, dataset, layout, options.steps, list);
+}
+
+Tensor only(const Layer& model, const std::vector<Tensor>& outputs) {
+  if (outputs.size() != 1)
+    throw InvalidArgument("{}: got {} outputs; want one: use predict_all()", model.name(),
+                          outputs.size());
+  return outputs.front();
+}
+
+internal::ElementLayout layout_of_batch(const data::Element& batch, int num_inputs,
+                                        const ClassWeight& class_weight) {
+  internal::ElementLayout layout{.num_inputs = num_inputs, .class_weight = class_weight};
+  for (const Tensor& component : batch) {
+    Shape shape = component.shape();
+    if (shape.rank() > 0) shape[0] = batch_dim();
+    layout.spec.push_back({component.dtype(), shape});
+  }
+  return layout;
+}
+
+Logs read_logs(internal::Trainer& trainer) {
+  std::vector<Logs::Entry> entries;
+  trainer.objective().read(entries);
+  return Logs(std::move(entries));
+}
+
+}  // namespace
+
+Verbose::Verbose(int level) : level_(level) {
+  if (level < 0 || level > 2)
+    throw InvalidArgument("verbose: got {}; want 0, 1, 2 or \"auto\"", level);
+}
+Verbose::Verbose(const char* level) : level_(1) {
+  internal::check_name("verbose", "level", level, {"auto"});
+}
+
+ValidationData::ValidationData(const Tensor& x, const Tensor& y, const Tensor& sample_weight)
+    : x{x}, y{y} {
+  if (sample_weight.defined()) this->sample_weight = {sample_weight};
+}
+ValidationData::ValidationData(std::vector<Tensor> x, std::vector<Tensor> y,
+                               std::vector<Tensor> sample_weight)
+    : x(std::move(x)), y(std::move(y)), sample_weight(std::move(sample_weight)) {}
+
+Model::Model(std::shared_ptr<ModelImpl> impl) : Layer(std::move(impl)) {}
+ModelImpl& Model::model_impl() const { return static_cast<ModelImpl&>(impl()); }
+
+void Model::compile(CompileOptions options) const { model_impl().compile(std::move(options)); }
+
+History Model::fit(const data::Dataset& dataset, FitOptions options) const {
+  ModelImpl& model = model_impl();
+  model.compiled_trainer("fit");
+  refuse_batch_size("fit", options.batch_size);
+  if (options.validation_split != 0)
+    throw InvalidArgument("fit: got validation_split with a dataset; want validation_data");
+  if (!options.sample_weight.empty())
+    throw InvalidArgument("fit: got sample_weight with a dataset; want it as a component");
+  internal::FitData data{dataset, internal::layout_of(model, dataset, model.num_inputs()),
+                         validation_of(options, checked("fit", options.validation_batch_size))};
+  data.layout.class_weight = options.class_weight;
+  return internal::fit(model, data, options);
+}
+
+History Model::fit(const Tensor& x, const Tensor& y, FitOptions options) const {
+  return fit(std::vector<Tensor>{x}, std::vector<Tensor>{y}, std::move(options));
+}
+
+History Model::fit(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
+                   FitOptions options) const {
+  ModelImpl& model = model_impl();
+  model.compiled_trainer("fit");
+  const int64_t batch_size = checked("fit", options.batch_size);
+  const int64_t validation_batch_size =
+      checked("fit", options.validation_batch_size ? options.validation_batch_size
+                                                   : std::optional(batch_size));
+  Tensors inputs = x, labels = y, weights = options.sample_weight;
+  if (!(options.validation_split >= 0 && options.validation_split < 1))
+    throw InvalidArgument("fit: got validation_split {}; want 0 <= validation_split < 1",
+                          options.validation_split);
+  if (options.validation_split > 0 && !options.validation_data.defined()) {
+    if (inputs.empty() || inputs[0].rank() == 0)
+      throw InvalidArgument("fit: got no rows to split; want inputs [N, …]");
+    const auto rows = static_cast<double>(inputs[0].size(0));
+    const auto split = static_cast<int64_t>(std::floor(rows * (1 - options.validation_split)));
+    options.validation_data = ValidationData(rows_of(inputs, split, -1), rows_of(labels, split, -1),
+                                             rows_of(weights, split, -1));
+    inputs = rows_of(inputs, 0, split);
+    labels = rows_of(labels, 0, split);
+    weights = rows_of(weights, 0, split);
+  }
+  const data::Dataset dataset =
+      batches(joined({&inputs, &labels, &weights}), batch_size, options.shuffle);
+  internal::FitData data{dataset, internal::layout_of(model, dataset, count(x)),
+                         validation_of(options, validation_batch_size)};
+  data.layout.class_weight = options.class_weight;
+  return internal::fit(model, data, options);
+}
+
+Logs Model::evaluate(const data::Dataset& dataset, EvaluateOptions options) const {
+  refuse_batch_size("evaluate", options.batch_size);
+  if (!options.sample_weight.empty())
+    throw InvalidArgument("evaluate: got sample_weight with a dataset; want it as a component");
+  return run_evaluation(model_impl(), dataset, model_impl().num_inputs(), options);
+}
+Logs Model::evaluate(const Tensor& x, const Tensor& y, EvaluateOptions options) const {
+  return evaluate(std::vector<Tensor>{x}, std::vector<Tensor>{y}, std::move(options));
+}
+Logs Model::evaluate(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
+                     EvaluateOptions options) const {
+  model_impl().compiled_trainer("evaluate");
+  const data::Dataset dataset = batches(joined({&x, &y, &options.sample_weight}),
+                                        checked("evaluate", options.batch_size), false);
+  return run_evaluation(model_impl(), dataset, count(x), options);
+}
+
+std::vector<Tensor> Model::predict_all(const data::Dataset& dataset, PredictOptions options) const {
+  refuse_batch_size("predict", options.batch_size);
+  return run_prediction(model_impl(), dataset, model_impl().num_inputs(), options);
+}
+std::vector<Tensor> Model::predict_all(const std::vector<Tensor>& x, PredictOptions options) const {
+  const data::Dataset dataset =
+      batches(joined({&x}), checked("predict", options.batch_size), false);
+  return run_prediction(model_impl(), dataset, count(x), options);
+}
+Tensor Model::predict(const data::Dataset& dataset, PredictOptions options) const {
+  return only(*this, predict_all(dataset, std::move(options)));
+}
+Tensor Model::predict(const Tensor& x, PredictOptions options) const {
+  return only(*this, predict_all(std::vector<Tensor>{x}, std::move(options)));
+}
+
+Logs Model::train_on_batch(const Tensor& x, const Tensor& y, BatchOptions options) const {
+  return train_on_batch(std::vector<Tensor>{x}, std::vector<Tensor>{y}, std::move(options));
+}
+Logs Model::train_on_batch(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
+                           BatchOptions options) const {
+  internal::Trainer& trainer = model_impl().compiled_trainer("train_on_batch");
+  Tensors weights;
+  if (options.sample_weight.defined()) weights.push_back(options.sample_weight);
+  const data::Element batch = joined({&x, &y, &weights});
+  distribute::StepRunner& step =
+      trainer.train_step(layout_of_batch(batch, count(x), options.class_weight));
+  step.run(batch, trainer.step_number());
+  return read_logs(trainer);
+}
+Logs Model::test_on_batch(const Tensor& x, const Tensor& y, BatchOptions options) const {
+  internal::Trainer& trainer = model_impl().compiled_trainer("test_on_batch");
+  data::Element batch{x, y};
+  if (options.sample_weight.defined()) batch.push_back(options.sample_weight);
+  trainer.objective().reset();
+  distribute::StepRunner& step = trainer.test_step(layout_of_batch(batch, 1, options.class_weight));
+  step.run(batch, trainer.step_number());
+  const Logs logs = read_logs(trainer);
+  trainer.objective().reset();
+  return logs;
+}
+Tensor Model::predict_on_batch(const Tensor& x) const {
+  internal::Trainer& trainer = model_impl().trainer();
+  const data::Element batch{x};
+  distribute::StepRunner& step = trainer.predict_step(layout_of_batch(batch, 1, {}));
+  step.run(batch, {.seed = default_runtime().random_seed()});
+  return step.gathered_output(0);
+}
+void Model::reset_metrics() const {
+  model_impl().compiled_trainer("reset_metrics").objective().reset();
+}
+Tensor Model::operator()(const Tensor& x) const { return predict_on_batch(x); }
+
+}  // namespace cohort::nn

@@ -1,0 +1,84 @@
+#include "nn/model_impl.h"
+
+#include "core/runtime/runtime.h"
+#include "nn/internal/names.h"
+#include "nn/internal/trainer.h"
+
+namespace cohort::nn {
+
+ModelImpl::ModelImpl(std::string type_name, LayerOptions options)
+    : LayerImpl(std::move(type_name), std::move(options)),
+      strategy_(distribute::current_strategy()) {}
+
+ModelImpl::~ModelImpl() = default;
+
+std::vector<std::string> ModelImpl::output_names() const {
+  std::vector<std::string> names;
+  for (size_t i = 0; i < std::max<size_t>(1, output_types().size()); ++i)
+    names.push_back("output_" + std::to_string(i + 1));
+  return names;
+}
+
+void ModelImpl::compile(CompileOptions options) {
+  if (options.run_eagerly)
+    throw Unimplemented(
+        "{}: compile: got run_eagerly = true; want false: Cohort always runs a traced graph (to look "
+        "inside, return values from a cohort::function)",
+        name());
+  if (options.steps_per_execution < 1)
+    throw InvalidArgument("{}: compile: got steps_per_execution {}; want 1 or more", name(),
+                          options.steps_per_execution);
+  trainer_ = std::make_unique<internal::Trainer>(*this, std::move(options));
+  compiled_ = true;
+}
+
+internal::Trainer& ModelImpl::compiled_trainer(std::string_view what) {
+  if (!compiled_)
+    throw FailedPrecondition("{}: got {}() before compile(); call compile({{.optimizer = …, .loss = "
+                             "…}}) first",
+                             name(), what);
+  return *trainer_;
+}
+
+internal::Trainer& ModelImpl::trainer() {
+  if (!trainer_) trainer_ = std::make_unique<internal::Trainer>(*this, CompileOptions());
+  return *trainer_;
+}
+
+Model CallbackImpl::model() const {
+  if (!model_)
+    throw FailedPrecondition("callback: got a call of model() outside of training; want it in a hook");
+  return Model(std::static_pointer_cast<ModelImpl>(model_->shared_from_this()));
+}
+
+std::vector<Layer> Model::layers() const {
+  std::vector<Layer> layers;
+  const bool sequential = impl().type_name() == "Sequential";
+  for (const auto& [name, layer] : impl().children())
+    if (!sequential || layer->type_name() != "InputLayer") layers.push_back(layer);
+  return layers;
+}
+
+Layer Model::get_layer(const std::string& name) const {
+  std::string names;
+  for (const Layer& layer : layers()) {
+    if (layer.name() == name) return layer;
+    names += " " + layer.name();
+  }
+  throw NotFound("{}: get_layer: got \"{}\"; want one of{}", this->name(), name, names);
+}
+
+Optimizer Model::optimizer() const {
+  return model_impl().compiled_trainer("optimizer").options().optimizer;
+}
+std::vector<std::string> Model::output_names() const { return model_impl().output_names(); }
+bool Model::stop_training() const { return model_impl().stop_training; }
+void Model::set_stop_training(bool stop) const { model_impl().stop_training = stop; }
+
+void set_random_seed(uint64_t seed) {
+  default_runtime().set_random_seed(seed);
+  clear_session();
+}
+void clear_session() { internal::reset_names(); }
+
+}  // namespace cohort::nn

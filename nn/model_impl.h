@@ -1,0 +1,60 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "distribute/strategy.h"
+#include "nn/model.h"
+
+namespace cohort::nn {
+
+namespace internal {
+class Trainer;
+}
+
+/// What a model is; a user's own derives from it, makes its layers with child() and overrides call():
+///
+///   class Classifier : public nn::ModelImpl {
+///    public:
+///     Classifier() : ModelImpl("Classifier") {}
+///     std::vector<Value> call(const nn::CallArgs& args) override {
+///       return {head_(hidden_(args.input()))};
+///     }
+///    private:
+///     nn::Layer hidden_ = child("hidden", nn::Dense({.units = 64, .activation = "relu"}));
+///     nn::Layer head_ = child("head", nn::Dense({.units = 10}));
+///   };
+///   nn::Model model = nn::make<Classifier>();
+class ModelImpl : public LayerImpl {
+ public:
+  using HandleType = Model;
+
+  explicit ModelImpl(std::string type_name, LayerOptions options = {});
+  ~ModelImpl() override;
+
+  /// How many components of a dataset's element go to call(); the others are labels and weights.
+  virtual int num_inputs() const { return 1; }
+  /// One for each output, once the model is built: "output_1", … unless overridden.
+  virtual std::vector<std::string> output_names() const;
+
+  /// The strategy in whose scope the model was made.
+  const distribute::Strategy& strategy() const { return strategy_; }
+  void compile(CompileOptions options);
+  bool compiled() const { return compiled_; }
+  /// FailedPrecondition that names `what` when compile() was not called.
+  internal::Trainer& compiled_trainer(std::string_view what);
+  /// Serves prediction also before compile().
+  internal::Trainer& trainer();
+  bool stop_training = false;
+
+ protected:
+  bool converts_inputs() const override { return false; }
+
+ private:
+  distribute::Strategy strategy_;
+  std::unique_ptr<internal::Trainer> trainer_;
+  bool compiled_ = false;
+};
+
+}  // namespace cohort::nn

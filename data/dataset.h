@@ -96,6 +96,8 @@ class Dataset {
 
   /// The number of elements of one epoch, kInfiniteCardinality or kUnknownCardinality.
   int64_t cardinality() const;
+  /// Rows of a full batch where the last transformations batch by one number; else -1.
+  int64_t batch_size() const;
   /// dtype and shape of each component. The batch dimension is batch_dim() where it can vary.
   ElementSpec element_spec() const;
   int num_components() const;

@@ -221,6 +221,7 @@ Logs Model::train_on_batch(const std::vector<Tensor>& x, const std::vector<Tenso
   const data::Element batch = joined({&x, &y, &weights});
   distribute::StepRunner& step =
       trainer.train_step(layout_of_batch(batch, count(x), options.class_weight));
+  trainer.objective().reset();
   step.run(batch, trainer.step_number());
   return read_logs(trainer);
 }
@@ -228,12 +229,10 @@ Logs Model::test_on_batch(const Tensor& x, const Tensor& y, BatchOptions options
   internal::Trainer& trainer = model_impl().compiled_trainer("test_on_batch");
   data::Element batch{x, y};
   if (options.sample_weight.defined()) batch.push_back(options.sample_weight);
-  trainer.objective().reset();
   distribute::StepRunner& step = trainer.test_step(layout_of_batch(batch, 1, options.class_weight));
-  step.run(batch, trainer.step_number());
-  const Logs logs = read_logs(trainer);
   trainer.objective().reset();
-  return logs;
+  step.run(batch, trainer.step_number());
+  return read_logs(trainer);
 }
 Tensor Model::predict_on_batch(const Tensor& x) const {
   internal::Trainer& trainer = model_impl().trainer();
@@ -241,9 +240,6 @@ Tensor Model::predict_on_batch(const Tensor& x) const {
   distribute::StepRunner& step = trainer.predict_step(layout_of_batch(batch, 1, {}));
   step.run(batch, {.seed = default_runtime().random_seed()});
   return step.gathered_output(0);
-}
-void Model::reset_metrics() const {
-  model_impl().compiled_trainer("reset_metrics").objective().reset();
 }
 Tensor Model::operator()(const Tensor& x) const { return predict_on_batch(x); }
 

@@ -132,14 +132,12 @@ class Model : public Layer {
   std::vector<Tensor> predict_all(const data::Dataset& dataset, PredictOptions options = {}) const;
   std::vector<Tensor> predict_all(const std::vector<Tensor>& x, PredictOptions options = {}) const;
 
-  /// One step; returns loss and metrics since the last reset (of fit, evaluate or reset_metrics).
+  /// One step; returns loss and metrics of this batch alone.
   Logs train_on_batch(const Tensor& x, const Tensor& y, BatchOptions options = {}) const;
   Logs train_on_batch(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
                       BatchOptions options = {}) const;
-  /// Loss and metrics of this batch alone.
   Logs test_on_batch(const Tensor& x, const Tensor& y, BatchOptions options = {}) const;
   Tensor predict_on_batch(const Tensor& x) const;
-  void reset_metrics() const;
 
   using Layer::operator();
   /// Compiles and runs the model on concrete tensors, as one replica.

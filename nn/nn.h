@@ -1,0 +1,13 @@
+#pragma once
+
+#include "nn/activations.h"
+#include "nn/callbacks/history.h"
+#include "nn/callbacks/progress_bar.h"
+#include "nn/initializers.h"
+#include "nn/layers.h"
+#include "nn/losses.h"
+#include "nn/metrics.h"
+#include "nn/model.h"
+#include "nn/model_impl.h"
+#include "nn/optimizers.h"
+#include "nn/regularizers.h"

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -17,60 +18,50 @@ struct Arguments {
   std::string model = "mlp";
   std::string strategy = "one_device";
   int devices = 0;
-  int64_t epochs = 5;
-  int64_t batch_size = 0;
-  uint64_t seed = 1;
+  int epochs = 5;
+  int batch_size = 0;
+  int seed = 1;
   std::string data_dir = "/usr/share/datasets/fashion-mnist";
 };
 
 constexpr const char* kUsage =
-    "fashion_mnist [--model mlp|cnn] [--strategy one_device|mirrored] [--devices N] [--epochs N]\n"
-    "              [--batch-size N] [--seed N] [--data-dir DIRECTORY]\n"
+    "usage: fashion_mnist [--model mlp|cnn] [--strategy one_device|mirrored] [--devices N]\n"
+    "                     [--epochs N] [--batch-size N] [--seed N] [--data-dir DIRECTORY]\n"
     "--devices: GPUs, or logical CPU devices where there is no GPU; 0: all GPUs, or 2 of the CPU\n"
     "--batch-size: of all devices together; default 32 for mlp, 64 for cnn\n";
 
-[[noreturn]] void leave(const std::string& complaint) {
-  std::fprintf(complaint.empty() ? stdout : stderr, "%s%s", complaint.c_str(), kUsage);
-  std::exit(complaint.empty() ? 0 : 2);
+[[noreturn]] void leave(const std::string& got) {
+  const bool help = got == "--help";
+  std::fprintf(help ? stdout : stderr, "%s%s", help ? "" : ("got " + got + "\n").c_str(), kUsage);
+  std::exit(help ? 0 : 2);
 }
 
-int64_t number(const std::string& name, const std::string& text) {
-  size_t used = 0;
-  int64_t value = -1;
-  try {
-    value = std::stoll(text, &used);
-  } catch (const std::exception&) {
-  }
-  if (used != text.size() || value < 0)
-    leave(name + ": got " + text + "; want a number, 0 or more\n");
-  return value;
+int number(const std::string& text) {
+  char* end = nullptr;
+  const long value = std::strtol(text.c_str(), &end, 10);
+  if (text.empty() || *end != '\0' || value < 0) leave(text);
+  return static_cast<int>(value);
 }
 
 Arguments parse(int argc, char** argv) {
   Arguments result;
-  for (int i = 1; i < argc; ++i) {
-    std::string name = argv[i], value;
-    if (name == "--help") leave("");
-    if (const size_t equals = name.find('='); equals != std::string::npos) {
-      value = name.substr(equals + 1);
-      name.resize(equals);
-    } else if (i + 1 < argc) {
-      value = argv[++i];
-    } else {
-      leave(name + ": got no value\n");
-    }
-    if (name == "--model") result.model = value;
-    else if (name == "--strategy") result.strategy = value;
-    else if (name == "--data-dir") result.data_dir = value;
-    else if (name == "--devices") result.devices = static_cast<int>(number(name, value));
-    else if (name == "--epochs") result.epochs = number(name, value);
-    else if (name == "--batch-size") result.batch_size = number(name, value);
-    else if (name == "--seed") result.seed = static_cast<uint64_t>(number(name, value));
-    else leave("got " + name + "\n");
+  const std::map<std::string, std::function<void(const std::string&)>> options{
+      {"--model", [&](const std::string& text) { result.model = text; }},
+      {"--strategy", [&](const std::string& text) { result.strategy = text; }},
+      {"--devices", [&](const std::string& text) { result.devices = number(text); }},
+      {"--epochs", [&](const std::string& text) { result.epochs = number(text); }},
+      {"--batch-size", [&](const std::string& text) { result.batch_size = number(text); }},
+      {"--seed", [&](const std::string& text) { result.seed = number(text); }},
+      {"--data-dir", [&](const std::string& text) { result.data_dir = text; }},
+  };
+  for (int i = 1; i < argc; i += 2) {
+    const auto option = options.find(argv[i]);
+    if (option == options.end() || i + 1 == argc) leave(argv[i]);
+    option->second(argv[i + 1]);
   }
-  if (result.model != "mlp" && result.model != "cnn") leave("--model: got " + result.model + "\n");
+  if (result.model != "mlp" && result.model != "cnn") leave("--model " + result.model);
   if (result.strategy != "one_device" && result.strategy != "mirrored")
-    leave("--strategy: got " + result.strategy + "\n");
+    leave("--strategy " + result.strategy);
   if (result.batch_size == 0) result.batch_size = result.model == "cnn" ? 64 : 32;
   return result;
 }
@@ -108,7 +99,7 @@ nn::Model make_model(const std::string& kind) {
 }
 
 void train(const Arguments& arguments) {
-  nn::set_random_seed(arguments.seed);
+  nn::set_random_seed(static_cast<uint64_t>(arguments.seed));
   const distribute::Strategy strategy = make_strategy(arguments);
   auto [train, test] = data::load_mnist_files(arguments.data_dir);
   const auto prepare = [&](const data::Dataset& images) {

@@ -114,8 +114,10 @@ std::vector<Value> LayerImpl::apply(const std::vector<Value>& inputs, const Call
   internal::CallContext context(this, training);
   std::vector<Value> outputs = call(args);
   if (outputs.empty()) throw InvalidArgument("{}: call returned no value; want one or more", name_);
-  output_types_.clear();
-  for (const Value& output : outputs) output_types_.push_back(output.type());
+  if (output_types_.empty() || inputs[0].shape().rank() == 0 || inputs[0].shape()[0].is_symbol()) {
+    output_types_.clear();
+    for (const Value& output : outputs) output_types_.push_back(output.type());
+  }
   return outputs;
 }
 

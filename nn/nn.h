@@ -1,10 +1,10 @@
 #pragma once
 
 #include "nn/activations.h"
-#include "nn/callbacks/history.h"
-#include "nn/callbacks/progress_bar.h"
+#include "nn/callbacks/callbacks.h"
 #include "nn/initializers.h"
 #include "nn/layers.h"
+#include "nn/loss_scaling.h"
 #include "nn/losses.h"
 #include "nn/metrics.h"
 #include "nn/model.h"

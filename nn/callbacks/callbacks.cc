@@ -1,0 +1,123 @@
+#include "nn/callbacks/callbacks.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstdio>
+#include <memory>
+
+#include "nn/model.h"
+
+namespace cohort::nn {
+namespace {
+
+struct CloseFile {
+  void operator()(std::FILE* file) const { std::fclose(file); }
+};
+
+class CSVLoggerImpl : public CallbackImpl {
+ public:
+  explicit CSVLoggerImpl(CSVLoggerOptions options) : options_(std::move(options)) {
+    if (options_.filename.empty())
+      throw InvalidArgument("CSVLogger: got no filename; want one");
+  }
+
+  void on_train_begin() override {
+    file_.reset(std::fopen(options_.filename.c_str(), options_.append ? "a" : "w"));
+    if (!file_)
+      throw NotFound("CSVLogger: got file {}; want one that can be written", options_.filename);
+    std::fseek(file_.get(), 0, SEEK_END);
+    header_ = std::ftell(file_.get()) == 0;
+    keys_.clear();
+  }
+
+  void on_epoch_end(int64_t epoch, const Logs& logs) override {
+    if (keys_.empty()) choose_keys(logs);
+    std::string line;
+    if (header_) {
+      line = "epoch";
+      for (const std::string& key : keys_) line += options_.separator + key;
+      line += "\n";
+      header_ = false;
+    }
+    line += std::to_string(epoch);
+    for (const std::string& key : keys_) {
+      const double* value = logs.find(key);
+      line += options_.separator + (value ? fmt::format("{}", *value) : "NA");
+    }
+    line += "\n";
+    if (std::fputs(line.c_str(), file_.get()) < 0 || std::fflush(file_.get()) != 0)
+      throw DataLoss("CSVLogger: got an error while writing {}", options_.filename);
+  }
+
+  void on_train_end(const Logs&) override { file_.reset(); }
+
+ private:
+  /// Validation may come in a later epoch only: its columns are there from the first line.
+  void choose_keys(const Logs& logs) {
+    bool validated = false;
+    for (const auto& [name, value] : logs) {
+      keys_.push_back(name);
+      validated |= name.starts_with("val_");
+    }
+    for (size_t i = 0, count = keys_.size(); !validated && i < count; ++i)
+      keys_.push_back("val_" + keys_[i]);
+  }
+
+  CSVLoggerOptions options_;
+  std::unique_ptr<std::FILE, CloseFile> file_;
+  bool header_ = true;
+  std::vector<std::string> keys_;
+};
+
+class TerminateOnNaNImpl : public CallbackImpl {
+ public:
+  explicit TerminateOnNaNImpl(TerminateOnNaNOptions options) : options_(options) {}
+
+  void on_train_batch_end(int64_t batch, const Logs& logs) override {
+    const double* loss = logs.find("loss");
+    if (!loss || std::isfinite(*loss)) return;
+    if (options_.raise_error)
+      throw InvalidArgument("TerminateOnNaN: got loss {} at batch {}; want a finite one", *loss,
+                            batch);
+    std::fprintf(stderr, "Batch %lld: Invalid loss, terminating training\n",
+                 static_cast<long long>(batch));
+    model().set_stop_training(true);
+  }
+
+ private:
+  TerminateOnNaNOptions options_;
+};
+
+class LambdaCallbackImpl : public CallbackImpl {
+ public:
+  explicit LambdaCallbackImpl(LambdaCallbackOptions options) : on_(std::move(options)) {}
+
+  void on_epoch_begin(int64_t epoch) override { call(on_.on_epoch_begin, epoch); }
+  void on_epoch_end(int64_t epoch, const Logs& logs) override { call(on_.on_epoch_end, epoch, logs); }
+  void on_train_begin() override { call(on_.on_train_begin); }
+  void on_train_end(const Logs& logs) override { call(on_.on_train_end, logs); }
+  void on_train_batch_begin(int64_t batch) override { call(on_.on_train_batch_begin, batch); }
+  void on_train_batch_end(int64_t batch, const Logs& logs) override {
+    call(on_.on_train_batch_end, batch, logs);
+  }
+
+ private:
+  template <class F, class... Args>
+  static void call(const F& function, const Args&... args) {
+    if (function) function(args...);
+  }
+
+  LambdaCallbackOptions on_;
+};
+
+}  // namespace
+
+CSVLogger::CSVLogger(CSVLoggerOptions options)
+    : Callback(std::make_shared<CSVLoggerImpl>(std::move(options))) {}
+TerminateOnNaN::TerminateOnNaN(TerminateOnNaNOptions options)
+    : Callback(std::make_shared<TerminateOnNaNImpl>(options)) {}
+LambdaCallback::LambdaCallback(LambdaCallbackOptions options)
+    : Callback(std::make_shared<LambdaCallbackImpl>(std::move(options))) {}
+
+}  // namespace cohort::nn

@@ -69,7 +69,8 @@ Arguments parse(int argc, char** argv) {
 distribute::Strategy make_strategy(const Arguments& arguments) {
   cohort::Runtime& runtime = cohort::default_runtime();
   const bool gpu = !runtime.devices(cohort::DeviceType::kGPU).empty();
-  if (arguments.strategy == "one_device") return distribute::OneDeviceStrategy(gpu ? "gpu:0" : "cpu:0");
+  if (arguments.strategy == "one_device")
+    return distribute::OneDeviceStrategy(gpu ? "gpu:0" : "cpu:0");
   if (!gpu) runtime.set_logical_cpu_devices(arguments.devices > 0 ? arguments.devices : 2);
   std::vector<std::string> devices;
   for (int i = 0; gpu && i < arguments.devices; ++i) devices.push_back("gpu:" + std::to_string(i));

@@ -58,8 +58,8 @@ int main() {
     const Pairs train = make_pairs(4000), test = make_pairs(500);
     model.fit({train.left, train.right}, {train.near, train.distance},
               {.epochs = 5, .callbacks = {nn::EarlyStopping({.monitor = "loss", .patience = 2})}});
-    const nn::Logs result = model.evaluate({test.left, test.right}, {test.near, test.distance},
-                                           {.verbose = 0});
+    const nn::Logs result =
+        model.evaluate({test.left, test.right}, {test.near, test.distance}, {.verbose = 0});
     std::printf("test accuracy: %.4f\n", result["near_accuracy"]);
   } catch (const cohort::Error& error) {
     std::fprintf(stderr, "functional: %s\n", error.what());

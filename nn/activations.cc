@@ -64,8 +64,8 @@ Value selu(Value x) {
 Value sigmoid(Value x) { return ops::sigmoid(x); }
 Value silu(Value x) { return x * ops::sigmoid(x); }
 Value soft_shrink(Value x, double threshold) {
-  return ops::where(ops::greater(ops::abs(x), number(threshold, x)),
-                    x - ops::sign(x) * threshold, number(0, x));
+  return ops::where(ops::greater(ops::abs(x), number(threshold, x)), x - ops::sign(x) * threshold,
+                    number(0, x));
 }
 Value softmax(Value x) { return ops::softmax(x); }
 Value softplus(Value x) { return ops::softplus(x); }

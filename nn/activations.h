@@ -19,7 +19,7 @@ class ActivationFunction {
       : ActivationFunction(std::string_view(name)) {}
   template <class F>
   requires(std::is_invocable_r_v<Value, F, Value> && !std::is_same_v<F, ActivationFunction>)
-  ActivationFunction(F function)  // NOLINT
+      ActivationFunction(F function)  // NOLINT
       : function_(std::move(function)) {}
 
   /// True when calling this changes nothing.

@@ -21,8 +21,8 @@ struct CallbackParams {
 
 /// What a callback is: Keras' hooks, all of which do nothing here. A user's own derives from it and
 /// overrides some; it can stop training by `model().set_stop_training(true)`. Called on the thread
-/// that calls fit. Batches count from 0 within an epoch; with steps_per_execution k, batch hooks are
-/// called once for every k batches.
+/// that calls fit. Batches count from 0 within an epoch; with steps_per_execution k, batch hooks
+/// are called once for every k batches.
 class CallbackImpl {
  public:
   using HandleType = Callback;

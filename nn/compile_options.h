@@ -77,9 +77,9 @@ class PerOutput {
 /// A metric, or the name of one, to be chosen when the shapes of labels and predictions are known.
 class MetricSpec {
  public:
-  MetricSpec(const char* name) : name_(name) {}                // NOLINT
-  MetricSpec(std::string name) : name_(std::move(name)) {}     // NOLINT
-  MetricSpec(Metric metric) : metric_(std::move(metric)) {}    // NOLINT
+  MetricSpec(const char* name) : name_(name) {}              // NOLINT
+  MetricSpec(std::string name) : name_(std::move(name)) {}   // NOLINT
+  MetricSpec(Metric metric) : metric_(std::move(metric)) {}  // NOLINT
   Metric make(const Shape& y_true, const Shape& y_pred) const {
     return metric_.defined() ? metric_ : make_metric(name_, y_true, y_pred);
   }

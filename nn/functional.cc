@@ -11,8 +11,8 @@ namespace {
 using Call = std::shared_ptr<const LayerCall>;
 
 /// Keras' order of the layers of a graph. The depth of a call is the longest way from it to an
-/// output, not less than that of the other calls of its layer; deeper ones come first, equals in the
-/// order in which a walk from the outputs meets their layers.
+/// output, not less than that of the other calls of its layer; deeper ones come first, equals in
+/// the order in which a walk from the outputs meets their layers.
 class Ordering {
  public:
   explicit Ordering(const std::vector<SymbolicTensor>& outputs) {

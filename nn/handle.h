@@ -18,7 +18,8 @@ class Handle {
 
   bool defined() const { return impl_ != nullptr; }
   Impl& impl() const {
-    if (!impl_) throw FailedPrecondition("handle: got an empty one; want one that was given an object");
+    if (!impl_)
+      throw FailedPrecondition("handle: got an empty one; want one that was given an object");
     return *impl_;
   }
   Impl* operator->() const { return &impl(); }

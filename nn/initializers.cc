@@ -19,8 +19,7 @@ using Seed = std::optional<uint64_t>;
 template <class Draw>
 Tensor fill_random(const Shape& shape, DType dtype, const InitializerContext& context, Seed seed,
                    Draw draw) {
-  const uint64_t key =
-      philox_key(seed.value_or(context.seed), philox_stream(context.path), 0, 0);
+  const uint64_t key = philox_key(seed.value_or(context.seed), philox_stream(context.path), 0, 0);
   Tensor tensor(dtype, shape);
   const auto count = static_cast<uint64_t>(tensor.num_elements());
   visit_dtype(dtype, [&](auto zero) {
@@ -192,8 +191,7 @@ Ones::Ones() : Initializer(constant(1)) {}
 Constant::Constant(ConstantOptions o) : Initializer(constant(o.value)) {}
 RandomUniform::RandomUniform(RandomUniformOptions o)
     : Initializer(uniform(o.minval, o.maxval, o.seed)) {}
-RandomNormal::RandomNormal(RandomNormalOptions o)
-    : Initializer(normal(o.mean, o.stddev, o.seed)) {}
+RandomNormal::RandomNormal(RandomNormalOptions o) : Initializer(normal(o.mean, o.stddev, o.seed)) {}
 TruncatedNormal::TruncatedNormal(RandomNormalOptions o)
     : Initializer(truncated_normal(o.mean, o.stddev, o.seed)) {}
 VarianceScaling::VarianceScaling(VarianceScalingOptions o)

@@ -25,7 +25,7 @@ class Initializer {
   using Function = std::function<Tensor(const Shape&, DType, const InitializerContext&)>;
 
   /// Throws InvalidArgument that lists the known names.
-  Initializer(std::string_view name);                             // NOLINT: given by name
+  Initializer(std::string_view name);                                     // NOLINT: given by name
   Initializer(const char* name) : Initializer(std::string_view(name)) {}  // NOLINT
   Initializer(Function function) : function_(std::move(function)) {}      // NOLINT
 
@@ -56,7 +56,7 @@ struct RandomNormalOptions {
 };
 struct VarianceScalingOptions {
   double scale = 1.0;
-  std::string mode = "fan_in";  ///< or "fan_out", "fan_avg"
+  std::string mode = "fan_in";                    ///< or "fan_out", "fan_avg"
   std::string distribution = "truncated_normal";  ///< or "untruncated_normal", "uniform"
   std::optional<uint64_t> seed;
 };

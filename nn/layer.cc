@@ -41,8 +41,8 @@ Variable LayerImpl::add_weight(const std::string& name, WeightOptions options) {
     return initializer(shape, dtype, {.seed = seed, .path = path});
   };
   VariableOptions variable{.name = path, .trainable = options.trainable};
-  own_weights_.emplace_back(std::make_shared<VariableState>(dtype, options.shape, std::move(initial),
-                                                            std::move(variable)));
+  own_weights_.emplace_back(std::make_shared<VariableState>(
+      dtype, options.shape, std::move(initial), std::move(variable)));
   if (options.regularizer.defined())
     regularizers_.emplace_back(own_weights_.back(), options.regularizer);
   return own_weights_.back();
@@ -134,8 +134,7 @@ std::vector<SymbolicTensor> LayerImpl::apply_symbolic(const std::vector<Symbolic
   call->outputs = output_types_;
   call->index = symbolic_calls_++;
   std::vector<SymbolicTensor> outputs;
-  for (size_t i = 0; i < output_types_.size(); ++i)
-    outputs.emplace_back(call, static_cast<int>(i));
+  for (size_t i = 0; i < output_types_.size(); ++i) outputs.emplace_back(call, static_cast<int>(i));
   return outputs;
 }
 

@@ -100,7 +100,8 @@ struct WeightOptions {
 ///     void build(std::span<const TensorType> inputs) override {
 ///       factor_ = add_weight("factor", {.shape = {inputs[0].shape[1]}, .initializer = "ones"});
 ///     }
-///     std::vector<Value> call(const nn::CallArgs& args) override { return {args.input() * factor_}; }
+///     std::vector<Value> call(const nn::CallArgs& args) override { return {args.input() *
+///     factor_}; }
 ///    private:
 ///     nn::Variable factor_;
 ///   };

@@ -29,8 +29,9 @@ double Logs::operator[](std::string_view name) const {
 
 void Logs::set(std::string name, double value) {
   entries();
-  const auto it = std::lower_bound(entries_.begin(), entries_.end(), name,
-                                   [](const Entry& e, const std::string& n) { return e.first < n; });
+  const auto it =
+      std::lower_bound(entries_.begin(), entries_.end(), name,
+                       [](const Entry& e, const std::string& n) { return e.first < n; });
   if (it != entries_.end() && it->first == name)
     it->second = value;
   else

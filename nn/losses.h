@@ -44,7 +44,7 @@ class Loss : public Handle<LossImpl> {
   Loss(const std::string& name);  // NOLINT
   template <class F>
   requires(std::is_invocable_r_v<Value, F, Value, Value> && !std::is_base_of_v<Loss, F>)
-  Loss(F per_example)  // NOLINT
+      Loss(F per_example)  // NOLINT
       : Loss(std::function<Value(Value, Value)>(std::move(per_example)), "loss") {}
   Loss(std::function<Value(Value, Value)> per_example, std::string name);
 

@@ -97,7 +97,8 @@ class MeanOfLossImpl : public MeanImpl {
 
 void check_rank(const std::string& name, const Shape& y_true, const Shape& y_pred) {
   if (y_true.rank() == 0 || y_pred.rank() == 0)
-    throw InvalidArgument("{}: got labels {} and predictions {}; want [N, …]", name, y_true, y_pred);
+    throw InvalidArgument("{}: got labels {} and predictions {}; want [N, …]", name, y_true,
+                          y_pred);
 }
 
 }  // namespace
@@ -108,10 +109,9 @@ MetricImpl::MetricImpl(std::string name, int num_states) : name_(std::move(name)
 }
 
 void Metric::update_state(Value y_true, Value y_pred, Value sample_weight) const {
-  const std::vector<Value> sums = ops::all_reduce(
-      impl().contributions({y_true, y_pred, sample_weight}), ops::ReduceOp::kSum);
-  for (size_t i = 0; i < sums.size(); ++i)
-    ops::assign_add(impl().states_[i].shared(), sums[i]);
+  const std::vector<Value> sums =
+      ops::all_reduce(impl().contributions({y_true, y_pred, sample_weight}), ops::ReduceOp::kSum);
+  for (size_t i = 0; i < sums.size(); ++i) ops::assign_add(impl().states_[i].shared(), sums[i]);
 }
 
 void Metric::update_state(const Tensor& y_true, const Tensor& y_pred,

@@ -43,7 +43,8 @@ Tensors rows_of(const Tensors& tensors, int64_t begin, int64_t end) {
 data::Dataset batches(data::Element components, int64_t batch_size, bool shuffle) {
   for (const Tensor& component : components)
     if (!component.defined() || component.rank() == 0)
-      throw InvalidArgument("got a tensor without rows; want [N, …] for inputs, labels and weights");
+      throw InvalidArgument(
+          "got a tensor without rows; want [N, …] for inputs, labels and weights");
   data::Dataset rows = data::Dataset::from_tensor_slices(std::move(components));
   if (shuffle) rows = rows.shuffle(std::max<int64_t>(1, rows.cardinality()));
   return rows.batch(batch_size).prefetch();

@@ -19,8 +19,8 @@ namespace cohort::nn {
 /// each epoch, "auto": 1.
 class Verbose {
  public:
-  Verbose(int level);                // NOLINT
-  Verbose(const char* level);        // NOLINT: "auto"
+  Verbose(int level);          // NOLINT
+  Verbose(const char* level);  // NOLINT: "auto"
   int level() const { return level_; }
 
  private:
@@ -53,7 +53,8 @@ struct FitOptions {
   ValidationData validation_data = {};
   bool shuffle = true;  ///< tensors only
   ClassWeight class_weight = {};
-  std::vector<Tensor> sample_weight = {};  ///< tensors only: one for each row, for all outputs or each
+  std::vector<Tensor> sample_weight =
+      {};  ///< tensors only: one for each row, for all outputs or each
   int64_t initial_epoch = 0;
   std::optional<int64_t> steps_per_epoch = {};
   std::optional<int64_t> validation_steps = {};

@@ -22,7 +22,8 @@ std::vector<std::string> ModelImpl::output_names() const {
 void ModelImpl::compile(CompileOptions options) {
   if (options.run_eagerly)
     throw Unimplemented(
-        "{}: compile: got run_eagerly = true; want false: Cohort always runs a traced graph (to look "
+        "{}: compile: got run_eagerly = true; want false: Cohort always runs a traced graph (to "
+        "look "
         "inside, return values from a cohort::function)",
         name());
   if (options.steps_per_execution < 1)
@@ -34,9 +35,10 @@ void ModelImpl::compile(CompileOptions options) {
 
 internal::Trainer& ModelImpl::compiled_trainer(std::string_view what) {
   if (!compiled_)
-    throw FailedPrecondition("{}: got {}() before compile(); call compile({{.optimizer = …, .loss = "
-                             "…}}) first",
-                             name(), what);
+    throw FailedPrecondition(
+        "{}: got {}() before compile(); call compile({{.optimizer = …, .loss = "
+        "…}}) first",
+        name(), what);
   return *trainer_;
 }
 
@@ -47,7 +49,8 @@ internal::Trainer& ModelImpl::trainer() {
 
 Model CallbackImpl::model() const {
   if (!model_)
-    throw FailedPrecondition("callback: got a call of model() outside of training; want it in a hook");
+    throw FailedPrecondition(
+        "callback: got a call of model() outside of training; want it in a hook");
   return Model(std::static_pointer_cast<ModelImpl>(model_->shared_from_this()));
 }
 

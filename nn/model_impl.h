@@ -13,7 +13,8 @@ namespace internal {
 class Trainer;
 }
 
-/// What a model is; a user's own derives from it, makes its layers with child() and overrides call():
+/// What a model is; a user's own derives from it, makes its layers with child() and overrides
+/// call():
 ///
 ///   class Classifier : public nn::ModelImpl {
 ///    public:

@@ -93,9 +93,10 @@ std::vector<Variable> OptimizerImpl::variables() const {
 void OptimizerImpl::exclude_from_weight_decay(const std::vector<Variable>& variables,
                                               const std::vector<std::string>& names) {
   if (built_)
-    throw FailedPrecondition("{}: exclude_from_weight_decay: got a call after the first step; want "
-                             "it before",
-                             name());
+    throw FailedPrecondition(
+        "{}: exclude_from_weight_decay: got a call after the first step; want "
+        "it before",
+        name());
   excluded_.insert(excluded_.end(), variables.begin(), variables.end());
   excluded_names_.insert(excluded_names_.end(), names.begin(), names.end());
 }

@@ -45,11 +45,10 @@ class SGDImpl : public OptimizerImpl {
   void update(const Group& group) override {
     const ops::Variables momentums =
         momentum_ == 0 ? ops::Variables{} : slots("momentum", group.variables);
-    ops::sgd_update(states_of(group.variables), momentums, group.gradients, group.learning_rate,
-                    group.step, group.apply,
-                    {.momentum = momentum_,
-                     .nesterov = nesterov_,
-                     .weight_decay = group.weight_decay});
+    ops::sgd_update(
+        states_of(group.variables), momentums, group.gradients, group.learning_rate, group.step,
+        group.apply,
+        {.momentum = momentum_, .nesterov = nesterov_, .weight_decay = group.weight_decay});
   }
 
  private:

@@ -13,7 +13,7 @@ class Regularizer {
  public:
   Regularizer() = default;
   /// Throws InvalidArgument that lists the known names.
-  Regularizer(const char* name);                                                    // NOLINT
+  Regularizer(const char* name);                                                      // NOLINT
   Regularizer(std::function<Value(Value)> penalty) : penalty_(std::move(penalty)) {}  // NOLINT
 
   bool defined() const { return penalty_ != nullptr; }

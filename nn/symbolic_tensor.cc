@@ -8,11 +8,14 @@ namespace cohort::nn {
 
 const LayerCall& SymbolicTensor::call() const {
   if (!call_)
-    throw FailedPrecondition("symbolic tensor: got an empty one; want the result of Input or of a layer");
+    throw FailedPrecondition(
+        "symbolic tensor: got an empty one; want the result of Input or of a layer");
   return *call_;
 }
 
-const TensorType& SymbolicTensor::type() const { return call().outputs[static_cast<size_t>(index_)]; }
+const TensorType& SymbolicTensor::type() const {
+  return call().outputs[static_cast<size_t>(index_)];
+}
 Layer SymbolicTensor::layer() const { return call().layer; }
 
 SymbolicTensor::operator Layer() const {
@@ -26,15 +29,12 @@ InputLayerImpl::InputLayerImpl(InputOptions options)
     : LayerImpl("InputLayer", {.name = std::move(options.name)}),
       type_{options.dtype, Shape{batch_dim()} + options.shape} {}
 
-std::vector<Value> InputLayerImpl::call(const CallArgs& args) {
-  return {convert(args.input())};
-}
+std::vector<Value> InputLayerImpl::call(const CallArgs& args) { return {convert(args.input())}; }
 
 Value InputLayerImpl::convert(Value x) const {
   const Shape& got = x.shape();
   bool fits = got.rank() == type_.shape.rank();
-  for (int axis = 1; fits && axis < got.rank(); ++axis)
-    fits = got[axis] == type_.shape[axis];
+  for (int axis = 1; fits && axis < got.rank(); ++axis) fits = got[axis] == type_.shape[axis];
   if (!fits) throw InvalidArgument("{}: got input {}; want {}", name(), got, type_.shape);
   return x.dtype() == type_.dtype ? x : ops::cast(x, type_.dtype);
 }

@@ -18,8 +18,7 @@ struct CloseFile {
 class CSVLoggerImpl : public CallbackImpl {
  public:
   explicit CSVLoggerImpl(CSVLoggerOptions options) : options_(std::move(options)) {
-    if (options_.filename.empty())
-      throw InvalidArgument("CSVLogger: got no filename; want one");
+    if (options_.filename.empty()) throw InvalidArgument("CSVLogger: got no filename; want one");
   }
 
   void on_train_begin() override {
@@ -94,7 +93,9 @@ class LambdaCallbackImpl : public CallbackImpl {
   explicit LambdaCallbackImpl(LambdaCallbackOptions options) : on_(std::move(options)) {}
 
   void on_epoch_begin(int64_t epoch) override { call(on_.on_epoch_begin, epoch); }
-  void on_epoch_end(int64_t epoch, const Logs& logs) override { call(on_.on_epoch_end, epoch, logs); }
+  void on_epoch_end(int64_t epoch, const Logs& logs) override {
+    call(on_.on_epoch_end, epoch, logs);
+  }
   void on_train_begin() override { call(on_.on_train_begin); }
   void on_train_end(const Logs& logs) override { call(on_.on_train_end, logs); }
   void on_train_batch_begin(int64_t batch) override { call(on_.on_train_batch_begin, batch); }

@@ -15,8 +15,8 @@ struct ProgressBarOptions {
   std::optional<bool> terminal = {};
 };
 
-/// Keras' progress bar, redrawn at most every 50 ms; one line for each epoch with verbose 2 or where
-/// there is no terminal. fit, evaluate and predict add one unless verbose is 0.
+/// Keras' progress bar, redrawn at most every 50 ms; one line for each epoch with verbose 2 or
+/// where there is no terminal. fit, evaluate and predict add one unless verbose is 0.
 class ProgressBar : public Callback {
  public:
   explicit ProgressBar(ProgressBarOptions options = {});

@@ -34,10 +34,9 @@ class Fit {
     const int64_t epochs = options_.epochs - options_.initial_epoch;
     EpochSource source(data_.dataset, options_.steps_per_epoch, options_.initial_epoch,
                        std::max<int64_t>(1, epochs));
-    CallbackList callbacks(std::move(all), model_,
-                           {.verbose = options_.verbose.level(),
-                            .epochs = options_.epochs,
-                            .steps = source.steps()});
+    CallbackList callbacks(
+        std::move(all), model_,
+        {.verbose = options_.verbose.level(), .epochs = options_.epochs, .steps = source.steps()});
     model_.stop_training = false;
     Logs last;
     callbacks.call(&CallbackImpl::on_train_begin);

@@ -58,9 +58,8 @@ double read_metric(const Metric& metric) {
 
 std::string Objective::free_name(const std::string& wanted, bool weighted) const {
   const auto taken = [&](const std::string& name) {
-    return name == "loss" || std::any_of(metrics_.begin(), metrics_.end(), [&](const Tracked& m) {
-             return m.log_name == name;
-           });
+    return name == "loss" || std::any_of(metrics_.begin(), metrics_.end(),
+                                         [&](const Tracked& m) { return m.log_name == name; });
   };
   if (!taken(wanted)) return wanted;
   const std::string base = weighted ? "weighted_" + wanted : wanted;
@@ -94,7 +93,8 @@ void Objective::resolve(const std::vector<std::string>& outputs, const std::vect
                       : options_.loss_weights.resolve(outputs, "compile: loss_weights");
   for (const Loss& loss : losses_)
     if (loss.impl().reduction() == Reduction::kNone)
-      throw InvalidArgument("{}: got reduction \"none\"; want one that gives a number", loss.name());
+      throw InvalidArgument("{}: got reduction \"none\"; want one that gives a number",
+                            loss.name());
   add_metrics(options_.metrics, false, "compile: metrics", outputs, y_true, y_pred);
   add_metrics(options_.weighted_metrics, true, "compile: weighted_metrics", outputs, y_true,
               y_pred);

@@ -7,14 +7,14 @@
 /// How values of rows become the numbers of a batch that lies on several replicas.
 namespace cohort::nn {
 
-/// Keras' reductions. In a step of several replicas each replica's result is its share: the sum over
-/// replicas is the value for the global batch.
+/// Keras' reductions. In a step of several replicas each replica's result is its share: the sum
+/// over replicas is the value for the global batch.
 enum class Reduction {
   kNone,
   kSum,
-  kSumOverBatchSize,       ///< sum(loss * weight) / number of elements
-  kMean,                   ///< the same
-  kMeanWithSampleWeight,   ///< sum(loss * weight) / sum(weight)
+  kSumOverBatchSize,      ///< sum(loss * weight) / number of elements
+  kMean,                  ///< the same
+  kMeanWithSampleWeight,  ///< sum(loss * weight) / sum(weight)
 };
 
 }  // namespace cohort::nn

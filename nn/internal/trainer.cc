@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "core/ops/array.h"
 #include "core/ops/constant.h"
 #include "core/ops/indexing.h"
-#include "core/ops/array.h"
 #include "core/ops/math.h"
 #include "core/ops/state.h"
 #include "core/runtime/runtime.h"
@@ -38,8 +38,8 @@ Signature signature_of(const ElementLayout& layout, const std::string& model) {
 /// Each row's weight by its label: class numbers [N] or [N, 1], or one-hot rows.
 Value weights_of_classes(const ClassWeight& class_weight, Value labels, Value predictions) {
   if (labels.rank() > 1)
-    labels = labels.shape()[labels.rank() - 1] == 1 ? ops::squeeze(labels, -1)
-                                                     : ops::argmax(labels, -1);
+    labels =
+        labels.shape()[labels.rank() - 1] == 1 ? ops::squeeze(labels, -1) : ops::argmax(labels, -1);
   int64_t classes = class_weight.rbegin()->first + 1;
   const Dim& last = predictions.shape()[predictions.rank() - 1];
   if (!last.is_symbol()) classes = std::max(classes, last.number() == 1 ? 2 : last.number());
@@ -81,9 +81,8 @@ distribute::StepRunner& Trainer::step(Kind kind, const ElementLayout& layout) {
   made->kind = kind;
   made->layout = layout;
   static constexpr const char* kNames[] = {"train_step", "test_step", "predict_step"};
-  made->trace = trace(
-      [&](std::span<const Value> inputs) { return record(kind, layout, inputs); },
-      signature_of(layout, model_.name()), kNames[static_cast<int>(kind)]);
+  made->trace = trace([&](std::span<const Value> inputs) { return record(kind, layout, inputs); },
+                      signature_of(layout, model_.name()), kNames[static_cast<int>(kind)]);
   made->runner = model_.strategy().make_runner(made->trace, layout.batch_size);
   steps_.push_back(std::move(made));
   return *steps_.back()->runner;
@@ -133,8 +132,8 @@ std::vector<Value> Trainer::record(Kind kind, const ElementLayout& layout,
     const Value replicas = ops::step_info(ops::StepField::kNumReplicas);
     penalties.push_back(penalty / ops::cast(replicas, penalty.dtype()));
   }
-  Objective::Terms terms = objective_.record(model_.output_names(), batch.y, predictions,
-                                             batch.weights, penalties);
+  Objective::Terms terms =
+      objective_.record(model_.output_names(), batch.y, predictions, batch.weights, penalties);
   if (kind == Kind::kTrain) {
     record_update(terms);
   } else {

@@ -23,16 +23,15 @@ std::array<int64_t, 2> positive(const std::string& layer, std::string_view what,
 void check_image(const std::string& layer, const Shape& shape) {
   if (shape.rank() == 4 && !shape[1].is_symbol() && !shape[2].is_symbol() && !shape[3].is_symbol())
     return;
-  throw InvalidArgument("{}: got input {}; want rank 4, [N, H, W, C] with numbers H, W and C", layer,
-                        shape);
+  throw InvalidArgument("{}: got input {}; want rank 4, [N, H, W, C] with numbers H, W and C",
+                        layer, shape);
 }
 
 class Conv2DImpl : public LayerImpl {
  public:
   explicit Conv2DImpl(Conv2DOptions options)
-      : LayerImpl("Conv2D", {.trainable = options.trainable,
-                             .dtype = options.dtype,
-                             .name = options.name}),
+      : LayerImpl("Conv2D",
+                  {.trainable = options.trainable, .dtype = options.dtype, .name = options.name}),
         options_(std::move(options)) {
     const Size2D& strides = options_.strides;
     const Size2D& dilation = options_.dilation_rate;
@@ -90,14 +89,13 @@ using Pool = Value (*)(Value, ops::Pool2DOptions);
 class Pooling2DImpl : public LayerImpl {
  public:
   Pooling2DImpl(std::string type, Pool pool, const Pooling2DOptions& options)
-      : LayerImpl(std::move(type), {.trainable = options.trainable,
-                                    .dtype = options.dtype,
-                                    .name = options.name}),
+      : LayerImpl(std::move(type),
+                  {.trainable = options.trainable, .dtype = options.dtype, .name = options.name}),
         pool_(pool),
-        options_{.pool_size = positive(name(), "pool_size", options.pool_size),
-                 .strides =
-                     positive(name(), "strides", options.strides.value_or(options.pool_size)),
-                 .padding = parse_padding(name(), options.padding)} {}
+        options_{
+            .pool_size = positive(name(), "pool_size", options.pool_size),
+            .strides = positive(name(), "strides", options.strides.value_or(options.pool_size)),
+            .padding = parse_padding(name(), options.padding)} {}
 
   std::vector<Value> call(const CallArgs& args) override {
     check_image(name(), args.input().shape());
@@ -114,9 +112,8 @@ using GlobalPool = Value (*)(Value, bool);
 class GlobalPooling2DImpl : public LayerImpl {
  public:
   GlobalPooling2DImpl(std::string type, GlobalPool pool, const GlobalPooling2DOptions& options)
-      : LayerImpl(std::move(type), {.trainable = options.trainable,
-                                    .dtype = options.dtype,
-                                    .name = options.name}),
+      : LayerImpl(std::move(type),
+                  {.trainable = options.trainable, .dtype = options.dtype, .name = options.name}),
         pool_(pool),
         keepdims_(options.keepdims) {}
 

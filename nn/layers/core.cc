@@ -51,7 +51,8 @@ class ReshapeImpl : public LayerImpl {
     int64_t known = 1;
     for (const int64_t d : target_) known *= d < 0 ? 1 : d;
     Shape shape{x.shape()[0]};
-    for (const int64_t d : target_) shape.push_back(d < 0 ? elements / std::max<int64_t>(1, known) : d);
+    for (const int64_t d : target_)
+      shape.push_back(d < 0 ? elements / std::max<int64_t>(1, known) : d);
     if (shape.slice(1).num_elements() != elements)
       throw InvalidArgument("{}: got input {} for target shape {}; want as many elements", name(),
                             x.shape(), shape);

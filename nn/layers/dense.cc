@@ -8,9 +8,8 @@ namespace {
 class DenseImpl : public LayerImpl {
  public:
   explicit DenseImpl(DenseOptions options)
-      : LayerImpl("Dense", {.trainable = options.trainable,
-                            .dtype = options.dtype,
-                            .name = options.name}),
+      : LayerImpl("Dense",
+                  {.trainable = options.trainable, .dtype = options.dtype, .name = options.name}),
         options_(std::move(options)) {
     if (options_.units < 1)
       throw InvalidArgument("{}: got units {}; want 1 or more", name(), options_.units);

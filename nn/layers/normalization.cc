@@ -14,9 +14,8 @@ namespace {
 class BatchNormalizationImpl : public LayerImpl {
  public:
   explicit BatchNormalizationImpl(BatchNormalizationOptions options)
-      : LayerImpl("BatchNormalization", {.trainable = options.trainable,
-                                         .dtype = options.dtype,
-                                         .name = options.name}),
+      : LayerImpl("BatchNormalization",
+                  {.trainable = options.trainable, .dtype = options.dtype, .name = options.name}),
         options_(std::move(options)) {
     if (!(options_.momentum >= 0 && options_.momentum <= 1))
       throw InvalidArgument("{}: got momentum {}; want 0 to 1", name(), options_.momentum);
@@ -36,13 +35,12 @@ class BatchNormalizationImpl : public LayerImpl {
       beta_ = add_weight("beta", {.shape = shape,
                                   .initializer = options_.beta_initializer,
                                   .regularizer = options_.beta_regularizer});
-    moving_mean_ = add_weight("moving_mean", {.shape = shape,
-                                              .initializer = options_.moving_mean_initializer,
-                                              .trainable = false});
-    moving_variance_ =
-        add_weight("moving_variance", {.shape = shape,
-                                       .initializer = options_.moving_variance_initializer,
-                                       .trainable = false});
+    moving_mean_ = add_weight(
+        "moving_mean",
+        {.shape = shape, .initializer = options_.moving_mean_initializer, .trainable = false});
+    moving_variance_ = add_weight(
+        "moving_variance",
+        {.shape = shape, .initializer = options_.moving_variance_initializer, .trainable = false});
   }
 
   std::vector<Value> call(const CallArgs& args) override {
@@ -70,9 +68,9 @@ class BatchNormalizationImpl : public LayerImpl {
     const ops::BatchNormOutputs batch = ops::batch_norm(x, gamma, beta, options_.epsilon);
     const Value rows = ops::minimum(ops::num_rows(x), ops::scalar(1, DType::kI64));
     // A replica without rows has mean and variance 0 and is not counted.
-    const std::vector<Value> sums = ops::all_reduce(
-        std::vector<Value>{batch.mean, batch.variance, ops::cast(rows, dtype())},
-        ops::ReduceOp::kSum);
+    const std::vector<Value> sums =
+        ops::all_reduce(std::vector<Value>{batch.mean, batch.variance, ops::cast(rows, dtype())},
+                        ops::ReduceOp::kSum);
     const Value replicas = ops::maximum(sums[2], ops::scalar(1, dtype()));
     move_statistics(sums[0] / replicas, sums[1] / replicas, sums[2]);
     return batch.y;
@@ -93,9 +91,9 @@ class BatchNormalizationImpl : public LayerImpl {
 
   /// Where `count` is 0 there were no rows on any replica: nothing moves.
   void move_statistics(Value mean, Value variance, Value count) {
-    const Value share = ops::where(ops::greater(count, ops::scalar(0, dtype())),
-                                   ops::scalar(1 - options_.momentum, dtype()),
-                                   ops::scalar(0, dtype()));
+    const Value share =
+        ops::where(ops::greater(count, ops::scalar(0, dtype())),
+                   ops::scalar(1 - options_.momentum, dtype()), ops::scalar(0, dtype()));
     const auto move = [&](const Variable& moving, Value batch) {
       ops::assign_add(moving.shared(), (ops::stop_gradient(batch) - moving.read()) * share);
     };

@@ -21,8 +21,8 @@ struct BatchNormalizationOptions {
   DType dtype = DType::kF32;
   std::string name = "";
 };
-/// [N, …, C] normalised over all axes but the last: in training by the batch's statistics, else (and
-/// when not trainable) by the moving ones. Weights "gamma", "beta", "moving_mean",
+/// [N, …, C] normalised over all axes but the last: in training by the batch's statistics, else
+/// (and when not trainable) by the moving ones. Weights "gamma", "beta", "moving_mean",
 /// "moving_variance", all [C]. In training the moving statistics become momentum * old +
 /// (1 - momentum) * the mean over the replicas that have rows; without rows they stay.
 class BatchNormalization : public Layer {

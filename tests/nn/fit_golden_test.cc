@@ -145,7 +145,8 @@ TEST(FitGoldenTest, TwoOutputsWithLossesWeightsAndMetricsOfTheirOwn) {
                                      .validation_data = {x_val, y_val},
                                      .shuffle = false});
   const std::string group = "fit/two_outputs";
-  expect_logs(golden, group, history, model.evaluate(x_val, y_val, {.batch_size = 4, .verbose = 0}));
+  expect_logs(golden, group, history,
+              model.evaluate(x_val, y_val, {.batch_size = 4, .verbose = 0}));
   const std::vector<Tensor> predictions = model.predict_all(x_val, {.verbose = 0});
   expect_near(predictions[0], golden[group + "/predict0"], 2e-5, "predict0");
   expect_near(predictions[1], golden[group + "/predict1"], 2e-5, "predict1");

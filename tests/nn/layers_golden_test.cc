@@ -28,8 +28,7 @@ void check(const Golden& golden, const std::string& group, const Layer& layer) {
     types.push_back({DType::kF32, arguments.back().shape()});
   }
   layer.build(types);
-  for (const Variable& weight : layer.weights())
-    weight.assign(golden[group + "/" + weight.name()]);
+  for (const Variable& weight : layer.weights()) weight.assign(golden[group + "/" + weight.name()]);
   arguments.push_back(golden[group + "/dy"]);
 
   const std::vector<Tensor> results = run(

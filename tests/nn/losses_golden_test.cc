@@ -1,5 +1,6 @@
 // Losses, metrics, optimizers and initializers against what Keras recorded.
 #include "core/graph/gradients.h"
+#include "core/ops/math.h"
 #include "core/ops/reduce.h"
 #include "tests/nn/support.h"
 
@@ -70,7 +71,7 @@ Metric make(const Golden& golden, const std::string& group) {
   if (kind == "CategoricalCrossentropy")
     return metrics::MeanOfLoss(CategoricalCrossentropy({.from_logits = true}));
   if (kind == "BinaryCrossentropy") return metrics::MeanOfLoss("bce");
-  BinaryAccuracyOptions options;
+  metrics::BinaryAccuracyOptions options;
   if (golden.has(group + "/threshold")) options.threshold = golden.number(group + "/threshold");
   return BinaryAccuracy(options);
 }
@@ -102,8 +103,7 @@ TEST(MetricsGoldenTest, AccuracyIsChosenByShapes) {
     const Tensor labels(DType::kF32, Shape(golden.values<int64_t>(group + "/y_true_shape")));
     const Shape predictions(golden.values<int64_t>(group + "/y_pred_shape"));
     const Metric chosen = make_metric("accuracy", labels.shape(), predictions);
-    const Metric wanted =
-        make_metric(golden.text(group + "/chosen"), labels.shape(), predictions);
+    const Metric wanted = make_metric(golden.text(group + "/chosen"), labels.shape(), predictions);
     EXPECT_EQ(typeid(chosen.impl()), typeid(wanted.impl())) << name;
     EXPECT_EQ(chosen.name(), "accuracy");
   }
@@ -144,8 +144,7 @@ TEST(OptimizersGoldenTest, TwentySteps) {
     if (golden.has(group + "/exclude_b")) optimizer.exclude_from_weight_decay({variables[1]});
     const double scale = golden.number(group + "/gradient_scale");
     const Function step([&](std::span<const Value> in) {
-      optimizer.apply_gradients(
-          zip({Gradient(in[0] * scale), Gradient(in[1] * scale)}, variables));
+      optimizer.apply_gradients(zip({Gradient(in[0] * scale), Gradient(in[1] * scale)}, variables));
       return std::vector<Value>();
     });
     for (int i = 1; i <= 20; ++i) {
@@ -179,7 +178,8 @@ TEST(InitializersGoldenTest, MomentsAndLimits) {
       if (distribution == "constant") break;
     }
     const double mean = sum / static_cast<double>(count);
-    const double stddev = std::sqrt(std::max(0.0, squares / static_cast<double>(count) - mean * mean));
+    const double stddev =
+        std::sqrt(std::max(0.0, squares / static_cast<double>(count) - mean * mean));
     EXPECT_NEAR(mean, golden.number(group + "/mean_seen"),
                 2 * golden.number(group + "/tolerance_mean") + 1e-7)
         << name;

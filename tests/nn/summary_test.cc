@@ -48,8 +48,7 @@ TEST_F(SummaryTest, FunctionalModelShowsConnections) {
   const auto a = Input({.shape = {8}, .name = "a"}), b = Input({.shape = {4}, .name = "b"});
   const Dense shared(
       {.units = 6, .activation = "relu", .name = "shared_layer_with_quite_a_long_name"});
-  const auto joined =
-      Concatenate({.name = "join"})({shared(a), Dense({.units = 6})(b)});
+  const auto joined = Concatenate({.name = "join"})({shared(a), Dense({.units = 6})(b)});
   const auto normed = BatchNormalization()(joined);
   const Model model({.inputs = {a, b},
                      .outputs = {Add({.name = "sum"})({normed, joined})},
@@ -58,9 +57,9 @@ TEST_F(SummaryTest, FunctionalModelShowsConnections) {
 }
 
 TEST_F(SummaryTest, FrozenLayersCountAsNonTrainable) {
-  const Sequential model({Input({.shape = {5}}), Dense({.units = 3}), BatchNormalization(),
-                          Dense({.units = 2})},
-                         {.name = "frozen"});
+  const Sequential model(
+      {Input({.shape = {5}}), Dense({.units = 3}), BatchNormalization(), Dense({.units = 2})},
+      {.name = "frozen"});
   model.layers()[0].set_trainable(false);
   EXPECT_EQ(printed(model), recorded("frozen"));
 }
@@ -74,8 +73,8 @@ TEST_F(SummaryTest, ShowsTrainableAndNestedLayers) {
   const Sequential inner({Input({.shape = {4}}), Dense({.units = 3})}, {.name = "inner"});
   const Sequential model({Input({.shape = {4}}), inner, Dense({.units = 2})}, {.name = "outer"});
   inner.set_trainable(false);
-  const std::string text = model.summary_text(
-      {.line_length = 80, .expand_nested = true, .show_trainable = true});
+  const std::string text =
+      model.summary_text({.line_length = 80, .expand_nested = true, .show_trainable = true});
   EXPECT_NE(text.find("└ dense (Dense)"), std::string::npos) << text;
   EXPECT_NE(text.find("Trainable"), std::string::npos);
   EXPECT_NE(text.find(" N "), std::string::npos);

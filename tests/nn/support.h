@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <string>
+#include <typeinfo>
 #include <vector>
 
 #include "core/runtime/function.h"

@@ -4,6 +4,9 @@
 
 namespace cohort::cpu {
 
-void register_onednn_kernels(KernelRegistry& registry) { onednn::register_conv(registry); }
+void register_onednn_kernels(KernelRegistry& registry) {
+  onednn::register_conv(registry);
+  onednn::register_conv_gradients(registry);
+}
 
 }  // namespace cohort::cpu

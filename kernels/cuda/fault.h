@@ -11,7 +11,7 @@ struct Fault {
   int32_t reserved;
   int64_t got;
   int64_t index;  ///< where: a row, a position
-  int64_t limit;  ///< of what is allowed: 0 … limit - 1
+  int64_t limit;  ///< the largest that is allowed; the least is 0
 };
 
 }  // namespace cohort::cuda

@@ -60,10 +60,34 @@ ConvPlan::ConvPlan(CudaDevice& device, DType dtype, const Window& w, ConvPass pa
         "cudnnSetConvolutionMathType");
 }
 
+// What the chosen algorithm needs, asked for exactly: the ranking only estimates.
+bool ConvPlan::ask_workspace() {
+  size_t bytes = 0;
+  cudnnStatus_t status = CUDNN_STATUS_NOT_SUPPORTED;
+  switch (pass_) {
+    case ConvPass::kForward:
+      status = cudnnGetConvolutionForwardWorkspaceSize(
+          library_, image_, filter_, convolution_, output_,
+          static_cast<cudnnConvolutionFwdAlgo_t>(algorithm_), &bytes);
+      break;
+    case ConvPass::kBackwardInput:
+      status = cudnnGetConvolutionBackwardDataWorkspaceSize(
+          library_, filter_, output_, convolution_, image_,
+          static_cast<cudnnConvolutionBwdDataAlgo_t>(algorithm_), &bytes);
+      break;
+    case ConvPass::kBackwardKernel:
+      status = cudnnGetConvolutionBackwardFilterWorkspaceSize(
+          library_, image_, output_, convolution_, filter_,
+          static_cast<cudnnConvolutionBwdFilterAlgo_t>(algorithm_), &bytes);
+      break;
+  }
+  workspace_bytes_ = bytes;
+  return status == CUDNN_STATUS_SUCCESS && bytes <= kMaxWorkspaceBytes;
+}
+
 template <class Performance>
 bool ConvPlan::accept(const Performance& candidate) {
-  if (candidate.status != CUDNN_STATUS_SUCCESS || candidate.determinism != CUDNN_DETERMINISTIC ||
-      candidate.memory > kMaxWorkspaceBytes)
+  if (candidate.status != CUDNN_STATUS_SUCCESS || candidate.determinism != CUDNN_DETERMINISTIC)
     return false;
   const bool tensor_cores = candidate.mathType == CUDNN_TENSOR_OP_MATH ||
                             candidate.mathType == CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION;
@@ -72,8 +96,7 @@ bool ConvPlan::accept(const Performance& candidate) {
     check(cudnnSetConvolutionMathType(convolution_, candidate.mathType),
           "cudnnSetConvolutionMathType");
   algorithm_ = static_cast<int>(candidate.algo);
-  workspace_bytes_ = candidate.memory;
-  return true;
+  return ask_workspace();
 }
 
 // `get(count, &found, candidates)` asks cuDNN, which answers in the order of expected speed.

@@ -31,6 +31,7 @@ class ConvPlan {
 
   ConvPlan(CudaDevice& device, DType dtype, const Window& w, ConvPass pass);
   bool choose();
+  bool ask_workspace();
   template <class Performance>
   bool accept(const Performance& candidate);
   template <class Performance, class Get>

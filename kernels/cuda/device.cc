@@ -1,6 +1,5 @@
 #include "kernels/cuda/device.h"
 
-#include <chrono>
 #include <cstdlib>
 #include <string_view>
 #include <thread>
@@ -39,7 +38,7 @@ void CudaDevice::copy_from_host(void* to, const void* from, size_t bytes) {
 
 void CudaDevice::copy_to_host(void* to, const void* from, size_t bytes) {
   DeviceGuard guard(ordinal());
-  if (!monitors_.empty()) wait_for_compute();
+  wait_for_compute();
   staging_.copy_to_host(to, from, bytes, compute_stream());
   faults_.check();
 }
@@ -77,14 +76,17 @@ void CudaDevice::synchronize() {
 
 void CudaDevice::wait_for_compute() {
   using Clock = std::chrono::steady_clock;
-  constexpr auto kBetweenMonitors = std::chrono::milliseconds(50);
-  if (monitors_.empty()) return;  // faults_.check() waits
-  auto next = Clock::now() + kBetweenMonitors;
+  using Milliseconds = std::chrono::milliseconds;
+  constexpr Milliseconds kBetweenCalls{50};
+  if (monitors_.empty()) return;  // who waits next needs no company
+  const Clock::time_point begin = Clock::now();
+  Clock::time_point next = begin + kBetweenCalls;
   while (cudaStreamQuery(compute_stream()) == cudaErrorNotReady) {
-    if (Clock::now() >= next) {
+    if (const Clock::time_point now = Clock::now(); now >= next) {
       for (const auto& each : monitors_)
-        if (const auto monitor = each.lock()) (*monitor)();
-      next = Clock::now() + kBetweenMonitors;
+        if (const auto monitor = each.lock())
+          (*monitor)(std::chrono::duration_cast<Milliseconds>(now - begin));
+      next = now + kBetweenCalls;
     }
     std::this_thread::yield();
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <vector>
 
@@ -42,9 +43,10 @@ class CudaDevice final : public Device {
   cublasLtHandle_t cublas();
   cudnnHandle_t cudnn();
 
-  /// Calls `monitor` from time to time while synchronize() waits, until the returned owner goes;
-  /// it ends the wait by throwing. For communicators, whose peers may have died.
-  using Monitor = std::function<void()>;
+  /// Calls `monitor` from time to time while this device is waited for, with how long that has
+  /// been, until the returned owner goes; it ends the wait by throwing. For communicators, whose
+  /// peers may have died.
+  using Monitor = std::function<void(std::chrono::milliseconds waited)>;
   std::shared_ptr<Monitor> add_monitor(Monitor monitor);
 
  private:

@@ -3,6 +3,7 @@
 #include "core/runtime/module.h"
 #include "core/runtime/runtime.h"
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/nccl_communicator.h"
 #include "kernels/cuda/register.h"
 #include "kernels/cuda/status.h"
 
@@ -42,6 +43,7 @@ void add_devices(Runtime& runtime, ModuleReport& report) {
   }
   for (auto& device : devices) runtime.add_device(std::move(device));
   register_kernels(runtime.kernels());
+  runtime.set_communicator_factory(DeviceType::kGPU, make_nccl_communicators);
   report.num_devices = count;
   report.detail = "cuda: " + names;
 }

@@ -4,7 +4,18 @@ namespace cohort::cuda {
 
 void register_kernels(KernelRegistry& kernels) {
   register_array(kernels);
+  register_collective(kernels);
+  register_conv(kernels);
   register_elementwise(kernels);
+  register_indexing(kernels);
+  register_matmul(kernels);
+  register_norm(kernels);
+  register_pool(kernels);
+  register_random(kernels);
+  register_reduce(kernels);
+  register_softmax(kernels);
+  register_state(kernels);
+  register_update(kernels);
 }
 
 }  // namespace cohort::cuda

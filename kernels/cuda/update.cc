@@ -47,9 +47,11 @@ class Segments {
     return s;
   }
 
-  // Makes `next` part of `last` where it begins at last's end in every array.
+  // Makes `next` part of `last` where it begins behind last in every array, at the next 64 bytes:
+  // a bucket pads its variables to that, and what the padding holds is nobody's.
   bool append(UpdateSegment& last, const UpdateSegment& next) const {
-    const int64_t bytes = last.num_elements * static_cast<int64_t>(size_of(dtype()));
+    const auto element_bytes = static_cast<int64_t>(size_of(dtype()));
+    const int64_t bytes = (last.num_elements * element_bytes + 63) / 64 * 64;
     const auto follows = [bytes](const void* a, const void* b) {
       return a == nullptr ? b == nullptr : static_cast<const std::byte*>(a) + bytes == b;
     };
@@ -57,7 +59,7 @@ class Segments {
                follows(last.parameter, next.parameter) && follows(last.gradient, next.gradient);
     for (int i = 0; i < UpdateSegment::kMaxSlots; ++i)
       all = all && follows(last.slots[i], next.slots[i]);
-    if (all) last.num_elements += next.num_elements;
+    if (all) last.num_elements = bytes / element_bytes + next.num_elements;
     return all;
   }
 

@@ -128,7 +128,8 @@ std::unique_ptr<Kernel> make_broadcast_to(const KernelRequest& request) {
   const Ints own = row_major_strides(x.shape.numbers());
   Ints from(sizes.size(), 0);
   for (size_t axis = 0; axis < own.size(); ++axis)
-    if (x.shape.size(static_cast<int>(axis)) != 1) from[sizes.size() - own.size() + axis] = own[axis];
+    if (x.shape.size(static_cast<int>(axis)) != 1)
+      from[sizes.size() - own.size() + axis] = own[axis];
   const Walk walk = two_walk(sizes, row_major_strides(sizes), from);
   return make_kernel([=, stream = stream_of(request)] {
     copy_strided(bytes_of(x), walk, *y.slot, *x.slot, stream);

@@ -82,8 +82,9 @@ __device__ int64_t to_integer(const Number& x, int64_t lowest, int64_t highest) 
 
 __device__ void store_number(DType dtype, void* data, int64_t i, const Number& x) {
   // The 16-bit formats are rounded from float, as on the CPU.
-  const auto single = [&] { return x.floating ? static_cast<float>(x.real)
-                                              : static_cast<float>(x.integer); };
+  const auto single = [&] {
+    return x.floating ? static_cast<float>(x.real) : static_cast<float>(x.integer);
+  };
   switch (dtype) {
     case DType::kF32:
       static_cast<float*>(data)[i] = single();
@@ -98,8 +99,7 @@ __device__ void store_number(DType dtype, void* data, int64_t i, const Number& x
       static_cast<double*>(data)[i] = x.floating ? x.real : static_cast<double>(x.integer);
       return;
     case DType::kI32:
-      static_cast<int32_t*>(data)[i] =
-          static_cast<int32_t>(to_integer(x, INT32_MIN, INT32_MAX));
+      static_cast<int32_t*>(data)[i] = static_cast<int32_t>(to_integer(x, INT32_MIN, INT32_MAX));
       return;
     case DType::kI64:
       static_cast<int64_t*>(data)[i] = to_integer(x, INT64_MIN, INT64_MAX);
@@ -108,8 +108,7 @@ __device__ void store_number(DType dtype, void* data, int64_t i, const Number& x
       static_cast<uint8_t*>(data)[i] = static_cast<uint8_t>(to_integer(x, 0, UINT8_MAX));
       return;
     case DType::kI8:
-      static_cast<int8_t*>(data)[i] =
-          static_cast<int8_t>(to_integer(x, INT8_MIN, INT8_MAX));
+      static_cast<int8_t*>(data)[i] = static_cast<int8_t>(to_integer(x, INT8_MIN, INT8_MAX));
       return;
     default:  // kBool
       static_cast<bool*>(data)[i] = x.floating ? x.real != 0 : x.integer != 0;

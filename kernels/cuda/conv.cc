@@ -26,12 +26,24 @@ ConvCase case_of(const KernelRequest& request) {
   const Operand& out = request.outputs[0];
   const Attrs& attrs = request.node.attrs();
   if (op == "Conv2DBackwardInput")
-    return {ConvPass::kBackwardInput, in[0], in[1], out, out,
+    return {ConvPass::kBackwardInput,
+            in[0],
+            in[1],
+            out,
+            out,
             conv_window(attrs, out.shape, in[1].shape, in[0].shape)};
   if (op == "Conv2DBackwardKernel")
-    return {ConvPass::kBackwardKernel, in[0], in[1], out, in[0],
+    return {ConvPass::kBackwardKernel,
+            in[0],
+            in[1],
+            out,
+            in[0],
             conv_window(attrs, in[0].shape, out.shape, in[1].shape)};
-  return {ConvPass::kForward, in[0], in[1], out, in[0],
+  return {ConvPass::kForward,
+          in[0],
+          in[1],
+          out,
+          in[0],
           conv_window(attrs, in[0].shape, in[1].shape, out.shape)};
 }
 
@@ -131,8 +143,7 @@ class CudnnConvKernel final : public Kernel {
 
   std::byte* inside(std::byte* larger) const {
     const Window& w = extra_.window;
-    const int64_t offset =
-        (static_cast<int64_t>(extra_.top) * w.width + extra_.left) * w.channels;
+    const int64_t offset = (static_cast<int64_t>(extra_.top) * w.width + extra_.left) * w.channels;
     return larger + offset * element_bytes_;
   }
 
@@ -197,8 +208,8 @@ std::unique_ptr<Kernel> make_cudnn(const KernelRequest& request) {
   const ExtraPadding extra = extra_padding(c.window);
   auto plan = ConvPlan::make(device_of(request), c.image.dtype, extra.window, c.pass);
   if (!plan) return nullptr;
-  return with_bias(request, std::make_unique<CudnnConvKernel>(request, std::move(c), extra,
-                                                              std::move(*plan)));
+  return with_bias(
+      request, std::make_unique<CudnnConvKernel>(request, std::move(c), extra, std::move(*plan)));
 }
 
 std::unique_ptr<Kernel> make_direct(const KernelRequest& request) {

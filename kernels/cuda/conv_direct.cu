@@ -105,8 +105,7 @@ bool conv_direct_input(DType dtype, const Window& w, const void* dy, const void*
   return visit_floating(dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     launch_elements("conv2d_backward_input", input_kernel<T>, w.image_elements(), stream, w,
-                    static_cast<const T*>(dy), static_cast<const T*>(kernel),
-                    static_cast<T*>(dx));
+                    static_cast<const T*>(dy), static_cast<const T*>(kernel), static_cast<T*>(dx));
   });
 }
 

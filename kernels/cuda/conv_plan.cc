@@ -123,8 +123,7 @@ bool ConvPlan::choose() {
                                                            image_, n, found, result);
       });
     case ConvPass::kBackwardKernel:
-      return choose_from<cudnnConvolutionBwdFilterAlgoPerf_t>([&](int n, int* found,
-                                                                  auto* result) {
+      return choose_from<cudnnConvolutionBwdFilterAlgoPerf_t>([&](int n, int* found, auto* result) {
         return cudnnGetConvolutionBackwardFilterAlgorithm_v7(
             library_, image_, output_, convolution_, filter_, n, found, result);
       });
@@ -153,17 +152,17 @@ void ConvPlan::run(const void* first, const void* second, void* result, void* wo
             "conv2d");
       return;
     case ConvPass::kBackwardInput:
-      check(cudnnConvolutionBackwardData(
-                library_, one, filter_, second, output_, first, convolution_,
-                static_cast<cudnnConvolutionBwdDataAlgo_t>(algorithm_), workspace,
-                workspace_bytes_, zero, image_, result),
-            "conv2d_backward_input");
+      check(
+          cudnnConvolutionBackwardData(library_, one, filter_, second, output_, first, convolution_,
+                                       static_cast<cudnnConvolutionBwdDataAlgo_t>(algorithm_),
+                                       workspace, workspace_bytes_, zero, image_, result),
+          "conv2d_backward_input");
       return;
     case ConvPass::kBackwardKernel:
-      check(cudnnConvolutionBackwardFilter(
-                library_, one, image_, first, output_, second, convolution_,
-                static_cast<cudnnConvolutionBwdFilterAlgo_t>(algorithm_), workspace,
-                workspace_bytes_, zero, filter_, result),
+      check(cudnnConvolutionBackwardFilter(library_, one, image_, first, output_, second,
+                                           convolution_,
+                                           static_cast<cudnnConvolutionBwdFilterAlgo_t>(algorithm_),
+                                           workspace, workspace_bytes_, zero, filter_, result),
             "conv2d_backward_kernel");
       return;
   }

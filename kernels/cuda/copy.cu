@@ -55,16 +55,16 @@ void copy_strided(int element_bytes, const Walk& walk, void* to, const void* fro
                   cudaStream_t stream) {
   visit_bytes(element_bytes, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    launch_elements("copy", strided_kernel<T>, walk.num_elements, stream, walk,
-                    static_cast<T*>(to), static_cast<const T*>(from));
+    launch_elements("copy", strided_kernel<T>, walk.num_elements, stream, walk, static_cast<T*>(to),
+                    static_cast<const T*>(from));
   });
 }
 
 void fill(int element_bytes, uint64_t pattern, void* to, int64_t n, cudaStream_t stream) {
   visit_bytes(element_bytes, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    launch_elements("fill", fill_kernel<T>, n, stream, static_cast<T>(pattern),
-                    static_cast<T*>(to), n);
+    launch_elements("fill", fill_kernel<T>, n, stream, static_cast<T>(pattern), static_cast<T*>(to),
+                    n);
   });
 }
 

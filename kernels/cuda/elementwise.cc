@@ -14,27 +14,18 @@ namespace {
 template <class Op, size_t kCount>
 using Names = std::array<std::pair<std::string_view, Op>, kCount>;
 
-constexpr Names<UnaryOp, 21> kUnary = {{{"Neg", UnaryOp::kNeg},
-                                        {"Abs", UnaryOp::kAbs},
-                                        {"Sign", UnaryOp::kSign},
-                                        {"Square", UnaryOp::kSquare},
-                                        {"Relu", UnaryOp::kRelu},
-                                        {"Exp", UnaryOp::kExp},
-                                        {"Expm1", UnaryOp::kExpm1},
-                                        {"Log", UnaryOp::kLog},
-                                        {"Log1p", UnaryOp::kLog1p},
-                                        {"Sqrt", UnaryOp::kSqrt},
-                                        {"Rsqrt", UnaryOp::kRsqrt},
-                                        {"Reciprocal", UnaryOp::kReciprocal},
-                                        {"Sin", UnaryOp::kSin},
-                                        {"Cos", UnaryOp::kCos},
-                                        {"Tanh", UnaryOp::kTanh},
-                                        {"Sigmoid", UnaryOp::kSigmoid},
-                                        {"Erf", UnaryOp::kErf},
-                                        {"Softplus", UnaryOp::kSoftplus},
-                                        {"Floor", UnaryOp::kFloor},
-                                        {"Ceil", UnaryOp::kCeil},
-                                        {"Round", UnaryOp::kRound}}};
+constexpr Names<UnaryOp, 21> kUnary = {
+    {{"Neg", UnaryOp::kNeg},     {"Abs", UnaryOp::kAbs},
+     {"Sign", UnaryOp::kSign},   {"Square", UnaryOp::kSquare},
+     {"Relu", UnaryOp::kRelu},   {"Exp", UnaryOp::kExp},
+     {"Expm1", UnaryOp::kExpm1}, {"Log", UnaryOp::kLog},
+     {"Log1p", UnaryOp::kLog1p}, {"Sqrt", UnaryOp::kSqrt},
+     {"Rsqrt", UnaryOp::kRsqrt}, {"Reciprocal", UnaryOp::kReciprocal},
+     {"Sin", UnaryOp::kSin},     {"Cos", UnaryOp::kCos},
+     {"Tanh", UnaryOp::kTanh},   {"Sigmoid", UnaryOp::kSigmoid},
+     {"Erf", UnaryOp::kErf},     {"Softplus", UnaryOp::kSoftplus},
+     {"Floor", UnaryOp::kFloor}, {"Ceil", UnaryOp::kCeil},
+     {"Round", UnaryOp::kRound}}};
 constexpr Names<BinaryOp, 12> kBinary = {{{"Add", BinaryOp::kAdd},
                                           {"Sub", BinaryOp::kSub},
                                           {"Mul", BinaryOp::kMul},
@@ -106,8 +97,7 @@ std::unique_ptr<Kernel> make_binary(const KernelRequest& request) {
   const bool floating_only = op == BinaryOp::kSigmoidGrad || op == BinaryOp::kTanhGrad;
   if (!(floating_only ? is_floating(a.dtype) : is_number(a.dtype))) return nullptr;
   const Walk walk = broadcast_walk(request.outputs[0].shape, request.inputs);
-  const DivisionFault division =
-      is_integer(a.dtype) ? division_fault(request) : DivisionFault{};
+  const DivisionFault division = is_integer(a.dtype) ? division_fault(request) : DivisionFault{};
   return make_kernel(
       [=, b = request.inputs[1], y = request.outputs[0], stream = stream_of(request)] {
         binary(op, a.dtype, walk, *a.slot, *b.slot, *y.slot, division, stream);
@@ -129,8 +119,7 @@ std::unique_ptr<Kernel> make_compare(const KernelRequest& request) {
 std::unique_ptr<Kernel> make_select(const KernelRequest& request) {
   const Walk walk = broadcast_walk(request.outputs[0].shape, request.inputs);
   return make_kernel([walk, condition = request.inputs[0], a = request.inputs[1],
-                      b = request.inputs[2], y = request.outputs[0],
-                      stream = stream_of(request)] {
+                      b = request.inputs[2], y = request.outputs[0], stream = stream_of(request)] {
     select(static_cast<int>(size_of(y.dtype)), walk, condition.data<bool>(), *a.slot, *b.slot,
            *y.slot, stream);
   });
@@ -152,9 +141,9 @@ std::unique_ptr<Kernel> make_add_n(const KernelRequest& request) {
   if (!is_number(y.dtype)) return nullptr;
   std::vector<Operand> inputs(request.inputs.begin(), request.inputs.end());
   return make_kernel([=, inputs = std::move(inputs), stream = stream_of(request)] {
-    check(cudaMemcpyAsync(*y.slot, *inputs[0].slot, y.num_bytes(), cudaMemcpyDeviceToDevice,
-                          stream),
-          "add_n");
+    check(
+        cudaMemcpyAsync(*y.slot, *inputs[0].slot, y.num_bytes(), cudaMemcpyDeviceToDevice, stream),
+        "add_n");
     for (size_t i = 1; i < inputs.size(); ++i)
       accumulate(y.dtype, *inputs[i].slot, *y.slot, y.num_elements(), stream);
   });

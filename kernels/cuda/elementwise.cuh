@@ -30,11 +30,9 @@ __device__ void walk_element(const Walk& walk, F f, int64_t i, Out* out,
 }
 
 template <class F, class Out, class... In>
-__global__ void __launch_bounds__(kThreads)
-    walk_kernel(Walk walk, F f, Out* out, const In*... in) {
+__global__ void __launch_bounds__(kThreads) walk_kernel(Walk walk, F f, Out* out, const In*... in) {
   const int64_t i = element_index();
-  if (i < walk.num_elements)
-    walk_element(walk, f, i, out, std::index_sequence_for<In...>{}, in...);
+  if (i < walk.num_elements) walk_element(walk, f, i, out, std::index_sequence_for<In...>{}, in...);
 }
 
 /// Enqueues out[i] = f(i, in...) for all elements of the walk.

@@ -11,13 +11,41 @@
 namespace cohort::cuda {
 
 enum class UnaryOp {
-  kNeg, kAbs, kSign, kSquare, kRelu,  // integers too
-  kExp, kExpm1, kLog, kLog1p, kSqrt, kRsqrt, kReciprocal, kSin, kCos, kTanh, kSigmoid, kErf,
-  kSoftplus, kFloor, kCeil, kRound,
+  kNeg,
+  kAbs,
+  kSign,
+  kSquare,
+  kRelu,  // integers too
+  kExp,
+  kExpm1,
+  kLog,
+  kLog1p,
+  kSqrt,
+  kRsqrt,
+  kReciprocal,
+  kSin,
+  kCos,
+  kTanh,
+  kSigmoid,
+  kErf,
+  kSoftplus,
+  kFloor,
+  kCeil,
+  kRound,
 };
 enum class BinaryOp {
-  kAdd, kSub, kMul, kDiv, kFloorMod, kPow, kMaximum, kMinimum, kSquaredDifference, kReluGrad,
-  kSigmoidGrad, kTanhGrad,
+  kAdd,
+  kSub,
+  kMul,
+  kDiv,
+  kFloorMod,
+  kPow,
+  kMaximum,
+  kMinimum,
+  kSquaredDifference,
+  kReluGrad,
+  kSigmoidGrad,
+  kTanhGrad,
 };
 enum class CompareOp { kEqual, kNotEqual, kLess, kLessEqual, kGreater, kGreaterEqual, kAnd, kOr };
 

@@ -7,8 +7,8 @@ namespace cohort::cuda {
 FaultLog::FaultLog(std::shared_ptr<Streams> streams)
     : streams_(std::move(streams)), memory_(allocate(streams_, sizeof(Fault))) {
   cuda::check(cudaHostAlloc(reinterpret_cast<void**>(seen_.receive()), sizeof(Fault),
-                      cudaHostAllocPortable),
-        "cudaHostAlloc");
+                            cudaHostAllocPortable),
+              "cudaHostAlloc");
 }
 
 int FaultLog::add_site(Code code, const std::string& message) {
@@ -18,17 +18,17 @@ int FaultLog::add_site(Code code, const std::string& message) {
 }
 
 void FaultLog::check() {
-  cuda::check(cudaMemcpyAsync(seen_, device(), sizeof(Fault), cudaMemcpyDeviceToHost,
-                              streams_->compute),
-              "cudaMemcpyAsync");
+  cuda::check(
+      cudaMemcpyAsync(seen_, device(), sizeof(Fault), cudaMemcpyDeviceToHost, streams_->compute),
+      "cudaMemcpyAsync");
   cuda::check(cudaStreamSynchronize(streams_->compute), "synchronize");
   const Fault fault = *seen_.get();
   if (fault.site == 0) return;
   cuda::check(cudaMemsetAsync(device(), 0, sizeof(Fault), streams_->compute), "cudaMemsetAsync");
   const Site& site = sites_[static_cast<size_t>(fault.site) - 1];
-  throw Error(site.code, fmt::format(fmt::runtime(site.message), fmt::arg("got", fault.got),
-                                     fmt::arg("index", fault.index),
-                                     fmt::arg("limit", fault.limit)));
+  throw Error(site.code,
+              fmt::format(fmt::runtime(site.message), fmt::arg("got", fault.got),
+                          fmt::arg("index", fault.index), fmt::arg("limit", fault.limit)));
 }
 
 }  // namespace cohort::cuda

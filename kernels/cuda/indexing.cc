@@ -14,8 +14,8 @@ Indices indices_of(const KernelRequest& request, const Operand& operand, int64_t
                               ": got index {got} at position {index}; want 0 to {limit} (the "
                               "table has " +
                               std::to_string(limit) + " rows)";
-  return {operand.dtype, nullptr, operand.num_elements(), limit, faults.device(),
-          faults.add_site(Code::kOutOfRange, message)};
+  return {operand.dtype, nullptr,         operand.num_elements(),
+          limit,         faults.device(), faults.add_site(Code::kOutOfRange, message)};
 }
 
 Indices at(Indices indices, const Operand& operand) {
@@ -64,8 +64,8 @@ std::unique_ptr<Kernel> make_one_hot(const KernelRequest& request) {
   const Attrs& attrs = request.node.attrs();
   const Operand positions = request.inputs[0];
   const Operand y = request.outputs[0];
-  const Indices indices = {positions.dtype, nullptr, positions.num_elements(),
-                           attrs.get<int64_t>("depth"), nullptr, 0};
+  const Indices indices = {
+      positions.dtype, nullptr, positions.num_elements(), attrs.get<int64_t>("depth"), nullptr, 0};
   return make_kernel([=, on = bit_pattern(y.dtype, attrs.get<double>("on_value")),
                       off = bit_pattern(y.dtype, attrs.get<double>("off_value")),
                       stream = stream_of(request)] {

@@ -70,8 +70,7 @@ MatMulPlan::MatMulPlan(CudaDevice& device, const MatMulCase& c)
       stream_(device.compute_stream()),
       double_scale_(c.dtype == DType::kF64),
       has_bias_(c.epilogue != Epilogue::kNone) {
-  check(cublasLtMatmulDescCreate(description_.receive(),
-                                 compute_type(c.dtype, device.allow_tf32()),
+  check(cublasLtMatmulDescCreate(description_.receive(), compute_type(c.dtype, device.allow_tf32()),
                                  double_scale_ ? CUDA_R_64F : CUDA_R_32F),
         "cublasLtMatmulDescCreate");
   set(description_, CUBLASLT_MATMUL_DESC_TRANSA, operation(c.transpose_b));
@@ -97,8 +96,8 @@ bool MatMulPlan::choose(const MatMulCase& c) {
     set(description_, CUBLASLT_MATMUL_DESC_BIAS_POINTER,
         reinterpret_cast<const void*>(static_cast<uintptr_t>(c.alignment)));
   int found = 0;
-  const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
-      library_, description_, b_, a_, y_, y_, preference, 1, &choice_, &found);
+  const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(library_, description_, b_, a_, y_,
+                                                               y_, preference, 1, &choice_, &found);
   return status == CUBLAS_STATUS_SUCCESS && found > 0 && choice_.state == CUBLAS_STATUS_SUCCESS;
 }
 

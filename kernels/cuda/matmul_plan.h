@@ -22,8 +22,8 @@ struct MatMulCase {
   int alignment;      ///< of every address, in bytes
 };
 
-/// A MatMulCase with cuBLASLt's choice of how to compute it. Only ways that give the same bits every
-/// time are chosen among: none that adds with atomics.
+/// A MatMulCase with cuBLASLt's choice of how to compute it. Only ways that give the same bits
+/// every time are chosen among: none that adds with atomics.
 class MatMulPlan {
  public:
   /// Nothing when cuBLASLt does not take the case.

@@ -142,9 +142,9 @@ class Group {
   std::vector<ncclComm_t> comms_;
   std::atomic<bool> aborted_{false};
   std::mutex mutex_;
-  std::optional<Error> error_;                  // guarded by mutex_
-  std::vector<size_t> prepared_;                // guarded by mutex_
-  std::vector<std::unique_ptr<Sizes>> gathers_; // guarded by mutex_
+  std::optional<Error> error_;                   // guarded by mutex_
+  std::vector<size_t> prepared_;                 // guarded by mutex_
+  std::vector<std::unique_ptr<Sizes>> gathers_;  // guarded by mutex_
 };
 
 // start(): the communication stream takes over when the compute stream has come this far. wait():
@@ -204,8 +204,7 @@ class NcclAllReduce final : public NcclRequest {
     return std::clamp<int64_t>(num_elements_ - rank * chunk_, 0, chunk_);
   }
   std::byte* chunk_of(void* base, int rank) const {
-    return static_cast<std::byte*>(base) +
-           rank * chunk_ * static_cast<int64_t>(size_of(dtype_));
+    return static_cast<std::byte*>(base) + rank * chunk_ * static_cast<int64_t>(size_of(dtype_));
   }
 
   void submit(ncclComm_t comm, cudaStream_t stream) override {
@@ -279,8 +278,8 @@ class NcclAllGather final : public NcclRequest {
   size_t bytes_of(size_t rank) {
     const std::atomic<int64_t>& bytes = sizes_.bytes[rank];
     if (!spin_wait([&] { return bytes.load() >= 0; }, kTimeout))
-      throw DeadlineExceeded("all_gather: rank {}: rank {} prepared no such gather in 600 s",
-                             rank_, rank);
+      throw DeadlineExceeded("all_gather: rank {}: rank {} prepared no such gather in 600 s", rank_,
+                             rank);
     return static_cast<size_t>(bytes.load());
   }
 
@@ -346,8 +345,8 @@ std::vector<std::unique_ptr<Communicator>> make_nccl_communicators(
   const auto group = std::make_shared<Group>(devices);
   std::vector<std::unique_ptr<Communicator>> ranks;
   for (Device* device : devices)
-    ranks.push_back(std::make_unique<NcclCommunicator>(
-        group, static_cast<CudaDevice&>(*device), static_cast<int>(ranks.size())));
+    ranks.push_back(std::make_unique<NcclCommunicator>(group, static_cast<CudaDevice&>(*device),
+                                                       static_cast<int>(ranks.size())));
   return ranks;
 }
 

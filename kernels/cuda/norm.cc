@@ -28,8 +28,8 @@ std::unique_ptr<Kernel> make_batch_norm(const KernelRequest& request) {
   const auto in = request.inputs;
   const auto out = request.outputs;
   return make_kernel(
-      [shape, x = in[0], gamma = in[1], beta = in[2], y = out[0], mean = out[1],
-       variance = out[2], workspace = request.workspace, stream = stream_of(request)] {
+      [shape, x = in[0], gamma = in[1], beta = in[2], y = out[0], mean = out[1], variance = out[2],
+       workspace = request.workspace, stream = stream_of(request)] {
         batch_norm(shape, *x.slot, *gamma.slot, *beta.slot, *y.slot, *mean.slot, *variance.slot,
                    shape.reduction.splits > 1 ? *workspace : nullptr, stream);
       },

@@ -48,8 +48,8 @@ struct Normalise {
   __device__ T operator()(int64_t i, T x) const {
     using C = Compute<T>;
     const int64_t c = i % channels;
-    const C scale = static_cast<C>(gamma[c]) /
-                    sqrt(static_cast<C>(variance[c]) + static_cast<C>(epsilon));
+    const C scale =
+        static_cast<C>(gamma[c]) / sqrt(static_cast<C>(variance[c]) + static_cast<C>(epsilon));
     return static_cast<T>((static_cast<C>(x) - static_cast<C>(mean[c])) * scale +
                           static_cast<C>(beta[c]));
   }
@@ -107,8 +107,7 @@ bool visit_types(const BatchNormShape& shape, Run&& run) {
   bool taken = false;
   visit_floating(shape.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    taken = shape.parameters == shape.dtype ||
-            (kIsHalf<T> && shape.parameters == DType::kF32);
+    taken = shape.parameters == shape.dtype || (kIsHalf<T> && shape.parameters == DType::kF32);
     if (shape.parameters == shape.dtype)
       run(tag, tag);
     else if constexpr (kIsHalf<T>)
@@ -127,14 +126,15 @@ bool batch_norm(const BatchNormShape& shape, const void* x, const void* gamma, c
     const auto* data = static_cast<const T*>(x);
     const Mean<T, S> first = {{shape.rows, static_cast<S*>(mean)}, data};
     launch_reduction("batch_norm", first, shape.reduction, workspace, stream);
-    const Variance<T, S> second = {{shape.rows, static_cast<S*>(variance)},
-                                   data,
-                                   static_cast<const S*>(mean)};
+    const Variance<T, S> second = {
+        {shape.rows, static_cast<S*>(variance)}, data, static_cast<const S*>(mean)};
     launch_reduction("batch_norm", second, shape.reduction, workspace, stream);
-    const Normalise<T, S> normalise = {
-        shape.channels,                shape.epsilon,
-        static_cast<const S*>(gamma),  static_cast<const S*>(beta),
-        static_cast<const S*>(mean),   static_cast<const S*>(variance)};
+    const Normalise<T, S> normalise = {shape.channels,
+                                       shape.epsilon,
+                                       static_cast<const S*>(gamma),
+                                       static_cast<const S*>(beta),
+                                       static_cast<const S*>(mean),
+                                       static_cast<const S*>(variance)};
     launch_walk("batch_norm", flat_walk(1, shape.rows * shape.channels), normalise, stream,
                 static_cast<T*>(y), data);
   });

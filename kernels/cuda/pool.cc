@@ -28,19 +28,19 @@ std::unique_ptr<Kernel> make_max_pool_grad(const KernelRequest& request) {
 std::unique_ptr<Kernel> make_avg_pool(const KernelRequest& request) {
   const Operand x = request.inputs[0];
   const Operand y = request.outputs[0];
-  return make_kernel([=, w = pool_window(request.node.attrs(), x.shape, y.shape),
-                      stream = stream_of(request)] {
-    avg_pool(x.dtype, w, *x.slot, *y.slot, stream);
-  });
+  return make_kernel(
+      [=, w = pool_window(request.node.attrs(), x.shape, y.shape), stream = stream_of(request)] {
+        avg_pool(x.dtype, w, *x.slot, *y.slot, stream);
+      });
 }
 
 std::unique_ptr<Kernel> make_avg_pool_grad(const KernelRequest& request) {
   const Operand dy = request.inputs[0];
   const Operand dx = request.outputs[0];
-  return make_kernel([=, w = pool_window(request.node.attrs(), dx.shape, dy.shape),
-                      stream = stream_of(request)] {
-    avg_pool_grad(dy.dtype, w, *dy.slot, *dx.slot, stream);
-  });
+  return make_kernel(
+      [=, w = pool_window(request.node.attrs(), dx.shape, dy.shape), stream = stream_of(request)] {
+        avg_pool_grad(dy.dtype, w, *dy.slot, *dx.slot, stream);
+      });
 }
 
 }  // namespace

@@ -8,8 +8,8 @@ namespace {
 
 // The first of equal elements wins, and NaN over all numbers.
 template <class T>
-__global__ void __launch_bounds__(kThreads) max_pool_kernel(Window w, const T* x, T* y,
-                                                            uint8_t* where) {
+__global__ void __launch_bounds__(kThreads)
+    max_pool_kernel(Window w, const T* x, T* y, uint8_t* where) {
   using C = Compute<T>;
   const int64_t i = element_index();
   if (i >= w.output_elements()) return;

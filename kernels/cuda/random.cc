@@ -38,8 +38,8 @@ std::unique_ptr<Kernel> make_dropout(const KernelRequest& request) {
 std::unique_ptr<Kernel> make_uniform(const KernelRequest& request) {
   const Attrs& attrs = request.node.attrs();
   return make_kernel([source = source_of(request), low = attrs.get<double>("low"),
-                      high = attrs.get<double>("high"), y = request.outputs[0],
-                      step = request.step, stream = stream_of(request)] {
+                      high = attrs.get<double>("high"), y = request.outputs[0], step = request.step,
+                      stream = stream_of(request)] {
     random_uniform(y.dtype, at(source, *step), low, high, *y.slot, y.num_elements(), stream);
   });
 }

@@ -123,8 +123,8 @@ bool random_uniform(DType dtype, RandomSource source, double low, double high, v
   });
 }
 
-bool random_normal(DType dtype, RandomSource source, double mean, double stddev, void* y,
-                   int64_t n, cudaStream_t stream) {
+bool random_normal(DType dtype, RandomSource source, double mean, double stddev, void* y, int64_t n,
+                   cudaStream_t stream) {
   return visit_floating(dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     launch_random("random_normal", source, n, stream, Normal<T>{mean, stddev, static_cast<T*>(y)});

@@ -22,7 +22,7 @@ bool dropout(DType dtype, RandomSource source, uint32_t threshold, double scale,
              void* y, int64_t n, cudaStream_t stream);
 bool random_uniform(DType dtype, RandomSource source, double low, double high, void* y, int64_t n,
                     cudaStream_t stream);
-bool random_normal(DType dtype, RandomSource source, double mean, double stddev, void* y,
-                   int64_t n, cudaStream_t stream);
+bool random_normal(DType dtype, RandomSource source, double mean, double stddev, void* y, int64_t n,
+                   cudaStream_t stream);
 
 }  // namespace cohort::cuda

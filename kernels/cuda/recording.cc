@@ -4,7 +4,9 @@
 
 namespace cohort::cuda {
 
-void CudaRecording::replay() { check(cudaGraphLaunch(graph_, streams_->compute), "cudaGraphLaunch"); }
+void CudaRecording::replay() {
+  check(cudaGraphLaunch(graph_, streams_->compute), "cudaGraphLaunch");
+}
 
 void begin_capture(const Streams& streams) {
   // Thread-local: threads of other devices may allocate and synchronise meanwhile.

@@ -10,8 +10,8 @@
 namespace cohort::cuda {
 namespace {
 
-constexpr int64_t kWantedBlocks = 264;     // two for each multiprocessor of the largest GPUs
-constexpr int64_t kMinPerBlock = 1024;     // elements that are worth a block
+constexpr int64_t kWantedBlocks = 264;  // two for each multiprocessor of the largest GPUs
+constexpr int64_t kMinPerBlock = 1024;  // elements that are worth a block
 constexpr int64_t kLanes = 32;
 
 int64_t choose_splits(const Reduction& r) {

@@ -32,8 +32,8 @@ struct FloatingReduction {
   __device__ Value load(int64_t at, int64_t) const { return static_cast<Value>(x[at]); }
   __device__ Value merge(Value a, Value b) const { return merge_values(kind, a, b); }
   __device__ void store(Value value, int64_t output) const {
-    y[output] = static_cast<T>(kind == ReduceKind::kMean ? value / static_cast<Value>(count)
-                                                         : value);
+    y[output] =
+        static_cast<T>(kind == ReduceKind::kMean ? value / static_cast<Value>(count) : value);
   }
 };
 

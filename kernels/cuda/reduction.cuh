@@ -113,8 +113,8 @@ void launch_reduction(const char* where, F f, const Reduction& r, void* workspac
     launch(where, reduce_block_kernel<F>, r.num_outputs() * r.splits, kThreads, stream, f, r,
            partials);
   if (r.splits > 1)
-    launch_elements(where, combine_kernel<F>, r.num_outputs(), stream, f, r.num_outputs(),
-                    r.splits, static_cast<const typename F::Value*>(partials));
+    launch_elements(where, combine_kernel<F>, r.num_outputs(), stream, f, r.num_outputs(), r.splits,
+                    static_cast<const typename F::Value*>(partials));
 }
 
 }  // namespace cohort::cuda

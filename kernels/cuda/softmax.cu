@@ -98,8 +98,7 @@ __global__ void __launch_bounds__(kThreads)
 // loss = -sum z log p;  backprop = p sum z - z.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    dense_kernel(int64_t rows, int64_t classes, const T* x, const T* labels, T* loss,
-                 T* backprop) {
+    dense_kernel(int64_t rows, int64_t classes, const T* x, const T* labels, T* loss, T* backprop) {
   using C = Compute<T>;
   const int64_t row = row_index();
   if (row >= rows) return;

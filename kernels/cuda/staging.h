@@ -7,8 +7,8 @@
 
 namespace cohort::cuda {
 
-/// Pinned host memory through which copies from ordinary host memory go, in chunks: a ring of slots,
-/// each free again when its copy has run. One thread at a time.
+/// Pinned host memory through which copies from ordinary host memory go, in chunks: a ring of
+/// slots, each free again when its copy has run. One thread at a time.
 class Staging {
  public:
   Staging();

@@ -54,12 +54,12 @@ std::unique_ptr<Kernel> make_assign(const KernelRequest& request) {
 
 std::unique_ptr<Kernel> make_check_finite(const KernelRequest& request) {
   std::vector<Operand> inputs(request.inputs.begin(), request.inputs.end());
-  return make_kernel([inputs = std::move(inputs), y = request.outputs[0],
-                      stream = stream_of(request)] {
-    fill(sizeof(bool), 1, *y.slot, 1, stream);
-    for (const Operand& x : inputs)
-      check_finite(x.dtype, *x.slot, x.num_elements(), y.data<bool>(), stream);
-  });
+  return make_kernel(
+      [inputs = std::move(inputs), y = request.outputs[0], stream = stream_of(request)] {
+        fill(sizeof(bool), 1, *y.slot, 1, stream);
+        for (const Operand& x : inputs)
+          check_finite(x.dtype, *x.slot, x.num_elements(), y.data<bool>(), stream);
+      });
 }
 
 }  // namespace

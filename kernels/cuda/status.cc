@@ -55,8 +55,7 @@ void check(cudaError_t status, const char* where) {
 
 void check(CUresult status, const char* where) {
   if (status == CUDA_SUCCESS) return;
-  const Code code =
-      status == CUDA_ERROR_OUT_OF_MEMORY ? Code::kResourceExhausted : Code::kInternal;
+  const Code code = status == CUDA_ERROR_OUT_OF_MEMORY ? Code::kResourceExhausted : Code::kInternal;
   throw Error(code, fmt::format("{}: the CUDA driver says {}", where, static_cast<int>(status)));
 }
 

@@ -8,8 +8,8 @@ namespace {
 
 constexpr int kMaxDepth = 16;
 
-// Sums of complete subtrees wait on a stack until their neighbour of the same size is complete; what
-// is left at the end is added from the smallest on.
+// Sums of complete subtrees wait on a stack until their neighbour of the same size is complete;
+// what is left at the end is added from the smallest on.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     tree_sum_kernel(int rank, int num_ranks, T* mine, const T* others, int64_t stride, int64_t n,

@@ -55,8 +55,8 @@ class Segments {
     const auto follows = [bytes](const void* a, const void* b) {
       return a == nullptr ? b == nullptr : static_cast<const std::byte*>(a) + bytes == b;
     };
-    bool all = last.weight_decay == next.weight_decay &&
-               follows(last.parameter, next.parameter) && follows(last.gradient, next.gradient);
+    bool all = last.weight_decay == next.weight_decay && follows(last.parameter, next.parameter) &&
+               follows(last.gradient, next.gradient);
     for (int i = 0; i < UpdateSegment::kMaxSlots; ++i)
       all = all && follows(last.slots[i], next.slots[i]);
     if (all) last.num_elements = bytes / element_bytes + next.num_elements;
@@ -83,8 +83,7 @@ std::unique_ptr<Kernel> make_adam(const KernelRequest& request) {
 
 std::unique_ptr<Kernel> make_sgd(const KernelRequest& request) {
   const Attrs& attrs = request.node.attrs();
-  const SgdNumbers numbers = {attrs.get<double>("momentum"),
-                              attrs.get_or<bool>("nesterov", false)};
+  const SgdNumbers numbers = {attrs.get<double>("momentum"), attrs.get_or<bool>("nesterov", false)};
   return make_kernel(
       [numbers, segments = Segments(request), stream = stream_of(request)]() mutable {
         sgd(segments.dtype(), numbers, segments.gather(), segments.inputs(), stream);

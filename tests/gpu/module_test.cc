@@ -41,8 +41,8 @@ TEST(ModuleTest, TheCudaModuleLoadsAndReportsItsDevices) {
   ASSERT_TRUE(report.loaded) << report.detail;
   EXPECT_EQ(static_cast<int>(runtime.devices(DeviceType::kGPU).size()), report.num_devices);
   EXPECT_EQ(runtime.kernels().has("Add", DeviceType::kGPU), report.num_devices > 0);
-  if (report.num_devices == 0)
-    EXPECT_NE(report.detail.find("cuda: no device: "), std::string::npos) << report.detail;
+  const char* begin = report.num_devices == 0 ? "cuda: no device: " : "cuda: gpu:0 ";
+  EXPECT_TRUE(report.detail.starts_with(begin)) << report.detail;
 }
 
 TEST(ModuleTest, LoadingTwiceGivesTwoRuntimesTheirDevices) {

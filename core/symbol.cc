@@ -19,10 +19,18 @@ struct TermOrder {
 /// Coefficients by product; no coefficient is 0.
 using Polynomial = std::map<Factors, int64_t, TermOrder>;
 
+int64_t checked_product(int64_t a, int64_t b) {
+  int64_t product = 0;
+  if (__builtin_mul_overflow(a, b, &product))
+    throw InvalidArgument("dimension: got {} * {}; want less than 2^63", a, b);
+  return product;
+}
+
 void accumulate(Polynomial& sum, const Factors& factors, int64_t coefficient) {
   if (coefficient == 0) return;
   int64_t& slot = sum[factors];
-  slot += coefficient;
+  if (__builtin_add_overflow(slot, coefficient, &slot))
+    throw InvalidArgument("dimension: got a sum past 2^63; want less");
   if (slot == 0) sum.erase(factors);
 }
 
@@ -36,7 +44,7 @@ void parse_term(std::string_view text, int64_t sign, Polynomial& sum) {
     int64_t number = 0;
     const auto parsed = std::from_chars(factor.data(), factor.data() + factor.size(), number);
     if (parsed.ec == std::errc() && parsed.ptr == factor.data() + factor.size())
-      coefficient *= number;
+      coefficient = checked_product(coefficient, number);
     else
       factors.emplace_back(factor);
     text.remove_prefix(std::min(end + 1, text.size()));
@@ -116,7 +124,8 @@ Dim multiply(const Dim& a, const Dim& b) {
   Polynomial product;
   for (const auto& [factors_a, coefficient_a] : parse(a))
     for (const auto& [factors_b, coefficient_b] : parse(b))
-      accumulate(product, merge(factors_a, factors_b), coefficient_a * coefficient_b);
+      accumulate(product, merge(factors_a, factors_b),
+                 checked_product(coefficient_a, coefficient_b));
   return to_dim(product);
 }
 
@@ -132,7 +141,7 @@ std::optional<Dim> divide(const Dim& a, const Dim& b) {
     if (!term) return std::nullopt;
     accumulate(quotient, term->first, term->second);
     for (const auto& [factors, coefficient] : divisor)
-      accumulate(rest, merge(term->first, factors), -term->second * coefficient);
+      accumulate(rest, merge(term->first, factors), checked_product(-term->second, coefficient));
   }
   return to_dim(quotient);
 }
@@ -156,7 +165,7 @@ Dim bind(const Dim& dim, const SymbolBindings& bindings) {
       if (it == bindings.end())
         unbound.push_back(factor);
       else
-        value *= it->second;
+        value = checked_product(value, it->second);
     }
     accumulate(sum, unbound, value);
   }

@@ -75,24 +75,40 @@ Node* Graph::append(std::unique_ptr<Node> node, std::string name) {
   return nodes_.back().get();
 }
 
-Node* Graph::copy_node(const Node& source, std::vector<Value> inputs, Attrs attrs) {
+Node* Graph::append_as_is(const OpDef& op, std::vector<Value> inputs, Attrs attrs, std::string name,
+                          DeviceName device) {
   std::vector<TensorType> types;
   for (const Value& input : inputs) types.push_back(input.type());
   auto node = std::make_unique<Node>();
   try {
-    node->output_types_ = source.op().infer(InferContext(types, attrs));
+    node->output_types_ = op.infer(InferContext(types, attrs));
   } catch (const Error& error) {
-    throw error.within(source.name());
+    throw error.within(name);
   }
-  node->op_ = &source.op();
+  node->op_ = &op;
   node->attrs_ = std::move(attrs);
   node->inputs_ = std::move(inputs);
-  node->device_ = source.device();
-  Node* copy = append(std::move(node), source.name());
-  if (source.op_name() == "Placeholder") placeholders_.push_back(copy);
-  if (source.op_name() == "ReadVariable")
-    reads_[copy->attrs_.get<std::vector<int64_t>>("variables").front()] = copy;
-  return copy;
+  node->device_ = std::move(device);
+  Node* appended = append(std::move(node), std::move(name));
+  if (op.name == "Placeholder") placeholders_.push_back(appended);
+  if (op.name == "ReadVariable")
+    reads_[appended->attrs_.get<std::vector<int64_t>>("variables").front()] = appended;
+  return appended;
+}
+
+Node* Graph::copy_node(const Node& source, std::vector<Value> inputs, Attrs attrs) {
+  return append_as_is(source.op(), std::move(inputs), std::move(attrs), source.name(),
+                      source.device());
+}
+
+Node* Graph::restore(std::string_view op_name, std::vector<Value> inputs, Attrs attrs,
+                     std::string name, DeviceName device) {
+  const OpDef& op = ops_->get(op_name);
+  if (op.num_inputs >= 0 && static_cast<int>(inputs.size()) != op.num_inputs)
+    throw InvalidArgument("{}: {}: got {} inputs; want {}", name, op.name, inputs.size(),
+                          op.num_inputs);
+  if (find(name)) throw AlreadyExists("graph: got two nodes named {}; want different names", name);
+  return append_as_is(op, std::move(inputs), std::move(attrs), std::move(name), std::move(device));
 }
 
 void Graph::share_variables(const Graph& other) {

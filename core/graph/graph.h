@@ -123,6 +123,10 @@ class Graph {
   /// and device; its outputs' types are inferred anew. For compiler passes. The graph's variables
   /// must be source's: see share_variables.
   Node* copy_node(const Node& source, std::vector<Value> inputs, Attrs attrs);
+  /// Appends a node as it stood in another graph, with its full name and device; scopes do not
+  /// count. For deserialisation. Throws AlreadyExists on a name that is taken, and as add() does.
+  Node* restore(std::string_view op, std::vector<Value> inputs, Attrs attrs, std::string name,
+                DeviceName device);
   /// Takes over the numbering of variables of `other`; to be called on an empty graph.
   void share_variables(const Graph& other);
 
@@ -145,6 +149,8 @@ class Graph {
  private:
   std::string unique_name(const std::string& name);
   Node* append(std::unique_ptr<Node> node, std::string name);
+  Node* append_as_is(const OpDef& op, std::vector<Value> inputs, Attrs attrs, std::string name,
+                     DeviceName device);
 
   const OpRegistry* ops_;
   std::deque<std::unique_ptr<Node>> nodes_;

@@ -11,15 +11,22 @@ namespace {
 
 Window window_of(const Shape& kernel, const Attrs& attrs) {
   const auto dilation = pair_attr(attrs, "dilation");
-  return {.size = {(kernel.size(0) - 1) * dilation[0] + 1, (kernel.size(1) - 1) * dilation[1] + 1},
-          .strides = pair_attr(attrs, "strides")};
+  Window window{.size = {}, .strides = pair_attr(attrs, "strides")};
+  for (size_t i = 0; i < 2; ++i) {
+    const int64_t gaps = kernel.size(static_cast<int>(i)) - 1;
+    if (dilation[i] < 1 || __builtin_mul_overflow(gaps, dilation[i], &window.size[i]))
+      throw InvalidArgument("conv2d: got dilation {} for kernel {}; want at least 1", dilation[i],
+                            kernel);
+    ++window.size[i];
+  }
+  return window;
 }
 
 void want_kernel(const Shape& x, const Shape& kernel, int64_t groups, std::string_view where) {
   want_image(x, where);
   const bool fits = kernel.rank() == 4 && kernel.is_concrete() && kernel.size(0) > 0 &&
-                    kernel.size(1) > 0 && groups > 0 && kernel.size(2) * groups == x.size(3) &&
-                    kernel.size(3) % groups == 0;
+                    kernel.size(1) > 0 && groups > 0 && x.size(3) % groups == 0 &&
+                    kernel.size(2) == x.size(3) / groups && kernel.size(3) % groups == 0;
   if (!fits)
     throw InvalidArgument(
         "{}: got x {}, kernel {}, groups {}; want x [N, H, W, C], kernel [KH, KW, C / groups, F] "

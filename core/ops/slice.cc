@@ -36,7 +36,7 @@ Dim sliced(const Dim& size, int64_t begin, int64_t end, int64_t stride, const Sh
   }
   const int64_t stop = end == kWholeAxis ? size.number() : end;
   if (begin > stop || stop > size.number()) throw refuse("begin <= end <= size");
-  return (stop - begin + stride - 1) / stride;
+  return begin == stop ? 0 : (stop - begin - 1) / stride + 1;
 }
 
 Shape sliced_shape(const Shape& x, const Attrs& attrs) {
@@ -79,7 +79,8 @@ Types infer_pad(const InferContext& in) {
   want_per_axis(after, x, "pad");
   Shape y;
   for (size_t i = 0; i < before.size(); ++i) {
-    if (before[i] < 0 || after[i] < 0)
+    constexpr int64_t kLargest = int64_t{1} << 60;
+    if (before[i] < 0 || after[i] < 0 || before[i] > kLargest || after[i] > kLargest)
       throw InvalidArgument("pad: got {} before and {} after on axis {} of {}; want 0 or more",
                             before[i], after[i], i, x);
     y.push_back(add(x[static_cast<int>(i)], Dim(before[i] + after[i])));

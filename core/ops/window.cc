@@ -23,6 +23,16 @@ std::vector<int64_t> resolve_padding(Padding padding, const Shape& x, const Wind
 
 Shape windowed_shape(const Shape& x, const Window& window, const std::vector<int64_t>& pads,
                      const Dim& channels, std::string_view where) {
+  constexpr int64_t kLargest = int64_t{1} << 31;  // keeps the arithmetic below from overflowing
+  const auto sane = [](int64_t number) { return number >= 0 && number < kLargest; };
+  const bool valid = pads.size() == 4 && std::all_of(pads.begin(), pads.end(), sane) &&
+                     sane(x.size(1)) && sane(x.size(2)) && sane(window.size[0]) &&
+                     sane(window.size[1]) && window.strides[0] > 0 && window.strides[1] > 0;
+  if (!valid)
+    throw InvalidArgument(
+        "{}: got a window of {} x {} at strides {} x {} for x {}; want numbers "
+        "below 2^31, strides from 1",
+        where, window.size[0], window.size[1], window.strides[0], window.strides[1], x);
   Shape y{x[0]};
   for (size_t i = 0; i < 2; ++i) {
     const int64_t padded = x.size(static_cast<int>(i) + 1) + pads[2 * i] + pads[2 * i + 1];

@@ -1,0 +1,7 @@
+#include "core/wire/crc32c.h"
+
+namespace cohort::wire {
+
+internal::Crc32cFunction internal::crc32c_hardware() { return nullptr; }
+
+}  // namespace cohort::wire

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <ctime>
 #include <fstream>
 #include <iostream>
@@ -129,16 +130,18 @@ double measured_gflops() {
   return best;
 }
 
-double measured_copy_gbytes() {
-  const size_t bytes = 64 << 20;
-  Tensor from(DType::kU8, Shape{static_cast<int64_t>(bytes)}),
-      to(DType::kU8, Shape{static_cast<int64_t>(bytes)});
+/// Bytes read and written per ns when a block of `bytes` is copied again and again: from the cache
+/// level it fits.
+double measured_copy_gbytes(double bytes) {
+  const auto half = static_cast<int64_t>(bytes / 2);
+  Tensor from(DType::kU8, Shape{half}), to(DType::kU8, Shape{half});
   double best = 0;
-  for (int i = 0; i < 10; ++i) {
+  for (int i = 0; i < 50; ++i) {
     const auto begin = Clock::now();
-    std::memcpy(to.raw(), from.raw(), bytes);
-    best = std::max(
-        best, 2.0 * bytes / std::chrono::duration<double, std::nano>(Clock::now() - begin).count());
+    std::memcpy(to.raw(), from.raw(), static_cast<size_t>(half));
+    best =
+        std::max(best, 2.0 * static_cast<double>(half) /
+                           std::chrono::duration<double, std::nano>(Clock::now() - begin).count());
   }
   return best;
 }
@@ -191,7 +194,7 @@ int main(int argc, char** argv) {
   const Case c = find_case(argv[1]);
   default_runtime().set_logical_cpu_devices(1, std::stoi(argv[2]));
   nn::set_random_seed(1);
-  const double gflops = measured_gflops(), gbytes = measured_copy_gbytes();
+  const double gflops = measured_gflops(), gbytes = measured_copy_gbytes(c.bytes);
   Trainer trainer(c);
   trainer.train(20);
   const double begin = seconds_now();

@@ -4,7 +4,7 @@
 #include <thread>
 
 #include "tests/data/support.h"
-#include "tests/data/thread_allocations.h"
+#include "tests/support/thread_allocations.h"
 
 namespace cohort::data {
 namespace {
@@ -140,22 +140,22 @@ TEST(PrefetchConcurrentTest, SteadyStateAllocatesNothingOnTheReadersThread) {
   Iterator iterator = dataset.iterate({.epochs = 5});
   int64_t batches = 0;
   for (int i = 0; i < 10; ++i) batches += iterator.next() != nullptr;
-  const int64_t before = thread_allocations();
+  const int64_t before = test::thread_allocations();
   for (int i = 0; i < 90; ++i) batches += iterator.next() != nullptr;  // over the ends of epochs too
-  EXPECT_EQ(thread_allocations() - before, 0);
+  EXPECT_EQ(test::thread_allocations() - before, 0);
   EXPECT_EQ(batches, 96);
-  const int64_t counted = thread_allocations();
+  const int64_t counted = test::thread_allocations();
   const Tensor another(DType::kF32, {1});
-  EXPECT_GT(thread_allocations(), counted);  // the counter counts
+  EXPECT_GT(test::thread_allocations(), counted);  // the counter counts
 }
 
 TEST(DatasetAllocationTest, SteadyStateWithoutPrefetchAllocatesNothingEither) {
   const Dataset dataset = Dataset::range(6400).repeat().batch(32);
   Iterator iterator = dataset.iterate();
   for (int i = 0; i < 3; ++i) iterator.next();
-  const int64_t before = thread_allocations();
+  const int64_t before = test::thread_allocations();
   for (int i = 0; i < 190; ++i) iterator.next();
-  EXPECT_EQ(thread_allocations() - before, 0);
+  EXPECT_EQ(test::thread_allocations() - before, 0);
 }
 
 }  // namespace

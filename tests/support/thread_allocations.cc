@@ -1,4 +1,4 @@
-#include "tests/data/thread_allocations.h"
+#include "tests/support/thread_allocations.h"
 
 #include <cstdlib>
 #include <new>
@@ -14,7 +14,7 @@ void* counted(std::size_t bytes) {
 }
 }  // namespace
 
-int64_t cohort::data::thread_allocations() { return allocations; }
+int64_t cohort::test::thread_allocations() { return allocations; }
 
 void* operator new(std::size_t bytes) { return counted(bytes); }
 void* operator new[](std::size_t bytes) { return counted(bytes); }

@@ -1,0 +1,56 @@
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include "cohort/cohort.h"
+#include "tests/support/thread_allocations.h"
+
+namespace cohort::nn {
+namespace {
+
+struct Cost {
+  int64_t allocations;
+  int64_t page_faults;
+};
+
+/// What the training thread did during one epoch of `steps` steps.
+Cost cost_of_epoch(const Model& model, const data::Dataset& dataset, int64_t steps) {
+  rusage before{}, after{};
+  getrusage(RUSAGE_THREAD, &before);
+  const int64_t allocations = test::thread_allocations();
+  model.fit(dataset, {.epochs = 1, .verbose = 0, .steps_per_epoch = steps});
+  getrusage(RUSAGE_THREAD, &after);
+  return {test::thread_allocations() - allocations, after.ru_minflt - before.ru_minflt};
+}
+
+class SteadyStateConcurrentTest : public testing::TestWithParam<int> {};
+
+INSTANTIATE_TEST_SUITE_P(Devices, SteadyStateConcurrentTest, testing::Values(1, 2));
+
+/// An epoch of 400 steps costs the training thread no more than one of 100: a step costs nothing.
+TEST_P(SteadyStateConcurrentTest, AStepAllocatesNothingAndFaultsNoPages) {
+  default_runtime().set_logical_cpu_devices(2, 1);
+  std::vector<std::string> devices;
+  for (int i = 0; i < GetParam(); ++i) devices.push_back("cpu:" + std::to_string(i));
+  const Model model = distribute::MirroredStrategy({.devices = devices}).scope([] {
+    const Model model =
+        Sequential({Input({.shape = {20}}), Dense({.units = 16, .activation = "relu"}),
+                    BatchNormalization(), Dropout({.rate = 0.2}), Dense({.units = 5})});
+    model.compile({.optimizer = Adam({.clipnorm = 1.0}),
+                   .loss = SparseCategoricalCrossentropy({.from_logits = true}),
+                   .metrics = {"accuracy"}});
+    return model;
+  });
+  Tensor x(DType::kF32, Shape{512, 20}), y(DType::kI32, Shape{512});
+  for (int64_t i = 0; i < x.num_elements(); ++i)
+    x.data<float>()[i] = static_cast<float>(i % 17) / 17;
+  for (int64_t i = 0; i < 512; ++i) y.data<int32_t>()[i] = static_cast<int32_t>(i % 5);
+  const data::Dataset dataset =
+      data::Dataset::from_tensor_slices({x, y}).shuffle(512).repeat().batch(32).prefetch();
+  cost_of_epoch(model, dataset, 100);  // compiles
+  const Cost few = cost_of_epoch(model, dataset, 100), many = cost_of_epoch(model, dataset, 400);
+  EXPECT_EQ(many.allocations, few.allocations);
+  EXPECT_LE(many.page_faults, few.page_faults + 2) << "besides those of setting up an epoch";
+}
+
+}  // namespace
+}  // namespace cohort::nn

@@ -121,12 +121,14 @@ class AllReduceRequest final : public InProcessRequest {
 
  private:
   void exchange() override {
-    const int shares = group_.options.reduce_to_one ? 1 : group_.size;
-    if (rank_ >= shares) return;
+    const std::vector<int>& adders = group_.options.adders;
+    const auto shares = static_cast<int64_t>(adders.size());
+    const int64_t share = std::find(adders.begin(), adders.end(), rank_) - adders.begin();
+    if (share == shares) return;
     const int64_t line = 64 / static_cast<int64_t>(size_of(dtype_));
     const int64_t lines = (num_elements_ + line - 1) / line;
-    const int64_t begin = lines * rank_ / shares * line;
-    const int64_t end = std::min(num_elements_, lines * (rank_ + 1) / shares * line);
+    const int64_t begin = lines * share / shares * line;
+    const int64_t end = std::min(num_elements_, lines * (share + 1) / shares * line);
     // Blocks that stay in the first-level cache between reading and writing back.
     constexpr int64_t kBlock = 2048;
     for (int64_t at = begin; at < end; at += kBlock) reduce_block(at, std::min(kBlock, end - at));
@@ -219,6 +221,12 @@ class InProcessCommunicator final : public Communicator {
 std::vector<std::unique_ptr<Communicator>> make_in_process_communicators(InProcessOptions options) {
   if (options.block_sizes.empty())
     throw InvalidArgument("in-process group: got no ranks; want the block size of each");
+  const int size = static_cast<int>(options.block_sizes.size());
+  const bool all_add = options.adders.empty();
+  for (const int adder : options.adders)
+    if (adder < 0 || adder >= size)
+      throw InvalidArgument("in-process group: got adder {}; want a rank below {}", adder, size);
+  for (int rank = 0; all_add && rank < size; ++rank) options.adders.push_back(rank);
   const auto group = std::make_shared<Group>(std::move(options));
   std::vector<std::unique_ptr<Communicator>> ranks;
   for (int rank = 0; rank < group->size; ++rank)

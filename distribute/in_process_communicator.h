@@ -13,8 +13,9 @@ struct InProcessOptions {
   std::vector<int> block_sizes;
   /// How long a rank waits for the others.
   std::chrono::milliseconds timeout = std::chrono::minutes(10);
-  /// Rank 0 adds everything and the others copy, instead of each rank adding its own share.
-  bool reduce_to_one = false;
+  /// The ranks that add, each an equal share of the elements; the others wait. Empty: all. Which
+  /// ranks add changes no bit.
+  std::vector<int> adders = {};
 };
 
 /// Communicators of threads of one process, one for each rank; the i-th belongs to the thread that

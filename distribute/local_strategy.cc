@@ -155,9 +155,8 @@ class LocalRunner final : public StepRunner {
     if (native) {
       communicators_ = native(config.devices);
     } else {
-      communicators_ = make_in_process_communicators(
-          {.block_sizes = blocks,
-           .reduce_to_one = config.reduction == ReductionAlgorithm::kToOneDevice});
+      communicators_ =
+          make_in_process_communicators({.block_sizes = blocks, .adders = config.adders});
     }
   }
 

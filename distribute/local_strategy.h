@@ -13,15 +13,14 @@ class Runtime;
 
 namespace cohort::distribute {
 
-enum class ReductionAlgorithm { kShared, kToOneDevice };
-
 /// How the strategies of one process differ.
 struct LocalStrategyConfig {
   std::string name;
   std::vector<Device*> devices;
   int num_replicas = 1;  ///< logical replicas, spread over the devices in contiguous blocks
   size_t bucket_bytes = size_t{4} << 20;
-  ReductionAlgorithm reduction = ReductionAlgorithm::kShared;
+  /// CPU devices that add gradients, by position; empty: all of them.
+  std::vector<int> adders = {};
 };
 
 /// Replicas on devices of this process: one thread for each device, the first device on the

@@ -28,6 +28,13 @@ std::vector<Device*> choose_devices(Runtime& runtime, const std::vector<std::str
   return devices;
 }
 
+/// Positions of the devices that add; empty for the default.
+std::vector<int> adders(CrossDeviceOps ops, int num_devices) {
+  if (ops == CrossDeviceOps::kReductionToOneDevice) return {0};
+  if (ops == CrossDeviceOps::kHierarchicalCopy && num_devices > 1) return {0, num_devices / 2};
+  return {};
+}
+
 thread_local std::vector<Strategy> strategy_stack;
 
 }  // namespace
@@ -51,12 +58,10 @@ Strategy MirroredStrategy(MirroredOptions options) {
   if (options.cross_device_ops == CrossDeviceOps::kNccl && !on_gpu)
     throw InvalidArgument("MirroredStrategy: got NCCL for {}; want GPUs",
                           config.devices.front()->name().to_string());
-  if (options.cross_device_ops == CrossDeviceOps::kReductionToOneDevice) {
-    if (on_gpu)
-      throw Unimplemented(
-          "MirroredStrategy: got reduction to one device for GPUs; want kAuto or kNccl");
-    config.reduction = ReductionAlgorithm::kToOneDevice;
-  }
+  config.adders = adders(options.cross_device_ops, num_devices);
+  if (on_gpu && !config.adders.empty())
+    throw Unimplemented(
+        "MirroredStrategy: got cross-device ops of CPU devices for GPUs; want kAuto or kNccl");
   return Strategy(make_local_strategy(runtime, std::move(config)));
 }
 

@@ -11,7 +11,8 @@ namespace cohort::distribute {
 enum class CrossDeviceOps {
   kAuto,                  ///< GPUs: NCCL; CPU devices: every device adds its share
   kNccl,                  ///< refused where the devices are not GPUs
-  kReductionToOneDevice,  ///< the first device adds everything
+  kReductionToOneDevice,  ///< the first device adds everything; CPU devices only
+  kHierarchicalCopy,      ///< one device of each half adds half of the elements; CPU devices only
 };
 
 struct MirroredOptions {

@@ -21,6 +21,7 @@ void refuse_gathers(const Graph& graph) {
 
 Program::Program(Runtime& runtime, const Trace& trace, ProgramOptions options)
     : runtime_(runtime), options_(std::move(options)) {
+  if (!options_.recorder) options_.recorder = runtime.recorder();
   if (!options_.device) options_.device = &runtime.default_device();
   function_ = plan_collectives(*trace.graph, trace.outputs, options_.bucket_bytes, plan_);
   lay_out_variables(runtime, *options_.device, *function_.graph);

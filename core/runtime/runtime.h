@@ -12,6 +12,8 @@
 
 namespace cohort {
 
+class TraceRecorder;
+
 /// The registries and devices of a program. Filled by cohort/builtin.cc; a program may add its own
 /// ops and kernels before it builds graphs. Registration is not synchronised with use.
 class Runtime {
@@ -52,6 +54,11 @@ class Runtime {
     return it == communicator_factories_.end() ? nullptr : it->second;
   }
 
+  /// Steps that are made ready from now on note when each of their nodes runs; null: none do.
+  /// `recorder` must outlive them.
+  void record_to(TraceRecorder* recorder) { recorder_ = recorder; }
+  TraceRecorder* recorder() const { return recorder_; }
+
   /// The seed of every random op and initialiser that has none of its own.
   void set_random_seed(uint64_t seed) { seed_ = seed; }
   uint64_t random_seed() const { return seed_; }
@@ -61,6 +68,7 @@ class Runtime {
   KernelRegistry kernels_;
   std::vector<std::unique_ptr<Device>> devices_;
   std::map<DeviceType, CommunicatorFactory> communicator_factories_;
+  TraceRecorder* recorder_ = nullptr;
   uint64_t seed_ = 0;
   bool cpu_in_use_ = false;
 };

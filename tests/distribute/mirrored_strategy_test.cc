@@ -33,15 +33,17 @@ Tensor noise(Shape shape, uint64_t seed, DType dtype) {
   return t.cast(dtype);
 }
 
-/// A two-layer classifier with dropout, trained by Adam; everything that differs between strategies
-/// is the strategy.
+enum class Rule { kSgd, kMomentum, kNesterov, kAdam, kAmsgrad };
+
+/// A two-layer classifier with dropout, trained by one optimizer; everything that differs between
+/// strategies is the strategy.
 struct Trainer {
-  explicit Trainer(DType dtype) : dtype(dtype) {
+  explicit Trainer(DType dtype, Rule rule = Rule::kAdam) : dtype(dtype), rule(rule) {
     const auto add = [&](const char* name, Shape shape, bool parameter) {
       Tensor start = parameter ? noise(shape, variables.size() + 1, dtype) : Tensor(dtype, shape);
       variables.push_back(std::make_shared<VariableState>(start, VariableOptions{.name = name}));
     };
-    for (const bool parameter : {true, false, false}) {
+    for (const bool parameter : {true, false, false, false}) {
       add("w1", Shape{kFeatures, kHidden}, parameter);
       add("b1", Shape{kHidden}, parameter);
       add("w2", Shape{kHidden, kClasses}, parameter);
@@ -65,15 +67,28 @@ struct Trainer {
     for (const Gradient& g : gradients(mean, p)) reduce.push_back(g.dense());
     reduce = ops::all_reduce(reduce, ops::ReduceOp::kSum);
     const Value number = graph.read(steps) + ops::constant(Tensor::scalar(int64_t{1}));
-    const std::vector<std::shared_ptr<VariableState>> parameters(variables.begin(),
-                                                                 variables.begin() + 4),
-        m(variables.begin() + 4, variables.begin() + 8), v(variables.begin() + 8, variables.end());
-    ops::adam_update(parameters, m, v, {}, std::span(reduce).subspan(1),
-                     ops::scalar(0.01, DType::kF32), number,
-                     ops::constant(Tensor::from(std::vector<bool>{true}, Shape{})), {});
+    update(std::span(reduce).subspan(1), number);
     ops::assign(loss, reduce[0]);
     ops::assign(steps, number);
     return {};
+  }
+
+  ops::Variables section(int i) const {
+    return {variables.begin() + 4 * i, variables.begin() + 4 * (i + 1)};
+  }
+
+  void update(std::span<const Value> gradients, Value number) const {
+    const Value rate = ops::scalar(0.01, DType::kF32),
+                apply = ops::constant(Tensor::from(std::vector<bool>{true}, Shape{}));
+    if (rule == Rule::kAdam || rule == Rule::kAmsgrad) {
+      const bool amsgrad = rule == Rule::kAmsgrad;
+      ops::adam_update(section(0), section(1), section(2), amsgrad ? section(3) : ops::Variables{},
+                       gradients, rate, number, apply, {.amsgrad = amsgrad});
+    } else {
+      const bool plain = rule == Rule::kSgd;
+      ops::sgd_update(section(0), plain ? ops::Variables{} : section(1), gradients, rate, number,
+                      apply, {.momentum = plain ? 0 : 0.9, .nesterov = rule == Rule::kNesterov});
+    }
   }
 
   /// Trains 12 steps on batches of 24 rows, the last of each four with only `tail` rows. Returns
@@ -95,6 +110,7 @@ struct Trainer {
   }
 
   DType dtype;
+  Rule rule;
   std::vector<std::shared_ptr<VariableState>> variables;
   std::shared_ptr<VariableState> loss, steps;
 };
@@ -122,12 +138,28 @@ class MirroredStrategyConcurrentTest : public testing::Test {
 };
 
 TEST_F(MirroredStrategyConcurrentTest, ReplicasEqualOneReplicaInDouble) {
-  for (const int64_t tail : {24, 7, 2}) {
-    const auto one = Trainer(DType::kF64).train(OneDeviceStrategy("cpu:0"), tail);
-    for (const int n : {1, 2, 3, 4})
-      EXPECT_LT(largest_difference(one, Trainer(DType::kF64).train(mirrored(n, n), tail)), 1e-9)
-          << n << " replicas";
+  for (const Rule rule :
+       {Rule::kSgd, Rule::kMomentum, Rule::kNesterov, Rule::kAdam, Rule::kAmsgrad}) {
+    for (const int64_t tail : {24, 7, 2}) {
+      const auto one = Trainer(DType::kF64, rule).train(OneDeviceStrategy("cpu:0"), tail);
+      for (const int n : {1, 2, 3, 4})
+        EXPECT_LT(largest_difference(one, Trainer(DType::kF64, rule).train(mirrored(n, n), tail)),
+                  1e-9)
+            << n << " replicas, rule " << static_cast<int>(rule);
+    }
   }
+}
+
+TEST_F(MirroredStrategyConcurrentTest, ReplicasEqualOneReplicaInSinglePrecision) {
+  const auto one = Trainer(DType::kF32, Rule::kSgd).train(OneDeviceStrategy("cpu:0"), 7);
+  double largest = 0;
+  for (const Tensor& w : one)
+    for (const float x : w.values<float>())
+      largest = std::max(largest, static_cast<double>(std::abs(x)));
+  for (const int n : {1, 2, 3, 4})
+    EXPECT_LE(largest_difference(one, Trainer(DType::kF32, Rule::kSgd).train(mirrored(n, n), 7)),
+              1e-6 * largest)
+        << n;
 }
 
 TEST_F(MirroredStrategyConcurrentTest, SameReplicasOnAnyNumberOfDevicesGiveTheSameBits) {

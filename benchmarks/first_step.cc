@@ -1,5 +1,5 @@
-// From the start of the process to the end of its first training step: a small MLP, as a whole process. Prints the time
-// that the kernel's clock has counted since the process began.
+// From the start of the process to the end of its first training step: a small MLP, as a whole
+// process. Prints the time that the kernel's clock has counted since the process began.
 
 #include <fmt/core.h>
 #include <unistd.h>
@@ -14,7 +14,8 @@
 
 namespace {
 
-/// Seconds between boot and the start of this process, to the kernel's tick (10 ms); finer: run it under `perf stat`.
+/// Seconds between boot and the start of this process, to the kernel's tick (10 ms); finer: run it
+/// under `perf stat`.
 double started_after_boot() {
   std::ifstream stat("/proc/self/stat");
   std::string text((std::istreambuf_iterator<char>(stat)), std::istreambuf_iterator<char>());
@@ -28,11 +29,16 @@ double started_after_boot() {
 
 int main() {
   using namespace cohort;
-  const nn::Model model = nn::Sequential({nn::Input({.shape = {64}}), nn::Dense({.units = 64, .activation = "relu"}),
-                                          nn::Dense({.units = 64, .activation = "relu"}), nn::Dense({.units = 10})});
-  model.compile({.optimizer = nn::Adam(), .loss = nn::SparseCategoricalCrossentropy({.from_logits = true})});
-  model.train_on_batch(Tensor::full(DType::kF32, Shape{32, 64}, 0.5), Tensor(DType::kI32, Shape{32}));
+  const nn::Model model =
+      nn::Sequential({nn::Input({.shape = {64}}), nn::Dense({.units = 64, .activation = "relu"}),
+                      nn::Dense({.units = 64, .activation = "relu"}), nn::Dense({.units = 10})});
+  model.compile(
+      {.optimizer = nn::Adam(), .loss = nn::SparseCategoricalCrossentropy({.from_logits = true})});
+  model.train_on_batch(Tensor::full(DType::kF32, Shape{32, 64}, 0.5),
+                       Tensor(DType::kI32, Shape{32}));
   timespec now{};
   clock_gettime(CLOCK_BOOTTIME, &now);
-  fmt::print("{:.0f} ms\n", (static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9 - started_after_boot()) * 1e3);
+  fmt::print("{:.0f} ms\n", (static_cast<double>(now.tv_sec) +
+                             static_cast<double>(now.tv_nsec) / 1e9 - started_after_boot()) *
+                                1e3);
 }

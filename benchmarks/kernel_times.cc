@@ -41,12 +41,12 @@ void add_product(std::vector<TimedCase>& cases, std::string name, int64_t m, int
 // Forward, gradient of the kernel and of the input of a dense layer.
 void add_dense(std::vector<TimedCase>& cases, const std::string& name, int64_t rows, int64_t in,
                int64_t out) {
-  cases.push_back({name + " forward+bias+relu",
-                   {.op = "FusedMatMul",
-                    .inputs = {numbers({rows, in}), numbers({in, out}), numbers({out})},
-                    .attrs = {{"transpose_a", false},
-                              {"transpose_b", false},
-                              {"activation", std::string("relu")}}}});
+  cases.push_back(
+      {name + " forward+bias+relu",
+       {.op = "FusedMatMul",
+        .inputs = {numbers({rows, in}), numbers({in, out}), numbers({out})},
+        .attrs = {
+            {"transpose_a", false}, {"transpose_b", false}, {"activation", std::string("relu")}}}});
   add_product(cases, name + " dW", in, out, rows, true, false);
   add_product(cases, name + " dX", rows, in, out, false, true);
 }
@@ -64,8 +64,9 @@ void add_conv(std::vector<TimedCase>& cases, const std::string& name, Shape x, i
                     .inputs = {numbers(x), numbers(kernel), numbers({f})},
                     .attrs = attrs}});
   attrs.set("shape", kernel);
-  cases.push_back({name + " dW",
-                   {.op = "Conv2DBackwardKernel", .inputs = {numbers(x), numbers(y)}, .attrs = attrs}});
+  cases.push_back(
+      {name + " dW",
+       {.op = "Conv2DBackwardKernel", .inputs = {numbers(x), numbers(y)}, .attrs = attrs}});
   cases.push_back({name + " dbias",
                    {.op = "ReduceSum",
                     .inputs = {numbers(y)},
@@ -73,10 +74,9 @@ void add_conv(std::vector<TimedCase>& cases, const std::string& name, Shape x, i
   cases.push_back({name + " relu grad", {.op = "ReluGrad", .inputs = {numbers(y), numbers(y, 2)}}});
   if (c == 1) return;
   attrs.set("shape", x);
-  cases.push_back({name + " dX",
-                   {.op = "Conv2DBackwardInput",
-                    .inputs = {numbers(y), numbers(kernel)},
-                    .attrs = attrs}});
+  cases.push_back(
+      {name + " dX",
+       {.op = "Conv2DBackwardInput", .inputs = {numbers(y), numbers(kernel)}, .attrs = attrs}});
 }
 
 void add_pool(std::vector<TimedCase>& cases, const std::string& name, Shape x) {
@@ -86,8 +86,8 @@ void add_pool(std::vector<TimedCase>& cases, const std::string& name, Shape x) {
   kernel.run();
   cases.push_back({name, forward});
   attrs.set("shape", x);
-  cases.push_back({name + " grad",
-                   {.op = "MaxPool2DGrad", .inputs = kernel.outputs(), .attrs = attrs}});
+  cases.push_back(
+      {name + " grad", {.op = "MaxPool2DGrad", .inputs = kernel.outputs(), .attrs = attrs}});
 }
 
 void add_adam(std::vector<TimedCase>& cases, const std::string& name, int64_t count) {
@@ -141,7 +141,8 @@ std::vector<TimedCase> make_cases() {
   return cases;
 }
 
-// In µs: of this thread where it is the only one, so that other programs count less; else of the clock.
+// In µs: of this thread where it is the only one, so that other programs count less; else of the
+// clock.
 double now(int threads) {
   timespec time;
   clock_gettime(threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &time);

@@ -28,7 +28,6 @@ INSTANTIATE_TEST_SUITE_P(Devices, SteadyStateConcurrentTest, testing::Values(1, 
 
 /// An epoch of 400 steps costs the training thread no more than one of 100: a step costs nothing.
 TEST_P(SteadyStateConcurrentTest, AStepAllocatesNothingAndFaultsNoPages) {
-  default_runtime().set_logical_cpu_devices(2, 1);
   std::vector<std::string> devices;
   for (int i = 0; i < GetParam(); ++i) devices.push_back("cpu:" + std::to_string(i));
   const Model model = distribute::MirroredStrategy({.devices = devices}).scope([] {

@@ -24,7 +24,7 @@ class Fuser {
     find_patterns();
     for (const Node* node : rewriter_.nodes()) {
       if (absorbed_.count(node)) continue;
-      if (mask_before_pooling(*node)) continue;
+      if (mask_before_pooling(*node) || sum_before_pooling(*node)) continue;
       const auto it = patterns_.find(node);
       if (it == patterns_.end()) {
         rewriter_.copy(*node);
@@ -101,6 +101,18 @@ class Fuser {
     masked.node()->set_device(node.device());
     Node* moved = graph.copy_node(unpool, {masked, rewriter_[unpool.input(1)]}, unpool.attrs());
     rewriter_.replace(Value(const_cast<Node*>(&node), 0), moved->output());
+    return true;
+  }
+
+  /// The sum over all places of max_pool_grad(dy, where), which is the gradient of a convolution's
+  /// bias, is the sum over all places of dy, several times smaller: each dy lands in one place.
+  bool sum_before_pooling(const Node& node) {
+    if (node.op_name() != "ReduceSum") return false;
+    const Node& unpool = *rewriter_[node.input(0)].node();  // as it is by now: masked, perhaps
+    const auto& axes = node.attrs().get<std::vector<int64_t>>("axis");
+    if (unpool.op_name() != "MaxPool2DGrad" || axes != std::vector<int64_t>{0, 1, 2}) return false;
+    Node* sum = rewriter_.graph().copy_node(node, {unpool.input(0)}, node.attrs());
+    rewriter_.replace(Value(const_cast<Node*>(&node), 0), sum->output());
     return true;
   }
 

@@ -26,7 +26,7 @@ GraphFunction fold_constants(Runtime& runtime, const GraphFunction& function);
 GraphFunction merge_common_subexpressions(const GraphFunction& function);
 
 /// Fuses bias and activation into matmul and convolution, and masks gradients of relu before they
-/// are spread by max pooling.
+/// are spread by max pooling, and sums them before that.
 GraphFunction fuse(const GraphFunction& function);
 
 }  // namespace cohort

@@ -138,6 +138,29 @@ TEST_F(PassTest, GradientsAreMaskedBeforePoolingSpreadsThem) {
   EXPECT_TRUE(bitwise_equal(results[0], results[1]));
 }
 
+TEST_F(PassTest, SumsOfGradientsAreTakenBeforePoolingSpreadsThem) {
+  const Value x = input(Shape{2, 4, 4, 3}), bias = input(Shape{3});
+  const Value loss = ops::reduce_sum(ops::square(ops::max_pool2d(ops::relu(x + bias))));
+  const GraphFunction f = take({gradients(loss, std::vector<Value>{bias})[0].dense()});
+  const GraphFunction fused = fuse(f);
+  ASSERT_EQ(fused.fetches[0].node()->op_name(), "ReduceSum");
+  EXPECT_EQ(fused.fetches[0].node()->input(0).shape(), (Shape{2, 2, 2, 3})) << "not yet spread";
+  Tensor image(DType::kF32, Shape{2, 4, 4, 3});
+  for (int64_t i = 0; i < image.num_elements(); ++i)
+    image.data<float>()[i] = static_cast<float>((i * 37) % 23) - 11;
+  const Tensor shift = Tensor::from({0.f, 1.f, -2.f});
+  std::vector<Tensor> results;
+  for (const char* off : {"fuse", "none"}) {
+    const auto executable =
+        compile(default_runtime(), *f.graph, f.fetches, {}, {.disabled_passes = {off}});
+    executable->set_input(0, image.raw());
+    executable->set_input(1, shift.raw());
+    executable->run();
+    results.push_back(executable->output(0));
+  }
+  EXPECT_TRUE(bitwise_equal(results[0], results[1])) << "small integers sum exactly";
+}
+
 TEST_F(PassTest, ReductionsStartAsSoonAsTheirInputsAreReady) {
   const Value x = input(Shape{4});
   const Value early = ops::exp(x), late = ops::sin(ops::cos(ops::log(x)));

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Test accuracy on Fashion-MNIST after training, PyTorch beside examples/fashion_mnist: a line per seed and
+# Test accuracy on Fashion-MNIST, PyTorch beside examples/fashion_mnist: a line per seed and
 # model, then the means and their difference. Fails when our mean is more than 0.4 points below.
 #   tests/compare_accuracy.sh [mlp|cnn ...]
 # Environment: COHORT_SEEDS ("1 2 3"), COHORT_EPOCHS (5), COHORT_DATA_DIR, COHORT_PEERS_VENV,
@@ -10,7 +10,7 @@ export COHORT_PEERS_VENV=${COHORT_PEERS_VENV:-$root/.venv-peers}
 export COHORT_DATA_DIR=${COHORT_DATA_DIR:-/usr/share/datasets/fashion-mnist}
 ours=${COHORT_FASHION_MNIST:-$root/build/release/examples/fashion_mnist}
 epochs=${COHORT_EPOCHS:-5}
-"$root/benchmarks/peers/setup.sh" >&2
+[ -x "$COHORT_PEERS_VENV/venv-torch/bin/python" ] || "$root/benchmarks/peers/setup.sh" >&2
 [ -x "$ours" ] || { echo "compare_accuracy.sh: no $ours; build it first" >&2; exit 2; }
 
 failed=0

@@ -91,12 +91,11 @@ def whole_variant(case, next_batch, **options):
 def make_variants(case, threads):
     torch_eager.set_up(threads)
     next_batch = torch_eager.data_of(case)
-    variants = {
-        "parts": parts_variant(case, next_batch),
-        "fused_optimizer": fused_variant(case, next_batch),
-        "whole_step": whole_variant(case, next_batch),
-    }
-    if not case.layers:
+    variants = {"whole_step": whole_variant(case, next_batch)}
+    if case.layers:
+        variants["parts"] = parts_variant(case, next_batch)
+    else:
+        variants["fused_optimizer"] = fused_variant(case, next_batch)
         variants["channels_last"] = fused_variant(case, next_batch, channels_last=True)
     return variants
 

@@ -1,5 +1,7 @@
 #include "core/tensor.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <new>
@@ -13,13 +15,19 @@ std::vector<int64_t> row_major_strides(const Shape& shape) {
   return strides;
 }
 
+constexpr size_t kHugePage = size_t{2} << 20;
+
+size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
+
+/// Zeroed. Large blocks lie on huge pages: rows gathered at random from small ones miss the TLB at each.
 std::shared_ptr<Storage> allocate(size_t bytes) {
-  const size_t padded = std::max<size_t>(64, (bytes + 63) / 64 * 64);
-  void* data = std::aligned_alloc(64, padded);
+  const size_t unit = bytes >= kHugePage ? kHugePage : 64;
+  const size_t padded = round_up(std::max<size_t>(1, bytes), unit);
+  void* data = std::aligned_alloc(unit, padded);
   if (!data) throw ResourceExhausted("tensor: out of memory asking for {} bytes", bytes);
-  auto storage = std::make_shared<Storage>(data, bytes, [](void* p) { std::free(p); });
-  storage->reusable = true;
-  return storage;
+  if (unit == kHugePage) madvise(data, padded, MADV_HUGEPAGE);
+  std::memset(data, 0, bytes);
+  return std::make_shared<Storage>(data, bytes, [](void* p) { std::free(p); });
 }
 
 /// Calls visit(byte offset of element) for every element in row-major order.
@@ -67,7 +75,6 @@ void append_nested(const Tensor& t, int axis, int64_t offset, std::string& out) 
 Tensor::Tensor(DType dtype, Shape shape)
     : dtype_(dtype), shape_(std::move(shape)), strides_(row_major_strides(shape_)) {
   storage_ = allocate(num_bytes());
-  std::memset(storage_->data, 0, num_bytes());
 }
 
 Tensor::Tensor(DType dtype, Shape shape, std::shared_ptr<Storage> storage, int64_t byte_offset)

@@ -1,8 +1,6 @@
 #include "core/runtime/executable.h"
 
 #include <algorithm>
-#include <atomic>
-#include <chrono>
 #include <optional>
 
 #include "core/graph/op.h"
@@ -11,7 +9,7 @@
 #include "core/runtime/device_thread.h"
 #include "core/runtime/passes.h"
 #include "core/runtime/runtime.h"
-#include "core/runtime/spin_wait.h"
+#include "core/runtime/transfer.h"
 #include "core/runtime/value_store.h"
 #include "core/trace/recorder.h"
 
@@ -19,81 +17,6 @@ namespace cohort {
 namespace {
 
 using EntryKind = ScheduleEntry::Kind;
-
-constexpr std::chrono::minutes kLaneTimeout{10};
-
-/// What the devices of one executable share during a run.
-struct RunState {
-  std::atomic<uint64_t> run{0};
-  std::atomic<bool> failed{false};
-  std::atomic<int> ready_to_commit{0};
-};
-
-/// A value on its way between two devices of one executable.
-struct Channel {
-  Operand source;
-  Device* source_device = nullptr;
-  std::atomic<uint64_t> sent{0};  ///< number of the run in which the value was last made
-};
-
-class SendKernel : public Kernel {
- public:
-  SendKernel(Channel& channel, const RunState& state) : channel_(channel), state_(state) {}
-  void run() override {
-    channel_.source_device->synchronize();
-    channel_.sent.store(state_.run.load(std::memory_order_relaxed), std::memory_order_release);
-  }
-
- private:
-  Channel& channel_;
-  const RunState& state_;
-};
-
-class ReceiveKernel : public Kernel {
- public:
-  ReceiveKernel(Channel& channel, const RunState& state, Operand target, Device& device)
-      : channel_(channel), state_(state), target_(std::move(target)), device_(device) {}
-  void run() override {
-    const uint64_t run = state_.run.load(std::memory_order_relaxed);
-    const bool arrived = spin_wait(
-        [&] {
-          return channel_.sent.load(std::memory_order_acquire) == run ||
-                 state_.failed.load(std::memory_order_relaxed);
-        },
-        kLaneTimeout);
-    if (!arrived)
-      throw DeadlineExceeded("receive: got nothing from {} in 600 s",
-                             channel_.source_device->name().to_string());
-    if (state_.failed.load(std::memory_order_relaxed))
-      throw Cancelled("receive: another device failed");
-    device_.copy_from_device(*target_.slot, *channel_.source_device, *channel_.source.slot,
-                             target_.num_bytes());
-  }
-
- private:
-  Channel& channel_;
-  const RunState& state_;
-  Operand target_;
-  Device& device_;
-};
-
-class StartKernel : public Kernel {
- public:
-  explicit StartKernel(Communicator::Request& request) : request_(request) {}
-  void run() override { request_.start(); }
-
- private:
-  Communicator::Request& request_;
-};
-
-class WaitKernel : public Kernel {
- public:
-  explicit WaitKernel(Communicator::Request& request) : request_(request) {}
-  void run() override { request_.wait(); }
-
- private:
-  Communicator::Request& request_;
-};
 
 /// The straight line of one device.
 struct Lane {
@@ -323,7 +246,8 @@ class GraphExecutable final : public Executable {
       if (!lane.nodes[i]) throw;
       throw error.within(lane.nodes[i]->name());
     }
-    if (lanes_.size() > 1) wait_for_all_lanes();
+    // No device commits before every device has computed what could fail.
+    if (lanes_.size() > 1) state_.wait_for_all(static_cast<int>(lanes_.size()));
     for (; i < lane.steps.size(); ++i) {
       if (options_.recorder) {
         run_recorded(lane, i);
@@ -338,20 +262,6 @@ class GraphExecutable final : public Executable {
     const TraceRecorder::Span span(*options_.recorder, lane.nodes[i]);
     lane.steps[i]->run();
     lane.schedule.device->synchronize();
-  }
-
-  /// No device commits before every device has computed what could fail.
-  void wait_for_all_lanes() {
-    const int all = static_cast<int>(lanes_.size());
-    state_.ready_to_commit.fetch_add(1, std::memory_order_acq_rel);
-    const bool done = spin_wait(
-        [&] {
-          return state_.ready_to_commit.load(std::memory_order_acquire) == all ||
-                 state_.failed.load(std::memory_order_relaxed);
-        },
-        kLaneTimeout);
-    if (!done) throw DeadlineExceeded("executable: got no answer from a device in 600 s");
-    if (state_.failed.load()) throw Cancelled("executable: another device failed");
   }
 
   void run_guarded(Lane& lane) {

@@ -1,0 +1,41 @@
+#include "core/runtime/transfer.h"
+
+#include "core/runtime/spin_wait.h"
+
+namespace cohort {
+
+void RunState::wait_for_all(int num_lanes) {
+  ready_to_commit.fetch_add(1, std::memory_order_acq_rel);
+  const bool done = spin_wait(
+      [&] {
+        return ready_to_commit.load(std::memory_order_acquire) == num_lanes ||
+               failed.load(std::memory_order_relaxed);
+      },
+      kLaneTimeout);
+  if (!done) throw DeadlineExceeded("executable: got no answer from a device in 600 s");
+  if (failed.load()) throw Cancelled("executable: another device failed");
+}
+
+void SendKernel::run() {
+  channel_.source_device->synchronize();
+  channel_.sent.store(state_.run.load(std::memory_order_relaxed), std::memory_order_release);
+}
+
+void ReceiveKernel::run() {
+  const uint64_t run = state_.run.load(std::memory_order_relaxed);
+  const bool arrived = spin_wait(
+      [&] {
+        return channel_.sent.load(std::memory_order_acquire) == run ||
+               state_.failed.load(std::memory_order_relaxed);
+      },
+      kLaneTimeout);
+  if (!arrived)
+    throw DeadlineExceeded("receive: got nothing from {} in 600 s",
+                           channel_.source_device->name().to_string());
+  if (state_.failed.load(std::memory_order_relaxed))
+    throw Cancelled("receive: another device failed");
+  device_.copy_from_device(*target_.slot, *channel_.source_device, *channel_.source.slot,
+                           target_.num_bytes());
+}
+
+}  // namespace cohort

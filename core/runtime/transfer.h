@@ -1,0 +1,77 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+
+#include "core/runtime/communicator.h"
+#include "core/runtime/kernel.h"
+
+/// Schedule entries that wait: values between the devices of one executable, and collectives.
+namespace cohort {
+
+/// How long a device of an executable waits for another.
+inline constexpr std::chrono::minutes kLaneTimeout{10};
+
+/// What the devices of one executable share during a run.
+struct RunState {
+  std::atomic<uint64_t> run{0};
+  std::atomic<bool> failed{false};
+  std::atomic<int> ready_to_commit{0};
+
+  /// Waits, as one of `num_lanes` devices, until each has computed what could fail. Throws
+  /// Cancelled when one has failed, DeadlineExceeded after kLaneTimeout.
+  void wait_for_all(int num_lanes);
+};
+
+/// A value on its way between two devices of one executable.
+struct Channel {
+  Operand source;
+  Device* source_device = nullptr;
+  std::atomic<uint64_t> sent{0};  ///< number of the run in which the value was last made
+};
+
+/// Says that the channel's value is made in this run.
+class SendKernel final : public Kernel {
+ public:
+  SendKernel(Channel& channel, const RunState& state) : channel_(channel), state_(state) {}
+  void run() override;
+
+ private:
+  Channel& channel_;
+  const RunState& state_;
+};
+
+/// Waits for the channel's value and copies it to `target` on `device`. Throws as
+/// RunState::wait_for_all.
+class ReceiveKernel final : public Kernel {
+ public:
+  ReceiveKernel(Channel& channel, const RunState& state, Operand target, Device& device)
+      : channel_(channel), state_(state), target_(std::move(target)), device_(device) {}
+  void run() override;
+
+ private:
+  Channel& channel_;
+  const RunState& state_;
+  Operand target_;
+  Device& device_;
+};
+
+class StartKernel final : public Kernel {
+ public:
+  explicit StartKernel(Communicator::Request& request) : request_(request) {}
+  void run() override { request_.start(); }
+
+ private:
+  Communicator::Request& request_;
+};
+
+class WaitKernel final : public Kernel {
+ public:
+  explicit WaitKernel(Communicator::Request& request) : request_(request) {}
+  void run() override { request_.wait(); }
+
+ private:
+  Communicator::Request& request_;
+};
+
+}  // namespace cohort

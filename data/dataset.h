@@ -91,7 +91,8 @@ class Dataset {
   /// Component `component` as `dtype`, times `scale` when dtype is floating. Costs nothing extra when
   /// the component is gathered from memory.
   Dataset cast(int component, DType dtype, double scale = 1.0) const;
-  /// A background thread prepares up to `buffer_size` elements ahead (kAutotune chooses; 0 is none).
+  /// A background thread prepares up to `buffer_size` elements ahead. kAutotune: 2 to 16, half a MiB of
+  /// them if possible, so that they are met in the cache; 0: no thread.
   Dataset prefetch(int64_t buffer_size = kAutotune) const;
 
   /// The number of elements of one epoch, kInfiniteCardinality or kUnknownCardinality.

@@ -4,9 +4,6 @@
 namespace cohort::data {
 namespace {
 
-/// For kAutotune: about a millisecond of small steps, so that the writer naps rather than wakes.
-constexpr int64_t kDefaultBufferSize = 16;
-
 class PrefetchNode : public Node {
  public:
   PrefetchNode(NodePtr input, int64_t buffer_size)
@@ -36,8 +33,7 @@ NodePtr prefetch_node(NodePtr input, int64_t buffer_size) {
     throw InvalidArgument("prefetch: got buffer size {}; want 0 or more, or kAutotune (-1)",
                           buffer_size);
   if (buffer_size == 0) return input;
-  return std::make_shared<PrefetchNode>(
-      std::move(input), buffer_size == kAutotune ? kDefaultBufferSize : buffer_size);
+  return std::make_shared<PrefetchNode>(std::move(input), buffer_size);
 }
 
 FlowPtr<Element> prefetch_flow(FlowPtr<Element> input, int64_t buffer_size, int64_t epochs) {

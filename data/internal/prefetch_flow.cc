@@ -1,6 +1,7 @@
 #include "data/internal/prefetch_flow.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "data/internal/nodes.h"
 
@@ -11,6 +12,10 @@ using namespace std::chrono_literals;
 
 constexpr auto kShortestNap = 20us;
 constexpr auto kLongestNap = 5ms;
+// Few enough that writer and reader meet in the cache, enough for some naps' worth of small steps.
+constexpr uint64_t kMostSlots = 16;
+constexpr size_t kRingBytes = size_t{1} << 19;
+
 constexpr int kSpins = 2000;  // 20 to 100 us
 
 void pause() {
@@ -22,7 +27,10 @@ void pause() {
 }  // namespace
 
 PrefetchFlow::PrefetchFlow(FlowPtr<Element> input, int64_t buffer_size, int64_t epochs)
-    : input_(std::move(input)), slots_(static_cast<size_t>(buffer_size)) {
+    : input_(std::move(input)),
+      slots_(buffer_size == kAutotune ? kMostSlots : static_cast<size_t>(buffer_size)),
+      num_slots_(slots_.size()),
+      autotune_(buffer_size == kAutotune) {
   reader_.epochs_left = writer_.epochs_left = epochs;
 }
 
@@ -87,6 +95,7 @@ void PrefetchFlow::run() {
       const bool got = input_->next({&free.element, 1}) == 1;
       free.kind = got ? Kind::kElement : Kind::kEnd;
       if (!got) --writer_.epochs_left;
+      if (std::exchange(autotune_, false) && got) choose_size(free.element);
     } catch (const std::exception& error) {
       free.error = as_error(error);
       free.kind = Kind::kError;
@@ -94,6 +103,12 @@ void PrefetchFlow::run() {
     }
     publish();
   }
+}
+
+void PrefetchFlow::choose_size(const Element& first) {
+  size_t bytes = 1;
+  for (const Tensor& tensor : first) bytes += tensor.num_bytes();
+  num_slots_ = std::clamp<uint64_t>(kRingBytes / bytes, 2, kMostSlots);
 }
 
 void PrefetchFlow::publish() {
@@ -107,16 +122,16 @@ void PrefetchFlow::publish() {
 bool PrefetchFlow::wait_for_space() {
   const uint64_t published = writer_.published.load(std::memory_order_relaxed);
   const auto num_full = [&] { return published - reader_.taken.load(std::memory_order_acquire); };
-  if (num_full() < slots_.size()) return !stopping_.load(std::memory_order_relaxed);
+  if (num_full() < num_slots_) return !stopping_.load(std::memory_order_relaxed);
 
   std::unique_lock lock(mutex_);
-  const auto may_go_on = [&] { return stopping_ || num_full() < slots_.size(); };
-  while (!stopping_ && num_full() == slots_.size()) {
+  const auto may_go_on = [&] { return stopping_ || num_full() < num_slots_; };
+  while (!stopping_ && num_full() == num_slots_) {
     const Clock::time_point before = Clock::now();
     space_.wait_for(lock, writer_.nap, may_go_on);
     const auto slept = Clock::now() - before;
-    const auto taken = static_cast<int64_t>(slots_.size() - num_full());
-    const auto half_ring = std::max<int64_t>(1, std::ssize(slots_) / 2);
+    const auto taken = static_cast<int64_t>(num_slots_ - num_full());
+    const auto half_ring = std::max<int64_t>(1, static_cast<int64_t>(num_slots_ / 2));
     writer_.nap = std::clamp<Clock::duration>(taken > 0 ? slept * half_ring / taken : 2 * slept,
                                               kShortestNap, kLongestNap);
   }

@@ -23,7 +23,8 @@ namespace cohort::data {
 /// writer and sleeps.
 class PrefetchFlow : public ElementFlow {
  public:
-  /// `epochs`: how many ends of `input` the thread runs through before it ends.
+  /// `epochs`: how many ends of `input` the thread runs through before it ends. kAutotune: the first
+  /// element decides how many slots there are.
   PrefetchFlow(FlowPtr<Element> input, int64_t buffer_size, int64_t epochs);
   ~PrefetchFlow() override;
 
@@ -40,9 +41,10 @@ class PrefetchFlow : public ElementFlow {
   };
   using Clock = std::chrono::steady_clock;
 
-  Slot& slot(uint64_t number) { return slots_[number % slots_.size()]; }
+  Slot& slot(uint64_t number) { return slots_[number % num_slots_]; }
   // The writer's thread.
   void run();
+  void choose_size(const Element& first);
   bool wait_for_space();
   void publish();
   // The reader's thread.
@@ -50,6 +52,8 @@ class PrefetchFlow : public ElementFlow {
 
   FlowPtr<Element> input_;
   std::vector<Slot> slots_;
+  uint64_t num_slots_;  ///< in use; fixed once the first slot is published
+  bool autotune_;
 
   struct alignas(64) Reader {
     std::atomic<uint64_t> taken{0};  ///< slots that were read

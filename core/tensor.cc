@@ -27,7 +27,9 @@ std::shared_ptr<Storage> allocate(size_t bytes) {
   if (!data) throw ResourceExhausted("tensor: out of memory asking for {} bytes", bytes);
   if (unit == kHugePage) madvise(data, padded, MADV_HUGEPAGE);
   std::memset(data, 0, bytes);
-  return std::make_shared<Storage>(data, bytes, [](void* p) { std::free(p); });
+  auto storage = std::make_shared<Storage>(data, bytes, [](void* p) { std::free(p); });
+  storage->reusable = true;
+  return storage;
 }
 
 /// Calls visit(byte offset of element) for every element in row-major order.

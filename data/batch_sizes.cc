@@ -10,9 +10,10 @@ std::vector<int64_t> batch_sizes_for_worker(int64_t global_batch_size, int64_t n
                                             int64_t replicas_per_worker, int64_t worker) {
   if (global_batch_size < 1 || num_workers < 1 || replicas_per_worker < 1 || worker < 0 ||
       worker >= num_workers)
-    throw InvalidArgument("batch_sizes_for_worker: got batch {}, {} workers, {} replicas per worker, "
-                          "worker {}; want 1 or more each, and a worker among them",
-                          global_batch_size, num_workers, replicas_per_worker, worker);
+    throw InvalidArgument(
+        "batch_sizes_for_worker: got batch {}, {} workers, {} replicas per worker, "
+        "worker {}; want 1 or more each, and a worker among them",
+        global_batch_size, num_workers, replicas_per_worker, worker);
   const int64_t num_replicas = num_workers * replicas_per_worker;
   const int64_t least = global_batch_size / num_replicas, larger = global_batch_size % num_replicas;
   std::vector<int64_t> sizes(static_cast<size_t>(num_replicas), least);

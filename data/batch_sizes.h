@@ -14,8 +14,8 @@ namespace cohort::data {
 std::vector<int64_t> batch_sizes_for_worker(int64_t global_batch_size, int64_t num_workers,
                                             int64_t replicas_per_worker, int64_t worker);
 
-/// The batch size that the description of `dataset` fixes (all batches but the last), or -1 where it
-/// fixes none: nothing was batched, or a map came after.
+/// The batch size that the description of `dataset` fixes (all batches but the last), or -1 where
+/// it fixes none: nothing was batched, or a map came after.
 int64_t compute_batch_size(const Dataset& dataset);
 
 }  // namespace cohort::data

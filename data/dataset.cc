@@ -80,9 +80,10 @@ Iterator Dataset::resume(const Position& position, int64_t epochs) const {
   if (position.fingerprint != fingerprint_of(*node_))
     throw InvalidArgument("resume: got a position of another dataset; want one of {}", to_string());
   if (position.epoch < 0 || position.element < 0 || epochs < 1)
-    throw InvalidArgument("resume: got epoch {}, element {}, {} epochs; want 0 or more, 0 or more, 1 "
-                          "or more",
-                          position.epoch, position.element, epochs);
+    throw InvalidArgument(
+        "resume: got epoch {}, element {}, {} epochs; want 0 or more, 0 or more, 1 "
+        "or more",
+        position.epoch, position.element, epochs);
   return Iterator(std::make_unique<Iterator::State>(node_, position, epochs));
 }
 

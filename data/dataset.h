@@ -60,8 +60,8 @@ class Dataset {
 
   Dataset map(MapFunction function, MapOptions options = {}) const;
   Dataset filter(Predicate predicate) const;
-  /// Draws each element at random from a buffer of the next `buffer_size` ones. A buffer as large as
-  /// the dataset gives a uniform permutation. The order follows from (seed, epoch) alone.
+  /// Draws each element at random from a buffer of the next `buffer_size` ones. A buffer as large
+  /// as the dataset gives a uniform permutation. The order follows from (seed, epoch) alone.
   Dataset shuffle(int64_t buffer_size, ShuffleOptions options = {}) const;
   /// [N, …] of every component; equal shapes within a batch.
   Dataset batch(int64_t batch_size, BatchOptions options = {}) const;
@@ -70,8 +70,8 @@ class Dataset {
   /// Cuts the stream of rows anew, across the borders of the incoming batches, to `sizes` in turn.
   /// A size 0 gives an empty batch and consumes nothing.
   Dataset rebatch(std::vector<int64_t> sizes, BatchOptions options = {}) const;
-  /// Cuts every incoming batch of B rows in `num_replicas` parts of ceil(B / num_replicas); the last
-  /// ones may be short or empty.
+  /// Cuts every incoming batch of B rows in `num_replicas` parts of ceil(B / num_replicas); the
+  /// last ones may be short or empty.
   Dataset legacy_rebatch(int64_t num_replicas) const;
   /// `count` times in a row, each time as an epoch of its own; -1 is forever.
   Dataset repeat(int64_t count = -1) const;
@@ -88,11 +88,11 @@ class Dataset {
   Dataset shard(int64_t num_shards, int64_t index) const;
   /// An i64 counter from `start` before the components.
   Dataset enumerate(int64_t start = 0) const;
-  /// Component `component` as `dtype`, times `scale` when dtype is floating. Costs nothing extra when
-  /// the component is gathered from memory.
+  /// Component `component` as `dtype`, times `scale` when dtype is floating. Costs nothing extra
+  /// when the component is gathered from memory.
   Dataset cast(int component, DType dtype, double scale = 1.0) const;
-  /// A background thread prepares up to `buffer_size` elements ahead. kAutotune: 2 to 16, half a MiB of
-  /// them if possible, so that they are met in the cache; 0: no thread.
+  /// A background thread prepares up to `buffer_size` elements ahead. kAutotune: 2 to 16, half a
+  /// MiB of them if possible, so that they are met in the cache; 0: no thread.
   Dataset prefetch(int64_t buffer_size = kAutotune) const;
 
   /// The number of elements of one epoch, kInfiniteCardinality or kUnknownCardinality.

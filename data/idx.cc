@@ -62,9 +62,10 @@ class Input {
     int code = Z_OK;
     const char* message = gzerror(file_.get(), &code);
     if (code == Z_OK || code == Z_STREAM_END) return;
-    throw DataLoss("read_idx: {}: got a compressed stream that is damaged or cut off ({}); want a "
-                   "whole gzip file",
-                   path_, code == Z_ERRNO ? std::strerror(errno) : message);
+    throw DataLoss(
+        "read_idx: {}: got a compressed stream that is damaged or cut off ({}); want a "
+        "whole gzip file",
+        path_, code == Z_ERRNO ? std::strerror(errno) : message);
   }
 
   const std::string& path_;
@@ -74,16 +75,23 @@ class Input {
 
 DType dtype_of_code(uint8_t code, const std::string& path) {
   switch (code) {
-    case 0x08: return DType::kU8;
-    case 0x09: return DType::kI8;
-    case 0x0c: return DType::kI32;
-    case 0x0d: return DType::kF32;
-    case 0x0e: return DType::kF64;
-    default: break;
+    case 0x08:
+      return DType::kU8;
+    case 0x09:
+      return DType::kI8;
+    case 0x0c:
+      return DType::kI32;
+    case 0x0d:
+      return DType::kF32;
+    case 0x0e:
+      return DType::kF64;
+    default:
+      break;
   }
-  throw DataLoss("read_idx: {}: got type code {:#04x}; want 0x08 (uint8), 0x09 (int8), 0x0c (int32), "
-                 "0x0d (float32) or 0x0e (float64)",
-                 path, static_cast<int>(code));
+  throw DataLoss(
+      "read_idx: {}: got type code {:#04x}; want 0x08 (uint8), 0x09 (int8), 0x0c (int32), "
+      "0x0d (float32) or 0x0e (float64)",
+      path, static_cast<int>(code));
 }
 
 struct Header {
@@ -106,8 +114,8 @@ Header read_header(Input& input, const std::string& path) {
   if (got < magic.size())
     throw DataLoss("read_idx: {}: got {} bytes; want a header of 4 bytes and more", path, got);
   if (magic[0] != 0 || magic[1] != 0)
-    throw DataLoss("read_idx: {}: got a file that starts with {:02x} {:02x}; want 00 00 (IDX)", path,
-                   magic[0], magic[1]);
+    throw DataLoss("read_idx: {}: got a file that starts with {:02x} {:02x}; want 00 00 (IDX)",
+                   path, magic[0], magic[1]);
   Header header{.dtype = dtype_of_code(magic[2], path)};
   std::optional<uint64_t> num_bytes = size_of(header.dtype);
   for (int axis = 0; axis < magic[3]; ++axis) {
@@ -115,7 +123,8 @@ Header read_header(Input& input, const std::string& path) {
     if (input.read(b.data(), b.size()) < b.size())
       throw DataLoss("read_idx: {}: got the end of the file in dimension {}; want {} dimensions",
                      path, axis, static_cast<int>(magic[3]));
-    const uint32_t dimension = uint32_t{b[0]} << 24 | uint32_t{b[1]} << 16 | uint32_t{b[2]} << 8 | b[3];
+    const uint32_t dimension =
+        uint32_t{b[0]} << 24 | uint32_t{b[1]} << 16 | uint32_t{b[2]} << 8 | b[3];
     header.shape.push_back(Dim(static_cast<int64_t>(dimension)));
     if (num_bytes) num_bytes = times(*num_bytes, dimension);
   }
@@ -139,8 +148,8 @@ std::string find_file(const std::string& directory, const std::string& name) {
   struct stat status {};
   for (const std::string& path : {plain, plain + ".gz"})
     if (stat(path.c_str(), &status) == 0) return path;
-  throw NotFound("load_mnist_files: {}: got neither {} nor {}.gz; want one of them", directory, name,
-                 name);
+  throw NotFound("load_mnist_files: {}: got neither {} nor {}.gz; want one of them", directory,
+                 name, name);
 }
 
 }  // namespace
@@ -155,8 +164,8 @@ Tensor read_idx(const std::string& path) {
                    header.num_bytes, header.shape);
   char extra = 0;
   if (input.read(&extra, 1) != 0)
-    throw DataLoss("read_idx: {}: got more than {} bytes of values; want as many for shape {}", path,
-                   header.num_bytes, header.shape);
+    throw DataLoss("read_idx: {}: got more than {} bytes of values; want as many for shape {}",
+                   path, header.num_bytes, header.shape);
   if (size_of(header.dtype) == 4) swap_bytes<uint32_t>(tensor.raw(), tensor.num_bytes());
   if (size_of(header.dtype) == 8) swap_bytes<uint64_t>(tensor.raw(), tensor.num_bytes());
   return tensor;
@@ -171,8 +180,8 @@ Dataset Dataset::from_idx(const std::vector<std::string>& paths) {
     if (shape.rank() == 0)
       throw InvalidArgument("from_idx: {}: got a scalar; want rank 1 or more", path);
     if (shape[0] != components[0].shape()[0])
-      throw InvalidArgument("from_idx: {}: got {} rows (shape {}); want {} as in {}", path, shape[0],
-                            shape, components[0].shape()[0], paths[0]);
+      throw InvalidArgument("from_idx: {}: got {} rows (shape {}); want {} as in {}", path,
+                            shape[0], shape, components[0].shape()[0], paths[0]);
   }
   return from_tensor_slices(std::move(components));
 }

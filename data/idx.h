@@ -11,8 +11,8 @@ namespace cohort::data {
 ///   file   = 0x00 0x00 type rank dimension{rank} value*      all numbers big-endian
 ///   type   = 0x08 u8 | 0x09 i8 | 0x0c i32 | 0x0d f32 | 0x0e f64       (0x0b, i16, is refused)
 ///   rank   = one byte;  dimension = u32;  as many values as the dimensions' product, then the end
-/// Throws NotFound when the file cannot be opened, DataLoss when it is cut off, damaged, too long or
-/// not IDX; the message names the file, what was got and what is wanted.
+/// Throws NotFound when the file cannot be opened, DataLoss when it is cut off, damaged, too long
+/// or not IDX; the message names the file, what was got and what is wanted.
 Tensor read_idx(const std::string& path);
 
 struct TrainAndTest {
@@ -20,8 +20,8 @@ struct TrainAndTest {
   Dataset test;
 };
 
-/// The four files of MNIST and of the sets made like it, as datasets of (image u8 [H, W], label u8):
-/// {train,t10k}-{images-idx3,labels-idx1}-ubyte[.gz] in `directory`.
+/// The four files of MNIST and of the sets made like it, as datasets of (image u8 [H, W], label
+/// u8): {train,t10k}-{images-idx3,labels-idx1}-ubyte[.gz] in `directory`.
 TrainAndTest load_mnist_files(const std::string& directory);
 
 }  // namespace cohort::data

@@ -72,8 +72,8 @@ uint64_t fingerprint_of(const Node& node) {
 std::string Position::to_bytes() const {
   std::string bytes(kMagic);
   append_number(bytes, kVersion, 4);
-  for (const uint64_t value : {seed, static_cast<uint64_t>(epoch), static_cast<uint64_t>(element),
-                               fingerprint})
+  for (const uint64_t value :
+       {seed, static_cast<uint64_t>(epoch), static_cast<uint64_t>(element), fingerprint})
     append_number(bytes, value, 8);
   return bytes;
 }
@@ -81,9 +81,10 @@ std::string Position::to_bytes() const {
 Position Position::from_bytes(std::string_view bytes) {
   if (bytes.size() != kPositionBytes || !bytes.starts_with(kMagic) ||
       read_number(bytes, 4, 4) != kVersion)
-    throw DataLoss("Position::from_bytes: got {} bytes that are no position; want {} that start "
-                   "with \"{}\" and version {}",
-                   bytes.size(), kPositionBytes, kMagic, kVersion);
+    throw DataLoss(
+        "Position::from_bytes: got {} bytes that are no position; want {} that start "
+        "with \"{}\" and version {}",
+        bytes.size(), kPositionBytes, kMagic, kVersion);
   return {.seed = read_number(bytes, 8, 8),
           .epoch = static_cast<int64_t>(read_number(bytes, 16, 8)),
           .element = static_cast<int64_t>(read_number(bytes, 24, 8)),
@@ -97,9 +98,10 @@ Iterator::State::State(NodePtr node, const Position& position, int64_t epochs)
       flow_(open(node_, {position.seed, position.epoch}, epochs)) {
   const int64_t skipped = flow_->skip(position.element);
   if (skipped < position.element)
-    throw InvalidArgument("resume: got a position behind {} elements of a dataset that has {}; want "
-                          "the dataset that the position was taken from",
-                          position.element, skipped);
+    throw InvalidArgument(
+        "resume: got a position behind {} elements of a dataset that has {}; want "
+        "the dataset that the position was taken from",
+        position.element, skipped);
   flow_->start();
 }
 

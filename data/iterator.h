@@ -39,8 +39,8 @@ struct Position {
 /// A running pass over a dataset; made by Dataset::iterate. Owns the background threads of the
 /// pass; they end before the destructor returns. Move-only; one thread at a time.
 ///
-/// An error (a user's function that throws, unequal shapes in a batch) is thrown by the call of next
-/// that would have returned the element, as cohort::Error, and by every call after it.
+/// An error (a user's function that throws, unequal shapes in a batch) is thrown by the call of
+/// next that would have returned the element, as cohort::Error, and by every call after it.
 class Iterator {
  public:
   class State;
@@ -50,9 +50,9 @@ class Iterator {
   ~Iterator();
 
   /// The next element, or nullptr at the end of an epoch. The element lives in the iterator and is
-  /// replaced by the next call; a tensor handle copied out of it keeps its own memory for as long as
-  /// it is held. With prefetch a call neither allocates nor locks nor enters the kernel while the
-  /// background thread keeps up.
+  /// replaced by the next call; a tensor handle copied out of it keeps its own memory for as long
+  /// as it is held. With prefetch a call neither allocates nor locks nor enters the kernel while
+  /// the background thread keeps up.
   const Element* next();
   /// The same, into `out`, whose tensors' memory is used again where nobody else holds it.
   /// False at the end of an epoch; `out` is unspecified then.

@@ -88,7 +88,8 @@ class BatchNode : public Node {
   FlowPtr<Element> elements(const Pass& pass) const override {
     const NodePtr& input = parts_.input;
     if (RowsPtr rows = input->rows())
-      return std::make_unique<RowBatchFlow>(std::move(rows), input->row_numbers(pass), parts_.sizes);
+      return std::make_unique<RowBatchFlow>(std::move(rows), input->row_numbers(pass),
+                                            parts_.sizes);
     return std::make_unique<StackFlow>(input, pass, parts_.sizes);
   }
   int64_t cardinality() const override {

@@ -44,9 +44,10 @@ ElementSpec common_spec(const ElementSpec& a, const ElementSpec& b) {
     Shape other = b[c].shape;
     if (other.rank() > 0 && shape.rank() > 0) other[0] = shape[0];
     if (a[c].dtype != b[c].dtype || shape != other)
-      throw InvalidArgument("concatenate: got {}{} and {}{} as component {}; want equal dtypes, and "
-                            "shapes that differ in the first dimension only",
-                            a[c].dtype, a[c].shape, b[c].dtype, b[c].shape, c);
+      throw InvalidArgument(
+          "concatenate: got {}{} and {}{} as component {}; want equal dtypes, and "
+          "shapes that differ in the first dimension only",
+          a[c].dtype, a[c].shape, b[c].dtype, b[c].shape, c);
   }
   return spec;
 }

@@ -140,8 +140,9 @@ class RepeatFlow : public Flow<Item> {
   bool ended_ = false;
 };
 
-/// tf.data's shuffle: a buffer of the next `buffer_size` items; each draw takes one of them at random
-/// and puts the next input item in its place. With a buffer of all items: a Fisher-Yates shuffle.
+/// tf.data's shuffle: a buffer of the next `buffer_size` items; each draw takes one of them at
+/// random and puts the next input item in its place. With a buffer of all items: a Fisher-Yates
+/// shuffle.
 template <class Item>
 class ShuffleFlow : public Flow<Item> {
  public:

@@ -146,6 +146,9 @@ NodePtr cast_node(NodePtr input, int component, DType dtype, double scale) {
                           num_components - 1);
   if (scale != 1.0 && !is_floating(dtype))
     throw InvalidArgument("cast: got scale {} with {}; want a floating dtype", scale, dtype);
+  if (const auto prefetch = prefetch_parts(*input))
+    return prefetch_node(cast_node(prefetch->input, component, dtype, scale),
+                         prefetch->buffer_size);
   // Before the batch instead, where that makes it a part of the gather.
   const BatchParts* batch = batch_parts(*input);
   if (batch && batch->input->rows()) {

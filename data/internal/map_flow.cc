@@ -78,9 +78,8 @@ int64_t ParallelMapFlow::next(std::span<Element> out) {
   std::unique_lock lock(mutex_);
   for (size_t filled = 0; filled < out.size(); ++filled) {
     Slot& wanted = slot(num_returned_);
-    result_ready_.wait(lock, [&] {
-      return wanted.done || (input_ended_ && num_returned_ == num_taken_);
-    });
+    result_ready_.wait(
+        lock, [&] { return wanted.done || (input_ended_ && num_returned_ == num_taken_); });
     if (!wanted.done) return static_cast<int64_t>(filled);
     if (wanted.error) throw Error(*wanted.error);
     std::swap(out[filled], wanted.result);

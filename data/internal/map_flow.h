@@ -11,7 +11,8 @@
 
 namespace cohort::data {
 
-/// function(element) for element number `index`; what it throws comes back as an Error that says so.
+/// function(element) for element number `index`; what it throws comes back as an Error that says
+/// so.
 Element call_map(const MapFunction& function, const Element& element, int64_t index);
 
 /// Applies a function to element after element, on the caller's thread.
@@ -63,9 +64,9 @@ class ParallelMapFlow : public ElementFlow {
   std::condition_variable result_ready_;
   std::condition_variable slot_free_;
   std::vector<Slot> slots_;
-  int64_t num_taken_ = 0;    ///< input elements that workers took
-  int64_t num_returned_ = 0; ///< results handed out
-  int64_t first_ = 0;        ///< elements skipped before the start, for messages
+  int64_t num_taken_ = 0;     ///< input elements that workers took
+  int64_t num_returned_ = 0;  ///< results handed out
+  int64_t first_ = 0;         ///< elements skipped before the start, for messages
   bool input_ended_ = false;
   bool stopping_ = false;
 

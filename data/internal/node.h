@@ -6,10 +6,11 @@
 
 #include "data/element.h"
 
-/// What a dataset is made of. A Node is one immutable step of the description. A Flow is one running
-/// pass over it. Most nodes only choose and order items; these are written once, as templates over
-/// the item: an Element, or the number of a source row (`Rows`, data/internal/rows.h) where
-/// everything upstream is random access, so that shuffling moves numbers and a batch is one gather.
+/// What a dataset is made of. A Node is one immutable step of the description. A Flow is one
+/// running pass over it. Most nodes only choose and order items; these are written once, as
+/// templates over the item: an Element, or the number of a source row (`Rows`,
+/// data/internal/rows.h) where everything upstream is random access, so that shuffling moves
+/// numbers and a batch is one gather.
 namespace cohort::data {
 
 struct Rows;

@@ -17,14 +17,14 @@ namespace cohort::data {
 /// writer and one reader. Taking an element swaps it with the slot's old one, so memory circulates
 /// and nothing is copied.
 ///
-/// The reader's side costs two atomic operations while the writer keeps up. The writer never needs a
-/// wake-up then: when the ring is full it naps for about the time in which the reader empties half
-/// of it. Only a reader that finds the ring empty, and has spun in vain, takes the lock, wakes the
-/// writer and sleeps.
+/// The reader's side costs two atomic operations while the writer keeps up. The writer never needs
+/// a wake-up then: when the ring is full it naps for about the time in which the reader empties
+/// half of it. Only a reader that finds the ring empty, and has spun in vain, takes the lock, wakes
+/// the writer and sleeps.
 class PrefetchFlow : public ElementFlow {
  public:
-  /// `epochs`: how many ends of `input` the thread runs through before it ends. kAutotune: the first
-  /// element decides how many slots there are.
+  /// `epochs`: how many ends of `input` the thread runs through before it ends. kAutotune: the
+  /// first element decides how many slots there are.
   PrefetchFlow(FlowPtr<Element> input, int64_t buffer_size, int64_t epochs);
   ~PrefetchFlow() override;
 

@@ -131,7 +131,8 @@ NodePtr rows_under(const BatchParts& batch) {
 }  // namespace
 
 NodePtr rebatch_node(NodePtr input, std::vector<int64_t> sizes, bool drop_remainder) {
-  const bool valid = std::all_of(sizes.begin(), sizes.end(), [](int64_t size) { return size >= 0; });
+  const bool valid =
+      std::all_of(sizes.begin(), sizes.end(), [](int64_t size) { return size >= 0; });
   if (sizes.empty() || !valid || Sizes{sizes}.total() == 0)
     throw InvalidArgument("rebatch: got sizes [{}]; want 0 or more each, and one above 0",
                           fmt::join(sizes, ", "));

@@ -45,9 +45,10 @@ class RowReader {
   int64_t count_rows() const {
     for (const Tensor& tensor : current_)
       if (tensor.rank() == 0 || tensor.size(0) != current_[0].size(0))
-        throw InvalidArgument("{}: got a component of shape {} beside one of {}; want batches with "
-                              "one number of rows",
-                              where_, tensor.shape(), current_[0].shape());
+        throw InvalidArgument(
+            "{}: got a component of shape {} beside one of {}; want batches with "
+            "one number of rows",
+            where_, tensor.shape(), current_[0].shape());
     return current_[0].size(0);
   }
 
@@ -113,8 +114,10 @@ class LegacyRebatchFlow : public ElementFlow {
         part_ = 0;
       }
       const int64_t count = std::min(part_rows_, left_);
-      if (count > 0) reader_.read(out[filled], 0, count, count);
-      else make_empty_batch(out[filled], row_spec_);
+      if (count > 0)
+        reader_.read(out[filled], 0, count, count);
+      else
+        make_empty_batch(out[filled], row_spec_);
       left_ -= count;
       ++part_;
     }

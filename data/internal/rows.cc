@@ -9,15 +9,13 @@ namespace cohort::data {
 namespace {
 
 const Column::Segment& segment_of(const Column& column, int64_t number) {
-  const auto after = std::upper_bound(
-      column.segments.begin(), column.segments.end(), number,
-      [](int64_t n, const Column::Segment& segment) { return n < segment.begin; });
+  const auto after =
+      std::upper_bound(column.segments.begin(), column.segments.end(), number,
+                       [](int64_t n, const Column::Segment& segment) { return n < segment.begin; });
   return *(after - 1);
 }
 
-bool converts(const Column& column) {
-  return column.stored != column.dtype || column.scale != 1.0;
-}
+bool converts(const Column& column) { return column.stored != column.dtype || column.scale != 1.0; }
 
 void fetch_lines(const char* row, int64_t bytes) {
   constexpr int64_t kLine = 64, kMost = 16 * kLine;
@@ -33,16 +31,22 @@ void copy_small_rows(const char* base, std::span<const int64_t> numbers, char* o
 
 void copy_rows(const char* base, int64_t row_bytes, std::span<const int64_t> numbers, char* out) {
   switch (row_bytes) {
-    case 0: return;
-    case 1: return copy_small_rows<1>(base, numbers, out);
-    case 4: return copy_small_rows<4>(base, numbers, out);
-    case 8: return copy_small_rows<8>(base, numbers, out);
-    default: break;
+    case 0:
+      return;
+    case 1:
+      return copy_small_rows<1>(base, numbers, out);
+    case 4:
+      return copy_small_rows<4>(base, numbers, out);
+    case 8:
+      return copy_small_rows<8>(base, numbers, out);
+    default:
+      break;
   }
   constexpr size_t kAhead = 2;
   for (size_t i = 0; i < numbers.size(); ++i) {
     if (i + kAhead < numbers.size()) fetch_lines(base + numbers[i + kAhead] * row_bytes, row_bytes);
-    std::memcpy(out + static_cast<int64_t>(i) * row_bytes, base + numbers[i] * row_bytes, row_bytes);
+    std::memcpy(out + static_cast<int64_t>(i) * row_bytes, base + numbers[i] * row_bytes,
+                row_bytes);
   }
 }
 
@@ -69,7 +73,8 @@ void gather_segment(const Column& column, const Column::Segment& segment,
       convert(DType::kI64, &value, column.dtype, out + i * size_of(column.dtype), 1, column.scale);
     }
   } else if (converts(column)) {
-    convert_rows(column, static_cast<const char*>(segment.tensor.raw()), row_elements, numbers, out);
+    convert_rows(column, static_cast<const char*>(segment.tensor.raw()), row_elements, numbers,
+                 out);
   } else {
     copy_rows(static_cast<const char*>(segment.tensor.raw()),
               row_elements * static_cast<int64_t>(size_of(column.dtype)), numbers, out);

@@ -10,7 +10,8 @@ namespace cohort::data {
 
 /// One component of a random-access source, and how it is converted on its way into a batch.
 struct Column {
-  /// Rows [begin, begin of the next segment): of `tensor`, or start + step * i where it is undefined.
+  /// Rows [begin, begin of the next segment): of `tensor`, or start + step * i where it is
+  /// undefined.
   struct Segment {
     int64_t begin = 0;
     Tensor tensor;

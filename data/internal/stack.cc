@@ -37,19 +37,19 @@ void begin_batch(Element& out, const Element& source, Source kind, int64_t size)
 void append_rows(Element& out, int64_t at, const Element& source, Source kind, int64_t first,
                  int64_t count, std::string_view where) {
   if (source.size() != out.size())
-    throw InvalidArgument("{}: got {} components at row {} and {} before; want equal numbers", where,
-                          source.size(), at, out.size());
+    throw InvalidArgument("{}: got {} components at row {} and {} before; want equal numbers",
+                          where, source.size(), at, out.size());
   const int rows_axis = kind == Source::kRow ? 0 : 1;
   for (size_t c = 0; c < out.size(); ++c) {
     const Shape wanted = out[c].shape().slice(1);
     if (source[c].dtype() != out[c].dtype() || source[c].shape().slice(rows_axis) != wanted)
-      throw InvalidArgument("{}: got {}{} as component {} of row {} and {}{} of the rows before; want "
-                            "equal dtypes and shapes",
-                            where, source[c].dtype(), source[c].shape().slice(rows_axis), c, at,
-                            out[c].dtype(), wanted);
+      throw InvalidArgument(
+          "{}: got {}{} as component {} of row {} and {}{} of the rows before; want "
+          "equal dtypes and shapes",
+          where, source[c].dtype(), source[c].shape().slice(rows_axis), c, at, out[c].dtype(),
+          wanted);
     const Tensor rows = source[c].contiguous();
-    const auto row_bytes =
-        static_cast<size_t>(wanted.num_elements()) * size_of(out[c].dtype());
+    const auto row_bytes = static_cast<size_t>(wanted.num_elements()) * size_of(out[c].dtype());
     if (row_bytes * static_cast<size_t>(count) > 0)
       std::memcpy(static_cast<char*>(out[c].raw()) + static_cast<size_t>(at) * row_bytes,
                   static_cast<const char*>(rows.raw()) + static_cast<size_t>(first) * row_bytes,

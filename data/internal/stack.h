@@ -41,8 +41,8 @@ class Turns {
     ended_ = got < size;
     return !ended_ || (got > 0 && !sizes_.drop_remainder);
   }
-  /// Passes over up to `count` batches and returns how many there were; `skip_rows(rows)` does it for
-  /// rows. Whole rounds of the sizes are one call.
+  /// Passes over up to `count` batches and returns how many there were; `skip_rows(rows)` does it
+  /// for rows. Whole rounds of the sizes are one call.
   template <class SkipRows>
   int64_t skip(int64_t count, SkipRows skip_rows) {
     const int64_t round = std::ssize(sizes_.sizes), total = sizes_.total();

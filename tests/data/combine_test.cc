@@ -11,7 +11,8 @@ Element same(const Element& e) { return e; }
 
 TEST(ConcatenateTest, OneAfterTheOther) {
   const Dataset a = Dataset::range(3), b = Dataset::range(10, 12);
-  for (const Dataset& both : {a.concatenate(b), a.map(same).concatenate(b), a.concatenate(b.map(same))}) {
+  for (const Dataset& both :
+       {a.concatenate(b), a.map(same).concatenate(b), a.concatenate(b.map(same))}) {
     EXPECT_EQ(both.cardinality(), 5);
     EXPECT_EQ(values_of(both), (Numbers{0, 1, 2, 10, 11})) << both.to_string();
     EXPECT_EQ(batches_of(both.skip(2).batch(2)), (Batches{{2, 10}, {11}})) << both.to_string();
@@ -47,10 +48,14 @@ TEST(EnumerateTest, CountsFromItsStart) {
 
 TEST(CacheTest, CallsTheFunctionOncePerElement) {
   int calls = 0;
-  const Dataset cached = Dataset::range(6).map([&](const Element& e) {
-    ++calls;
-    return e;
-  }, {.element_spec = ElementSpec{{DType::kI64, Shape{}}}}).cache();
+  const Dataset cached = Dataset::range(6)
+                             .map(
+                                 [&](const Element& e) {
+                                   ++calls;
+                                   return e;
+                                 },
+                                 {.element_spec = ElementSpec{{DType::kI64, Shape{}}}})
+                             .cache();
   EXPECT_EQ(values_of(cached.batch(4)), iota(0, 6));
   EXPECT_EQ(calls, 6);
   EXPECT_EQ(values_of(cached, {.epoch = 1}), iota(0, 6));
@@ -60,10 +65,14 @@ TEST(CacheTest, CallsTheFunctionOncePerElement) {
 
 TEST(CacheTest, AnIncompletePassKeepsNothing) {
   int calls = 0;
-  const Dataset cached = Dataset::range(6).map([&](const Element& e) {
-    ++calls;
-    return e;
-  }, {.element_spec = ElementSpec{{DType::kI64, Shape{}}}}).cache();
+  const Dataset cached = Dataset::range(6)
+                             .map(
+                                 [&](const Element& e) {
+                                   ++calls;
+                                   return e;
+                                 },
+                                 {.element_spec = ElementSpec{{DType::kI64, Shape{}}}})
+                             .cache();
   EXPECT_EQ(values_of(cached.take(3)), iota(0, 3));
   EXPECT_EQ(values_of(cached), iota(0, 6));
   EXPECT_EQ(calls, 9);
@@ -86,14 +95,18 @@ TEST(CacheTest, OtherSeedsGetTheirOwnOrder) {
 
 TEST(ToCategoricalTest, IsOneHot) {
   const Tensor one_hot = to_categorical(Tensor::from<int64_t>({0, 2, 1}));
-  EXPECT_TRUE(bitwise_equal(one_hot, Tensor::from({1.f, 0.f, 0.f, 0.f, 0.f, 1.f, 0.f, 1.f, 0.f}, {3, 3})));
+  EXPECT_TRUE(
+      bitwise_equal(one_hot, Tensor::from({1.f, 0.f, 0.f, 0.f, 0.f, 1.f, 0.f, 1.f, 0.f}, {3, 3})));
   EXPECT_EQ(to_categorical(Tensor::from<uint8_t>({1, 0}, {2, 1}), 4).shape(), (Shape{2, 4}));
-  EXPECT_EQ(to_categorical(Tensor::from<int32_t>({1, 0, 1, 0}, {2, 2}), 4).shape(), (Shape{2, 2, 4}));
+  EXPECT_EQ(to_categorical(Tensor::from<int32_t>({1, 0, 1, 0}, {2, 2}), 4).shape(),
+            (Shape{2, 2, 4}));
   EXPECT_EQ(to_categorical(Tensor(DType::kI64, {0}), 3).shape(), (Shape{0, 3}));
 }
 
 TEST(ToCategoricalTest, RefusesLabelsOutsideTheClasses) {
-  EXPECT_THAT(error_of([] { to_categorical(Tensor::from<int64_t>({0, 3}), 3); }),
+  EXPECT_THAT(error_of([] {
+                to_categorical(Tensor::from<int64_t>({0, 3}), 3);
+              }),
               HasSubstr("to_categorical: got label 3 at index 1; want 0 to 2"));
   EXPECT_THROW(to_categorical(Tensor::from<int64_t>({0, -1})), Error);
   EXPECT_THROW(to_categorical(Tensor::from<int64_t>({-5})), Error);

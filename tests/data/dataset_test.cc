@@ -22,8 +22,7 @@ TEST(DatasetTest, SlicesKeepComponentsTogether) {
   EXPECT_EQ(dataset.cardinality(), 3);
   EXPECT_EQ(batches_of(dataset), (Batches{{1, 2}, {3, 4}, {5, 6}}));
   EXPECT_EQ(batches_of(dataset, {}, 1), (Batches{{10}, {20}, {30}}));
-  EXPECT_EQ(dataset.element_spec(),
-            (ElementSpec{{DType::kI64, Shape{2}}, {DType::kI64, Shape{}}}));
+  EXPECT_EQ(dataset.element_spec(), (ElementSpec{{DType::kI64, Shape{2}}, {DType::kI64, Shape{}}}));
 }
 
 TEST(DatasetTest, SlicesReadStridedTensors) {
@@ -63,8 +62,7 @@ TEST(DatasetTest, BatchKeepsOrDropsTheRemainder) {
 
 TEST(DatasetTest, BatchDimensionIsASymbolUnlessTheRemainderIsDropped) {
   const Dataset rows = Dataset::from_tensor_slices({Tensor(DType::kU8, {5, 28, 28})});
-  EXPECT_EQ(rows.batch(2).element_spec(),
-            (ElementSpec{{DType::kU8, Shape{batch_dim(), 28, 28}}}));
+  EXPECT_EQ(rows.batch(2).element_spec(), (ElementSpec{{DType::kU8, Shape{batch_dim(), 28, 28}}}));
   EXPECT_EQ(rows.batch(2, {.drop_remainder = true}).element_spec(),
             (ElementSpec{{DType::kU8, Shape{2, 28, 28}}}));
 }
@@ -85,7 +83,8 @@ TEST(DatasetTest, ABatchOfUnequalShapesIsAnError) {
 
 TEST(DatasetTest, RefusesBadArguments) {
   const Dataset rows = Dataset::range(3);
-  EXPECT_THAT(error_of([&] { rows.batch(0); }), HasSubstr("batch: got batch size 0; want 1 or more"));
+  EXPECT_THAT(error_of([&] { rows.batch(0); }),
+              HasSubstr("batch: got batch size 0; want 1 or more"));
   EXPECT_THROW(rows.batch(-2), Error);
   EXPECT_THROW(rows.take(-2), Error);
   EXPECT_THROW(rows.skip(-2), Error);

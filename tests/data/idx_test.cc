@@ -33,9 +33,7 @@ std::string gzip(const std::string& bytes) {
 
 class IdxTest : public ::testing::Test {
  protected:
-  IdxTest() {
-    std::filesystem::create_directories(directory_);
-  }
+  IdxTest() { std::filesystem::create_directories(directory_); }
   ~IdxTest() override { std::filesystem::remove_all(directory_); }
 
   std::string write(const std::string& name, const std::string& bytes) {
@@ -136,7 +134,8 @@ TEST_F(IdxTest, SaysWhatWasGotAndWanted) {
 }
 
 TEST_F(IdxTest, AbsurdDimensionsAreRefusedBeforeMemoryIsAsked) {
-  for (const auto& dims : {std::vector<uint32_t>{0xffffffff}, {0xffffffff, 0xffffffff, 0xffffffff},
+  for (const auto& dims : {std::vector<uint32_t>{0xffffffff},
+                           {0xffffffff, 0xffffffff, 0xffffffff},
                            {1u << 31, 1u << 31, 4}})
     EXPECT_THAT(error_of([&] { read_idx(write("x", header(8, dims) + "abc")); }),
                 HasSubstr("want one whose values fit in the file"));
@@ -156,12 +155,15 @@ TEST_F(IdxTest, MissingFilesAndFoldersAreNamed) {
 TEST_F(IdxTest, DatasetsPairImagesWithLabels) {
   const std::string images = write("images", kImages), labels = write_gzip("labels.gz", kLabels);
   const Dataset dataset = Dataset::from_idx({images, labels});
-  EXPECT_EQ(dataset.element_spec(), (ElementSpec{{DType::kU8, Shape{2, 2}}, {DType::kU8, Shape{}}}));
+  EXPECT_EQ(dataset.element_spec(),
+            (ElementSpec{{DType::kU8, Shape{2, 2}}, {DType::kU8, Shape{}}}));
   EXPECT_EQ(batches_of(dataset), (Batches{{0, 1, 2, 3}, {4, 5, 6, 7}, {8, 9, 10, 11}}));
   EXPECT_EQ(batches_of(dataset, {}, 1), (Batches{{0}, {1}, {2}}));
 
   const std::string fewer = write("fewer", header(8, {2}) + "ab");
-  EXPECT_THAT(error_of([&] { Dataset::from_idx({images, fewer}); }),
+  EXPECT_THAT(error_of([&] {
+                Dataset::from_idx({images, fewer});
+              }),
               AllOf(HasSubstr(fewer + ": got 2 rows"), HasSubstr("want 3 as in " + images)));
   EXPECT_THROW(Dataset::from_idx({}), Error);
 }

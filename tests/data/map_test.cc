@@ -29,8 +29,9 @@ TEST(MapTest, AppliesTheFunctionInOrder) {
 }
 
 TEST(MapTest, MayChangeTheNumberOfComponents) {
-  const Dataset pairs = Dataset::range(3).map(
-      [](const Element& e) { return Element{e[0], Tensor::full(DType::kF32, Shape{2}, 0.5)}; });
+  const Dataset pairs = Dataset::range(3).map([](const Element& e) {
+    return Element{e[0], Tensor::full(DType::kF32, Shape{2}, 0.5)};
+  });
   EXPECT_EQ(pairs.num_components(), 2);
   EXPECT_EQ(pairs.batch(2).element_spec(),
             (ElementSpec{{DType::kI64, Shape{batch_dim()}}, {DType::kF32, Shape{batch_dim(), 2}}}));
@@ -99,13 +100,15 @@ TEST(CastTest, ScalesPixelsWhereverItStands) {
   std::vector<uint8_t> pixels(5 * 37);
   std::iota(pixels.begin(), pixels.end(), uint8_t{70});
   const Tensor images = Tensor::from(pixels, {5, 37});
-  const Dataset rows = Dataset::from_tensor_slices({images, Tensor::from<int32_t>({4, 3, 2, 1, 0})});
+  const Dataset rows =
+      Dataset::from_tensor_slices({images, Tensor::from<int32_t>({4, 3, 2, 1, 0})});
   const auto same = [](const Element& e) { return e; };
   const double scale = 1.0 / 255;
   for (const Dataset& dataset :
        {rows.cast(0, DType::kF32, scale).batch(2), rows.batch(2).cast(0, DType::kF32, scale),
         rows.cast(0, DType::kF32).cast(0, DType::kF32, scale).batch(2),
         rows.map(same).cast(0, DType::kF32, scale).batch(2),
+        rows.batch(2).prefetch(2).cast(0, DType::kF32, scale),
         rows.batch(2).map(same).cast(0, DType::kF32, scale).prefetch(1)}) {
     EXPECT_EQ(dataset.element_spec()[0], (ComponentSpec{DType::kF32, Shape{batch_dim(), 37}}));
     std::vector<float> values;
@@ -179,8 +182,11 @@ TEST(MapConcurrentTest, AnErrorComesAtItsPlace) {
 }
 
 TEST(MapConcurrentTest, AnErrorOfTheInputComesThrough) {
-  const Dataset dataset = Dataset::range(50).map(throw_at_five).map(
-      times_ten, {.num_parallel_calls = 3, .element_spec = ElementSpec{{DType::kI64, Shape{}}}});
+  const Dataset dataset =
+      Dataset::range(50)
+          .map(throw_at_five)
+          .map(times_ten,
+               {.num_parallel_calls = 3, .element_spec = ElementSpec{{DType::kI64, Shape{}}}});
   Iterator iterator = dataset.iterate();
   for (int i = 0; i < 5; ++i) ASSERT_NE(iterator.next(), nullptr);
   EXPECT_EQ(error_of([&] { iterator.next(); }), "map: element 5: no fives here");

@@ -101,8 +101,9 @@ TEST(PositionTest, PositionsOfOtherDatasetsAreRefused) {
 TEST(PositionTest, DamagedBytesAreRefused) {
   const std::string bytes = Dataset::range(3).iterate().position().to_bytes();
   EXPECT_EQ(bytes.size(), 40u);
-  for (const std::string& damaged : {std::string(), bytes.substr(1), bytes + "x", "X" + bytes.substr(1),
-                                     bytes.substr(0, 4) + "\x02" + bytes.substr(5)}) {
+  for (const std::string& damaged :
+       {std::string(), bytes.substr(1), bytes + "x", "X" + bytes.substr(1),
+        bytes.substr(0, 4) + "\x02" + bytes.substr(5)}) {
     try {
       Position::from_bytes(damaged);
       FAIL();

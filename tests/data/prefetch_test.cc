@@ -141,7 +141,8 @@ TEST(PrefetchConcurrentTest, SteadyStateAllocatesNothingOnTheReadersThread) {
   int64_t batches = 0;
   for (int i = 0; i < 10; ++i) batches += iterator.next() != nullptr;
   const int64_t before = test::thread_allocations();
-  for (int i = 0; i < 90; ++i) batches += iterator.next() != nullptr;  // over the ends of epochs too
+  for (int i = 0; i < 90; ++i)
+    batches += iterator.next() != nullptr;  // over the ends of epochs too
   EXPECT_EQ(test::thread_allocations() - before, 0);
   EXPECT_EQ(batches, 96);
   const int64_t counted = test::thread_allocations();

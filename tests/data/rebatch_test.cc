@@ -50,7 +50,8 @@ TEST(BatchSizesTest, KeepTheirInvariants) {  // BAT-04
       EXPECT_EQ(std::ssize(sizes), num_replicas);
       EXPECT_EQ(std::accumulate(sizes.begin(), sizes.end(), int64_t{0}), batch);
       EXPECT_LE(*std::max_element(sizes.begin(), sizes.end()) -
-                    *std::min_element(sizes.begin(), sizes.end()), 1);
+                    *std::min_element(sizes.begin(), sizes.end()),
+                1);
     }
     for (int64_t step = 0; step < workers; ++step) {
       int64_t global = 0;
@@ -68,7 +69,7 @@ TEST(RebatchTest, CutsTheStreamAnew) {
   expect_rebatched(range_in_batches(8, 4), {2, 2}, {{0, 1}, {2, 3}, {4, 5}, {6, 7}});  // RB-01
   expect_rebatched(range_in_batches(5, 4), {2, 2}, {{0, 1}, {2, 3}, {4}});             // RB-02
   expect_rebatched(range_in_batches(5, 4), {2, 2}, {{0, 1}, {2, 3}}, {.drop_remainder = true});
-  expect_rebatched(range_in_batches(12, 4), {6}, {iota(0, 6), iota(6, 12)});  // RB-03
+  expect_rebatched(range_in_batches(12, 4), {6}, {iota(0, 6), iota(6, 12)});        // RB-03
   expect_rebatched(range_in_batches(8, 4), {2}, {{0, 1}, {2, 3}, {4, 5}, {6, 7}});  // RB-07
 }
 
@@ -109,7 +110,9 @@ TEST(RebatchTest, RowsThatTheBatchDroppedStayDropped) {
 }
 
 TEST(RebatchTest, RefusesWhatCannotBeCut) {
-  EXPECT_THAT(error_of([] { Dataset::range(4).batch(2).rebatch({0, 0}); }),
+  EXPECT_THAT(error_of([] {
+                Dataset::range(4).batch(2).rebatch({0, 0});
+              }),
               HasSubstr("rebatch: got sizes [0, 0]; want 0 or more each, and one above 0"));
   EXPECT_THROW(Dataset::range(4).batch(2).rebatch({}), Error);
   EXPECT_THROW(Dataset::range(4).batch(2).rebatch({-1, 2}), Error);
@@ -125,8 +128,8 @@ TEST(LegacyRebatchTest, CutsEveryBatch) {
     return batches_of(
         Dataset::range(count).batch(size, {.drop_remainder = drop}).legacy_rebatch(replicas));
   };
-  EXPECT_EQ(cut(8, 4, 2), (Batches{{0, 1}, {2, 3}, {4, 5}, {6, 7}}));          // LR-01
-  EXPECT_EQ(cut(8, 4, 3), (Batches{{0, 1}, {2, 3}, {}, {4, 5}, {6, 7}, {}}));  // LR-02
+  EXPECT_EQ(cut(8, 4, 2), (Batches{{0, 1}, {2, 3}, {4, 5}, {6, 7}}));             // LR-01
+  EXPECT_EQ(cut(8, 4, 3), (Batches{{0, 1}, {2, 3}, {}, {4, 5}, {6, 7}, {}}));     // LR-02
   EXPECT_EQ(cut(10, 4, 2), (Batches{{0, 1}, {2, 3}, {4, 5}, {6, 7}, {8}, {9}}));  // LR-03
   EXPECT_EQ(cut(10, 4, 2, true), (Batches{{0, 1}, {2, 3}, {4, 5}, {6, 7}}));
   EXPECT_EQ(cut(9, 4, 2), (Batches{{0, 1}, {2, 3}, {4, 5}, {6, 7}, {8}, {}}));  // LR-04
@@ -165,8 +168,7 @@ TEST(OneProcessInputTest, ElementsInTurnGoToTheReplicas) {  // INP-01, INP-02
   });
   const Dataset pairs = Dataset::zip({Dataset::range(10), squares});
   EXPECT_EQ(batches_of(pairs, {}, 1)[3], Numbers{9});
-  EXPECT_EQ(batches_of(Dataset::range(9).batch(2)),
-            (Batches{{0, 1}, {2, 3}, {4, 5}, {6, 7}, {8}}));
+  EXPECT_EQ(batches_of(Dataset::range(9).batch(2)), (Batches{{0, 1}, {2, 3}, {4, 5}, {6, 7}, {8}}));
   EXPECT_EQ(batches_of(Dataset::range(9).batch(2, {.drop_remainder = true})),
             (Batches{{0, 1}, {2, 3}, {4, 5}, {6, 7}}));
 }
@@ -199,7 +201,8 @@ TEST(OneProcessInputTest, CacheFreezesShufflesBeforeIt) {  // INP-14
   const Dataset rows = Dataset::range(40);
   const Dataset cached = rows.shuffle(40).cache();
   EXPECT_EQ(values_of(cached, {.epoch = 0}), values_of(cached, {.epoch = 1}));
-  EXPECT_NE(values_of(cached.shuffle(40), {.epoch = 0}), values_of(cached.shuffle(40), {.epoch = 1}));
+  EXPECT_NE(values_of(cached.shuffle(40), {.epoch = 0}),
+            values_of(cached.shuffle(40), {.epoch = 1}));
   const Dataset frozen = cached.shuffle(40, {.reshuffle_each_iteration = false});
   EXPECT_EQ(values_of(frozen, {.epoch = 0}), values_of(frozen, {.epoch = 1}));
 }

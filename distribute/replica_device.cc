@@ -3,17 +3,43 @@
 #include <algorithm>
 
 #include "core/runtime/runtime.h"
-#include "distribute/in_process_communicator.h"
 
 namespace cohort::distribute {
 namespace {
 
 constexpr size_t kLargestMemo = 8;
 
-/// Replicas that take turns on the only device still need buckets: a group of one rank gives them.
-std::vector<std::unique_ptr<Communicator>> own_group(Communicator* communicator, int num_replicas) {
-  if (communicator || num_replicas == 1) return {};
-  return make_in_process_communicators({.block_sizes = {num_replicas}});
+/// A group of one rank: gives replicas that take turns on the only device their buckets.
+class SoloCommunicator final : public Communicator {
+ public:
+  explicit SoloCommunicator(Device& device) : device_(device) {}
+
+  int rank() const override { return 0; }
+  int size() const override { return 1; }
+  std::shared_ptr<void> allocate_bucket(size_t bytes) override { return device_.allocate(bytes); }
+  std::unique_ptr<Request> prepare_all_reduce(void* const*, DType, int64_t,
+                                              ops::ReduceOp) override {
+    return std::make_unique<Nothing>();
+  }
+  std::unique_ptr<Request> prepare_all_gather(void* const*, size_t, void* const*) override {
+    throw Unimplemented("all_gather: got one rank with several replicas; want Strategy::gather");
+  }
+  void abort(const Error&) override {}
+
+ private:
+  class Nothing final : public Request {
+   public:
+    void start() override {}
+    void wait() override {}
+  };
+
+  Device& device_;
+};
+
+std::unique_ptr<Communicator> solo_communicator(Communicator* communicator, Device& device,
+                                                int num_replicas) {
+  if (communicator || num_replicas == 1) return nullptr;
+  return std::make_unique<SoloCommunicator>(device);
 }
 
 }  // namespace
@@ -22,10 +48,10 @@ ReplicaDevice::ReplicaDevice(Runtime& runtime, const Trace& trace, Device& devic
                              Communicator* communicator, int num_replicas, size_t bucket_bytes)
     : num_replicas_(num_replicas),
       symbols_(symbols(*trace.graph)),
-      own_group_(own_group(communicator, num_replicas)),
+      solo_(solo_communicator(communicator, device, num_replicas)),
       program_(runtime, trace,
                {.device = &device,
-                .communicator = own_group_.empty() ? communicator : own_group_.front().get(),
+                .communicator = solo_ ? solo_.get() : communicator,
                 .bucket_bytes = bucket_bytes}) {
   prepared_.reserve(kLargestMemo);
   if (num_replicas_ > 1)

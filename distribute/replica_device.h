@@ -55,8 +55,7 @@ class ReplicaDevice {
   const int num_replicas_;
   Communicator* communicator_;
   std::vector<std::string> symbols_;
-  std::vector<std::unique_ptr<Communicator>>
-      own_group_;  ///< of one rank, where replicas share the only device
+  std::unique_ptr<Communicator> solo_;  ///< where replicas share the only device
   Program program_;
   std::vector<Prepared> prepared_;
   Executable* last_ = nullptr;  ///< that ran, with one replica

@@ -33,6 +33,30 @@ struct Lane {
   const StepState* step = nullptr;
   std::unique_ptr<DeviceThread> thread;
   std::optional<Error> error;
+
+  /// An input's way to a device that cannot read the host's memory.
+  struct Upload {
+    size_t input;
+    void* to;
+    size_t bytes;
+  };
+  std::vector<Upload> uploads;
+
+  // On devices that record: the step as one piece, and where variables lay when it was recorded.
+  bool warm = false;  ///< every kernel has run once
+  std::unique_ptr<Device::Recording> recording;
+  std::vector<const VariablePlace*> places;
+  std::vector<const void*> recorded_places;
+
+  void note_places() {
+    recorded_places.clear();
+    for (const VariablePlace* place : places) recorded_places.push_back(place->data);
+  }
+  bool places_moved() const {
+    for (size_t i = 0; i < places.size(); ++i)
+      if (places[i]->data != recorded_places[i]) return true;
+    return false;
+  }
 };
 
 bool has_kernel(const Node& node) {
@@ -151,6 +175,9 @@ class GraphExecutable final : public Executable {
     if (lane.schedule.commit_begin == lane.schedule.entries.size())
       lane.commit_begin = lane.steps.size();
     lane.values->place(by_position);
+    for (const auto& variable : function_.graph->variables())
+      for (const auto& place : variable->places())
+        if (place->device == lane.schedule.device) lane.places.push_back(place.get());
   }
 
   std::unique_ptr<Kernel> make_kernel(Lane& lane, size_t position) {
@@ -214,27 +241,52 @@ class GraphExecutable final : public Executable {
     for (size_t i = 0; i < inputs_.size(); ++i) {
       for (auto& lane : lanes_) {
         void** slot = lane->values->input_slot(static_cast<int>(i));
-        if (slot && lane->schedule.device->type() == DeviceType::kCPU)
+        if (!slot) continue;
+        const TensorType& type = function_.graph->placeholders()[i]->output_types()[0];
+        const size_t bytes = static_cast<size_t>(type.shape.num_elements()) * size_of(type.dtype);
+        if (lane->device_step) {
+          lane->uploads.push_back({i, *slot, bytes});
+        } else {
           cpu_slots_[i].push_back(slot);
+        }
       }
     }
     jobs_.resize(lanes_.size());
   }
 
   void upload(Lane& lane) {
+    if (!lane.device_step) return;
     Device& device = *lane.schedule.device;
-    if (device.type() == DeviceType::kCPU) return;
     device.copy_from_host(lane.device_step.get(), &step_, sizeof(StepState));
-    for (size_t i = 0; i < inputs_.size(); ++i) {
-      void** slot = lane.values->input_slot(static_cast<int>(i));
-      const TensorType& type = function_.graph->placeholders()[i]->output_types()[0];
-      const size_t bytes = static_cast<size_t>(type.shape.num_elements()) * size_of(type.dtype);
-      if (slot) device.copy_from_host(*slot, inputs_[i], bytes);
+    for (const Lane::Upload& upload : lane.uploads)
+      device.copy_from_host(upload.to, inputs_[upload.input], upload.bytes);
+  }
+
+  /// Runs the lane's work as one recording, made after the first run on devices that record.
+  bool replay(Lane& lane) {
+    if (options_.recorder || lanes_.size() > 1 || !lane.device_step || !lane.warm) return false;
+    if (lane.recording && lane.places_moved()) lane.recording.reset();
+    if (!lane.recording) {
+      if (!lane.schedule.device->begin_recording()) return false;
+      try {
+        for (Kernel* step : lane.steps) step->run();
+      } catch (const Error&) {
+        lane.schedule.device->end_recording();
+        throw;
+      }
+      lane.recording = lane.schedule.device->end_recording();
+      lane.note_places();
     }
+    lane.recording->replay();
+    return true;
   }
 
   void run_lane(Lane& lane) {
     upload(lane);
+    if (replay(lane)) {
+      for (uint64_t* version : lane.written) ++*version;
+      return;
+    }
     size_t i = 0;
     try {
       if (options_.recorder) {
@@ -256,6 +308,7 @@ class GraphExecutable final : public Executable {
       }
     }
     for (uint64_t* version : lane.written) ++*version;
+    lane.warm = true;
   }
 
   void run_recorded(Lane& lane, size_t i) {

@@ -87,7 +87,7 @@ void conv_image(const ConvShape& s, const Geometry& g, const T* xp, Index xp_wid
   const Index depth = s.kernel_height * s.kernel_width * g.group_channels;
   Tile<T> t = {};
   t.a_row = s.stride_width * s.channels;
-  t.a_col = 1;
+  t.a_three_rows = 3 * t.a_row;
   t.a_segment = s.dilation_height * xp_width * s.channels;
   t.b_row = kPanel<T>;
   t.b_segment = s.kernel_width * g.group_channels * kPanel<T>;
@@ -231,12 +231,13 @@ void conv_grad_input(const ConvShape& s, const T* dy, const T* kernel, T* dx, st
   }
 }
 
-/// dkernel += over output rows [oh, oh + rows) of one image.
+/// What the tiles of dkernel for output rows [oh, oh + rows) of one image have in common. K runs
+/// over the pixels.
 template <class T>
-void conv_grad_kernel_rows(const ConvShape& s, const Geometry& g, const T* xp, Index xp_width,
-                           const T* dy, Index oh, Index rows, bool add, T* dkernel) {
+Tile<T> grad_kernel_tile(const ConvShape& s, Index xp_width, Index rows, bool add) {
   Tile<T> t = {};
   t.a_row = 1;
+  t.a_three_rows = s.dilation_height * xp_width;
   t.a_col = s.stride_width * s.channels;
   t.a_segment = s.stride_height * xp_width * s.channels;
   t.b_row = s.filters;
@@ -245,21 +246,54 @@ void conv_grad_kernel_rows(const ConvShape& s, const Geometry& g, const T* xp, I
   t.k = s.out_width;
   t.segments = rows;
   t.add_c = add;
+  return t;
+}
+
+/// For all filters of a group: dy and dkernel begin at the group's first.
+template <class T>
+void grad_kernel_panels(Tile<T> t, Index height, bool adjacent, const T* dy, Index filters,
+                        T* dkernel) {
+  for (Index f = 0; f < filters; f += kPanel<T>) {
+    const Index columns = smaller(kPanel<T>, filters - f);
+    t.last_lanes = first_lanes<T>(columns % kLanes<T>);
+    t.b = dy + f;
+    t.c = dkernel + f;
+    tile_function<T>(height, columns, adjacent)(t);
+  }
+}
+
+/// One channel and kernel rows of three: then neighbouring pixels are neighbours in memory, and a
+/// tile takes several kernel rows at once, three rows each.
+bool has_three_row_tiles(const ConvShape& s) {
+  return s.channels == 1 && s.kernel_width == 3 && s.stride_width == 1 && s.dilation_width == 1;
+}
+
+/// dkernel (+)= over output rows [oh, oh + rows) of one image.
+template <class T>
+void conv_grad_kernel_rows(const ConvShape& s, const Geometry& g, const T* xp, Index xp_width,
+                           const T* dy, Index oh, Index rows, bool add, T* dkernel) {
+  Tile<T> t = grad_kernel_tile<T>(s, xp_width, rows, add);
+  xp += oh * s.stride_height * xp_width * s.channels;
+  dy += oh * s.out_width * s.filters;
+  if (has_three_row_tiles(s)) {
+    constexpr Index at_once = kTileRows / 3;
+    for (Index kh = 0; kh < s.kernel_height; kh += at_once) {
+      const Index kernel_rows = smaller(at_once, s.kernel_height - kh);
+      t.a = xp + kh * s.dilation_height * xp_width;
+      grad_kernel_panels(t, 3 * kernel_rows, false, dy, s.filters, dkernel + kh * 3 * s.filters);
+    }
+    return;
+  }
   for (Index kh = 0; kh < s.kernel_height; ++kh)
     for (Index cell = 0; cell < g.cells; ++cell)
       for (Index group = 0; group < s.groups; ++group)
         for_row_blocks(g.cell_size, [&](Index m, Index height) {
-          const Index row = oh * s.stride_height + kh * s.dilation_height;
-          t.a = xp + (row * xp_width + cell * s.dilation_width) * s.channels +
+          t.a = xp + (kh * s.dilation_height * xp_width + cell * s.dilation_width) * s.channels +
                 group * g.group_channels + m;
-          for (Index f = 0; f < g.group_filters; f += kPanel<T>) {
-            const Index columns = smaller(kPanel<T>, g.group_filters - f);
-            const Index filter = group * g.group_filters + f;
-            t.last_lanes = first_lanes<T>(columns % kLanes<T>);
-            t.b = dy + oh * s.out_width * s.filters + filter;
-            t.c = dkernel + ((kh * g.cells + cell) * g.cell_size + m) * s.filters + filter;
-            tile_function<T>(height, columns, true)(t);
-          }
+          T* to = dkernel + ((kh * g.cells + cell) * g.cell_size + m) * s.filters;
+          const Index first_filter = group * g.group_filters;
+          grad_kernel_panels(t, height, true, dy + first_filter, g.group_filters,
+                             to + first_filter);
         });
 }
 

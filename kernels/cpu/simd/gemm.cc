@@ -103,6 +103,7 @@ class Block {
     } else {
       tile_.a = a;
       tile_.a_row = tile_.a_col = g_.lda;
+      tile_.a_three_rows = 3 * g_.lda;
     }
   }
 

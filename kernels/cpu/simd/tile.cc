@@ -3,7 +3,7 @@
 namespace cohort::cpu::COHORT_SIMD_NAMESPACE {
 namespace {
 
-/// Pointers to rows of A three apart: x86 reaches the rows between by an index register.
+/// Pointers to every third row of A: x86 reaches the rows between by an index register.
 template <class T, int rows>
 struct StridedRows {
   const T* base[(rows + 2) / 3];
@@ -11,7 +11,7 @@ struct StridedRows {
 
   StridedRows(const Tile<T>& t, const T* a) : a_row(t.a_row) {
 #pragma GCC unroll 8
-    for (int i = 0; i < (rows + 2) / 3; ++i) base[i] = a + 3 * i * a_row;
+    for (int i = 0; i < (rows + 2) / 3; ++i) base[i] = a + i * t.a_three_rows;
   }
   T at(int r, int k) const { return base[r / 3][(r % 3) * a_row + k]; }
   void advance(int k) {

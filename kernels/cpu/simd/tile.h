@@ -14,13 +14,15 @@ constexpr Index smaller(Index a, Index b) { return a < b ? a : b; }
 
 /// C = (add_c ? C : 0) + A B, then + bias, then relu, for one tile of C: rows <= kTileRows, columns
 /// <= kPanel<T>. The sum runs over segments s and, in each, over k, in rising order:
-///   element (r, k) of A in segment s is a[s * a_segment + r * a_row + k * a_col];
+///   element (r, k) of A in segment s is
+///     a[s * a_segment + r / 3 * a_three_rows + r % 3 * a_row + k], or, where rows are adjacent,
+///     a[s * a_segment + r + k * a_col];
 ///   row k of B in segment s starts at b + s * b_segment + k * b_row.
-/// Either a_col is 1, or a_row is (adjacent).
 template <class T>
 struct Tile {
   const T* a;
   Index a_row;
+  Index a_three_rows;
   Index a_col;
   Index a_segment;
   const T* b;

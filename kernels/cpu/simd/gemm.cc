@@ -15,8 +15,8 @@
 namespace cohort::cpu::COHORT_SIMD_NAMESPACE {
 namespace {
 
-constexpr Index kMaxK = 384;
-constexpr Index kMaxN = 256;
+constexpr Index kMaxK = 256;
+constexpr Index kMaxN = 512;
 template <class T>
 constexpr Index kPanel = kTileVecs* kLanes<T>;
 /// Elements from one k to the next in a packed row block.
@@ -45,7 +45,9 @@ Blocking<T> make_blocking(const GemmArgs<T>& g) {
   const Index panels = ceil_div(g.n, kPanel<T>);
   const Index a_bytes = g.lda * static_cast<Index>(sizeof(T));
   const Index b_bytes = g.ldb * static_cast<Index>(sizeof(T));
-  b.pack_a = panels > 2 && (g.transpose_a ? a_bytes >= 4096 : a_bytes % 1024 == 0);
+  const bool many_pages = a_bytes >= 4096 && b.k_size > 64;
+  const bool collides = a_bytes % (g.transpose_a ? 4096 : 1024) == 0;
+  b.pack_a = panels > 2 && ((g.transpose_a && many_pages) || collides);
   b.pack_b = g.transpose_b || (g.m > 8 * kTileRows && b_bytes >= 2048);
   return b;
 }

@@ -7,6 +7,7 @@ namespace cohort::cpu {
 void register_vector_kernels(KernelRegistry& registry) {
   vector::register_activation(registry);
   vector::register_arithmetic(registry);
+  vector::register_conv(registry);
   vector::register_matmul(registry);
   vector::register_norm(registry);
   vector::register_pool(registry);

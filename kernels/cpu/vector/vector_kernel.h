@@ -33,6 +33,7 @@ std::unique_ptr<Kernel> make_by_variable(const KernelRequest& request) {
 // One for each file of this folder.
 void register_activation(KernelRegistry& registry);
 void register_arithmetic(KernelRegistry& registry);
+void register_conv(KernelRegistry& registry);
 void register_matmul(KernelRegistry& registry);
 void register_norm(KernelRegistry& registry);
 void register_pool(KernelRegistry& registry);

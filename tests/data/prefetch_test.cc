@@ -54,6 +54,23 @@ TEST(PrefetchConcurrentTest, RunsAheadOfTheReaderByItsSize) {
   EXPECT_EQ(made, 6);
 }
 
+TEST(PrefetchConcurrentTest, AutotuneKeepsFewLargeElements) {
+  std::atomic<int> made{0};
+  const Tensor large(DType::kF32, {200000});
+  {
+    Iterator iterator = Dataset::range(100)
+                            .map([&](const Element&) {
+                              ++made;
+                              made.notify_all();
+                              return Element{large};
+                            })
+                            .prefetch()
+                            .iterate();
+    for (int seen = made; seen < 2; seen = made) made.wait(seen);
+  }
+  EXPECT_EQ(made, 2);
+}
+
 TEST(PrefetchConcurrentTest, DestructionEndsTheThreadWhateverItDoes) {
   const Dataset endless = Dataset::range(10).repeat().batch(4).prefetch(3);
   for (int i = 0; i < 200; ++i) {

@@ -102,9 +102,10 @@ Value softmax_cross_entropy(Value logits, Value labels) {
   return record("SoftmaxCrossEntropy", {logits, labels});
 }
 
-// log(1 + e^x) - x z: the same function, whose parts are smooth at x = 0 too.
+// z log(1 + e^-x) + (1 - z) log(1 + e^x): the same function without differences of large numbers,
+// and smooth at x = 0.
 Value sigmoid_cross_entropy(Value logits, Value labels) {
-  return softplus(logits) - logits * labels;
+  return labels * softplus(-logits) + (1 - labels) * softplus(logits);
 }
 
 void register_softmax(OpRegistry& ops) {

@@ -17,7 +17,8 @@ Value sparse_softmax_cross_entropy(Value logits, Value labels);
 /// (logits, labels) -> (loss [...], backprop [..., K] = softmax * sum(labels) - labels), right also
 /// for rows whose labels do not sum to 1.
 Value softmax_cross_entropy(Value logits, Value labels);
-/// log(1+e^x) - x*z = max(x,0) - x*z + log(1+e^-|x|), elementwise. Built from elementwise ops.
+/// max(x,0) - x*z + log(1+e^-|x|), elementwise, for logits x and labels z. Built from elementwise
+/// ops.
 Value sigmoid_cross_entropy(Value logits, Value labels);
 
 void register_softmax(OpRegistry& ops);

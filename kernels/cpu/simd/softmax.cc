@@ -115,6 +115,10 @@ void cross_entropy(const CrossEntropyArgs<T>& s) {
     const T log_sum = log_of(sum);
     const T scale = s.row_scale ? s.row_scale[r] : T{1};
     T* backprop = s.backprop ? s.backprop + r * s.columns : nullptr;
+    Vec<T> label_sums = {};
+    for_vectors<T>(s.columns,
+                   [&](Index c, auto lanes) { label_sums = label_sums + load(labels + c, lanes); });
+    const T share = sum_lanes<T>(label_sums) / sum;
     Vec<T> losses = {};
     for_vectors<T>(s.columns, [&](Index c, auto lanes) {
       const Vec<T> p = load(labels + c, lanes);
@@ -122,7 +126,7 @@ void cross_entropy(const CrossEntropyArgs<T>& s) {
       // A class of probability 0 adds nothing, be its logit -inf.
       const Vec<T> zero = {};
       losses = losses + (p == zero ? zero : p * (log_sum - shifted));
-      if (backprop) store(backprop + c, (exp(shifted) / sum - p) * scale, lanes);
+      if (backprop) store(backprop + c, (exp(shifted) * share - p) * scale, lanes);
     });
     s.loss[r] = sum_lanes<T>(losses);
   }

@@ -20,9 +20,9 @@ struct SparseCrossEntropyArgs {
   const T* row_scale = nullptr;
 };
 
-/// The same with probabilities for labels, [rows, columns]:
-///   loss[r] = -sum over c of labels[r, c] log s[c];   backprop[r, c] = s[c] - labels[r, c], scaled
-///   as above.
+/// The same with labels [rows, columns], which may sum to any number:
+///   loss[r] = -sum over c of labels[r, c] log s[c];
+///   backprop[r, c] = s[c] * sum(labels[r, :]) - labels[r, c], scaled as above.
 template <class T>
 struct CrossEntropyArgs {
   std::ptrdiff_t rows = 0;

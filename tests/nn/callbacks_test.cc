@@ -1,0 +1,195 @@
+#include <cstdio>
+#include <fstream>
+#include <sstream>
+
+#include "tests/nn/support.h"
+
+namespace cohort::nn {
+namespace {
+
+/// One weight that starts at `start` and follows d(w x - y)^2.
+struct Line {
+  Sequential model{{Input({.shape = {1}}), Dense({.units = 1, .use_bias = false})}};
+  Tensor x = Tensor::from<float>({1, 1, 1, 1, 1, 1, 1, 1}, {8, 1});
+  Tensor y = Tensor(DType::kF32, {8, 1});
+
+  explicit Line(double learning_rate = 0.1, int64_t steps_per_execution = 1) {
+    model.set_weights({Tensor::from<float>({1}, {1, 1})});
+    model.compile({.optimizer = SGD({.learning_rate = learning_rate}),
+                   .loss = "mse",
+                   .steps_per_execution = steps_per_execution});
+  }
+  double weight() const { return model.get_weights()[0].item<double>(); }
+  History fit(FitOptions options) const {
+    options.verbose = 0;
+    options.batch_size = 4;
+    return model.fit(x, y, options);
+  }
+};
+
+TEST(CallbacksTest, HooksComeInKerasOrder) {
+  std::string seen;
+  struct Recorder : CallbackImpl {
+    explicit Recorder(std::string& seen) : seen(seen) {}
+    void on_train_begin() override { seen += "T("; }
+    void on_train_end(const Logs&) override { seen += ")T"; }
+    void on_epoch_begin(int64_t epoch) override { seen += "E" + std::to_string(epoch) + "("; }
+    void on_epoch_end(int64_t, const Logs& logs) override {
+      seen += logs.has("val_loss") ? "v)" : ")";
+    }
+    void on_train_batch_begin(int64_t batch) override { seen += "b" + std::to_string(batch); }
+    void on_train_batch_end(int64_t batch, const Logs&) override {
+      seen += "e" + std::to_string(batch);
+    }
+    void on_test_begin() override { seen += "["; }
+    void on_test_end(const Logs&) override { seen += "]"; }
+    std::string& seen;
+  };
+  const Line line;
+  line.fit({.epochs = 2,
+            .callbacks = {make<Recorder>(seen)},
+            .validation_data = {line.x, line.y},
+            .validation_freq = 2});
+  EXPECT_EQ(seen, "T(E0(b0e0b1e1)E1(b0e0b1e1[]v))T");
+}
+
+TEST(CallbacksTest, StepsPerExecutionGroupsBatches) {
+  const Line line(0.1, 3);
+  std::string seen;
+  const LambdaCallback record(
+      {.on_train_batch_begin = [&](int64_t batch) { seen += "b" + std::to_string(batch); },
+       .on_train_batch_end = [&](int64_t batch,
+                                 const Logs&) { seen += "e" + std::to_string(batch); }});
+  line.model.fit(line.x, line.y, {.batch_size = 2, .verbose = 0, .callbacks = {record}});
+  EXPECT_EQ(seen, "b0e2b3e3");
+}
+
+TEST(CallbacksTest, EarlyStoppingStopsAndRestoresTheBestWeights) {
+  const Line line(1.2);  // diverges: |1 - 2 * 1.2| > 1
+  const History history =
+      line.fit({.epochs = 10,
+                .callbacks = {EarlyStopping(
+                    {.monitor = "loss", .patience = 2, .restore_best_weights = true})}});
+  EXPECT_EQ(history.epoch().size(), 3u);
+  EXPECT_NEAR(line.weight(), std::pow(1 - 2 * 1.2, 2), 1e-5);  // after the two batches of epoch 0
+}
+
+TEST(CallbacksTest, EarlyStoppingWaitsForItsFirstEpochAndHonoursTheBaseline) {
+  const Line late(1.2);
+  EXPECT_EQ(late.fit({.epochs = 10,
+                      .callbacks = {EarlyStopping({.monitor = "loss", .start_from_epoch = 4})}})
+                .epoch()
+                .size(),
+            6u);
+  const Line slow(1e-4);  // gets better all the time, but never below the baseline
+  EXPECT_EQ(
+      slow.fit({.epochs = 10,
+                .callbacks = {EarlyStopping({.monitor = "loss", .patience = 3, .baseline = 0.1})}})
+          .epoch()
+          .size(),
+      10u);
+}
+
+TEST(CallbacksTest, EarlyStoppingModes) {
+  EXPECT_NE(error_of([] { EarlyStopping({.monitor = "speed"}); }).find("\"min\" or \"max\""),
+            std::string::npos);
+  const Line line(0.1);  // the loss falls: for "max" it never improves
+  EXPECT_EQ(
+      line.fit({.epochs = 5, .callbacks = {EarlyStopping({.monitor = "loss", .mode = "max"})}})
+          .epoch()
+          .size(),
+      2u);
+}
+
+std::string contents(const std::string& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+TEST(CallbacksTest, CsvLoggerWritesALineForEachEpoch) {
+  const std::string path = ::testing::TempDir() + "cohort_csv_logger_test.csv";
+  std::remove(path.c_str());
+  const Line line(0.0);
+  line.fit({.epochs = 2, .callbacks = {CSVLogger({.filename = path})}});
+  EXPECT_EQ(contents(path), "epoch,loss,val_loss\n0,1,NA\n1,1,NA\n");
+  line.fit({.epochs = 3,
+            .callbacks = {CSVLogger({.filename = path, .append = true})},
+            .initial_epoch = 2});
+  EXPECT_EQ(contents(path), "epoch,loss,val_loss\n0,1,NA\n1,1,NA\n2,1,NA\n");
+  line.fit({.callbacks = {CSVLogger({.filename = path, .separator = ";"})},
+            .validation_data = {line.x, line.y}});
+  EXPECT_EQ(contents(path), "epoch;loss;val_loss\n0;1;1\n");
+  std::remove(path.c_str());
+  EXPECT_NE(error_of([&] {
+              line.fit({.callbacks = {CSVLogger({.filename = "/nowhere/x.csv"})}});
+            }).find("/nowhere/x.csv"),
+            std::string::npos);
+}
+
+TEST(CallbacksTest, TerminateOnNaNEndsTraining) {
+  const Line line(1e30);
+  const History history = line.fit({.epochs = 10, .callbacks = {TerminateOnNaN()}});
+  EXPECT_EQ(history.epoch().size(), 1u);
+  const Line again(1e30);
+  EXPECT_NE(error_of([&] {
+              again.fit({.epochs = 10, .callbacks = {TerminateOnNaN({.raise_error = true})}});
+            }).find("TerminateOnNaN: got loss"),
+            std::string::npos);
+}
+
+TEST(CallbacksTest, AnErrorInACallbackReachesTheCaller) {
+  const Line line;
+  const LambdaCallback fails(
+      {.on_epoch_end = [](int64_t, const Logs&) { throw Aborted("mine: got enough; want out"); }});
+  EXPECT_EQ(error_of([&] { line.fit({.callbacks = {fails}}); }), "mine: got enough; want out");
+}
+
+struct Screen {
+  std::string text;
+  ProgressBar bar(bool terminal) {
+    return ProgressBar({.print = [this](std::string_view t) { text += t; }, .terminal = terminal});
+  }
+};
+
+TEST(ProgressBarTest, LinesWhereThereIsNoTerminal) {
+  const Line line(0.0);
+  Screen screen;
+  line.model.fit(line.x, line.y,
+                 {.batch_size = 4,
+                  .epochs = 2,
+                  .verbose = 0,
+                  .callbacks = {screen.bar(false)},
+                  .validation_data = {line.x, line.y}});
+  EXPECT_NE(screen.text.find("Epoch 1/2\n2/2 - 0s - "), std::string::npos) << screen.text;
+  EXPECT_NE(screen.text.find("us/step - loss: 1.0000 - val_loss: 1.0000\nEpoch 2/2\n"),
+            std::string::npos)
+      << screen.text;
+  EXPECT_EQ(screen.text.find('\r'), std::string::npos);
+}
+
+TEST(ProgressBarTest, ABarOnATerminal) {
+  Screen screen;
+  const Callback bar = screen.bar(true);
+  bar->set_params({.verbose = 1, .epochs = 1, .steps = 40});
+  bar->on_train_begin();
+  bar->on_epoch_begin(0);
+  const Logs logs({{"accuracy", 0.5}, {"loss", 0.0000123}});
+  for (int64_t batch = 0; batch < 40; ++batch) bar->on_train_batch_end(batch, logs);
+  const size_t redrawn =
+      static_cast<size_t>(std::count(screen.text.begin(), screen.text.end(), '\r'));
+  EXPECT_LT(redrawn, 40u);  // at most every 50 ms
+  screen.text.clear();
+  bar->on_epoch_end(0, logs);
+  EXPECT_EQ(screen.text.substr(0, 17), "\r\x1b[1m40/40\x1b[0m \x1b[");
+  std::string full;
+  for (int i = 0; i < 20; ++i) full += "━";
+  EXPECT_NE(screen.text.find(full), std::string::npos);
+  EXPECT_NE(screen.text.find("us/step - accuracy: 0.5000 - loss: 1.2300e-05"), std::string::npos)
+      << screen.text;
+  EXPECT_EQ(screen.text.back(), '\n');
+}
+
+}  // namespace
+}  // namespace cohort::nn

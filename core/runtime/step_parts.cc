@@ -34,6 +34,18 @@ std::vector<bool> needed_to_combine(const Graph& graph, std::span<const Value> f
   return needed;
 }
 
+/// A device that carries several replicas runs them one after the other up to the reduction.
+void check_reduced_once(const Node& reduce, const std::vector<bool>& after) {
+  for (const Value& input : reduce.inputs())
+    if (after[input.node()->id()])
+      throw Unimplemented(
+          "{}: got a reduction over replicas that needs the result of another, on a device that "
+          "carries several logical replicas; want one replica for each device (a synchronized "
+          "layer "
+          "reduces in the forward pass)",
+          reduce.name());
+}
+
 void read_bucket(Rewriter& rewriter, const Node& reduce) {
   for (int i = 0; i < reduce.num_outputs(); ++i) {
     const TensorType& type = reduce.output_types()[i];
@@ -63,6 +75,7 @@ StepParts split_at_reduction(const GraphFunction& function) {
   Rewriter local(graph, local_fetches);
   for (const Node* node : all.nodes()) {
     if (node->op_name() == "AllReduce") {
+      check_reduced_once(*node, after);
       local.graph().add("WriteBucket", local.mapped_inputs(*node),
                         {{"bucket", node->attrs().get<int64_t>("bucket")}});
     } else if (!after[node->id()] && !node->op().commit) {

@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "tests/nn/support.h"
+#include "tests/support/thread_allocations.h"
 
 namespace cohort::nn {
 namespace {
@@ -189,6 +190,21 @@ TEST(ProgressBarTest, ABarOnATerminal) {
   EXPECT_NE(screen.text.find("/step - accuracy: 0.5000 - loss: 1.2300e-05"), std::string::npos)
       << screen.text;
   EXPECT_EQ(screen.text.back(), '\n');
+}
+
+TEST(ProgressBarTest, DrawsIntoMemoryItHas) {
+  Screen screen;
+  screen.text.reserve(1 << 16);
+  const Callback bar = screen.bar(true);
+  bar->set_params({.verbose = 1, .epochs = 1, .steps = 4});
+  bar->on_train_begin();
+  bar->on_epoch_begin(0);
+  const Logs logs({{"accuracy", 0.5}, {"loss", 0.25}});
+  for (int64_t batch = 0; batch < 4; ++batch) bar->on_train_batch_end(batch, logs);
+  const int64_t before = test::thread_allocations();
+  bar->on_epoch_end(0, logs);
+  EXPECT_EQ(test::thread_allocations(), before);
+  EXPECT_NE(screen.text.find("4/4"), std::string::npos);
 }
 
 }  // namespace

@@ -35,13 +35,14 @@ Strategy mirrored(int replicas) {
   return MirroredStrategy({.devices = devices});
 }
 
-/// An MLP with dropout, batch normalisation over all replicas and a penalty.
-Sequential make_model(DType dtype) {
-  return Sequential({Input({.shape = {6}, .dtype = dtype}),
-                     Dense({.units = 8, .kernel_regularizer = "l2", .dtype = dtype}),
-                     BatchNormalization({.momentum = 0.9, .synchronized = true, .dtype = dtype}),
-                     Activation({.activation = "relu", .dtype = dtype}),
-                     Dropout({.rate = 0.3, .dtype = dtype}), Dense({.units = 3, .dtype = dtype})});
+/// An MLP with dropout, batch normalisation and a penalty.
+Sequential make_model(DType dtype, bool synchronized) {
+  return Sequential(
+      {Input({.shape = {6}, .dtype = dtype}),
+       Dense({.units = 8, .kernel_regularizer = "l2", .dtype = dtype}),
+       BatchNormalization({.momentum = 0.9, .synchronized = synchronized, .dtype = dtype}),
+       Activation({.activation = "relu", .dtype = dtype}), Dropout({.rate = 0.3, .dtype = dtype}),
+       Dense({.units = 3, .dtype = dtype})});
 }
 
 struct Trained {
@@ -52,9 +53,10 @@ struct Trained {
 
 constexpr int64_t kRows = 37;  // batches of 8: the last has 5 rows
 
-Trained train(const Strategy& strategy, DType dtype, const std::function<Optimizer()>& optimizer) {
+Trained train(const Strategy& strategy, DType dtype, const std::function<Optimizer()>& optimizer,
+              bool synchronized = true) {
   set_random_seed(3);
-  const Sequential model = strategy.scope([&] { return make_model(dtype); });
+  const Sequential model = strategy.scope([&] { return make_model(dtype, synchronized); });
   model.compile({.optimizer = optimizer(),
                  .loss = SparseCategoricalCrossentropy({.from_logits = true}),
                  .metrics = {"accuracy"}});
@@ -103,7 +105,7 @@ TEST(LogicalReplicasTest, GiveTheSameBitsOnAnyNumberOfDevicesAndTwice) {
   const auto adam = [] { return Adam({.learning_rate = 0.01}); };
   const auto on = [&](std::vector<std::string> devices) {
     return train(MirroredStrategy({.devices = std::move(devices), .num_replicas = 6}), DType::kF32,
-                 adam);
+                 adam, false);
   };
   const Trained one = on({"cpu:0"});
   for (const Trained& other :
@@ -112,6 +114,13 @@ TEST(LogicalReplicasTest, GiveTheSameBitsOnAnyNumberOfDevicesAndTwice) {
       EXPECT_TRUE(bitwise_equal(one.weights[i], other.weights[i])) << i;
     EXPECT_EQ(one.history.history(), other.history.history());
   }
+}
+
+TEST(LogicalReplicasTest, SynchronizedLayersWantOneReplicaForEachDevice) {
+  const auto sgd = [] { return SGD(); };
+  const Strategy two_on_one = MirroredStrategy({.devices = {"cpu:0"}, .num_replicas = 2});
+  const std::string error = error_of([&] { train(two_on_one, DType::kF32, sgd); });
+  EXPECT_NE(error.find("several logical replicas"), std::string::npos) << error;
 }
 
 TEST(LogicalReplicasTest, BatchNormalizationAveragesTheReplicasThatHaveRows) {

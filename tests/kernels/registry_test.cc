@@ -2,8 +2,8 @@
 
 #include <set>
 
-#include "tests/kernels/allocation_counter.h"
 #include "tests/kernels/compare.h"
+#include "tests/support/thread_allocations.h"
 
 namespace cohort::testing {
 namespace {
@@ -28,9 +28,9 @@ int64_t allocations_of_a_run(const KernelCase& test) {
   return on_own_thread([&] {
     BoundKernel kernel(test, "");
     kernel.run();
-    const int64_t before = num_allocations();
+    const int64_t before = test::all_allocations();
     for (int i = 0; i < 3; ++i) kernel.run();
-    return num_allocations() - before;
+    return test::all_allocations() - before;
   });
 }
 

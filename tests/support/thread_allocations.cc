@@ -1,20 +1,24 @@
 #include "tests/support/thread_allocations.h"
 
+#include <atomic>
 #include <cstdlib>
 #include <new>
 
 // Counts operator new. A tensor made by our code cannot come without it: its storage is shared.
 namespace {
 thread_local int64_t allocations = 0;
+std::atomic<int64_t> all{0};
 
 void* counted(std::size_t bytes) {
   ++allocations;
+  all.fetch_add(1, std::memory_order_relaxed);
   if (void* memory = std::malloc(bytes > 0 ? bytes : 1)) return memory;
   throw std::bad_alloc();
 }
 }  // namespace
 
 int64_t cohort::test::thread_allocations() { return allocations; }
+int64_t cohort::test::all_allocations() { return all.load(); }
 
 void* operator new(std::size_t bytes) { return counted(bytes); }
 void* operator new[](std::size_t bytes) { return counted(bytes); }

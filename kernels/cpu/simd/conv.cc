@@ -308,8 +308,9 @@ void conv_grad_kernel(const ConvShape& s, const T* x, const T* dy, T* dkernel, b
   }
   const Scratch<T> buffers = divide_scratch<T>(s, scratch);
   const bool in_place = is_padded_already(s, g);
-  // As many rows of dy at once as leave room for those of x in the first-level cache.
-  constexpr Index cached = 16384 / sizeof(T);
+  // As many rows of dy at once as stay in the second-level cache with those of x: each batch of
+  // rows reads and writes all of dkernel.
+  constexpr Index cached = 65536 / sizeof(T);
   Index rows_at_once = cached / (s.out_width * s.filters);
   if (rows_at_once < 1) rows_at_once = 1;
   bool add = accumulate;

@@ -62,8 +62,8 @@ struct Model {
   }
   Value conv(Value x, int64_t filters) {
     const int64_t depth = x.shape().size(3);
-    const Value y = ops::conv2d(x, weight({3, 3, depth, filters}, 9 * depth),
-                                {.padding = ops::Padding::kSame});
+    const Value y =
+        ops::conv2d(x, weight({3, 3, depth, filters}, 9 * depth), {.padding = ops::Padding::kSame});
     return ops::relu(y + weight({filters}, 9 * depth));
   }
 };
@@ -93,8 +93,9 @@ struct Case {
 ops::Variables slots(const ops::Variables& of) {
   ops::Variables result;
   for (const auto& variable : of)
-    result.push_back(std::make_shared<VariableState>(
-        Tensor(DType::kF32, variable->shape()), VariableOptions{.name = variable->name() + "/slot"}));
+    result.push_back(
+        std::make_shared<VariableState>(Tensor(DType::kF32, variable->shape()),
+                                        VariableOptions{.name = variable->name() + "/slot"}));
   return result;
 }
 
@@ -143,9 +144,9 @@ void measure(const Case& c, int threads, bool nodes) {
   Graph graph(runtime.ops());
   const std::vector<Value> fetches{build(graph, c)};
   TraceRecorder recorder;
-  const auto executable = compile(runtime, graph, fetches, {{"N", c.rows}},
-                                  {.device = &runtime.device("cpu:0"),
-                                   .recorder = nodes ? &recorder : nullptr});
+  const auto executable =
+      compile(runtime, graph, fetches, {{"N", c.rows}},
+              {.device = &runtime.device("cpu:0"), .recorder = nodes ? &recorder : nullptr});
   const Tensor x = numbers(Shape{c.rows} + c.image, 1), labels(DType::kI64, {c.rows});
   executable->set_input(0, x.raw());
   executable->set_input(1, labels.raw());

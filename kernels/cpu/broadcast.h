@@ -10,8 +10,8 @@
 namespace cohort::cpu {
 
 /// The walk over row-major operands that broadcast to one row-major output. Axes that can be walked
-/// as one are merged, so that the innermost run is as long as it can be; there each input steps by 0
-/// (repeated) or 1.
+/// as one are merged, so that the innermost run is as long as it can be; there each input steps by
+/// 0 (repeated) or 1.
 class BroadcastPlan {
  public:
   static constexpr int kMaxInputs = 3;
@@ -55,7 +55,7 @@ class BroadcastPlan {
 
   int num_inputs_;
   int64_t num_elements_ = 1;
-  std::vector<int64_t> sizes_;     // merged axes, outermost first; never empty
+  std::vector<int64_t> sizes_;    // merged axes, outermost first; never empty
   std::vector<Offsets> strides_;  // of each axis, for each input, in elements
 };
 

@@ -7,8 +7,8 @@
 
 namespace cohort::cpu {
 
-/// The products that a MatMul or FusedMatMul node asks for: op(A) [M, K] times op(B) [K, N] for each
-/// pair of matrices, the leading dimensions broadcast.
+/// The products that a MatMul or FusedMatMul node asks for: op(A) [M, K] times op(B) [K, N] for
+/// each pair of matrices, the leading dimensions broadcast.
 struct MatMulPlan {
   explicit MatMulPlan(const KernelRequest& request);
 

@@ -17,10 +17,10 @@ inline int64_t grain_for(int64_t flops_each, int64_t bytes_each) {
   return by_flops < by_bytes ? by_flops : by_bytes;
 }
 
-/// Calls fn(begin, end) for contiguous parts of [0, n), one for each of `num_threads` threads of the
-/// calling device's team; part t is [n t / T, n (t + 1) / T), so the same thread owns the same rows
-/// in every kernel of a step. With fewer than `grain` items, or one thread, the caller does all
-/// of it. fn must not throw, and its results must not depend on where the parts begin.
+/// Calls fn(begin, end) for contiguous parts of [0, n), one for each of `num_threads` threads of
+/// the calling device's team; part t is [n t / T, n (t + 1) / T), so the same thread owns the same
+/// rows in every kernel of a step. With fewer than `grain` items, or one thread, the caller does
+/// all of it. fn must not throw, and its results must not depend on where the parts begin.
 template <class Fn>
 void parallel_for(int num_threads, int64_t n, int64_t grain, Fn&& fn) {
   if (n <= 0) return;

@@ -4,8 +4,8 @@
 
 namespace cohort::cpu {
 
-/// Adds every CPU kernel. For each op the fast implementations come first, the plain one, which takes
-/// every case, last.
+/// Adds every CPU kernel. For each op the fast implementations come first, the plain one, which
+/// takes every case, last.
 void register_cpu_kernels(KernelRegistry& registry);
 
 /// kernels/cpu/onednn: f32 convolutions. Nothing in a build without oneDNN (no_onednn).

@@ -25,8 +25,8 @@ Tensor random_tensor(DType dtype, Shape shape, uint64_t seed) {
 Tensor random_labels(int64_t count, int64_t limit, uint64_t seed) {
   Tensor tensor(DType::kI64, {count});
   for (int64_t i = 0; i < count; ++i)
-    tensor.data<int64_t>()[i] = static_cast<int64_t>(
-        philox_word(seed, static_cast<uint64_t>(i)) % static_cast<uint64_t>(limit));
+    tensor.data<int64_t>()[i] = static_cast<int64_t>(philox_word(seed, static_cast<uint64_t>(i)) %
+                                                     static_cast<uint64_t>(limit));
   return tensor;
 }
 
@@ -80,7 +80,8 @@ void expect_like_plain(KernelCase test, std::string_view implementation, double 
     expect_equal_bits(result.variables, first.variables, "variable");
   }
   if (test.variables.empty())
-    expect_equal_bits(run_again(test, implementation).outputs, first.outputs, "second run's output");
+    expect_equal_bits(run_again(test, implementation).outputs, first.outputs,
+                      "second run's output");
 }
 
 }  // namespace cohort::testing

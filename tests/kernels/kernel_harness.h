@@ -56,8 +56,8 @@ class BoundKernel {
                                 .workspace = &workspace_slot_,
                                 .step = &step_slot_,
                                 .device = *device_};
-    kernel_ = implementation.empty() ? kernels().make(request)
-                                     : kernels().make(request, implementation);
+    kernel_ =
+        implementation.empty() ? kernels().make(request) : kernels().make(request, implementation);
     if (!kernel_) return;
     const auto bytes = static_cast<int64_t>(kernel_->workspace_bytes());
     workspace_ = Tensor(DType::kU8, {bytes});

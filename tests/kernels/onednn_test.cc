@@ -1,5 +1,5 @@
-// oneDNN's convolutions against the plain ones. Which threads add what may depend on their number, so
-// only equal numbers of threads give equal bits.
+// oneDNN's convolutions against the plain ones. Which threads add what may depend on their number,
+// so only equal numbers of threads give equal bits.
 #include <algorithm>
 
 #include "tests/kernels/compare.h"
@@ -77,12 +77,13 @@ TEST_F(OneDnnTest, ForwardWithBiasAndReluEqualsPlain) {
 TEST_F(OneDnnTest, BackwardEqualsPlain) {
   for (const ConvCase& c : kCases) {
     const KernelCase y = forward(c);
-    const Tensor dy =
-        random_tensor(DType::kF32, run_kernel(y).outputs[0].shape(), 5);
-    KernelCase input{.op = "Conv2DBackwardInput", .inputs = {dy, y.inputs[1]}, .attrs = attrs_of(c)};
+    const Tensor dy = random_tensor(DType::kF32, run_kernel(y).outputs[0].shape(), 5);
+    KernelCase input{
+        .op = "Conv2DBackwardInput", .inputs = {dy, y.inputs[1]}, .attrs = attrs_of(c)};
     input.attrs.set("shape", y.inputs[0].shape());
     expect_onednn(input);
-    KernelCase kernel{.op = "Conv2DBackwardKernel", .inputs = {y.inputs[0], dy}, .attrs = attrs_of(c)};
+    KernelCase kernel{
+        .op = "Conv2DBackwardKernel", .inputs = {y.inputs[0], dy}, .attrs = attrs_of(c)};
     kernel.attrs.set("shape", y.inputs[1].shape());
     expect_onednn(kernel);
   }

@@ -215,27 +215,28 @@ TEST(PlainKernelTest, AssignsAreOfEveryDtype) {
 }
 
 TEST(PlainKernelTest, SparseUpdateAddsEqualRows) {
-  const KernelCase test{.op = "SparseSgdUpdate",
-                        .inputs = {Tensor::from({int64_t{1}, int64_t{1}}),
-                                   make(DType::kF64, {1, 2, 3, 4}, {2, 2}), Tensor::scalar(0.5f),
-                                   Tensor::full(DType::kBool, {}, 1)},
-                        .variables = {make(DType::kF64, {0, 0, 10, 10}, {2, 2})}};
+  const KernelCase test{
+      .op = "SparseSgdUpdate",
+      .inputs = {Tensor::from({int64_t{1}, int64_t{1}}), make(DType::kF64, {1, 2, 3, 4}, {2, 2}),
+                 Tensor::scalar(0.5f), Tensor::full(DType::kBool, {}, 1)},
+      .variables = {make(DType::kF64, {0, 0, 10, 10}, {2, 2})}};
   EXPECT_EQ(numbers(run_kernel(test).variables[0]), (Doubles{0, 0, 8, 7}));
 }
 
 TEST(PlainKernelTest, AdamTakesKerasFirstStep) {
-  // t = 1: m = 0.1 g, v = 0.001 g^2, alpha = lr sqrt(0.001) / 0.1: p moves by lr (less epsilon's part).
+  // t = 1: m = 0.1 g, v = 0.001 g^2, alpha = lr sqrt(0.001) / 0.1: p moves by lr (less epsilon's
+  // part).
   const auto one = [](double x) { return make(DType::kF64, {x}, {1}); };
-  const KernelResult result = run_kernel({.op = "AdamUpdate",
-                                          .inputs = {one(2), Tensor::scalar(0.5f),
-                                                     Tensor::scalar(int64_t{1}),
-                                                     Tensor::full(DType::kBool, {}, 1)},
-                                          .attrs = {{"beta_1", 0.9},
-                                                    {"beta_2", 0.999},
-                                                    {"epsilon", 1e-7},
-                                                    {"amsgrad", false},
-                                                    {"weight_decay", Doubles{}}},
-                                          .variables = {one(1), one(0), one(0)}});
+  const KernelResult result =
+      run_kernel({.op = "AdamUpdate",
+                  .inputs = {one(2), Tensor::scalar(0.5f), Tensor::scalar(int64_t{1}),
+                             Tensor::full(DType::kBool, {}, 1)},
+                  .attrs = {{"beta_1", 0.9},
+                            {"beta_2", 0.999},
+                            {"epsilon", 1e-7},
+                            {"amsgrad", false},
+                            {"weight_decay", Doubles{}}},
+                  .variables = {one(1), one(0), one(0)}});
   EXPECT_NEAR(numbers(result.variables[0])[0], 0.5, 1e-5);
   EXPECT_NEAR(numbers(result.variables[1])[0], 0.2, 1e-12);
   EXPECT_NEAR(numbers(result.variables[2])[0], 0.004, 1e-12);

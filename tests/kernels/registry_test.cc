@@ -39,10 +39,8 @@ TEST(CpuKernelsTest, RunningAllocatesNothing) {
   const auto f32 = [](Shape shape) { return random_tensor(DType::kF32, std::move(shape)); };
   const Attrs product{{"transpose_a", false}, {"transpose_b", true}};
   const Attrs sum{{"axis", Ints{0}}, {"keepdims", false}};
-  const Attrs dropout{{"rate", 0.5},
-                      {"seed", int64_t{-1}},
-                      {"stream", std::string("s")},
-                      {"batched", true}};
+  const Attrs dropout{
+      {"rate", 0.5}, {"seed", int64_t{-1}}, {"stream", std::string("s")}, {"batched", true}};
   const Attrs pool{{"pool_size", Ints{2, 2}}, {"strides", Ints{2, 2}}, {"pads", Ints{0, 0, 0, 0}}};
   const KernelCase cases[] = {
       {.op = "MatMul", .inputs = {f32({300, 200}), f32({100, 200})}, .attrs = product},

@@ -15,7 +15,9 @@ double tolerance(DType dtype) { return dtype == DType::kF32 ? 2e-5 : 1e-12; }
 const DType kFloats[] = {DType::kF32, DType::kF64};
 const Shape kOddShapes[] = {{}, {0}, {1}, {7}, {33}, {3, 5}, {0, 5}, {129, 1027}};
 
-void expect_simd(KernelCase test, DType dtype) { expect_like_plain(test, "simd", tolerance(dtype)); }
+void expect_simd(KernelCase test, DType dtype) {
+  expect_like_plain(test, "simd", tolerance(dtype));
+}
 
 TEST(VectorKernelTest, UnaryOpsEqualPlain) {
   for (const char* op : {"Relu", "Sigmoid", "Tanh", "Exp", "Expm1", "Softplus", "Erf", "Neg", "Abs",
@@ -29,7 +31,8 @@ TEST(VectorKernelTest, OpsOfPositiveNumbersEqualPlain) {
   for (const char* op : {"Log", "Sqrt", "Rsqrt"})
     for (const DType dtype : kFloats)
       for (const Shape& shape : kOddShapes) {
-        const Tensor x = run_kernel({.op = "Exp", .inputs = {random_tensor(dtype, shape)}}).outputs[0];
+        const Tensor x =
+            run_kernel({.op = "Exp", .inputs = {random_tensor(dtype, shape)}}).outputs[0];
         expect_simd({.op = op, .inputs = {x}}, dtype);
       }
 }
@@ -45,11 +48,10 @@ TEST(VectorKernelTest, GradientsOfActivationsEqualPlain) {
 
 TEST(VectorKernelTest, BinaryOpsBroadcastAsPlain) {
   const std::pair<Shape, Shape> pairs[] = {
-      {{3, 5}, {3, 5}}, {{3, 5}, {5}},       {{3, 1}, {1, 5}},        {{}, {4, 1}},
-      {{2, 1, 7}, {3, 1}}, {{1}, {1}}, {{70000}, {70000}}, {{257, 300}, {300}},
-      {{257, 300}, {257, 1}}};
-  for (const char* op :
-       {"Add", "Sub", "Mul", "Div", "Maximum", "Minimum", "SquaredDifference"})
+      {{3, 5}, {3, 5}},   {{3, 5}, {5}},       {{3, 1}, {1, 5}},
+      {{}, {4, 1}},       {{2, 1, 7}, {3, 1}}, {{1}, {1}},
+      {{70000}, {70000}}, {{257, 300}, {300}}, {{257, 300}, {257, 1}}};
+  for (const char* op : {"Add", "Sub", "Mul", "Div", "Maximum", "Minimum", "SquaredDifference"})
     for (const DType dtype : kFloats)
       for (const auto& [a, b] : pairs)
         expect_simd({.op = op, .inputs = {random_tensor(dtype, a), random_tensor(dtype, b, 2)}},
@@ -82,8 +84,8 @@ TEST(VectorKernelTest, TransposesEqualPlain) {
 TEST(VectorKernelTest, MatrixProductsEqualPlain) {
   const struct {
     int64_t m, n, k;
-  } sizes[] = {{1, 1, 1},   {3, 5, 7},    {32, 128, 784}, {17, 10, 64}, {0, 4, 3},
-               {4, 0, 3},   {4, 3, 0},    {129, 65, 33},  {784, 128, 32}};
+  } sizes[] = {{1, 1, 1}, {3, 5, 7}, {32, 128, 784}, {17, 10, 64},  {0, 4, 3},
+               {4, 0, 3}, {4, 3, 0}, {129, 65, 33},  {784, 128, 32}};
   for (const DType dtype : kFloats)
     for (const auto& s : sizes)
       for (const bool ta : {false, true})
@@ -111,19 +113,20 @@ TEST(VectorKernelTest, FusedProductsEqualPlain) {
 
 TEST(VectorKernelTest, BatchedProductsBroadcastAsPlain) {
   for (const DType dtype : kFloats)
-    expect_simd({.op = "MatMul",
-                 .inputs = {random_tensor(dtype, {2, 1, 40, 50}), random_tensor(dtype, {3, 50, 60}, 2)},
-                 .attrs = {{"transpose_a", false}, {"transpose_b", false}}},
-                dtype);
+    expect_simd(
+        {.op = "MatMul",
+         .inputs = {random_tensor(dtype, {2, 1, 40, 50}), random_tensor(dtype, {3, 50, 60}, 2)},
+         .attrs = {{"transpose_a", false}, {"transpose_b", false}}},
+        dtype);
 }
 
 TEST(VectorKernelTest, ReductionsEqualPlain) {
   const struct {
     Shape shape;
     Ints axis;
-  } cases[] = {{{7}, {}},         {{5, 9}, {0}},        {{5, 9}, {1}},    {{4, 6, 5}, {1}},
-               {{4, 6, 5}, {0}},  {{9000, 33}, {0}},    {{200000}, {}},   {{3, 5000, 8}, {1}},
-               {{1, 9}, {0}},     {{4, 6, 5}, {0, 1}},  {{4, 6, 5}, {1, 2}}};
+  } cases[] = {{{7}, {}},        {{5, 9}, {0}},       {{5, 9}, {1}},      {{4, 6, 5}, {1}},
+               {{4, 6, 5}, {0}}, {{9000, 33}, {0}},   {{200000}, {}},     {{3, 5000, 8}, {1}},
+               {{1, 9}, {0}},    {{4, 6, 5}, {0, 1}}, {{4, 6, 5}, {1, 2}}};
   for (const char* op : {"ReduceSum", "ReduceMean"})
     for (const DType dtype : kFloats)
       for (const auto& c : cases)
@@ -158,8 +161,9 @@ TEST(VectorKernelTest, SoftmaxAndCrossEntropiesEqualPlain) {
         expect_simd({.op = "LogSoftmax", .inputs = {logits}}, dtype);
         const Tensor labels = random_labels(rows, classes);
         for (const DType label_type : {DType::kI64, DType::kI32, DType::kU8})
-          expect_simd({.op = "SparseSoftmaxCrossEntropy", .inputs = {logits, labels.cast(label_type)}},
-                      dtype);
+          expect_simd(
+              {.op = "SparseSoftmaxCrossEntropy", .inputs = {logits, labels.cast(label_type)}},
+              dtype);
         const Tensor soft =
             run_kernel({.op = "Softmax", .inputs = {random_tensor(dtype, {rows, classes}, 3)}})
                 .outputs[0];
@@ -240,10 +244,9 @@ TEST(VectorKernelTest, BatchNormEqualsPlain) {
         const Attrs attrs{{"epsilon", 1e-3}};
         const Tensor x = random_tensor(dtype, {rows, channels});
         const Tensor gamma = random_tensor(dtype, {channels}, 2);
-        const KernelCase forward{
-            .op = "BatchNorm",
-            .inputs = {x, gamma, random_tensor(dtype, {channels}, 3)},
-            .attrs = attrs};
+        const KernelCase forward{.op = "BatchNorm",
+                                 .inputs = {x, gamma, random_tensor(dtype, {channels}, 3)},
+                                 .attrs = attrs};
         expect_like_plain(forward, "simd", dtype == DType::kF32 ? 1e-4 : 1e-10);
         const KernelResult y = run_kernel(forward);
         expect_like_plain({.op = "BatchNormGrad",
@@ -296,19 +299,17 @@ TEST(VectorKernelTest, UpdatesEqualPlain) {
                   dtype);
     for (const double momentum : {0.0, 0.9})
       for (const bool nesterov : {false, true})
-        expect_simd(update_case("SgdUpdate", dtype, momentum != 0 ? 1 : 0,
-                                {{"momentum", momentum},
-                                 {"nesterov", nesterov},
-                                 {"weight_decay", decay}}),
-                    dtype);
+        expect_simd(
+            update_case("SgdUpdate", dtype, momentum != 0 ? 1 : 0,
+                        {{"momentum", momentum}, {"nesterov", nesterov}, {"weight_decay", decay}}),
+            dtype);
   }
 }
 
 TEST(VectorKernelTest, UpdatesThatDoNotApplyLeaveEveryBit) {
-  KernelCase test = update_case("SgdUpdate", DType::kF32, 1,
-                                {{"momentum", 0.9},
-                                 {"nesterov", false},
-                                 {"weight_decay", std::vector<double>{}}});
+  KernelCase test = update_case(
+      "SgdUpdate", DType::kF32, 1,
+      {{"momentum", 0.9}, {"nesterov", false}, {"weight_decay", std::vector<double>{}}});
   test.inputs.back() = Tensor::full(DType::kBool, {}, 0);
   for (const char* name : {"simd", "plain"}) {
     const KernelResult result = run_kernel(test, name);

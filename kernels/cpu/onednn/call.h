@@ -33,8 +33,8 @@ class Call {
   std::vector<dnnl_exec_arg_t> arguments_;
 };
 
-/// Primitives fix the number of threads when they are made: while this lives, the calling thread has a
-/// team of `num_threads`.
+/// Primitives fix the number of threads when they are made: while this lives, the calling thread
+/// has a team of `num_threads`.
 class TeamSize {
  public:
   explicit TeamSize(int num_threads);

@@ -43,8 +43,7 @@ dnnl::primitive_attr conv_attributes(bool relu) {
 }
 
 dnnl::convolution_forward::primitive_desc conv_forward_desc(const ConvDescs& d, bool bias,
-                                                            bool relu,
-                                                            const dnnl::engine& engine) {
+                                                            bool relu, const dnnl::engine& engine) {
   const auto kind = dnnl::prop_kind::forward_training;
   const auto direct = algorithm::convolution_direct;
   const auto desc =

@@ -19,11 +19,10 @@ struct ConvDescs {
 dnnl::primitive_attr conv_attributes(bool relu = false);
 
 dnnl::convolution_forward::primitive_desc conv_forward_desc(const ConvDescs& descs, bool bias,
-                                                            bool relu,
-                                                            const dnnl::engine& engine);
+                                                            bool relu, const dnnl::engine& engine);
 
-/// A kernel operand in the layout that a primitive wants: a copy, renewed when the variable has been
-/// written.
+/// A kernel operand in the layout that a primitive wants: a copy, renewed when the variable has
+/// been written.
 class PackedKernel {
  public:
   PackedKernel() = default;

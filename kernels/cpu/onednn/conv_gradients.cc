@@ -9,8 +9,8 @@
 namespace cohort::cpu::onednn {
 namespace {
 
-// With stride 1 the gradient of the input is a convolution itself, of dy with the kernel reversed in
-// both directions and its channels swapped; oneDNN's forward convolution is the faster one for
+// With stride 1 the gradient of the input is a convolution itself, of dy with the kernel reversed
+// in both directions and its channels swapped; oneDNN's forward convolution is the faster one for
 // activations in [N, H, W, C].
 //   dx[h, w, c] = sum over kh, kw, f of dy[h + pad - kh d, …, f] k[kh, kw, c, f]
 class TransposedConvKernel final : public CpuKernel {
@@ -77,8 +77,8 @@ class ConvBackwardInputKernel final : public CpuKernel {
       : CpuKernel(request) {
     const ConvDescs d(plan);
     using Backward = dnnl::convolution_backward_data;
-    const Backward::desc backward(dnnl::algorithm::convolution_direct, d.image, d.any_kernel, d.output,
-                                  d.strides, d.dilation, d.pad_before, d.pad_after);
+    const Backward::desc backward(dnnl::algorithm::convolution_direct, d.image, d.any_kernel,
+                                  d.output, d.strides, d.dilation, d.pad_before, d.pad_after);
     const Backward::primitive_desc desc(backward, conv_attributes(), context_.engine,
                                         conv_forward_desc(d, false, false, context_.engine));
     scratchpad_ = desc.scratchpad_desc().get_size();
@@ -115,8 +115,8 @@ class ConvBackwardKernelKernel final : public CpuKernel {
       : CpuKernel(request) {
     const ConvDescs d(plan);
     using Backward = dnnl::convolution_backward_weights;
-    const Backward::desc backward(dnnl::algorithm::convolution_direct, d.image, d.any_kernel, d.output,
-                                  d.strides, d.dilation, d.pad_before, d.pad_after);
+    const Backward::desc backward(dnnl::algorithm::convolution_direct, d.image, d.any_kernel,
+                                  d.output, d.strides, d.dilation, d.pad_before, d.pad_after);
     const Backward::primitive_desc desc(backward, conv_attributes(), context_.engine,
                                         conv_forward_desc(d, false, false, context_.engine));
     const Desc packed = desc.diff_weights_desc();
@@ -169,8 +169,8 @@ std::unique_ptr<Kernel> make_backward_kernel(const KernelRequest& request) {
   if (!takes(request)) return nullptr;
   const WindowPlan plan = conv_plan(request.node.attrs(), request.inputs[0].shape,
                                     request.outputs[0].shape, request.inputs[1].shape);
-  return make_or_refuse(
-      request, [&] { return std::make_unique<ConvBackwardKernelKernel>(request, plan); });
+  return make_or_refuse(request,
+                        [&] { return std::make_unique<ConvBackwardKernelKernel>(request, plan); });
 }
 
 }  // namespace

@@ -19,8 +19,9 @@ class BlockKernel final : public CpuKernel {
   void run() override {
     T* y = out(0).template data<T>();
     if (background_)
-      parallel_for(threads(), out(0).num_elements(), grain_for(1, sizeof(T)),
-                   [=, this](int64_t begin, int64_t end) { std::fill(y + begin, y + end, value_); });
+      parallel_for(
+          threads(), out(0).num_elements(), grain_for(1, sizeof(T)),
+          [=, this](int64_t begin, int64_t end) { std::fill(y + begin, y + end, value_); });
     copy_.run(threads(), in(0).template data<T>(), y);
   }
 
@@ -30,7 +31,8 @@ class BlockKernel final : public CpuKernel {
   T value_;
 };
 
-// What x[begin : … : step] covers: element [i, j, …] of the slice lies at offset + i * strides[0] + ….
+// What x[begin : … : step] covers: element [i, j, …] of the slice lies at offset + i * strides[0] +
+// ….
 struct SliceLayout {
   Ints strides;
   int64_t offset = 0;
@@ -87,8 +89,7 @@ std::unique_ptr<Kernel> make_pad(const KernelRequest& request) {
   StridedCopy copy(sizes, row_major_strides(sizes), to, 0, offset);
   return visit_dtype(request.outputs[0].dtype, [&](auto type) -> std::unique_ptr<Kernel> {
     using T = decltype(type);
-    return std::make_unique<BlockKernel<T>>(request, std::move(copy), true,
-                                            cast_element<T>(value));
+    return std::make_unique<BlockKernel<T>>(request, std::move(copy), true, cast_element<T>(value));
   });
 }
 

@@ -71,8 +71,8 @@ class AllGatherKernel final : public CpuKernel {
     const std::byte* from = workspace();
     for (int rank = 0; rank < ranks_; ++rank)
       for (int64_t row = 0; row < outer_; ++row, from += part)
-        std::memcpy(out(0).data<std::byte>() + static_cast<size_t>(row * ranks_ + rank) * part, from,
-                    part);
+        std::memcpy(out(0).data<std::byte>() + static_cast<size_t>(row * ranks_ + rank) * part,
+                    from, part);
   }
 
   int axis_ = 0;

@@ -17,7 +17,8 @@ int64_t flops(const WindowPlan& p) {
 
 bool inside(int64_t i, int64_t size) { return i >= 0 && i < size; }
 
-// y[n, oh, ow, f] = sum over kh, kw, c of x[n, row, column, c] * k[kh, kw, c, f], then bias and relu.
+// y[n, oh, ow, f] = sum over kh, kw, c of x[n, row, column, c] * k[kh, kw, c, f], then bias and
+// relu.
 template <class T>
 class ConvKernel final : public CpuKernel {
  public:
@@ -88,18 +89,18 @@ class ConvBackwardInputKernel final : public CpuKernel {
                      request.inputs[0].shape)) {}
 
   void run() override {
-    parallel_for(threads(), p_.batch * p_.height,
-                 grain_for(2 * p_.window_height * p_.window_width * p_.outputs_per_group() *
-                               p_.width * p_.channels,
-                           0),
-                 [this](int64_t begin, int64_t end) {
-                   for (int64_t row = begin; row < end; ++row)
-                     for (int64_t w = 0; w < p_.width; ++w)
-                       for (int64_t c = 0; c < p_.channels; ++c)
-                         out(0).template data<T>()[(row * p_.width + w) * p_.channels + c] =
-                             static_cast<T>(static_cast<Compute<T>>(
-                                 compute(row / p_.height, row % p_.height, w, c)));
-                 });
+    parallel_for(
+        threads(), p_.batch * p_.height,
+        grain_for(2 * p_.window_height * p_.window_width * p_.outputs_per_group() * p_.width *
+                      p_.channels,
+                  0),
+        [this](int64_t begin, int64_t end) {
+          for (int64_t row = begin; row < end; ++row)
+            for (int64_t w = 0; w < p_.width; ++w)
+              for (int64_t c = 0; c < p_.channels; ++c)
+                out(0).template data<T>()[(row * p_.width + w) * p_.channels + c] = static_cast<T>(
+                    static_cast<Compute<T>>(compute(row / p_.height, row % p_.height, w, c)));
+        });
   }
 
  private:
@@ -159,8 +160,8 @@ class ConvBackwardKernelKernel final : public CpuKernel {
         for (int64_t ow = 0; ow < p_.out_width; ++ow) {
           const int64_t h = p_.row(oh, kh), w = p_.column(ow, kw);
           if (!inside(h, p_.height) || !inside(w, p_.width)) continue;
-          const T* x = in(0).template data<T>() +
-                       ((n * p_.height + h) * p_.width + w) * p_.channels + c;
+          const T* x =
+              in(0).template data<T>() + ((n * p_.height + h) * p_.width + w) * p_.channels + c;
           const T* dy = in(1).template data<T>() +
                         ((n * p_.out_height + oh) * p_.out_width + ow) * p_.out_channels + first;
           for (int64_t f = 0; f < count; ++f)
@@ -168,8 +169,7 @@ class ConvBackwardKernelKernel final : public CpuKernel {
                        static_cast<double>(dy[f]);
         }
     T* dk = out(0).template data<T>() + row * p_.out_channels + first;
-    for (int64_t f = 0; f < count; ++f)
-      dk[f] = static_cast<T>(static_cast<Compute<T>>(sums[f]));
+    for (int64_t f = 0; f < count; ++f) dk[f] = static_cast<T>(static_cast<Compute<T>>(sums[f]));
   }
 
   WindowPlan p_;

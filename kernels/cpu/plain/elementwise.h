@@ -44,8 +44,9 @@ class BinaryKernel : public CpuKernel {
                  [=, this](int64_t begin, int64_t end) {
                    plan_.for_each_run(begin, end, [=](int64_t at, const auto& from, int64_t n) {
                      for (int64_t i = 0; i < n; ++i)
-                       y[at + i] = static_cast<U>(Fn{}(static_cast<Compute<T>>(a[from[0] + i * sa]),
-                                                       static_cast<Compute<T>>(b[from[1] + i * sb])));
+                       y[at + i] =
+                           static_cast<U>(Fn{}(static_cast<Compute<T>>(a[from[0] + i * sa]),
+                                               static_cast<Compute<T>>(b[from[1] + i * sb])));
                    });
                  });
   }

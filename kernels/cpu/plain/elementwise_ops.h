@@ -308,8 +308,8 @@ struct IsFinite {
   }
 };
 
-/// Floats to integers truncate, with values outside the range at its ends and NaN 0; anything to bool
-/// is != 0.
+/// Floats to integers truncate, with values outside the range at its ends and NaN 0; anything to
+/// bool is != 0.
 template <class To, class From>
 To cast_element(From x) {
   const Compute<From> value = static_cast<Compute<From>>(x);

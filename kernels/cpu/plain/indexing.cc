@@ -53,18 +53,19 @@ class SlicesToDenseKernel final : public CpuKernel {
     const T* values = in(1).template data<T>();
     T* y = out(0).template data<T>();
     const int64_t count = in(0).num_elements();
-    parallel_for(
-        threads(), width_, grain_for(count, (count + table_rows_) * static_cast<int64_t>(sizeof(T))),
-        [=, this](int64_t begin, int64_t end) {
-          for (int64_t row = 0; row < table_rows_; ++row)
-            std::fill(y + row * width_ + begin, y + row * width_ + end, T{});
-          for (int64_t i = 0; i < count; ++i) {
-            T* to = y + integer_at(in(0), i) * width_;
-            for (int64_t c = begin; c < end; ++c)
-              to[c] = static_cast<T>(static_cast<Compute<T>>(
-                  static_cast<Compute<T>>(to[c]) + static_cast<Compute<T>>(values[i * width_ + c])));
-          }
-        });
+    parallel_for(threads(), width_,
+                 grain_for(count, (count + table_rows_) * static_cast<int64_t>(sizeof(T))),
+                 [=, this](int64_t begin, int64_t end) {
+                   for (int64_t row = 0; row < table_rows_; ++row)
+                     std::fill(y + row * width_ + begin, y + row * width_ + end, T{});
+                   for (int64_t i = 0; i < count; ++i) {
+                     T* to = y + integer_at(in(0), i) * width_;
+                     for (int64_t c = begin; c < end; ++c)
+                       to[c] = static_cast<T>(static_cast<Compute<T>>(
+                           static_cast<Compute<T>>(to[c]) +
+                           static_cast<Compute<T>>(values[i * width_ + c])));
+                   }
+                 });
   }
 
  private:

@@ -35,8 +35,8 @@ class MatMulKernel final : public CpuKernel {
     const int64_t i = row % plan_.m;
     const T* a = in(0).template data<T>() + a_offset + (plan_.transpose_a ? i : i * plan_.k);
     const int64_t a_stride = plan_.transpose_a ? plan_.m : 1;
-    const T* b = in(1).template data<T>() + b_offset +
-                 (plan_.transpose_b ? column * plan_.k : column);
+    const T* b =
+        in(1).template data<T>() + b_offset + (plan_.transpose_b ? column * plan_.k : column);
     const int64_t b_stride = plan_.transpose_b ? 1 : plan_.n;
     const int64_t b_step = plan_.transpose_b ? plan_.k : 1;
     A sums[kTogether] = {};

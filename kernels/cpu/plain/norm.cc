@@ -8,8 +8,8 @@
 namespace cohort::cpu::plain {
 namespace {
 
-// x [M, C]: M = everything but the last axis. Sums are in double, over m in order, so each channel's
-// column can belong to any thread. S: type of scale, shift and statistics.
+// x [M, C]: M = everything but the last axis. Sums are in double, over m in order, so each
+// channel's column can belong to any thread. S: type of scale, shift and statistics.
 template <class T>
 T from_double(double value) {
   return static_cast<T>(static_cast<Compute<T>>(value));
@@ -85,8 +85,7 @@ class BatchNormGradKernel final : public CpuKernel {
     T* dx = out(0).template data<T>() + c;
     const double gamma = static_cast<double>(in(2).template data<S>()[c]);
     const double mean = static_cast<double>(in(3).template data<S>()[c]);
-    const double r =
-        1 / std::sqrt(static_cast<double>(in(4).template data<S>()[c]) + epsilon_);
+    const double r = 1 / std::sqrt(static_cast<double>(in(4).template data<S>()[c]) + epsilon_);
     double dbeta = 0, dgamma = 0;
     for (int64_t m = 0; m < rows_; ++m) {
       const double g = static_cast<double>(dy[m * channels_]);
@@ -96,9 +95,9 @@ class BatchNormGradKernel final : public CpuKernel {
     const double count = static_cast<double>(rows_);
     for (int64_t m = 0; m < rows_; ++m) {
       const double h = (static_cast<double>(x[m * channels_]) - mean) * r;
-      dx[m * channels_] =
-          from_double<T>(gamma * r * (static_cast<double>(dy[m * channels_]) - dbeta / count -
-                                      h * dgamma / count));
+      dx[m * channels_] = from_double<T>(
+          gamma * r *
+          (static_cast<double>(dy[m * channels_]) - dbeta / count - h * dgamma / count));
     }
     out(1).template data<S>()[c] = from_double<S>(dgamma);
     out(2).template data<S>()[c] = from_double<S>(dbeta);

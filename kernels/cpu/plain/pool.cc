@@ -100,8 +100,8 @@ class MaxPoolGradKernel final : public PoolKernel {
     for_each_place([=, this](int64_t n, int64_t place, int64_t oh, int64_t ow) {
       for (int64_t c = 0; c < p_.channels; ++c) {
         const int64_t position = where[place * p_.channels + c];
-        T& to = dx[image_offset(n, oh, ow, position / p_.window_width,
-                                position % p_.window_width) + c];
+        T& to =
+            dx[image_offset(n, oh, ow, position / p_.window_width, position % p_.window_width) + c];
         to = static_cast<T>(static_cast<Compute<T>>(to) +
                             static_cast<Compute<T>>(dy[place * p_.channels + c]));
       }

@@ -77,8 +77,7 @@ class UniformKernel final : public CpuKernel {
         const T rounded(value);
         return static_cast<C>(rounded) < high_ || low_ == high_ ? rounded : below(rounded);
       } else {
-        return value < high_ || low_ == high_ ? value
-                                              : std::nextafter(value, static_cast<C>(low_));
+        return value < high_ || low_ == high_ ? value : std::nextafter(value, static_cast<C>(low_));
       }
     }
   }

@@ -13,9 +13,8 @@ class SelectKernel final : public CpuKernel {
  public:
   explicit SelectKernel(const KernelRequest& request)
       : CpuKernel(request),
-        plan_(request.outputs[0].shape,
-              std::array{request.inputs[0].shape, request.inputs[1].shape,
-                         request.inputs[2].shape}) {}
+        plan_(request.outputs[0].shape, std::array{request.inputs[0].shape, request.inputs[1].shape,
+                                                   request.inputs[2].shape}) {}
 
   void run() override {
     const bool* condition = in(0).data<bool>();
@@ -28,8 +27,8 @@ class SelectKernel final : public CpuKernel {
                  [=, this](int64_t begin, int64_t end) {
                    plan_.for_each_run(begin, end, [=](int64_t at, const auto& from, int64_t n) {
                      for (int64_t i = 0; i < n; ++i)
-                       y[at + i] = condition[from[0] + i * sc] ? a[from[1] + i * sa]
-                                                               : b[from[2] + i * sb];
+                       y[at + i] =
+                           condition[from[0] + i * sc] ? a[from[1] + i * sa] : b[from[2] + i * sb];
                    });
                  });
   }

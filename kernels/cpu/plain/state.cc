@@ -56,9 +56,8 @@ class AssignKernel final : public CpuKernel {
     parallel_for(threads(), variables()[0].num_elements(), grain_for(1, 3 * sizeof(T)),
                  [=](int64_t begin, int64_t end) {
                    for (int64_t i = begin; i < end; ++i)
-                     variable[i] =
-                         static_cast<T>(Fn{}(static_cast<Compute<T>>(variable[i]),
-                                             static_cast<Compute<T>>(value[i])));
+                     variable[i] = static_cast<T>(Fn{}(static_cast<Compute<T>>(variable[i]),
+                                                       static_cast<Compute<T>>(value[i])));
                  });
   }
 };

@@ -99,8 +99,8 @@ class SgdKernel final : public UpdateKernel {
 };
 
 // Inputs: indices, values, learning_rate, apply. Equal indices subtract in order: the columns are
-// split over the team. A commit op cannot fail, so an index outside changes nothing; the gather that
-// made the gradient has refused it.
+// split over the team. A commit op cannot fail, so an index outside changes nothing; the gather
+// that made the gradient has refused it.
 template <class T>
 class SparseSgdKernel final : public CpuKernel {
  public:
@@ -116,17 +116,17 @@ class SparseSgdKernel final : public CpuKernel {
     const int64_t count = in(0).num_elements();
     const T* values = in(1).template data<T>();
     T* p = variables()[0].template data<T>();
-    parallel_for(threads(), width_, grain_for(2 * count, 3 * count * static_cast<int64_t>(sizeof(T))),
-                 [=, this](int64_t begin, int64_t end) {
-                   for (int64_t i = 0; i < count; ++i) {
-                     const int64_t row = integer_at(in(0), i);
-                     if (row < 0 || row >= rows_) continue;
-                     for (int64_t c = begin; c < end; ++c)
-                       p[row * width_ + c] = static_cast<T>(
-                           static_cast<C>(p[row * width_ + c]) -
-                           rate * static_cast<C>(values[i * width_ + c]));
-                   }
-                 });
+    parallel_for(
+        threads(), width_, grain_for(2 * count, 3 * count * static_cast<int64_t>(sizeof(T))),
+        [=, this](int64_t begin, int64_t end) {
+          for (int64_t i = 0; i < count; ++i) {
+            const int64_t row = integer_at(in(0), i);
+            if (row < 0 || row >= rows_) continue;
+            for (int64_t c = begin; c < end; ++c)
+              p[row * width_ + c] = static_cast<T>(static_cast<C>(p[row * width_ + c]) -
+                                                   rate * static_cast<C>(values[i * width_ + c]));
+          }
+        });
   }
 
  private:

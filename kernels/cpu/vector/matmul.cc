@@ -6,8 +6,8 @@
 namespace cohort::cpu::vector {
 namespace {
 
-// The rows of all output matrices, one after the other, are split over the team; each thread has its
-// own scratch.
+// The rows of all output matrices, one after the other, are split over the team; each thread has
+// its own scratch.
 template <class T>
 class MatMulKernel final : public CpuKernel {
  public:
@@ -53,7 +53,8 @@ class MatMulKernel final : public CpuKernel {
 
   void multiply(int64_t begin, int64_t end) const {
     std::byte* scratch =
-        workspace() + scratch_bytes_ * static_cast<size_t>(omp_in_parallel() ? omp_get_thread_num() : 0);
+        workspace() +
+        scratch_bytes_ * static_cast<size_t>(omp_in_parallel() ? omp_get_thread_num() : 0);
     while (begin < end) {
       const int64_t matrix = begin / plan_.m, row = begin % plan_.m;
       const int64_t last = std::min(plan_.m, row + end - begin);

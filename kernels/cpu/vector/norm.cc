@@ -1,5 +1,5 @@
-// Batch normalisation over x [M, C]. The rows are summed by blocks of kBlockRows, each in T, and the
-// blocks added in order in double: no bit depends on the number of threads.
+// Batch normalisation over x [M, C]. The rows are summed by blocks of kBlockRows, each in T, and
+// the blocks added in order in double: no bit depends on the number of threads.
 #include <algorithm>
 #include <cmath>
 
@@ -20,12 +20,12 @@ class NormKernel : public CpuKernel {
         blocks_((rows_ + kBlockRows - 1) / kBlockRows),
         epsilon_(request.node.attrs().get<double>("epsilon")) {}
 
-  /// Calls fn(first row, rows, partial sums [C]) for each block, after which partials(i) holds sums of
-  /// array i < 2.
+  /// Calls fn(first row, rows, partial sums [C]) for each block, after which partials(i) holds sums
+  /// of array i < 2.
   template <class Fn>
   void for_each_block(Fn&& fn) {
-    parallel_for(threads(), blocks_, grain_for(4 * kBlockRows * channels_,
-                                               kBlockRows * channels_ * sizeof(T)),
+    parallel_for(threads(), blocks_,
+                 grain_for(4 * kBlockRows * channels_, kBlockRows * channels_ * sizeof(T)),
                  [&, this](int64_t begin, int64_t end) {
                    for (int64_t block = begin; block < end; ++block) {
                      const int64_t first = block * kBlockRows;
@@ -42,9 +42,7 @@ class NormKernel : public CpuKernel {
     return workspace<T>() + (array * blocks_ + block) * channels_;
   }
   /// Array i of C numbers behind the partial sums.
-  T* constants(int array) const {
-    return workspace<T>() + (2 * blocks_ + array) * channels_;
-  }
+  T* constants(int array) const { return workspace<T>() + (2 * blocks_ + array) * channels_; }
   double total(int array, int64_t c) const {
     double sum = 0;
     for (int64_t block = 0; block < blocks_; ++block)

@@ -24,13 +24,12 @@ bool describe(const KernelRequest& request, Layout& layout) {
   return true;
 }
 
-// Sums in a fixed order: rows of a matrix; or columns, by blocks of kBlockRows rows that are added in
-// order, so that threads may share the blocks.
+// Sums in a fixed order: rows of a matrix; or columns, by blocks of kBlockRows rows that are added
+// in order, so that threads may share the blocks.
 template <class T, bool kMean>
 class SumKernel final : public CpuKernel {
  public:
-  SumKernel(const KernelRequest& request, Layout layout)
-      : CpuKernel(request), layout_(layout) {
+  SumKernel(const KernelRequest& request, Layout layout) : CpuKernel(request), layout_(layout) {
     if (by_columns() && layout_.reduced > kBlockRows)
       blocks_ = (layout_.reduced + kBlockRows - 1) / kBlockRows;
     else if (one_number() && layout_.reduced > kBlockElements)
@@ -39,7 +38,8 @@ class SumKernel final : public CpuKernel {
 
   size_t workspace_bytes() const override {
     if (one_number()) return static_cast<size_t>(blocks_) * sizeof(double);
-    return blocks_ > 1 ? static_cast<size_t>(layout_.outer * blocks_ * layout_.inner) * sizeof(T) : 0;
+    return blocks_ > 1 ? static_cast<size_t>(layout_.outer * blocks_ * layout_.inner) * sizeof(T)
+                       : 0;
   }
 
   void run() override {
@@ -102,10 +102,9 @@ class SumKernel final : public CpuKernel {
                  [=, this](int64_t begin, int64_t end) {
                    for (int64_t task = begin; task < end; ++task) {
                      const int64_t first = task % blocks_ * block_rows;
-                     simd().of<T>().sum_columns(
-                         x + (task / blocks_ * rows + first) * columns, columns,
-                         partial + task * columns, std::min(block_rows, rows - first), columns,
-                         false);
+                     simd().of<T>().sum_columns(x + (task / blocks_ * rows + first) * columns,
+                                                columns, partial + task * columns,
+                                                std::min(block_rows, rows - first), columns, false);
                    }
                  });
     if (blocks_ == 1) return;

@@ -4,8 +4,9 @@
 namespace cohort::cpu::vector {
 namespace {
 
-// Variables that lie side by side in memory, with their gradients and slots side by side as well, are
-// updated as one array: the compiler lays out buckets so. Where they lie may change between runs.
+// Variables that lie side by side in memory, with their gradients and slots side by side as well,
+// are updated as one array: the compiler lays out buckets so. Where they lie may change between
+// runs.
 template <class T>
 class RunsKernel : public UpdateKernel {
  protected:
@@ -37,8 +38,11 @@ class RunsKernel : public UpdateKernel {
 
  private:
   Run piece(int i, int num_slots) const {
-    Run run{gradient(i).template data<T>(), parameter(i).template data<T>(), {},
-            parameter(i).num_elements(), decay(i)};
+    Run run{gradient(i).template data<T>(),
+            parameter(i).template data<T>(),
+            {},
+            parameter(i).num_elements(),
+            decay(i)};
     for (int s = 0; s < num_slots; ++s) run.slots[s] = slot(s, i).template data<T>();
     return run;
   }

@@ -45,6 +45,7 @@ class LocalRunner final : public StepRunner {
     if (config.num_replicas > 1)
       check_replicas_stay_equal(trace, config.num_replicas > static_cast<int>(blocks.size()));
     make_communicators(runtime, config, blocks);
+    const bool in_turn = config.num_replicas > static_cast<int>(blocks.size());
     int first = 0;
     for (size_t d = 0; d < config.devices.size(); ++d) {
       Communicator* communicator = communicators_.empty() ? nullptr : communicators_[d].get();
@@ -52,8 +53,9 @@ class LocalRunner final : public StepRunner {
       auto carrier = std::make_unique<Carrier>();
       carrier->runner = this;
       carrier->communicator = communicator;
-      carrier->replicas = std::make_unique<ReplicaDevice>(
-          runtime, trace, *config.devices[d], communicator, blocks[d], config.bucket_bytes);
+      carrier->replicas =
+          std::make_unique<ReplicaDevice>(runtime, trace, *config.devices[d], communicator,
+                                          blocks[d], in_turn, config.bucket_bytes);
       carrier->first = first;
       first += blocks[d];
       if (d > 0) carrier->thread = std::make_unique<DeviceThread>(*config.devices[d]);

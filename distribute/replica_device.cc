@@ -45,8 +45,10 @@ std::unique_ptr<Communicator> solo_communicator(Communicator* communicator, Devi
 }  // namespace
 
 ReplicaDevice::ReplicaDevice(Runtime& runtime, const Trace& trace, Device& device,
-                             Communicator* communicator, int num_replicas, size_t bucket_bytes)
+                             Communicator* communicator, int num_replicas, bool in_turn,
+                             size_t bucket_bytes)
     : num_replicas_(num_replicas),
+      in_turn_(in_turn),
       symbols_(symbols(*trace.graph)),
       solo_(solo_communicator(communicator, device, num_replicas)),
       program_(runtime, trace,
@@ -86,11 +88,10 @@ void ReplicaDevice::prepare(std::span<const ReplicaFeed> feeds) {
     if (known(feed)) continue;
     SymbolBindings bindings;
     for (size_t i = 0; i < symbols_.size(); ++i) bindings[symbols_[i]] = feed.symbols[i];
-    Executable& executable =
-        num_replicas_ > 1 ? program_.local(bindings) : program_.whole(bindings);
+    Executable& executable = in_turn_ ? program_.local(bindings) : program_.whole(bindings);
     prepared_.push_back({feed.symbols, &executable});
   }
-  if (num_replicas_ > 1 && !combine_) combine_ = &program_.combine();
+  if (in_turn_ && !combine_) combine_ = &program_.combine();
 }
 
 void ReplicaDevice::feed_and_run(Executable& executable, const ReplicaFeed& feed) {
@@ -101,7 +102,7 @@ void ReplicaDevice::feed_and_run(Executable& executable, const ReplicaFeed& feed
 }
 
 void ReplicaDevice::run(std::span<const ReplicaFeed> feeds) {
-  if (num_replicas_ == 1) {
+  if (!in_turn_) {
     last_ = &executable_for(feeds.front());
     feed_and_run(*last_, feeds.front());
   } else {
@@ -110,14 +111,14 @@ void ReplicaDevice::run(std::span<const ReplicaFeed> feeds) {
 }
 
 void ReplicaDevice::run_in_turn(std::span<const ReplicaFeed> feeds) {
-  sum_->begin();
+  if (sum_) sum_->begin();
   for (size_t r = 0; r < feeds.size(); ++r) {
     Executable& executable = executable_for(feeds[r]);
     feed_and_run(executable, feeds[r]);
     keep_outputs(executable, static_cast<int>(r));
-    sum_->add();
+    if (sum_) sum_->add();
   }
-  sum_->finish();
+  if (sum_) sum_->finish();
   for (Bucket& bucket : program_.collectives().buckets) bucket.request->start();
   for (Bucket& bucket : program_.collectives().buckets) bucket.request->wait();
   combine_->step() = feeds.front().step;
@@ -133,7 +134,7 @@ void ReplicaDevice::keep_outputs(Executable& executable, int replica) {
 }
 
 Tensor ReplicaDevice::output(int replica, int i) {
-  if (num_replicas_ == 1) return last_->output(i);
+  if (!in_turn_) return last_->output(i);
   const StepParts::Fetch& part = program_.fetch_parts()[static_cast<size_t>(i)];
   return part.combined ? combine_->output(part.index)
                        : outputs_[static_cast<size_t>(replica)][static_cast<size_t>(i)];

@@ -22,9 +22,11 @@ struct ReplicaFeed {
 /// One device and the block of logical replicas that it carries: runs their part of a step.
 class ReplicaDevice {
  public:
-  /// `communicator` is null when this is the only device. Collective when it is not.
+  /// `communicator` is null when this is the only device. Collective when it is not. `in_turn`:
+  /// this or another device of the group carries several replicas; then all of them reduce after
+  /// their local parts, in one order.
   ReplicaDevice(Runtime& runtime, const Trace& trace, Device& device, Communicator* communicator,
-                int num_replicas, size_t bucket_bytes);
+                int num_replicas, bool in_turn, size_t bucket_bytes);
 
   int num_replicas() const { return num_replicas_; }
   Device& device() { return program_.device(); }
@@ -53,12 +55,13 @@ class ReplicaDevice {
   void keep_outputs(Executable& executable, int replica);
 
   const int num_replicas_;
+  const bool in_turn_;
   Communicator* communicator_;
   std::vector<std::string> symbols_;
   std::unique_ptr<Communicator> solo_;  ///< where replicas share the only device
   Program program_;
   std::vector<Prepared> prepared_;
-  Executable* last_ = nullptr;  ///< that ran, with one replica
+  Executable* last_ = nullptr;  ///< that ran, when not in turn
   Executable* combine_ = nullptr;
   std::unique_ptr<BlockSum> sum_;             ///< with several replicas
   std::vector<std::vector<Tensor>> outputs_;  ///< of each carried replica, local fetches only

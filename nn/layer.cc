@@ -71,8 +71,9 @@ Value LayerImpl::as_floating(Value x) const {
 
 std::vector<Value> LayerImpl::regularization_losses() const {
   std::vector<Value> losses;
+  if (!trainable_) return losses;
   for (const auto& [weight, regularizer] : regularizers_)
-    if (weight.trainable() && trainable_) losses.push_back(regularizer(weight.read()));
+    if (weight.trainable()) losses.push_back(regularizer(weight.read()));
   for (const auto& [name, layer] : children_)
     for (const Value loss : layer->regularization_losses()) losses.push_back(loss);
   return losses;

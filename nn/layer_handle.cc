@@ -14,8 +14,10 @@ T only(const Layer& layer, const std::vector<T>& outputs) {
 enum class Wanted { kAll, kTrainable, kNonTrainable };
 
 // Keras' order: within a layer its trainable weights, then its other ones, then the layers inside.
-// A weight that was made trainable counts so only while its layer is trainable.
-void collect(const LayerImpl& layer, Wanted wanted, std::vector<Variable>& found) {
+// A weight that was made trainable counts so only while its layer and those around it are
+// trainable.
+void collect(const LayerImpl& layer, Wanted wanted, bool trainable, std::vector<Variable>& found) {
+  trainable = trainable && layer.trainable();
   const auto add = [&](const Variable& weight) {
     for (const Variable& other : found)
       if (other == weight) return;
@@ -24,16 +26,17 @@ void collect(const LayerImpl& layer, Wanted wanted, std::vector<Variable>& found
   for (const bool created_trainable : {true, false}) {
     for (const Variable& weight : layer.own_weights()) {
       if (weight.trainable() != created_trainable) continue;
-      const bool trains = created_trainable && layer.trainable();
+      const bool trains = created_trainable && trainable;
       if (wanted == Wanted::kAll || (wanted == Wanted::kTrainable) == trains) add(weight);
     }
   }
-  for (const auto& [name, inner] : layer.children()) collect(inner.impl(), wanted, found);
+  for (const auto& [name, inner] : layer.children())
+    collect(inner.impl(), wanted, trainable, found);
 }
 
 std::vector<Variable> collect(const Layer& layer, Wanted wanted) {
   std::vector<Variable> found;
-  collect(layer.impl(), wanted, found);
+  collect(layer.impl(), wanted, true, found);
   return found;
 }
 

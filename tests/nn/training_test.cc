@@ -100,6 +100,18 @@ TEST(TrainingTest, FrozenLayersStay) {
   EXPECT_FALSE(bitwise_equal(before[4], model.get_weights()[4]));
 }
 
+TEST(TrainingTest, AFrozenModelFreezesWhatIsInIt) {
+  const Sequential body({Input({.shape = {4}}), Dense({.units = 3, .kernel_regularizer = "l2"})},
+                        {.trainable = false});
+  const Sequential model({Input({.shape = {4}}), body, Dense({.units = 2})});
+  EXPECT_EQ(body.trainable_weights().size(), 0u);
+  EXPECT_EQ(body.non_trainable_weights().size(), 2u);
+  EXPECT_EQ(model.trainable_weights().size(), 2u);
+  model.compile({.optimizer = SGD({.learning_rate = 0}), .loss = "mse"});
+  const Tensor x(DType::kF32, {2, 4}), y(DType::kF32, {2, 2});
+  EXPECT_EQ(model.evaluate(x, y, {.verbose = 0})["loss"], 0);  // no penalty of the frozen kernel
+}
+
 TEST(TrainingTest, LearningRateAndIterationsAreVariables) {
   const Sequential model({Input({.shape = {1}}), Dense({.units = 1, .use_bias = false})});
   model.set_weights({Tensor::from<float>({1}, {1, 1})});

@@ -113,9 +113,9 @@ class CpuDevice : public Device {
   void synchronize() override {}
 
   void bind_thread() override {
-    thread_local const CpuDevice* bound = nullptr;
-    if (bound == this) return;
-    bound = this;
+    thread_local int bound_threads = 0;  // devices of equal teams bind a thread alike
+    if (bound_threads == num_threads_) return;
+    bound_threads = num_threads_;
     omp_set_num_threads(num_threads_);
     flush_denormals();
 #pragma omp parallel num_threads(num_threads_)

@@ -305,6 +305,8 @@ class LocalStrategy final : public Strategy::Impl {
 }  // namespace
 
 std::shared_ptr<Strategy::Impl> make_local_strategy(Runtime& runtime, LocalStrategyConfig config) {
+  for (const Device* device : config.devices)
+    if (device->type() == DeviceType::kCPU) runtime.note_cpu_use();
   return std::make_shared<LocalStrategy>(runtime, std::move(config));
 }
 

@@ -30,7 +30,7 @@ class Runtime {
   /// at least 1). FailedPrecondition when a CPU device is in use already (a variable or executable
   /// lives on it).
   void set_logical_cpu_devices(int count, int threads_each = 0);
-  /// Called when a variable or an executable comes to live on a CPU device.
+  /// Called when a strategy or an executable takes a CPU device into use.
   void note_cpu_use() { cpu_in_use_ = true; }
   std::vector<Device*> devices() const;
   std::vector<Device*> devices(DeviceType type) const;

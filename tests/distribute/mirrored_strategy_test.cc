@@ -219,6 +219,12 @@ TEST_F(MirroredStrategyConcurrentTest, RefusesWhatCannotBe) {
                Error);
 }
 
+TEST_F(MirroredStrategyConcurrentTest, DevicesOfAStrategyCannotBeReplaced) {
+  const Strategy strategy = OneDeviceStrategy("cpu:0");
+  EXPECT_THROW(default_runtime().set_logical_cpu_devices(2, 1), Error);
+  EXPECT_EQ(strategy.devices(), (std::vector<std::string>{"/job:localhost/replica:0/task:0/device:CPU:0"}));
+}
+
 TEST(ReplicaTreeTest, BlocksAreSubtreesAndCombineInTreeOrder) {
   EXPECT_EQ(split_into_blocks(4, 3), (std::vector<int>{1, 1, 2}));
   EXPECT_EQ(split_into_blocks(7, 2), (std::vector<int>{4, 3}));

@@ -12,8 +12,6 @@
 
 namespace cohort {
 
-class Communicator;
-
 /// A tensor as a kernel sees it: numbers for every dimension, row-major, and a slot that holds its
 /// address while the kernel runs. The slot's content may change between runs; the slot does not
 /// move. A kernel may therefore keep the Operand.
@@ -45,8 +43,6 @@ struct KernelRequest {
   /// Holds the address of the StepState in the device's memory.
   const StepState* const* step = nullptr;
   Device& device;
-  /// For collectives; null when there is one replica.
-  Communicator* communicator = nullptr;
 };
 
 /// One bound computation. Made at compile time, run every step by the device's thread, in schedule

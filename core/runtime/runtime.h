@@ -12,6 +12,7 @@
 
 namespace cohort {
 
+class Communicator;
 class TraceRecorder;
 
 /// The registries and devices of a program. Filled by cohort/builtin.cc; a program may add its own

@@ -4,7 +4,6 @@ namespace cohort::cuda {
 
 void register_kernels(KernelRegistry& kernels) {
   register_array(kernels);
-  register_collective(kernels);
   register_conv(kernels);
   register_elementwise(kernels);
   register_indexing(kernels);

@@ -6,7 +6,6 @@ namespace cohort::cuda {
 
 // One for each source beside this one that makes kernels.
 void register_array(KernelRegistry& kernels);
-void register_collective(KernelRegistry& kernels);
 void register_conv(KernelRegistry& kernels);
 void register_elementwise(KernelRegistry& kernels);
 void register_indexing(KernelRegistry& kernels);

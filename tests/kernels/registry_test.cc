@@ -10,8 +10,8 @@ namespace {
 
 TEST(CpuKernelsTest, EveryOpHasAKernel) {
   // The executor reads and writes these itself.
-  const std::set<std::string> sources = {"Placeholder", "Constant", "ReadVariable", "ReadBucket",
-                                         "WriteBucket"};
+  const std::set<std::string> sources = {"Placeholder", "Constant",  "ReadVariable", "ReadBucket",
+                                         "WriteBucket", "AllReduce", "AllGather"};
   for (const std::string& op : BoundKernel::op_registry().names())
     EXPECT_NE(BoundKernel::kernels().has(op, DeviceType::kCPU), sources.count(op) == 1) << op;
 }

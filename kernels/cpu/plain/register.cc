@@ -20,7 +20,6 @@ void register_plain_kernels(KernelRegistry& registry) {
   plain::register_random(registry);
   plain::register_state(registry);
   plain::register_update(registry);
-  plain::register_collective(registry);
 }
 
 }  // namespace cohort::cpu

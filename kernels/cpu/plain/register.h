@@ -22,6 +22,5 @@ void register_indexing(KernelRegistry& registry);
 void register_random(KernelRegistry& registry);
 void register_state(KernelRegistry& registry);
 void register_update(KernelRegistry& registry);
-void register_collective(KernelRegistry& registry);
 
 }  // namespace cohort::cpu::plain

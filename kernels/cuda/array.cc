@@ -27,9 +27,7 @@ void* element(const Operand& operand, int64_t i) {
 std::unique_ptr<Kernel> make_copy(const KernelRequest& request) {
   return make_kernel(
       [x = request.inputs[0], y = request.outputs[0], stream = stream_of(request)] {
-        if (*x.slot != *y.slot)
-          check(cudaMemcpyAsync(*y.slot, *x.slot, y.num_bytes(), cudaMemcpyDeviceToDevice, stream),
-                "copy");
+        copy_bytes(*y.slot, *x.slot, y.num_bytes(), stream);
       },
       {.in_place = true});
 }
@@ -180,8 +178,7 @@ std::unique_ptr<Kernel> make_constant(const KernelRequest& request) {
   const std::shared_ptr<void> memory = request.device.allocate(value.num_bytes());
   request.device.copy_from_host(memory.get(), value.raw(), value.num_bytes());
   return make_kernel([memory, y = request.outputs[0], stream = stream_of(request)] {
-    check(cudaMemcpyAsync(*y.slot, memory.get(), y.num_bytes(), cudaMemcpyDeviceToDevice, stream),
-          "constant");
+    copy_bytes(*y.slot, memory.get(), y.num_bytes(), stream);
   });
 }
 

@@ -149,7 +149,7 @@ class CudnnConvKernel final : public Kernel {
 
   const void* padded(std::byte* larger) const {
     if (!extra_.any) return *case_.image.slot;
-    check(cudaMemsetAsync(larger, 0, image_bytes_, stream_), "conv2d");
+    zero_bytes(larger, image_bytes_, stream_);
     copy_strided(element_bytes_, inner_, inside(larger), *case_.image.slot, stream_);
     return larger;
   }

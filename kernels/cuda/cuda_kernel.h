@@ -5,6 +5,7 @@
 
 #include "core/runtime/kernel.h"
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/status.h"
 
 namespace cohort::cuda {
 
@@ -13,6 +14,15 @@ inline CudaDevice& device_of(const KernelRequest& request) {
 }
 inline cudaStream_t stream_of(const KernelRequest& request) {
   return device_of(request).compute_stream();
+}
+
+/// Enqueues a copy within the device, or zeros. No bytes are no work: recordings want none.
+inline void copy_bytes(void* to, const void* from, size_t bytes, cudaStream_t stream) {
+  if (bytes > 0 && to != from)
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream), "copy");
+}
+inline void zero_bytes(void* to, size_t bytes, cudaStream_t stream) {
+  if (bytes > 0) check(cudaMemsetAsync(to, 0, bytes, stream), "zero");
 }
 
 struct KernelTraits {

@@ -26,6 +26,7 @@ CudaDevice::CudaDevice(int ordinal)
       streams_(std::make_shared<Streams>(ordinal)),
       arena_(ordinal),
       faults_(streams_),
+      staging_(ordinal),
       allow_tf32_(is_on("COHORT_TF32")) {
   check(cudaDeviceGetAttribute(&num_multiprocessors_, cudaDevAttrMultiProcessorCount, ordinal),
         "cudaDeviceGetAttribute");

@@ -141,9 +141,7 @@ std::unique_ptr<Kernel> make_add_n(const KernelRequest& request) {
   if (!is_number(y.dtype)) return nullptr;
   std::vector<Operand> inputs(request.inputs.begin(), request.inputs.end());
   return make_kernel([=, inputs = std::move(inputs), stream = stream_of(request)] {
-    check(
-        cudaMemcpyAsync(*y.slot, *inputs[0].slot, y.num_bytes(), cudaMemcpyDeviceToDevice, stream),
-        "add_n");
+    copy_bytes(*y.slot, *inputs[0].slot, y.num_bytes(), stream);
     for (size_t i = 1; i < inputs.size(); ++i)
       accumulate(y.dtype, *inputs[i].slot, *y.slot, y.num_elements(), stream);
   });

@@ -43,7 +43,7 @@ std::unique_ptr<Kernel> make_slices_to_dense(const KernelRequest& request) {
   return make_kernel([=, indices = indices_of(request, positions, y.shape.size(0)),
                       width = row_width(y.shape), values = request.inputs[1],
                       stream = stream_of(request)] {
-    check(cudaMemsetAsync(*y.slot, 0, y.num_bytes(), stream), "slices_to_dense");
+    zero_bytes(*y.slot, y.num_bytes(), stream);
     add_slices(y.dtype, at(indices, positions), width, *values.slot, *y.slot, stream);
   });
 }

@@ -72,13 +72,12 @@ bool is_aligned(const void* address) {
   return reinterpret_cast<uintptr_t>(address) % kWideAlignment == 0;
 }
 
-// Variables lie wherever their bucket puts them, so there is a plan for 16-byte addresses and one
-// for any.
+// The executor's addresses are multiples of 64 bytes; those of matrices within a stack need not be.
+// So there is a plan for 16-byte addresses and, where the library has one, a plan for any.
 class MatMulKernel final : public Kernel {
  public:
   struct Plans {
     std::optional<MatMulPlan> wide, narrow;
-    bool complete() const { return wide && narrow; }
   };
 
   MatMulKernel(const KernelRequest& request, MatMulCase c, std::vector<Offsets> calls,
@@ -94,7 +93,8 @@ class MatMulKernel final : public Kernel {
         plans_(std::move(plans)) {}
 
   size_t workspace_bytes() const override {
-    return std::max(plans_.wide->workspace_bytes(), plans_.narrow->workspace_bytes());
+    return std::max(plans_.wide->workspace_bytes(),
+                    plans_.narrow ? plans_.narrow->workspace_bytes() : 0);
   }
 
   void run() override {
@@ -105,6 +105,11 @@ class MatMulKernel final : public Kernel {
       const std::byte* b = inputs_[1].data<std::byte>() + at.b * bytes;
       std::byte* y = y_.data<std::byte>() + at.y * bytes;
       const bool wide = is_aligned(a) && is_aligned(b) && is_aligned(y) && is_aligned(bias);
+      if (!wide && !plans_.narrow)
+        throw Unimplemented(
+            "matmul: got an address that is no multiple of {} bytes; want one, "
+            "since cuBLASLt has no way for others here",
+            kWideAlignment);
       MatMulPlan& plan = wide ? *plans_.wide : *plans_.narrow;
       plan.run(a, b, bias, y, plan.workspace_bytes() > 0 ? *workspace_ : nullptr);
     }
@@ -130,7 +135,7 @@ std::unique_ptr<Kernel> make_empty_sum(const KernelRequest& request, Epilogue ep
   return make_kernel([y = request.outputs[0], epilogue,
                       bias = request.inputs[epilogue == Epilogue::kNone ? 0 : 2],
                       stream = stream_of(request)] {
-    check(cudaMemsetAsync(*y.slot, 0, y.num_bytes(), stream), "matmul");
+    zero_bytes(*y.slot, y.num_bytes(), stream);
     const int64_t n = y.shape.size(y.shape.rank() - 1);
     if (epilogue != Epilogue::kNone && n > 0)
       add_bias(y.dtype, y.num_elements() / n, n, *bias.slot, epilogue == Epilogue::kBiasRelu,
@@ -167,11 +172,11 @@ std::unique_ptr<Kernel> make_matmul(const KernelRequest& request) {
   if (c.k == 0 || y.num_elements() == 0) return make_empty_sum(request, epilogue);
   MatMulKernel::Plans plans = make_plans(request, c, epilogue);
   bool fused = true;
-  if (!plans.complete() && epilogue != Epilogue::kNone) {
+  if (!plans.wide && epilogue != Epilogue::kNone) {
     plans = make_plans(request, c, Epilogue::kNone);
     fused = false;
   }
-  if (!plans.complete()) return nullptr;
+  if (!plans.wide) return nullptr;
   return std::make_unique<MatMulKernel>(request, c, call_offsets(walk), epilogue, fused,
                                         std::move(plans));
 }

@@ -7,7 +7,8 @@
 
 namespace cohort::cuda {
 
-Staging::Staging() {
+Staging::Staging(int ordinal) {
+  DeviceGuard guard(ordinal);  // an event belongs to the device that is current
   check(cudaHostAlloc(memory_.receive(), kSlots * kSlotBytes, cudaHostAllocPortable),
         "cudaHostAlloc");
   for (size_t i = 0; i < kSlots; ++i)

@@ -11,7 +11,8 @@ namespace cohort::cuda {
 /// slots, each free again when its copy has run. One thread at a time.
 class Staging {
  public:
-  Staging();
+  /// Of device `ordinal`, whose streams alone it serves.
+  explicit Staging(int ordinal);
 
   /// Enqueues the copy to the device; `from` may be reused when this returns.
   void copy_to_device(void* to, const void* from, size_t bytes, cudaStream_t stream);
@@ -19,7 +20,7 @@ class Staging {
   void copy_to_host(void* to, const void* from, size_t bytes, cudaStream_t stream);
 
  private:
-  static constexpr size_t kSlots = 4;
+  static constexpr size_t kSlots = 16;  // a few steps' inputs, so that the host may run ahead
   static constexpr size_t kSlotBytes = size_t{1} << 20;
   struct Slot {
     void* memory = nullptr;

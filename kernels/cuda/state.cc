@@ -33,8 +33,7 @@ std::unique_ptr<Kernel> make_step_info(const KernelRequest& request) {
   return make_kernel([offset = offset_of(field), y = request.outputs[0], step = request.step,
                       stream = stream_of(request)] {
     const auto* from = reinterpret_cast<const std::byte*>(*step) + offset;
-    check(cudaMemcpyAsync(*y.slot, from, sizeof(int64_t), cudaMemcpyDeviceToDevice, stream),
-          "step_info");
+    copy_bytes(*y.slot, from, sizeof(int64_t), stream);
   });
 }
 

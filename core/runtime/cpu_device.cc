@@ -3,6 +3,7 @@
 #include <omp.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cstring>
 
@@ -39,7 +40,7 @@ std::shared_ptr<void> allocate_pages(size_t bytes) {
 class CpuArena : public Device::Arena {
  public:
   ~CpuArena() override {
-    if (mapping_) munmap(mapping_, kReserved + kHugePage);
+    if (mapping_) munmap(mapping_, reserved_ + kHugePage);
   }
 
   void* base() const override { return base_; }
@@ -47,11 +48,11 @@ class CpuArena : public Device::Arena {
 
   void grow(size_t bytes) override {
     if (bytes <= bytes_) return;
-    if (bytes > kReserved)
+    if (bytes > reserved_)
       throw ResourceExhausted("cpu arena: got a need of {} bytes; want at most {}", bytes,
-                              kReserved);
+                              reserved_);
     if (!mapping_) {
-      mapping_ = map_pages(kReserved + kHugePage, PROT_NONE);
+      mapping_ = map_pages(reserved_ + kHugePage, PROT_NONE);
       base_ = reinterpret_cast<char*>(round_up(reinterpret_cast<size_t>(mapping_), kHugePage));
     }
     const size_t wanted = round_up(bytes, kHugePage);
@@ -64,7 +65,10 @@ class CpuArena : public Device::Arena {
   }
 
  private:
-  static constexpr size_t kReserved = size_t{1} << 40;
+  /// No plan can need more than the machine has.
+  const size_t reserved_ = round_up(
+      static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE)),
+      kHugePage);
   void* mapping_ = nullptr;
   char* base_ = nullptr;
   size_t bytes_ = 0;

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "core/error.h"
+
+namespace cohort::cluster {
+
+/// Where the tasks of a job tell each other small things: addresses, names of shared memory,
+/// hashes. A key is written once. Keys are paths: "/a//b/" is "a/b". Thread-safe.
+class KeyValueStore {
+ public:
+  virtual ~KeyValueStore() = default;
+
+  /// Throws AlreadyExists when the key is there, InvalidArgument for an empty key, Unavailable when
+  /// the store is gone.
+  virtual void insert(const std::string& key, const std::string& value) = 0;
+  /// Waits until the key is there. Throws DeadlineExceeded naming the key; Unavailable, or the
+  /// error that the job failed with, as soon as it fails.
+  virtual std::string get(const std::string& key, std::chrono::milliseconds timeout) = 0;
+  virtual std::optional<std::string> try_get(const std::string& key) = 0;
+};
+
+/// A store in this process. The leader of a cluster serves it to the others.
+class LocalKeyValueStore final : public KeyValueStore {
+ public:
+  void insert(const std::string& key, const std::string& value) override;
+  std::string get(const std::string& key, std::chrono::milliseconds timeout) override;
+  std::optional<std::string> try_get(const std::string& key) override;
+
+  /// Ends every wait with `error`; later calls throw it too.
+  void fail(const Error& error);
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<std::string, std::string> values_;  // guarded by mutex_
+  std::optional<Error> error_;                 // guarded by mutex_
+};
+
+/// "/a//b/" as "a/b". Throws InvalidArgument when nothing is left.
+std::string normalize_key(const std::string& key);
+
+}  // namespace cohort::cluster

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "cluster/key_value_store.h"
+#include "cluster/task.h"
+
+namespace cohort::cluster {
+
+/// A task's seat in a running cluster: who takes part, whether they live, and where they meet.
+/// Thread-safe. Waits end with the cluster's error as soon as there is one.
+class Membership : public KeyValueStore {
+ public:
+  virtual const Task& self() const = 0;
+  /// Every task that takes part, in cluster order: chief, then workers by index.
+  virtual const std::vector<Task>& tasks() const = 0;
+
+  /// Returns when every task of `participants` (empty: all) has called it with this name; the n-th
+  /// use of a name meets the n-th use of the others. Throws DeadlineExceeded naming who is missing,
+  /// InvalidArgument when the participants differ between callers or do not contain the caller.
+  virtual void barrier(const std::string& name, std::chrono::milliseconds timeout,
+                       std::span<const Task> participants = {}) = 0;
+
+  /// Tells every task that this one failed; their waits end with `error`, this task's name before
+  /// it.
+  virtual void report_error(const Error& error) = 0;
+  /// What the cluster failed with: a dead peer (Unavailable, naming it), a restarted one (Aborted),
+  /// or what a task reported. Cheap; may be polled in a wait.
+  virtual std::optional<Error> error() const = 0;
+  /// Calls `handler` once, from a thread of the membership, when the cluster fails (at once if it
+  /// has failed already). The handler must not block. Returns what unwatch takes.
+  virtual int watch(std::function<void(const Error&)> handler) = 0;
+  /// When it returns the handler is not running and will not run.
+  virtual void unwatch(int watch) = 0;
+
+  /// Says good-bye: waits, `timeout` at most, until all tasks have said it, so that no task takes
+  /// another's end for a death. Nothing but the destructor may be called afterwards.
+  virtual void leave(std::chrono::milliseconds timeout) = 0;
+};
+
+}  // namespace cohort::cluster

@@ -11,7 +11,7 @@ namespace cohort {
 
 /// One rank's end of a group of equal partners on a mesh axis. Every rank makes the same calls in
 /// the same order with equal sizes. Calls come from the thread that runs the rank's device.
-/// Implementations: in-process (distribute/), NCCL (kernels/cuda).
+/// Implementations: in-process and between processes (distribute/), NCCL (kernels/cuda).
 class Communicator {
  public:
   virtual ~Communicator() = default;
@@ -34,7 +34,7 @@ class Communicator {
   };
 
   /// Prepares the repeated elementwise reduction of `buffer` (num_elements of dtype) over all
-  /// ranks, in place, summed in the fixed binary tree over ranks. `buffer` is a slot, as in
+  /// ranks, in place, summed in the fixed binary tree over ranks. A mean divides by the replicas. `buffer` is a slot, as in
   /// Operand. Collective: every rank prepares the same requests in the same order.
   virtual std::unique_ptr<Request> prepare_all_reduce(void* const* buffer, DType dtype,
                                                       int64_t num_elements, ops::ReduceOp op) = 0;

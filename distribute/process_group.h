@@ -1,0 +1,43 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cluster/key_value_store.h"
+#include "core/runtime/communicator.h"
+
+namespace cohort::distribute {
+
+/// A group of ranks in several processes. All processes give the same values but for `process`.
+struct ProcessGroupOptions {
+  /// Logical replicas carried by every rank: fixes the order of addition (replica_tree.h).
+  std::vector<int> block_sizes;
+  std::vector<int> process_of;              ///< the process of every rank
+  int process = 0;                          ///< this one
+  std::vector<std::string> host_of;         ///< of every process; equal: they can share memory
+  cluster::KeyValueStore* store = nullptr;  ///< outlives the communicators
+  std::string name;                         ///< begins the group's keys; unique for each group
+  /// How long a rank waits for the others, and how long until a warning names the silent one.
+  std::chrono::milliseconds timeout = std::chrono::minutes(10);
+  std::chrono::milliseconds warn_after = std::chrono::seconds(10);
+  /// Of every process, for messages; empty: "process 0", …
+  std::vector<std::string> process_names = {};
+};
+
+/// The communicators of this process's ranks, in rank order. Collective: returns when the processes
+/// have found each other through the store. Ranks of one host meet in shared memory.
+///
+/// The sums have the bits of the tree over logical replicas, whatever carries them. Every rank
+/// prepares, starts and waits for the same collectives in the same order. A failure in one wait
+/// (DeadlineExceeded naming the silent rank, Unavailable naming one whose process has ended,
+/// InvalidArgument where the ranks' calls differ) and abort(error) fail the whole group: every wait
+/// of every rank ends with that error, and later calls throw it. Memory goes with the last user,
+/// however the processes end.
+/// Throws InvalidArgument for options that contradict each other, DeadlineExceeded naming the
+/// processes that did not come.
+std::vector<std::unique_ptr<Communicator>> make_process_communicators(
+    const ProcessGroupOptions& options);
+
+}  // namespace cohort::distribute

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+/// What travels on a connection between two nodes (hosts, each spoken for by one process): frames
+/// of a FrameHeader and `bytes` bytes, little-endian, between a Greeting and a kGoodbye.
+namespace cohort::distribute {
+
+inline constexpr uint32_t kFrameMagic = 0x54524843;  // "CHRT"
+inline constexpr uint8_t kFrameVersion = 1;
+inline constexpr size_t kMaxFrameBytes = size_t{256} << 10;
+
+enum class FrameKind : uint8_t {
+  kDescribe = 1,  ///< Descriptions of the sender's ranks for a collective
+  kPartial = 2,   ///< sums of the block of rank `part`, for the owner of these elements
+  kResult = 3,    ///< finished elements, from their owner
+  kBlock = 4,     ///< bytes of rank `part`, for a gather
+  kAbort = 5,     ///< an error code in `part` and a message: the group has failed
+  kGoodbye = 6,   ///< the sender leaves in order; nothing follows
+};
+
+struct FrameHeader {
+  uint32_t magic = kFrameMagic;
+  uint8_t version = kFrameVersion;
+  FrameKind kind{};
+  uint16_t reserved = 0;
+  uint32_t collective = 0;  ///< the n-th of the group
+  uint32_t call = 0;        ///< the n-th of the collective, from 1
+  uint32_t part = 0;
+  uint32_t bytes = 0;
+  uint64_t offset = 0;  ///< in bytes
+};
+static_assert(sizeof(FrameHeader) == 32);
+
+/// The first bytes on a connection, both ways.
+struct Greeting {
+  uint32_t magic = kFrameMagic;
+  uint32_t version = kFrameVersion;
+  int32_t node = 0;
+  int32_t num_nodes = 0;
+  char secret[32] = {};  ///< that the receiver put into the store
+};
+static_assert(sizeof(Greeting) == 48);
+
+}  // namespace cohort::distribute

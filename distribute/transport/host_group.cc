@@ -1,0 +1,165 @@
+#include "distribute/transport/host_group.h"
+
+#include <fmt/format.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+
+namespace cohort::distribute {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int kSpins = 2000;  // about 50 µs
+constexpr int kSpinsWhenCrowded = 20;
+constexpr int kYields = 200;
+constexpr int kYieldsWhenCrowded = 20;
+constexpr auto kLivenessCheck = std::chrono::milliseconds(50);
+// A sleeper that was not woken looks again by itself.
+constexpr timespec kNap{0, 2'000'000};
+
+void futex_wait(std::atomic<uint32_t>& word, uint32_t seen) {
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAIT, seen, &kNap, nullptr, 0);
+}
+
+HostExchange meet_on_host(const HostGroupOptions& options, const SharedHeap& heap) {
+  return exchange_on_host({.store = options.store,
+                           .key = options.key,
+                           .process = options.process,
+                           .names = options.process_names,
+                           .timeout = options.timeout},
+                          heap.file());
+}
+
+}  // namespace
+
+HostGroup::HostGroup(HostGroupOptions options)
+    : options_(std::move(options)),
+      layout_(static_cast<int>(options_.ranks.size())),
+      heap_(std::make_shared<SharedHeap>()),
+      exchange_(meet_on_host(options_, *heap_)),
+      oversubscribed_(size() > exchange_.num_cores),
+      spins_(oversubscribed_ ? kSpinsWhenCrowded : kSpins),
+      head_memory_(exchange_.control.map(0, layout_.head_bytes())),
+      head_(reinterpret_cast<ControlHead*>(head_memory_.get())) {}
+
+std::shared_ptr<char> HostGroup::map_meeting(size_t index, bool with_slots) const {
+  return exchange_.control.map(layout_.meeting(index),
+                               with_slots ? layout_.meeting_bytes() : layout_.lines_bytes());
+}
+
+std::shared_ptr<char> HostGroup::map_buffer(int rank, uint64_t location, size_t bytes) const {
+  const auto process = static_cast<size_t>(options_.process_of[static_cast<size_t>(rank)]);
+  const SharedFile& file = exchange_.peers[process].heap;
+  const uint64_t unit = bytes >= kHugePage ? kHugePage : kSmallPage;
+  const uint64_t begin = location / unit * unit;
+  const std::shared_ptr<char> mapping = file.map(begin, bytes + (location - begin));
+  return {mapping, mapping.get() + (location - begin)};
+}
+
+WindowLines& HostGroup::window_lines(int rank) const {
+  return reinterpret_cast<WindowLines*>(head_memory_.get() + ControlLayout::window_lines())[rank];
+}
+
+void HostGroup::map_windows() {
+  const std::lock_guard lock(mutex_);
+  if (!windows_.empty()) return;
+  for (size_t rank = 0; rank < layout_.ranks; ++rank)
+    windows_.push_back(exchange_.control.map(layout_.window(rank), layout_.window_bytes()));
+}
+
+char* HostGroup::window_slot(int rank, uint64_t round) const {
+  return windows_[static_cast<size_t>(rank)].get() + round % kWindowSlots * layout_.round_bytes();
+}
+
+void HostGroup::wake(std::atomic<uint32_t>& counter) const {
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&counter), FUTEX_WAKE, 1 << 30, nullptr, nullptr,
+          0);
+}
+
+void HostGroup::wait_slowly(std::atomic<uint32_t>& counter, uint32_t value, int peer,
+                            const Caller& caller) const {
+  const auto begin = Clock::now();
+  auto next_check = begin + kLivenessCheck;
+  bool warned = false;
+  const int yields = oversubscribed_ ? kYieldsWhenCrowded : kYields;
+  for (int n = 0; !reached(counter, value); ++n) {
+    if (failed()) throw_failure();
+    if (n < yields) {
+      sched_yield();
+      continue;
+    }
+    const uint32_t seen = counter.load(std::memory_order_relaxed);
+    head_->sleepers.fetch_add(1);
+    if (!reached(counter, value) && !failed()) futex_wait(counter, seen);
+    head_->sleepers.fetch_sub(1);
+    const auto now = Clock::now();
+    if (now < next_check) continue;
+    next_check = now + kLivenessCheck;
+    if (has_ended(peer) && !reached(counter, value)) {
+      fail_and_throw(Unavailable("{}: {} has ended", describe_call(caller), describe_rank(peer)));
+    } else if (now - begin >= options_.timeout && !reached(counter, value)) {
+      fail_and_throw(DeadlineExceeded("{}: nothing from {} in {} ms", describe_call(caller),
+                                      describe_rank(peer), options_.timeout.count()));
+    } else if (!warned && now - begin >= options_.warn_after) {
+      warned = true;
+      std::fprintf(stderr, "warning: %s: nothing from %s for %lld s\n",
+                   describe_call(caller).c_str(), describe_rank(peer).c_str(),
+                   static_cast<long long>(
+                       std::chrono::duration_cast<std::chrono::seconds>(now - begin).count()));
+    }
+  }
+}
+
+void HostGroup::ring() const {
+  const uint64_t one = 1;
+  static_cast<void>(!write(bell(), &one, sizeof one));
+}
+
+bool HostGroup::has_ended(int rank) const {
+  const auto process = static_cast<size_t>(options_.process_of[static_cast<size_t>(rank)]);
+  pollfd event{exchange_.peers[process].alive.get(), POLLIN, 0};
+  return poll(&event, 1, 0) == 1;
+}
+
+void HostGroup::fail(const Error& error) const {
+  uint32_t none = 0;
+  if (!head_->failed.compare_exchange_strong(none, 1)) return;
+  head_->code = static_cast<uint32_t>(error.code());
+  const std::string message = error.what();
+  const size_t bytes = std::min(message.size(), sizeof head_->message - 1);
+  std::memcpy(head_->message, message.data(), bytes);
+  head_->message[bytes] = '\0';
+  head_->failed.store(2, std::memory_order_release);
+}
+
+void HostGroup::fail_and_throw(const Error& error) const {
+  fail(error);
+  if (failed()) throw_failure();
+  throw Error(error);
+}
+
+void HostGroup::throw_failure() const {
+  throw Error(static_cast<Code>(head_->code), head_->message);
+}
+
+std::string HostGroup::describe_rank(int rank) const {
+  const auto r = static_cast<size_t>(rank);
+  const auto process = static_cast<size_t>(options_.process_of[r]);
+  return fmt::format("rank {} ({}, pid {})", options_.ranks[r], options_.process_names[process],
+                     exchange_.peers[process].pid);
+}
+
+std::string HostGroup::describe_call(const Caller& caller) const {
+  return fmt::format("{} #{} of {} {} on rank {} of {}", caller.what, caller.meeting, caller.count,
+                     caller.unit, options_.ranks[static_cast<size_t>(caller.rank)],
+                     options_.group_size);
+}
+
+}  // namespace cohort::distribute

@@ -1,0 +1,115 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "core/dtype.h"
+#include "core/error.h"
+#include "core/runtime/spin_wait.h"
+#include "distribute/transport/host_exchange.h"
+#include "distribute/transport/meeting.h"
+
+namespace cohort::distribute {
+
+/// Who waits, for messages.
+struct Caller {
+  const char* what;  ///< "all_reduce"
+  int rank;          ///< position on this host
+  size_t meeting;
+  int64_t count;
+  const char* unit;  ///< "float32", "bytes"
+};
+
+struct HostGroupOptions {
+  std::vector<int> ranks;       ///< numbers of the ranks of this host in the whole group
+  int group_size = 0;           ///< ranks on all hosts
+  std::vector<int> process_of;  ///< of each rank of this host, a position in process_names
+  int process = 0;
+  std::vector<std::string> process_names;  ///< of this host
+  cluster::KeyValueStore* store = nullptr;
+  std::string key;
+  std::chrono::milliseconds timeout{};
+  std::chrono::milliseconds warn_after{};
+};
+
+/// The ranks of one host: their control file, each other's memory, and how they wait. One object
+/// for each process. Ranks are numbered by their position on the host. Thread-safe.
+class HostGroup {
+ public:
+  /// Collective among the processes of the host; throws as exchange_on_host.
+  explicit HostGroup(HostGroupOptions options);
+
+  int size() const { return static_cast<int>(layout_.ranks); }
+  const HostGroupOptions& options() const { return options_; }
+  const ControlLayout& layout() const { return layout_; }
+  const std::shared_ptr<SharedHeap>& heap() const { return heap_; }
+
+  /// The lines of a meeting, and behind them its slots when `with_slots`.
+  std::shared_ptr<char> map_meeting(size_t index, bool with_slots) const;
+  /// Memory in the heap of `rank`'s process.
+  std::shared_ptr<char> map_buffer(int rank, uint64_t location, size_t bytes) const;
+  WindowLines& window_lines(int rank) const;
+  /// The slot of window round `round` of `rank`. Made on the first use.
+  char* window_slot(int rank, uint64_t round) const;
+  /// Maps the windows; before window_slot.
+  void map_windows();
+
+  /// Stores `value` and wakes who sleeps on the counter.
+  void signal(std::atomic<uint32_t>& counter, uint32_t value) const {
+    counter.store(value, std::memory_order_release);
+    if (oversubscribed_) std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (head_->sleepers.load(std::memory_order_relaxed) != 0) wake(counter);
+  }
+  /// Returns when `peer`'s counter has reached `value`. Throws DeadlineExceeded naming the peer,
+  /// Unavailable when its process has ended, and what the group failed with; the group has failed
+  /// then.
+  void wait_for(std::atomic<uint32_t>& counter, uint32_t value, int peer,
+                const Caller& caller) const {
+    for (int i = 0; i < spins_; ++i) {
+      if (reached(counter, value)) return;
+      spin_pause();
+    }
+    wait_slowly(counter, value, peer, caller);
+  }
+
+  /// The group has failed with `error`, unless it had failed before: ends every wait on the host.
+  void fail(const Error& error) const;
+  bool failed() const { return head_->failed.load(std::memory_order_acquire) == 2; }
+  [[noreturn]] void throw_failure() const;
+  /// fail(error), then throws what the group failed with.
+  [[noreturn]] void fail_and_throw(const Error& error) const;
+
+  /// Wakes the progress thread of the host's first process.
+  void ring() const;
+  /// What ring() makes readable.
+  int bell() const { return exchange_.peers.front().bell.get(); }
+  bool is_first_process() const { return options_.process == 0; }
+  /// The process of this rank has ended.
+  bool has_ended(int rank) const;
+
+  /// "rank 3 (worker 1, pid 77)"
+  std::string describe_rank(int rank) const;
+  /// "all_reduce #4 of 1000 float32 on rank 1 of 4"
+  std::string describe_call(const Caller& caller) const;
+
+ private:
+  void wake(std::atomic<uint32_t>& counter) const;
+  void wait_slowly(std::atomic<uint32_t>& counter, uint32_t value, int peer,
+                   const Caller& caller) const;
+
+  const HostGroupOptions options_;
+  const ControlLayout layout_;
+  std::shared_ptr<SharedHeap> heap_;
+  HostExchange exchange_;
+  bool oversubscribed_ = false;
+  int spins_ = 0;
+  std::shared_ptr<char> head_memory_;
+  ControlHead* head_ = nullptr;
+  std::mutex mutex_;
+  std::vector<std::shared_ptr<char>> windows_;  // made under mutex_
+};
+
+}  // namespace cohort::distribute

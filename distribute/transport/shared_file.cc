@@ -1,0 +1,112 @@
+#include "distribute/transport/shared_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include <cerrno>
+#include <cstring>
+#include <map>
+#include <mutex>
+
+#include "core/error.h"
+
+namespace cohort::distribute {
+namespace {
+
+constexpr off_t kFileBytes = off_t{1} << 46;  // sparse
+constexpr int kCollapse = 25;                 // MADV_COLLAPSE, newer than the C library
+
+size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
+
+/// Makes huge pages of the mapping. Shared memory gets none by itself, and the call wants a page in
+/// each. Where it fails the small ones serve.
+void use_huge_pages(char* data, size_t bytes) {
+  for (size_t at = 0; at < bytes; at += kHugePage)
+    static_cast<void>(*static_cast<volatile char*>(data + at));
+  madvise(data, bytes, kCollapse);
+}
+
+}  // namespace
+
+SharedFile SharedFile::create(const char* label) {
+  FileDescriptor fd(memfd_create(label, MFD_CLOEXEC));
+  if (!fd || ftruncate(fd.get(), kFileBytes) != 0)
+    throw ResourceExhausted("shared memory: got \"{}\" for a file; want memfd_create to work",
+                            std::strerror(errno));
+  return SharedFile(std::move(fd));
+}
+
+std::shared_ptr<char> SharedFile::map(uint64_t offset, size_t bytes) const {
+  const bool huge = bytes >= kHugePage;
+  const size_t usable = round_up(bytes, huge ? kHugePage : kSmallPage);
+  const size_t reserved = huge ? usable + kHugePage : usable;
+  void* base =
+      mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (base == MAP_FAILED)
+    throw ResourceExhausted("shared memory: got no {} bytes of addresses from the system", bytes);
+  char* data = static_cast<char*>(base);
+  if (huge) data = reinterpret_cast<char*>(round_up(reinterpret_cast<size_t>(base), kHugePage));
+  if (mmap(data, usable, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd_.get(),
+           static_cast<off_t>(offset)) == MAP_FAILED) {
+    const int reason = errno;
+    munmap(base, reserved);
+    throw ResourceExhausted("shared memory: got \"{}\" for {} bytes", std::strerror(reason), bytes);
+  }
+  if (huge) use_huge_pages(data, usable);
+  return std::shared_ptr<char>(data, [base, reserved](char*) { munmap(base, reserved); });
+}
+
+void SharedFile::discard(uint64_t offset, size_t bytes) const {
+  fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
+            static_cast<off_t>(bytes));
+}
+
+struct SharedHeap::State {
+  struct Block {
+    uint64_t offset;
+    size_t bytes;
+  };
+  mutable std::mutex mutex;
+  std::map<const char*, Block> blocks;  // guarded by mutex, by address
+  uint64_t used = 0;                    // guarded by mutex
+};
+
+SharedHeap::SharedHeap()
+    : file_(SharedFile::create("cohort-buckets")), state_(std::make_unique<State>()) {}
+SharedHeap::~SharedHeap() = default;
+
+std::shared_ptr<void> SharedHeap::allocate(size_t bytes) {
+  const size_t unit = bytes >= kHugePage ? kHugePage : kSmallPage;
+  const size_t usable = round_up(bytes == 0 ? 1 : bytes, unit);
+  uint64_t offset = 0;
+  {
+    const std::lock_guard lock(state_->mutex);
+    offset = round_up(state_->used, unit);
+    state_->used = offset + usable;
+  }
+  std::shared_ptr<char> mapping = file_.map(offset, usable);
+  char* data = mapping.get();
+  const std::lock_guard lock(state_->mutex);
+  state_->blocks[data] = {offset, usable};
+  return std::shared_ptr<void>(
+      data, [heap = shared_from_this(), mapping = std::move(mapping), offset, usable](void* p) {
+        {
+          const std::lock_guard lock(heap->state_->mutex);
+          heap->state_->blocks.erase(static_cast<const char*>(p));
+        }
+        heap->file_.discard(offset, usable);
+      });
+}
+
+uint64_t SharedHeap::offset_of(const void* data, size_t bytes) const {
+  const char* begin = static_cast<const char*>(data);
+  const std::lock_guard lock(state_->mutex);
+  auto it = state_->blocks.upper_bound(begin);
+  if (it == state_->blocks.begin()) return kNowhere;
+  --it;
+  const auto inside = static_cast<size_t>(begin - it->first);
+  if (inside + bytes > it->second.bytes) return kNowhere;
+  return it->second.offset + inside;
+}
+
+}  // namespace cohort::distribute

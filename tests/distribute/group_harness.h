@@ -1,0 +1,38 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cluster/key_value_store.h"
+#include "core/runtime/communicator.h"
+#include "distribute/process_group.h"
+
+namespace cohort::distribute {
+
+/// A group without its store and process: `num_ranks` ranks of one replica, one in each process,
+/// all on one host, that wait 20 s for each other.
+ProcessGroupOptions group_of(int num_ranks);
+
+/// Runs `body` on every rank of the group. Processes and ranks are threads, which find each other
+/// through a store of this process. Returns what each rank threw, making the group included.
+std::vector<std::optional<Error>> run_ranks(ProcessGroupOptions options,
+                                            const std::function<void(Communicator&)>& body);
+
+/// How a real process ended.
+struct Ended {
+  int status = 0;              ///< as from waitpid
+  std::optional<Error> error;  ///< what `body` threw
+};
+
+/// Runs `body` in one forked process for each process of the group, each with its first rank's
+/// communicator. Returns when all have ended.
+std::vector<Ended> run_processes(const ProcessGroupOptions& options,
+                                 const std::function<void(Communicator&)>& body);
+
+/// Expects no error of any rank.
+void expect_no_errors(const std::vector<std::optional<Error>>& errors);
+
+}  // namespace cohort::distribute

@@ -30,13 +30,16 @@ class Membership : public KeyValueStore {
   /// or what a task reported. Cheap; may be polled in a wait.
   virtual std::optional<Error> error() const = 0;
   /// Calls `handler` once, from a thread of the membership, when the cluster fails (at once if it
-  /// has failed already). The handler must not block. Returns what unwatch takes.
+  /// has failed already). The handler must not block, and calls nothing of this membership. Returns
+  /// what unwatch takes.
   virtual int watch(std::function<void(const Error&)> handler) = 0;
   /// When it returns the handler is not running and will not run.
   virtual void unwatch(int watch) = 0;
 
   /// Says good-bye: waits, `timeout` at most, until all tasks have said it, so that no task takes
-  /// another's end for a death. Nothing but the destructor may be called afterwards.
+  /// another's end for a death. Throws DeadlineExceeded naming who has not, or the cluster's error;
+  /// this task has left in either case. Nothing but the destructor may be called afterwards. A
+  /// membership that is destroyed without leaving is a death in the others' eyes.
   virtual void leave(std::chrono::milliseconds timeout) = 0;
 };
 

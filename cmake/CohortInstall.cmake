@@ -3,18 +3,20 @@
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/cohort)
 
-set(public_folders core data nn distribute cohort)
+set(public_folders core data cluster nn distribute cohort)
 foreach(folder IN LISTS public_folders)
   install(DIRECTORY ${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cohort FILES_MATCHING PATTERN *.h)
 endforeach()
 
 set_target_properties(cohort PROPERTIES INSTALL_RPATH "\$ORIGIN")
 install(TARGETS cohort EXPORT cohortTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-if(TARGET cohort_cuda)
-  set_target_properties(cohort_cuda PROPERTIES INSTALL_RPATH "\$ORIGIN"
+foreach(module cohort_cuda cohort_grpc)
+  if(TARGET ${module})
+    set_target_properties(${module} PROPERTIES INSTALL_RPATH "\$ORIGIN"
                                                INSTALL_RPATH_USE_LINK_PATH ON)
-  install(TARGETS cohort_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-endif()
+    install(TARGETS ${module} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  endif()
+endforeach()
 
 install(EXPORT cohortTargets NAMESPACE cohort:: DESTINATION ${package_dir})
 configure_package_config_file(cmake/cohortConfig.cmake.in ${PROJECT_BINARY_DIR}/cohortConfig.cmake

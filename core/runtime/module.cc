@@ -40,13 +40,19 @@ ModuleReport load_if_driver(Runtime& runtime) {
 
 }  // namespace
 
-ModuleReport load_module(Runtime& runtime, std::string_view name) {
+void* module_symbol(std::string_view name, const char* symbol, std::string& problem) {
   const std::string path = library_folder() + "libcohort_" + std::string(name) + ".so";
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (!library) return failure(name, dlerror());
-  const auto entry = reinterpret_cast<ModuleEntry>(dlsym(library, kModuleEntry));
-  if (!entry) return failure(name, dlerror());
+  void* found = library ? dlsym(library, symbol) : nullptr;
+  if (!found) problem = failure(name, dlerror()).detail;
+  return found;
+}
+
+ModuleReport load_module(Runtime& runtime, std::string_view name) {
   ModuleReport report;
+  const auto entry =
+      reinterpret_cast<ModuleEntry>(module_symbol(name, kModuleEntry, report.detail));
+  if (!entry) return report;
   entry(runtime, report);
   report.loaded = true;
   return report;

@@ -22,6 +22,10 @@ struct ModuleReport {
 using ModuleEntry = void (*)(Runtime& runtime, ModuleReport& report);
 inline constexpr const char* kModuleEntry = "cohort_register_module";
 
+/// The address of `symbol` in libcohort_<name>.so, which is loaded from the folder of libcohort and
+/// stays loaded until the process ends; null, with the reason in `problem`, when there is none.
+void* module_symbol(std::string_view name, const char* symbol, std::string& problem);
+
 /// Loads libcohort_<name>.so from the folder of libcohort and calls its entry. A module stays
 /// loaded until the process ends. Never throws for what the machine lacks (the module, a library it
 /// needs, a driver, a device): the report says it, and the program goes on without.

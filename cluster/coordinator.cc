@@ -1,0 +1,311 @@
+#include "cluster/coordinator.h"
+
+#include <algorithm>
+
+#include "cluster/key_value_store.h"
+
+namespace cohort::cluster {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kLongest = std::chrono::hours(24 * 365);
+
+int64_t milliseconds_between(TimePoint begin, TimePoint end) {
+  return std::chrono::duration_cast<milliseconds>(end - begin).count();
+}
+
+double seconds(milliseconds time) { return std::chrono::duration<double>(time).count(); }
+
+TimePoint after_timeout(TimePoint now, milliseconds timeout) {
+  return now + std::clamp(timeout, milliseconds(0), kLongest);
+}
+
+}  // namespace
+
+Coordinator::Coordinator(Options options) : options_(std::move(options)) {
+  for (const Task& task : options_.tasks)
+    if (!seats_.try_emplace(task).second)
+      throw InvalidArgument("cluster: got {} twice", task.to_string());
+  if (seats_.empty()) throw InvalidArgument("cluster: got no task; want at least one");
+}
+
+Coordinator::Seat& Coordinator::seat(const Task& task) {
+  const auto found = seats_.find(task);
+  if (found == seats_.end())
+    throw InvalidArgument("cluster: got {}; the tasks are {}", task.to_string(),
+                          task_list(options_.tasks));
+  return found->second;
+}
+
+void Coordinator::throw_if_failed() const {
+  if (error_) throw Error(*error_);
+}
+
+// Throws when the newcomer cannot have the seat.
+void Coordinator::check_newcomer(Seat& seat, const Registration& newcomer, AfterUnlock& after) {
+  const std::string name = newcomer.task.to_string();
+  if (newcomer.job_id != options_.job_id)
+    throw InvalidArgument("cluster: {} ({}) belongs to job '{}'; this is job '{}'", name,
+                          newcomer.place, newcomer.job_id, options_.job_id);
+  if (seat.state == State::kLeft)
+    throw Unavailable("cluster: {} has been here and has left; this cluster ends", name);
+  if (seat.state == State::kHere) {
+    const milliseconds silence =
+        std::chrono::duration_cast<milliseconds>(options_.now() - seat.last_beat);
+    if (silence < 2 * options_.heartbeat_interval)
+      throw AlreadyExists("cluster: {} is here already ({}); this is a second one ({})", name,
+                          seat.place, newcomer.place);
+    const Error restarted =
+        Aborted("cluster: {} was restarted ({}; before: {})", name, newcomer.place, seat.place);
+    fail_locked(restarted, after);
+    throw Error(restarted);
+  }
+  if (newcomer.version != options_.version) {
+    const Error differs =
+        FailedPrecondition("cluster: {} ({}) runs version '{}'; the leader runs '{}'", name,
+                           newcomer.place, newcomer.version, options_.version);
+    fail_locked(differs, after);
+    throw Error(differs);
+  }
+}
+
+void Coordinator::register_task(const Registration& registration, Listener listener) {
+  AfterUnlock after;
+  const std::lock_guard lock(mutex_);
+  Seat& seat = this->seat(registration.task);
+  if (error_) throw Unavailable("cluster: this cluster has failed and ends: {}", error_->what());
+  try {
+    check_newcomer(seat, registration, after);
+  } catch (const Error& error) {
+    seat.turned_away = error.what();
+    throw;
+  }
+  seat = {.state = State::kHere,
+          .incarnation = registration.incarnation,
+          .place = registration.place,
+          .last_beat = options_.now(),
+          .listener = std::move(listener)};
+  if (++num_here_ < seats_.size()) return;
+  for (const auto& [task, other] : seats_) after.add(other.listener.started);
+}
+
+void Coordinator::heartbeat(const Task& task, uint64_t incarnation) {
+  AfterUnlock after;
+  const std::lock_guard lock(mutex_);
+  throw_if_failed();
+  Seat& seat = this->seat(task);
+  if (seat.state == State::kEmpty)
+    throw InvalidArgument("cluster: heartbeat of {}, which has not registered", task.to_string());
+  if (seat.incarnation != incarnation) {
+    fail_locked(Aborted("cluster: {} was restarted: heartbeat of incarnation {:x}; registered is "
+                        "{:x} ({})",
+                        task.to_string(), incarnation, seat.incarnation, seat.place),
+                after);
+    throw Error(*error_);
+  }
+  seat.last_beat = options_.now();
+}
+
+void Coordinator::disconnect(const Task& task, uint64_t incarnation, const std::string& reason) {
+  AfterUnlock after;
+  const std::lock_guard lock(mutex_);
+  Seat& seat = this->seat(task);
+  if (seat.incarnation != incarnation) return;
+  seat.listener = {};
+  if (seat.state != State::kHere) return;
+  fail_locked(Unavailable("cluster: {} ({}) is gone: {}", task.to_string(), seat.place, reason),
+              after);
+}
+
+void Coordinator::report_error(const Task& task, const Error& error) {
+  fail(error.within(task.to_string()));
+}
+
+void Coordinator::fail(const Error& error) {
+  AfterUnlock after;
+  const std::lock_guard lock(mutex_);
+  fail_locked(error, after);
+}
+
+void Coordinator::fail_locked(const Error& error, AfterUnlock& after) {
+  if (error_ || not_left().empty()) return;
+  error_ = error;
+  for (const auto& [task, seat] : seats_)
+    if (seat.listener.failed) after.add([failed = seat.listener.failed, error] { failed(error); });
+  barriers_.fail(error, after);
+  for (auto& [key, wait] : getting_) after.finish(std::move(wait.done), error);
+  getting_.clear();
+  for (Wait& wait : leaving_) after.finish(std::move(wait.done), error);
+  leaving_.clear();
+}
+
+std::optional<Error> Coordinator::error() const {
+  const std::lock_guard lock(mutex_);
+  return error_;
+}
+
+bool Coordinator::started() const {
+  const std::lock_guard lock(mutex_);
+  return num_here_ == seats_.size();
+}
+
+std::vector<Coordinator::Missing> Coordinator::missing() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<Missing> missing;
+  for (size_t i = 0; i < options_.tasks.size(); ++i) {
+    const Seat& seat = seats_.at(options_.tasks[i]);
+    if (seat.state != State::kEmpty) continue;
+    missing.push_back({.task = options_.tasks[i],
+                       .address = i < options_.addresses.size() ? options_.addresses[i] : "",
+                       .why = seat.turned_away.empty() ? seat.note : seat.turned_away});
+  }
+  return missing;
+}
+
+std::string Coordinator::missing_text() const {
+  const std::vector<Missing> missing = this->missing();
+  if (missing.empty()) return "";
+  std::string text = fmt::format("{} of {} tasks {} missing: ", missing.size(),
+                                 options_.tasks.size(), missing.size() == 1 ? "is" : "are");
+  for (size_t i = 0; i < std::min(missing.size(), kMostNamed); ++i) {
+    const auto& [task, address, why] = missing[i];
+    text += (i ? ", " : "") + task.to_string();
+    if (!address.empty()) text += " at " + address;
+    text += " (" + (why.empty() ? "not heard of" : why) + ")";
+  }
+  if (missing.size() > kMostNamed) text += fmt::format(" and {} more", missing.size() - kMostNamed);
+  return text;
+}
+
+void Coordinator::note(const Task& task, const std::string& why) {
+  const std::lock_guard lock(mutex_);
+  seat(task).note = why;
+}
+
+void Coordinator::barrier(const Task& caller, const std::string& name,
+                          std::vector<Task> participants, milliseconds timeout, Done done) {
+  AfterUnlock after;
+  const std::lock_guard lock(mutex_);
+  if (error_) return after.finish(std::move(done), error_);
+  if (participants.empty()) participants = options_.tasks;
+  for (const Task& task : participants) {
+    if (seat(task).state == State::kLeft)
+      throw FailedPrecondition("barrier {}: {} has left the cluster and will not come", name,
+                               task.to_string());
+  }
+  const TimePoint now = options_.now();
+  barriers_.enter(caller, name, {participants.begin(), participants.end()}, now,
+                  std::clamp(timeout, milliseconds(0), kLongest), std::move(done), after);
+}
+
+void Coordinator::insert(const std::string& key, const std::string& value) {
+  AfterUnlock after;
+  const std::lock_guard lock(mutex_);
+  throw_if_failed();
+  if (key.size() + value.size() > kMaxValueBytes)
+    throw InvalidArgument("key-value store: got {} bytes; want at most {}",
+                          key.size() + value.size(), kMaxValueBytes);
+  const auto [at, inserted] = values_.emplace(normalize_key(key), value);
+  if (!inserted) throw AlreadyExists("key-value store: {} is there already", at->first);
+  const auto [begin, end] = getting_.equal_range(at->first);
+  for (auto wait = begin; wait != end; ++wait)
+    after.finish(std::move(wait->second.done), {}, value);
+  getting_.erase(begin, end);
+}
+
+void Coordinator::get(const std::string& key, milliseconds timeout, Done done) {
+  AfterUnlock after;
+  const std::string name = normalize_key(key);
+  const std::lock_guard lock(mutex_);
+  if (error_) return after.finish(std::move(done), error_);
+  if (const auto found = values_.find(name); found != values_.end())
+    return after.finish(std::move(done), {}, found->second);
+  const TimePoint now = options_.now();
+  getting_.emplace(name, Wait{now, after_timeout(now, timeout), std::move(done)});
+}
+
+std::optional<std::string> Coordinator::try_get(const std::string& key) const {
+  const std::string name = normalize_key(key);
+  const std::lock_guard lock(mutex_);
+  throw_if_failed();
+  const auto found = values_.find(name);
+  if (found == values_.end()) return std::nullopt;
+  return found->second;
+}
+
+std::vector<Task> Coordinator::not_left() const {
+  std::vector<Task> tasks;
+  for (const Task& task : options_.tasks)
+    if (seats_.at(task).state != State::kLeft) tasks.push_back(task);
+  return tasks;
+}
+
+void Coordinator::leave(const Task& task, std::optional<milliseconds> timeout, Done done) {
+  AfterUnlock after;
+  const std::lock_guard lock(mutex_);
+  if (error_) return after.finish(std::move(done), error_);
+  seat(task).state = State::kLeft;
+  barriers_.remove(task, after);
+  const TimePoint now = options_.now();
+  leaving_.push_back({now, after_timeout(now, timeout.value_or(kLongest)), std::move(done)});
+  if (!not_left().empty()) return;
+  for (Wait& wait : leaving_) after.finish(std::move(wait.done));
+  leaving_.clear();
+}
+
+void Coordinator::tick() {
+  AfterUnlock after;
+  const std::lock_guard lock(mutex_);
+  const TimePoint now = options_.now();
+  if (error_ || account_for_stop(now, after)) return;
+  for (const auto& [task, seat] : seats_) {
+    if (seat.state != State::kHere || now - seat.last_beat <= options_.dead_after) continue;
+    fail_locked(Unavailable("cluster: {} ({}) is dead or cut off: no heartbeat for {:.1f} s",
+                            task.to_string(), seat.place,
+                            seconds(milliseconds(milliseconds_between(seat.last_beat, now)))),
+                after);
+    return;
+  }
+  expire_waits(now, after);
+}
+
+bool Coordinator::account_for_stop(TimePoint now, AfterUnlock& after) {
+  const auto gap = last_tick_ ? now - *last_tick_ : TimePoint::duration(0);
+  last_tick_ = now;
+  if (gap > options_.dead_after && seats_.size() > 1) {
+    fail_locked(Unavailable("cluster: the leader {} was stopped for {:.1f} s; the other tasks have "
+                            "given it up",
+                            options_.tasks.front().to_string(),
+                            seconds(std::chrono::duration_cast<milliseconds>(gap))),
+                after);
+    return true;
+  }
+  if (gap > options_.heartbeat_interval)
+    for (auto& [task, seat] : seats_) seat.last_beat += gap;
+  return false;
+}
+
+void Coordinator::expire_waits(TimePoint now, AfterUnlock& after) {
+  barriers_.expire(now, after);
+  for (auto at = getting_.begin(); at != getting_.end();) {
+    auto& [key, wait] = *at;
+    if (now < wait.deadline) {
+      ++at;
+      continue;
+    }
+    after.finish(std::move(wait.done),
+                 DeadlineExceeded("key-value store: nobody inserted {} in {} ms", key,
+                                  milliseconds_between(wait.begin, now)));
+    at = getting_.erase(at);
+  }
+  std::erase_if(leaving_, [&](Wait& wait) {
+    if (now < wait.deadline) return false;
+    after.finish(std::move(wait.done),
+                 DeadlineExceeded("cluster: left, but after {} ms these have not: {}",
+                                  milliseconds_between(wait.begin, now), task_list(not_left())));
+    return true;
+  });
+}
+
+}  // namespace cohort::cluster

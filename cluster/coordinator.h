@@ -1,0 +1,121 @@
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cluster/barriers.h"
+#include "cluster/message.h"
+
+namespace cohort::cluster {
+
+/// What the leader of a cluster knows and decides: who has come, who lives, who waits for what. It
+/// has no thread, no clock and no connection of its own: those around it call it, tick() above all.
+/// Waits end by calling their Done, without any lock held, from whichever call ends them, this one
+/// included. The first failure is the cluster's for ever: it ends every wait, and later calls get
+/// it at once. Thread-safe.
+class Coordinator {
+ public:
+  struct Options {
+    std::vector<Task> tasks;
+    std::vector<std::string> addresses;  ///< of the tasks, for messages; may be empty
+    std::string job_id;
+    std::string version;
+    std::chrono::milliseconds heartbeat_interval{1000};
+    std::chrono::milliseconds dead_after{5000};
+    std::function<TimePoint()> now = [] { return std::chrono::steady_clock::now(); };
+  };
+  /// Told once each, without a lock held; `failed` may come without `started` before it.
+  struct Listener {
+    std::function<void()> started;
+    std::function<void(const Error&)> failed;
+  };
+  struct Missing {
+    Task task;
+    std::string address;
+    std::string why;  ///< what note() said, or whom the leader last sent away from this seat
+  };
+
+  static constexpr size_t kMostNamed = 16;  ///< of the missing, in missing_text()
+
+  explicit Coordinator(Options options);
+
+  /// Gives a task its seat. Throws InvalidArgument for a task that is none of this cluster's or a
+  /// process of another job; Unavailable for a cluster that has failed or finished; AlreadyExists,
+  /// naming the first one's place, for a task that is here already; FailedPrecondition, which fails
+  /// the cluster too, for another version; and Aborted, on every task, when the one that is here
+  /// has been silent for two heartbeats: it was restarted.
+  void register_task(const Registration& registration, Listener listener);
+  /// Throws InvalidArgument for a task without a seat, Aborted, which fails the cluster, for
+  /// another incarnation than the one registered, or the cluster's error.
+  void heartbeat(const Task& task, uint64_t incarnation);
+  /// The task's connection has ended; unless it had left, that is its death: Unavailable.
+  void disconnect(const Task& task, uint64_t incarnation, const std::string& reason);
+  /// Fails the cluster with `error`, the task's name before it.
+  void report_error(const Task& task, const Error& error);
+  /// Nothing when all tasks have left.
+  void fail(const Error& error);
+  std::optional<Error> error() const;
+
+  bool started() const;  ///< every task has its seat
+  std::vector<Missing> missing() const;
+  /// "2 of 4 tasks are missing: /job:worker/task:2 at w2:2222 (connection refused), …"; empty when
+  /// none is.
+  std::string missing_text() const;
+  /// Why a missing task may not have come. What the leader saw of it goes before.
+  void note(const Task& task, const std::string& why);
+
+  /// `participants` empty: all tasks. See Membership::barrier and Barriers.
+  void barrier(const Task& caller, const std::string& name, std::vector<Task> participants,
+               std::chrono::milliseconds timeout, Done done);
+  void insert(const std::string& key, const std::string& value);
+  void get(const std::string& key, std::chrono::milliseconds timeout, Done done);
+  std::optional<std::string> try_get(const std::string& key) const;
+  /// Ends when all tasks have left, or with DeadlineExceeded naming who has not; without a timeout
+  /// it waits as long as the cluster lives. From now on the task's end is no death.
+  void leave(const Task& task, std::optional<std::chrono::milliseconds> timeout, Done done);
+
+  /// Finds dead tasks and passed deadlines. To be called a few times in a heartbeat's time. When
+  /// it was not called for a while, this process was stopped: that time counts for nobody's
+  /// silence, and when it was longer than dead_after the others have given the leader up.
+  void tick();
+
+ private:
+  enum class State { kEmpty, kHere, kLeft };
+  struct Seat {
+    State state = State::kEmpty;
+    uint64_t incarnation = 0;
+    std::string place;
+    TimePoint last_beat;
+    Listener listener;
+    std::string turned_away;
+    std::string note;
+  };
+  struct Wait {
+    TimePoint begin, deadline;
+    Done done;
+  };
+
+  Seat& seat(const Task& task);
+  void check_newcomer(Seat& seat, const Registration& registration, AfterUnlock& after);
+  void fail_locked(const Error& error, AfterUnlock& after);
+  void throw_if_failed() const;
+  void expire_waits(TimePoint now, AfterUnlock& after);
+  bool account_for_stop(TimePoint now, AfterUnlock& after);
+  std::vector<Task> not_left() const;
+
+  const Options options_;
+  mutable std::mutex mutex_;
+  std::map<Task, Seat> seats_;  // guarded by mutex_, as all below
+  size_t num_here_ = 0;         // seats taken so far
+  Barriers barriers_;
+  std::map<std::string, std::string> values_;
+  std::multimap<std::string, Wait> getting_;  // by key
+  std::vector<Wait> leaving_;
+  std::optional<TimePoint> last_tick_;
+  std::optional<Error> error_;
+};
+
+}  // namespace cohort::cluster

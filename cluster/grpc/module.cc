@@ -1,0 +1,7 @@
+#include "cluster/grpc/module.h"
+
+extern "C" __attribute__((visibility("default"))) void cohort_rpc_module(
+    cohort::cluster::RpcModule& module) {
+  module.serve = cohort::cluster::serve_rpc;
+  module.connect = cohort::cluster::connect_rpc;
+}

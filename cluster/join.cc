@@ -1,0 +1,191 @@
+#include "cluster/join.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <thread>
+
+#include "cluster/leader.h"
+#include "cluster/member.h"
+#include "cluster/session.h"
+
+namespace cohort::cluster {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+void print(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }
+
+milliseconds between(Clock::time_point begin, Clock::time_point end) {
+  return std::chrono::duration_cast<milliseconds>(end - begin);
+}
+
+// The time of a start, and what it says to people meanwhile.
+class Start {
+ public:
+  explicit Start(const JoinOptions& options)
+      : options_(options), begin_(Clock::now()), next_report_(begin_ + options.report_every) {}
+
+  const Task& self() const { return options_.tasks[static_cast<size_t>(options_.self)]; }
+  milliseconds left() const { return until(begin_ + options_.startup_timeout); }
+  /// To the next report or the end, whichever is first.
+  milliseconds nap() const { return std::min(left(), until(next_report_)); }
+
+  void report(const std::string& waits_for) {
+    if (Clock::now() < next_report_) return;
+    next_report_ = Clock::now() + options_.report_every;
+    const std::string line = fmt::format("cluster: {} waits ({:.0f} of {:.0f} s): {}",
+                                         self().to_string(), seconds(between(begin_, Clock::now())),
+                                         seconds(options_.startup_timeout), waits_for);
+    options_.log ? options_.log(line) : print(line);
+  }
+
+  Error failure(const std::string& waits_for) const {
+    return DeadlineExceeded("cluster: {} waited {:.1f} s for the cluster to start: {}",
+                            self().to_string(), seconds(options_.startup_timeout), waits_for);
+  }
+
+ private:
+  static milliseconds until(Clock::time_point time) {
+    return std::max(between(Clock::now(), time), milliseconds(0));
+  }
+  static double seconds(milliseconds time) { return std::chrono::duration<double>(time).count(); }
+
+  const JoinOptions& options_;
+  const Clock::time_point begin_;
+  Clock::time_point next_report_;
+};
+
+void check(const JoinOptions& options) {
+  if (options.self < 0 || static_cast<size_t>(options.self) >= options.tasks.size())
+    throw InvalidArgument("join_cluster: got self {}; there are {} tasks", options.self,
+                          options.tasks.size());
+  if (!options.addresses.empty() && options.addresses.size() != options.tasks.size())
+    throw InvalidArgument("join_cluster: got {} addresses; there are {} tasks",
+                          options.addresses.size(), options.tasks.size());
+  if (options.heartbeat_interval.count() <= 0 ||
+      options.dead_after < 2 * options.heartbeat_interval)
+    throw InvalidArgument(
+        "join_cluster: got heartbeat_interval {} ms, dead_after {} ms; want two beats at least",
+        options.heartbeat_interval.count(), options.dead_after.count());
+  if (options.tasks.size() == 1) return;
+  if (parse_endpoint(options.coordinator).port == 0 && options.self != 0)
+    throw InvalidArgument("join_cluster: got coordinator {}; want the leader's port",
+                          options.coordinator);
+}
+
+Member::Options member_options(const JoinOptions& options) {
+  return {.tasks = options.tasks,
+          .self = options.self,
+          .job_id = options.job_id,
+          .version = options.version,
+          .leader_address = options.coordinator,
+          .heartbeat_interval = options.heartbeat_interval,
+          .dead_after = options.dead_after};
+}
+
+// Looks up the names of the tasks that have not come, as many as the report names, so that a typing
+// error is told as one.
+void note_names(Coordinator& coordinator) {
+  std::vector<Coordinator::Missing> missing = coordinator.missing();
+  if (missing.size() > Coordinator::kMostNamed) missing.resize(Coordinator::kMostNamed);
+  for (const Coordinator::Missing& task : missing) {
+    if (task.address.empty()) continue;
+    try {
+      resolve(parse_endpoint(task.address));
+      coordinator.note(task.task, "");
+    } catch (const Error& error) {
+      coordinator.note(task.task, error.what());
+    }
+  }
+}
+
+std::unique_ptr<Membership> lead(const JoinOptions& options) {
+  Start start(options);
+  const auto leader = std::make_shared<Leader>(
+      Coordinator::Options{.tasks = options.tasks,
+                           .addresses = options.addresses,
+                           .job_id = options.job_id,
+                           .version = options.version,
+                           .heartbeat_interval = options.heartbeat_interval,
+                           .dead_after = options.dead_after},
+      options.coordinator, options.tls);
+  if (options.on_bound) options.on_bound(leader->address());
+  Coordinator& coordinator = *leader->coordinator();
+  auto member = std::make_unique<Member>(member_options(options), leader);
+  member->take_seat(
+      [&](PipeReceiver receiver) {
+        return connect_locally(leader->coordinator(), std::move(receiver));
+      },
+      options.startup_timeout);
+  while (!member->wait_for_start(start.nap())) {
+    note_names(coordinator);
+    if (start.left().count() == 0) {
+      const Error failure = start.failure(coordinator.missing_text());
+      coordinator.fail(failure);
+      throw Error(failure);
+    }
+    start.report(coordinator.missing_text());
+  }
+  return member;
+}
+
+// One attempt to take the seat: nothing, or why the leader could not be asked.
+std::optional<std::string> try_once(const JoinOptions& options, const RpcModule& rpc,
+                                    const TlsKeys& keys, Member& member, milliseconds left) {
+  const Endpoint named = parse_endpoint(options.coordinator);
+  std::string reason;
+  try {
+    for (const Endpoint& address : resolve(named)) {
+      const milliseconds timeout = std::clamp(left, milliseconds(1), milliseconds(2000));
+      reason = try_connect(address, timeout);
+      if (!reason.empty()) continue;
+      const auto connect = [&](PipeReceiver receiver) {
+        return rpc.connect(address, named.host, keys, std::move(receiver));
+      };
+      return member.take_seat(connect, std::max(timeout, options.dead_after));
+    }
+  } catch (const Error& error) {
+    if (error.code() != Code::kNotFound) throw;
+    return error.what();
+  }
+  return reason;
+}
+
+std::unique_ptr<Membership> follow(const JoinOptions& options) {
+  constexpr milliseconds kFirstPause(5), kLongestPause(250);
+  Start start(options);
+  const RpcModule rpc = rpc_module();
+  const TlsKeys keys = read_tls_keys(options.tls);
+  auto member = std::make_unique<Member>(member_options(options));
+  milliseconds pause = kFirstPause;
+  while (const auto reason = try_once(options, rpc, keys, *member, start.left())) {
+    const std::string waits_for =
+        fmt::format("for the leader {} at {} ({})", options.tasks.front().to_string(),
+                    options.coordinator, *reason);
+    if (start.left().count() == 0) throw start.failure(waits_for);
+    start.report(waits_for);
+    std::this_thread::sleep_for(std::min(start.left(), pause));
+    pause = std::min(2 * pause, kLongestPause);
+  }
+  while (!member->wait_for_start(start.nap())) {
+    const std::string missing = member->missing_text();
+    const std::string waits_for = missing.empty() ? "tasks are missing" : missing;
+    if (start.left().count() == 0) {
+      const Error failure = start.failure(waits_for);
+      member->report_error(failure);
+      throw Error(failure);
+    }
+    start.report(waits_for);
+  }
+  return member;
+}
+
+}  // namespace
+
+std::unique_ptr<Membership> join_cluster(const JoinOptions& options) {
+  check(options);
+  return options.self == 0 ? lead(options) : follow(options);
+}
+
+}  // namespace cohort::cluster

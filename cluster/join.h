@@ -1,0 +1,54 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cluster/membership.h"
+#include "cluster/tls.h"
+
+namespace cohort::cluster {
+
+struct JoinOptions {
+  /// Who takes part, the same list on every task. The first one leads: it serves the others.
+  std::vector<Task> tasks;
+  int self = 0;  ///< index in `tasks`
+  /// "host:port" of the leader, which listens at this address only. Port 0 is for the leader
+  /// itself: it takes a free one, and on_bound tells it.
+  std::string coordinator;
+  /// Of the tasks, for messages, and to find names that do not resolve. May be empty.
+  std::vector<std::string> addresses;
+  /// Tasks of another job that come to this leader are sent away.
+  std::string job_id;
+  /// Of the program: whatever must be equal on all tasks. A task with another one fails the job.
+  std::string version;
+  std::chrono::milliseconds startup_timeout = std::chrono::minutes(5);
+  std::chrono::milliseconds heartbeat_interval = std::chrono::seconds(1);
+  /// A task, or the leader, that is silent for so long is dead.
+  std::chrono::milliseconds dead_after = std::chrono::seconds(5);
+  TlsOptions tls;
+  /// The leader: called once with the address it listens at, before it waits for the others.
+  std::function<void(const std::string& address)> on_bound;
+  /// Gets a line for people every `report_every` while tasks are missing; none: standard error.
+  std::function<void(const std::string& line)> log;
+  std::chrono::milliseconds report_every = std::chrono::seconds(5);
+};
+
+/// Takes this task's seat in the cluster and returns when every task has its own. In the leader's
+/// process the membership also serves the others, until it is destroyed.
+///
+/// A task that cannot reach the leader keeps trying, and says why. After startup_timeout:
+/// DeadlineExceeded with the tasks that are missing and why. InvalidArgument when the leader
+/// belongs to another job; AlreadyExists when this task is there already, naming where;
+/// FailedPrecondition when a task runs another version, or when this build has no gRPC (a cluster
+/// of one task needs none); Unavailable naming a task that died meanwhile; Aborted when one was
+/// restarted. AlreadyExists from the leader when its port is in use.
+///
+/// A failed cluster stays so: Unavailable (a dead task, found at once when its connection breaks
+/// and after `dead_after` otherwise, plus one heartbeat at most) and Aborted mean that all tasks
+/// start again. A task that comes back to a failed cluster's leader waits for a new one.
+std::unique_ptr<Membership> join_cluster(const JoinOptions& options);
+
+}  // namespace cohort::cluster

@@ -1,0 +1,94 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "cluster/membership.h"
+#include "cluster/pipe.h"
+
+namespace cohort::cluster {
+
+/// A task's seat, held over a pipe to the leader. Beats to the leader and watches that it answers.
+class Member final : public Membership {
+ public:
+  struct Options {
+    std::vector<Task> tasks;  ///< the first leads
+    int self = 0;
+    std::string job_id;
+    std::string version;
+    std::string leader_address;  ///< for messages
+    std::chrono::milliseconds heartbeat_interval{1000};
+    std::chrono::milliseconds dead_after{5000};
+  };
+  using Connect = std::function<std::unique_ptr<Pipe>(PipeReceiver)>;
+
+  /// `keep` lives as long as the member, which in the leader's process is what serves the others.
+  explicit Member(Options options, std::shared_ptr<void> keep = nullptr);
+  /// Ends without leaving, unless leave() was called: a death in the others' eyes.
+  ~Member() override;
+
+  /// Connects and asks for the seat: nothing when it has it, or why the leader could not be asked,
+  /// so that it is worth trying again. Throws what the leader refuses it with.
+  std::optional<std::string> take_seat(const Connect& connect, std::chrono::milliseconds timeout);
+  /// True when every task has its seat, false after `timeout`. Throws the cluster's error.
+  bool wait_for_start(std::chrono::milliseconds timeout);
+  /// Which tasks are missing, as the leader last said.
+  std::string missing_text() const;
+
+  const Task& self() const override { return options_.tasks[static_cast<size_t>(options_.self)]; }
+  const std::vector<Task>& tasks() const override { return options_.tasks; }
+  void insert(const std::string& key, const std::string& value) override;
+  std::string get(const std::string& key, std::chrono::milliseconds timeout) override;
+  std::optional<std::string> try_get(const std::string& key) override;
+  void barrier(const std::string& name, std::chrono::milliseconds timeout,
+               std::span<const Task> participants = {}) override;
+  void report_error(const Error& error) override;
+  std::optional<Error> error() const override;
+  int watch(std::function<void(const Error&)> handler) override;
+  void unwatch(int watch) override;
+  void leave(std::chrono::milliseconds timeout) override;
+  /// leave() without an end: returns when all tasks have left.
+  void leave_with_all();
+
+ private:
+  enum class Seat { kNone, kAsked, kRefused, kBroken, kTaken };
+
+  void received(Message message);
+  void closed(const std::string& reason);
+  void fail(const Error& error);
+  Message call(Message request);
+  void beat();
+
+  const std::shared_ptr<void> keep_;  // destroyed last
+  const Options options_;
+  const uint64_t incarnation_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  Seat seat_ = Seat::kNone;  // guarded by mutex_, as all below
+  std::string broken_reason_;
+  std::string missing_;
+  bool started_ = false;
+  bool left_ = false;
+  bool ending_ = false;
+  uint64_t last_id_ = 0;
+  uint64_t leave_id_ = 0;
+  std::map<uint64_t, std::optional<Message>> replies_;  // of the calls under way
+  std::chrono::steady_clock::time_point last_heard_;
+  std::optional<Error> error_;
+
+  std::mutex watch_mutex_;
+  std::map<int, std::function<void(const Error&)>>
+      watches_;  // guarded by watch_mutex_, as both below
+  std::optional<Error> told_;
+  int last_watch_ = 0;
+
+  std::unique_ptr<Pipe> pipe_;
+  std::thread beat_thread_;
+};
+
+}  // namespace cohort::cluster

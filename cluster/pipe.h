@@ -1,0 +1,33 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "cluster/message.h"
+
+namespace cohort::cluster {
+
+/// One end of a two-way stream of messages between a task and the leader. Thread-safe. The
+/// destructor returns when the receiver is not running and will not run.
+class Pipe {
+ public:
+  virtual ~Pipe() = default;
+  /// Never blocks; messages arrive in the order of the calls. Nothing happens after the end.
+  virtual void send(Message message) = 0;
+  /// Sends what waits to be sent, then ends the stream.
+  virtual void close() = 0;
+};
+
+/// The other side of a pipe's end: called by one thread at a time. Must not throw, block, or
+/// destroy the pipe.
+struct PipeReceiver {
+  std::function<void(Message)> received;
+  /// Last of all: the stream has ended, and why.
+  std::function<void(const std::string& reason)> closed;
+};
+
+/// What a server does with a new stream from `peer` ("10.0.0.7:51234").
+using AcceptPipe = std::function<PipeReceiver(std::shared_ptr<Pipe> pipe, const std::string& peer)>;
+
+}  // namespace cohort::cluster

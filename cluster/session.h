@@ -1,0 +1,26 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "cluster/coordinator.h"
+#include "cluster/pipe.h"
+
+namespace cohort::cluster {
+
+/// The leader's side of one task's pipe: turns messages into calls of the coordinator and what
+/// comes of them into messages. The first message must be kRegister; a task that is refused, or a
+/// peer that sends anything else, gets kFailed and the end of the stream. `peer` is where the
+/// stream comes from, for people.
+PipeReceiver serve_task(std::shared_ptr<Coordinator> coordinator, std::shared_ptr<Pipe> pipe,
+                        std::string peer);
+
+/// The end of a pipe to a coordinator in this process. Messages are handled by the thread that
+/// sends them.
+std::unique_ptr<Pipe> connect_locally(std::shared_ptr<Coordinator> coordinator,
+                                      PipeReceiver receiver);
+
+/// The error that a message carries. A code that is none is Unknown.
+Error error_of(const Message& message);
+
+}  // namespace cohort::cluster

@@ -1,0 +1,424 @@
+#include "cluster/coordinator.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/support/expect_error.h"
+
+namespace cohort::cluster {
+namespace {
+
+using cohort::testing::expect_error;
+using std::chrono::milliseconds;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+Task worker(int index) { return {"worker", index}; }
+
+// How one wait ended, if it has.
+struct Outcome {
+  bool done = false;
+  std::optional<Error> error;
+  std::string value;
+
+  bool ok() const { return done && !error; }
+  Code code() const { return error ? error->code() : Code{}; }
+};
+
+// A coordinator of N workers with a clock that the test moves.
+class CoordinatorTest : public ::testing::Test {
+ protected:
+  explicit CoordinatorTest(int num_tasks = 3) {
+    for (int i = 0; i < num_tasks; ++i) tasks_.push_back(worker(i));
+    coordinator_ = std::make_unique<Coordinator>(Coordinator::Options{
+        .tasks = tasks_, .job_id = "job", .version = "1", .now = [this] { return now_; }});
+    failures_.resize(tasks_.size());
+    started_.resize(tasks_.size());
+  }
+
+  void come(int index, uint64_t incarnation = 0) {
+    const auto i = static_cast<size_t>(index);
+    coordinator_->register_task(
+        {.task = worker(index),
+         .incarnation = incarnation ? incarnation : 100 + i,
+         .job_id = "job",
+         .version = "1",
+         .place = "host h" + std::to_string(index)},
+        {.started = [this, i] { started_[i] = true; },
+         .failed = [this, i](const Error& error) { failures_[i].push_back(error); }});
+  }
+  void all_come() {
+    for (size_t i = 0; i < tasks_.size(); ++i) come(static_cast<int>(i));
+  }
+  void beat(int index) {
+    coordinator_->heartbeat(worker(index), 100 + static_cast<uint64_t>(index));
+  }
+
+  // Time goes on as it does in a leader; these tasks beat, the others are silent.
+  void pass(milliseconds time, std::vector<int> beating = {}) {
+    for (milliseconds step(100); time.count() > 0; time -= step) {
+      now_ += step;
+      for (int index : beating)
+        if (!coordinator_->error()) beat(index);
+      coordinator_->tick();
+    }
+  }
+
+  Done into(Outcome& outcome) {
+    return [&outcome](const Error* error, const std::string& value) {
+      EXPECT_FALSE(outcome.done) << "ended twice";
+      outcome = {.done = true, .value = value};
+      if (error) outcome.error = *error;
+    };
+  }
+  void barrier(int index, Outcome& outcome, std::vector<int> participants = {},
+               const std::string& name = "b", milliseconds timeout = milliseconds(2000)) {
+    std::vector<Task> tasks;
+    for (int i : participants) tasks.push_back(worker(i));
+    coordinator_->barrier(worker(index), name, tasks, timeout, into(outcome));
+  }
+
+  std::vector<Task> tasks_;
+  TimePoint now_{};
+  std::unique_ptr<Coordinator> coordinator_;
+  std::vector<std::vector<Error>> failures_;
+  std::vector<bool> started_;
+};
+
+// --- registration --------------------------------------------------------------------------------
+
+TEST_F(CoordinatorTest, StartsWhenTheLastTaskComes) {
+  come(0);
+  come(2);
+  EXPECT_FALSE(coordinator_->started());
+  EXPECT_THAT(started_, ElementsAre(false, false, false));
+  come(1);
+  EXPECT_TRUE(coordinator_->started());
+  EXPECT_THAT(started_, ElementsAre(true, true, true));
+}
+
+TEST_F(CoordinatorTest, SaysWhoIsMissingAndWhy) {
+  come(0);
+  expect_error(Code::kInvalidArgument, {"worker/task:1", "host x", "'other'", "'job'"}, [&] {
+    coordinator_->register_task(
+        {.task = worker(1), .job_id = "other", .version = "1", .place = "host x"}, {});
+  });
+  coordinator_->note(worker(1), "never shown: what was seen goes before");
+  coordinator_->note(worker(2), "w2: the name does not resolve");
+  EXPECT_THAT(coordinator_->missing_text(),
+              HasSubstr("2 of 3 tasks are missing: /job:worker/task:1 (cluster: /job:worker/task:1 "
+                        "(host x) belongs to job 'other'; this is job 'job'), /job:worker/task:2 "
+                        "(w2: the name does not resolve)"));
+  come(1);
+  come(2);
+  EXPECT_EQ(coordinator_->missing_text(), "");
+}
+
+TEST_F(CoordinatorTest, TaskOutsideTheClusterIsRefused) {
+  expect_error(Code::kInvalidArgument, {"/job:evaluator/task:0", "/job:worker/task:0"}, [&] {
+    coordinator_->register_task({.task = {"evaluator", 0}, .job_id = "job", .version = "1"}, {});
+  });
+  expect_error(Code::kInvalidArgument, {"worker/task:67"}, [&] { come(67); });
+}
+
+TEST_F(CoordinatorTest, SecondTaskOfOneNameIsToldWhereTheFirstIs) {
+  all_come();
+  expect_error(Code::kAlreadyExists, {"/job:worker/task:1", "host h1"}, [&] { come(1, 999); });
+  EXPECT_FALSE(coordinator_->error());
+}
+
+TEST_F(CoordinatorTest, RestartedTaskAbortsAll) {
+  all_come();
+  pass(milliseconds(2500), {0, 2});
+  expect_error(Code::kAborted, {"/job:worker/task:1 was restarted"}, [&] { come(1, 999); });
+  for (const auto& failures : failures_) {
+    ASSERT_EQ(failures.size(), 1u);
+    EXPECT_EQ(failures[0].code(), Code::kAborted);
+  }
+  expect_error(Code::kAborted, {"was restarted"}, [&] { beat(0); });
+}
+
+TEST_F(CoordinatorTest, OtherVersionFailsTheJob) {
+  come(0);
+  expect_error(Code::kFailedPrecondition, {"worker/task:1", "'2'", "'1'"}, [&] {
+    coordinator_->register_task({.task = worker(1), .job_id = "job", .version = "2"}, {});
+  });
+  ASSERT_EQ(failures_[0].size(), 1u);
+  EXPECT_THAT(failures_[0][0].what(), HasSubstr("worker/task:1"));
+  expect_error(Code::kUnavailable, {"has failed"}, [&] { come(2); });
+}
+
+// --- liveness ------------------------------------------------------------------------------------
+
+TEST_F(CoordinatorTest, HeartbeatOfNobodyIsInvalid) {
+  come(0);
+  expect_error(Code::kInvalidArgument, {"worker/task:2", "not registered"}, [&] { beat(2); });
+  expect_error(Code::kInvalidArgument, {"worker/task:9"}, [&] { beat(9); });
+  EXPECT_FALSE(coordinator_->error());
+}
+
+TEST_F(CoordinatorTest, HeartbeatOfAnotherIncarnationAbortsAll) {
+  all_come();
+  for (int again = 0; again < 2; ++again)
+    expect_error(Code::kAborted, {"worker/task:1"},
+                 [&] { coordinator_->heartbeat(worker(1), 999); });
+  ASSERT_EQ(failures_[2].size(), 1u);
+  EXPECT_EQ(failures_[2][0].code(), Code::kAborted);
+}
+
+TEST_F(CoordinatorTest, SilentTaskDiesAfterFiveSeconds) {
+  all_come();
+  pass(milliseconds(5000), {0, 2});
+  EXPECT_FALSE(coordinator_->error());
+  pass(milliseconds(200), {0, 2});
+  for (const auto& failures : failures_) {
+    ASSERT_EQ(failures.size(), 1u);
+    EXPECT_EQ(failures[0].code(), Code::kUnavailable);
+    EXPECT_THAT(failures[0].what(), HasSubstr("/job:worker/task:1 (host h1)"));
+  }
+  expect_error(Code::kUnavailable, {"worker/task:1"}, [&] { beat(1); });
+}
+
+TEST_F(CoordinatorTest, BrokenConnectionIsADeathAtOnce) {
+  all_come();
+  Outcome outcome;
+  barrier(0, outcome);
+  coordinator_->disconnect(worker(1), 101, "its connection broke");
+  EXPECT_EQ(outcome.code(), Code::kUnavailable);
+  EXPECT_THAT(outcome.error->what(), HasSubstr("worker/task:1"));
+  EXPECT_EQ(failures_[2].size(), 1u);
+}
+
+TEST_F(CoordinatorTest, ConnectionOfAnEarlierIncarnationDoesNotMatter) {
+  all_come();
+  coordinator_->disconnect(worker(1), 5, "its connection broke");
+  EXPECT_FALSE(coordinator_->error());
+}
+
+TEST_F(CoordinatorTest, ShortStopOfTheLeaderKillsNobody) {
+  all_come();
+  pass(milliseconds(3000));
+  now_ += milliseconds(4000);
+  coordinator_->tick();
+  EXPECT_FALSE(coordinator_->error());
+  pass(milliseconds(2000), {0, 1, 2});
+  EXPECT_FALSE(coordinator_->error());
+}
+
+TEST_F(CoordinatorTest, LongStopOfTheLeaderIsItsOwnFault) {
+  all_come();
+  pass(milliseconds(100));
+  now_ += milliseconds(6000);
+  coordinator_->tick();
+  ASSERT_TRUE(coordinator_->error());
+  EXPECT_THAT(coordinator_->error()->what(),
+              HasSubstr("the leader /job:worker/task:0 was stopped"));
+}
+
+TEST_F(CoordinatorTest, ReportedErrorEndsEveryWaitAndComesFromAllLaterCalls) {
+  all_come();
+  Outcome at_barrier, at_get, later, leaving;
+  barrier(0, at_barrier, {0, 1});
+  coordinator_->get("key", milliseconds(1000), into(at_get));
+  coordinator_->leave(worker(2), std::nullopt, into(leaving));
+  coordinator_->report_error(worker(1), Internal("matmul: broken"));
+  barrier(1, later, {0, 1});
+  for (const Outcome* outcome : {&at_barrier, &at_get, &later, &leaving}) {
+    EXPECT_EQ(outcome->code(), Code::kInternal);
+    EXPECT_STREQ(outcome->error->what(), "/job:worker/task:1: matmul: broken");
+  }
+  expect_error(Code::kInternal, {"matmul"}, [&] { coordinator_->insert("a", "b"); });
+}
+
+TEST_F(CoordinatorTest, FirstErrorStays) {
+  all_come();
+  coordinator_->report_error(worker(1), Internal("first"));
+  coordinator_->report_error(worker(2), Internal("second"));
+  coordinator_->disconnect(worker(1), 101, "gone");
+  EXPECT_THAT(coordinator_->error()->what(), HasSubstr("first"));
+  EXPECT_EQ(failures_[0].size(), 1u);
+}
+
+// --- barriers ------------------------------------------------------------------------------------
+
+TEST_F(CoordinatorTest, BarrierReleasesNobodyBeforeTheLast) {
+  all_come();
+  Outcome outcomes[3];
+  barrier(0, outcomes[0]);
+  barrier(1, outcomes[1]);
+  EXPECT_FALSE(outcomes[0].done || outcomes[1].done);
+  barrier(2, outcomes[2]);
+  for (const Outcome& outcome : outcomes) EXPECT_TRUE(outcome.ok());
+}
+
+TEST_F(CoordinatorTest, BarrierOfASubset) {
+  all_come();
+  Outcome outcomes[2];
+  barrier(0, outcomes[0], {0, 1});
+  barrier(1, outcomes[1], {1, 0});
+  for (const Outcome& outcome : outcomes) EXPECT_TRUE(outcome.ok());
+}
+
+TEST_F(CoordinatorTest, DifferentParticipantsFailBothAndTheNextRoundIsClean) {
+  all_come();
+  Outcome zero, two, one, again[2];
+  barrier(0, zero, {0, 1});
+  barrier(2, two, {1, 2});
+  EXPECT_EQ(zero.code(), Code::kInvalidArgument);
+  EXPECT_EQ(two.code(), Code::kInvalidArgument);
+  barrier(1, one, {0, 1});  // its share of the round that failed
+  EXPECT_EQ(one.code(), Code::kInvalidArgument);
+  barrier(0, again[0], {0, 1});
+  barrier(1, again[1], {0, 1});
+  EXPECT_TRUE(again[0].ok() && again[1].ok());
+}
+
+TEST_F(CoordinatorTest, StrangerFailsABarrierUnderWayButNotOneThatHasPassed) {
+  all_come();
+  Outcome zero, one, stranger, late;
+  barrier(0, zero, {0, 1});
+  barrier(2, stranger, {0, 1});
+  EXPECT_EQ(zero.code(), Code::kInvalidArgument);
+  EXPECT_EQ(stranger.code(), Code::kInvalidArgument);
+  barrier(1, one, {0, 1});
+  EXPECT_EQ(one.code(), Code::kInvalidArgument);
+
+  Outcome again[2];
+  barrier(0, again[0], {0, 1});
+  barrier(1, again[1], {0, 1});
+  EXPECT_TRUE(again[0].ok() && again[1].ok());
+  barrier(2, late, {0, 1});
+  EXPECT_EQ(late.code(), Code::kInvalidArgument);
+}
+
+TEST_F(CoordinatorTest, BarrierOfAnUnknownTaskIsInvalid) {
+  all_come();
+  Outcome outcome;
+  expect_error(Code::kInvalidArgument, {"worker/task:67"}, [&] { barrier(0, outcome, {0, 67}); });
+}
+
+TEST_F(CoordinatorTest, BarrierNamesWhoDidNotCome) {
+  all_come();
+  Outcome zero, one, two;
+  barrier(0, zero);
+  pass(milliseconds(500), {0, 1, 2});
+  barrier(2, two);
+  pass(milliseconds(1600), {0, 1, 2});
+  for (const Outcome* outcome : {&zero, &two}) {
+    EXPECT_EQ(outcome->code(), Code::kDeadlineExceeded);
+    EXPECT_THAT(outcome->error->what(),
+                HasSubstr("barrier b: 2 of 3 tasks came in 2000 ms; missing: /job:worker/task:1"));
+  }
+  barrier(1, one);  // too late: this round has failed for all
+  EXPECT_EQ(one.code(), Code::kDeadlineExceeded);
+  EXPECT_FALSE(coordinator_->error());
+}
+
+TEST_F(CoordinatorTest, NthUseMeetsTheNthUse) {
+  all_come();
+  Outcome zero[2], one[2];
+  barrier(0, zero[0], {0, 1});
+  barrier(0, zero[1], {0, 1});  // another thread of task 0, a round ahead
+  barrier(1, one[0], {0, 1});
+  EXPECT_TRUE(zero[0].ok() && one[0].ok());
+  EXPECT_FALSE(zero[1].done);
+  barrier(1, one[1], {0, 1});
+  EXPECT_TRUE(zero[1].ok() && one[1].ok());
+}
+
+TEST_F(CoordinatorTest, NobodyWaitsForATaskThatHasLeft) {
+  all_come();
+  Outcome zero, one, leaving;
+  barrier(0, zero);
+  coordinator_->leave(worker(2), std::nullopt, into(leaving));
+  EXPECT_EQ(zero.code(), Code::kFailedPrecondition);
+  EXPECT_THAT(zero.error->what(), HasSubstr("worker/task:2 has left"));
+  expect_error(Code::kFailedPrecondition, {"worker/task:2 has left"}, [&] { barrier(1, one); });
+}
+
+// --- key-value store -----------------------------------------------------------------------------
+
+TEST_F(CoordinatorTest, KeysAreWrittenOnceUnderTheirNormalName) {
+  coordinator_->insert("path//to///key1////", "value");
+  EXPECT_EQ(coordinator_->try_get("/path/to/key1"), "value");
+  expect_error(Code::kAlreadyExists, {"path/to/key1"},
+               [&] { coordinator_->insert("path/to/key1", "other"); });
+  EXPECT_EQ(coordinator_->try_get("path/to"), std::nullopt);
+}
+
+TEST_F(CoordinatorTest, GetWaitsForTheKey) {
+  Outcome first, second, late;
+  coordinator_->get("/a/key", milliseconds(1000), into(first));
+  coordinator_->get("a//key", milliseconds(1000), into(second));
+  EXPECT_FALSE(first.done);
+  coordinator_->insert("a/key", "value");
+  coordinator_->get("a/key", milliseconds(0), into(late));
+  for (const Outcome* outcome : {&first, &second, &late}) {
+    EXPECT_TRUE(outcome->ok());
+    EXPECT_EQ(outcome->value, "value");
+  }
+}
+
+TEST_F(CoordinatorTest, GetEndsAtItsDeadlineNamingTheKey) {
+  all_come();
+  Outcome outcome;
+  coordinator_->get("a/key", milliseconds(1000), into(outcome));
+  pass(milliseconds(900), {0, 1, 2});
+  EXPECT_FALSE(outcome.done);
+  pass(milliseconds(100), {0, 1, 2});
+  EXPECT_EQ(outcome.code(), Code::kDeadlineExceeded);
+  EXPECT_THAT(outcome.error->what(), HasSubstr("a/key"));
+}
+
+TEST_F(CoordinatorTest, ValuesAreBounded) {
+  expect_error(Code::kInvalidArgument, {"bytes"},
+               [&] { coordinator_->insert("key", std::string(kMaxValueBytes, 'x')); });
+}
+
+// --- leaving -------------------------------------------------------------------------------------
+
+TEST_F(CoordinatorTest, LeavingWaitsForAll) {
+  all_come();
+  Outcome outcomes[3];
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_FALSE(outcomes[0].done);
+    coordinator_->leave(worker(i), milliseconds(1000), into(outcomes[i]));
+  }
+  for (const Outcome& outcome : outcomes) EXPECT_TRUE(outcome.ok());
+  coordinator_->disconnect(worker(1), 101, "its connection broke");
+  coordinator_->fail(Unavailable("the leader has ended"));
+  EXPECT_FALSE(coordinator_->error());
+  for (const auto& failures : failures_) EXPECT_THAT(failures, IsEmpty());
+}
+
+TEST_F(CoordinatorTest, LeavingNamesWhoStays) {
+  all_come();
+  Outcome outcome;
+  coordinator_->leave(worker(0), milliseconds(1000), into(outcome));
+  pass(milliseconds(1000), {1, 2});
+  EXPECT_EQ(outcome.code(), Code::kDeadlineExceeded);
+  EXPECT_THAT(outcome.error->what(), HasSubstr("/job:worker/task:1, /job:worker/task:2"));
+  EXPECT_THAT(outcome.error->what(), ::testing::Not(HasSubstr("task:0")));
+}
+
+TEST_F(CoordinatorTest, TaskThatHasLeftDoesNotDie) {
+  all_come();
+  Outcome outcome;
+  coordinator_->leave(worker(2), std::nullopt, into(outcome));
+  coordinator_->disconnect(worker(2), 102, "its connection broke");
+  pass(milliseconds(20'000), {0, 1});
+  EXPECT_FALSE(coordinator_->error());
+  EXPECT_FALSE(outcome.done);
+}
+
+TEST_F(CoordinatorTest, EndlessTimeoutsDoNotOverflow) {
+  all_come();
+  Outcome at_barrier, at_get;
+  barrier(0, at_barrier, {}, "b", milliseconds::max());
+  coordinator_->get("key", milliseconds::max(), into(at_get));
+  pass(milliseconds(1000), {0, 1, 2});
+  EXPECT_FALSE(at_barrier.done || at_get.done);
+}
+
+}  // namespace
+}  // namespace cohort::cluster

@@ -1,0 +1,232 @@
+#include "cluster/join.h"
+
+#include <gmock/gmock.h>
+#include <signal.h>
+
+#include "cluster/endpoint.h"
+#include "cluster/rpc.h"
+#include "tests/cluster/task_process.h"
+#include "tests/support/expect_error.h"
+
+namespace cohort::cluster {
+namespace {
+
+using cohort::testing::expect_error;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+using Processes = std::vector<std::unique_ptr<TaskProcess>>;
+
+constexpr std::chrono::seconds kNoticed(10);  // what the design promises at the default settings
+
+std::string why_no_grpc() {
+  try {
+    rpc_module();
+    return "";
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+// Tasks as processes that meet over gRPC on this machine.
+class JoinProcessTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (const std::string why = why_no_grpc(); !why.empty()) GTEST_SKIP() << why;
+  }
+
+  // The leader, then the others, who know its port.
+  Processes launch(TaskPlan plan) {
+    Processes processes;
+    processes.push_back(std::make_unique<TaskProcess>(plan));
+    plan.coordinator = processes[0]->wait_for("bound");
+    for (plan.self = 1; plan.self < plan.num_tasks; ++plan.self)
+      processes.push_back(std::make_unique<TaskProcess>(plan));
+    return processes;
+  }
+  Processes start(const TaskPlan& plan) {
+    Processes processes = launch(plan);
+    for (auto& process : processes) process->wait_for("started");
+    return processes;
+  }
+  // Every task but `gone` fails with Unavailable, soon, naming it.
+  void expect_noticed(Processes& processes, size_t gone) {
+    for (size_t i = 0; i < processes.size(); ++i) {
+      if (i == gone) continue;
+      EXPECT_THAT(
+          processes[i]->wait_for("failed", kNoticed),
+          AllOf(StartsWith("Unavailable"), HasSubstr("/job:worker/task:" + std::to_string(gone))));
+      EXPECT_EQ(processes[i]->wait_for_exit(), 3);
+    }
+  }
+};
+
+TEST_F(JoinProcessTest, TasksMeetAndLeave) {
+  Processes processes = start({.num_tasks = 4});
+  for (auto& process : processes) {
+    process->wait_for("done");
+    EXPECT_EQ(process->wait_for_exit(), 0);
+  }
+}
+
+TEST_F(JoinProcessTest, KilledTaskIsNoticed) {
+  Processes processes = start({.num_tasks = 3, .then = "wait"});
+  processes[1]->signal(SIGKILL);
+  expect_noticed(processes, 1);
+}
+
+TEST_F(JoinProcessTest, KilledLeaderIsNoticed) {
+  Processes processes = start({.num_tasks = 3, .then = "wait"});
+  processes[0]->signal(SIGKILL);
+  expect_noticed(processes, 0);
+}
+
+TEST_F(JoinProcessTest, StoppedTaskIsNoticed) {
+  Processes processes = start({.num_tasks = 3, .then = "wait"});
+  processes[2]->signal(SIGSTOP);
+  expect_noticed(processes, 2);
+  processes[2]->signal(SIGCONT);
+  EXPECT_THAT(processes[2]->wait_for("failed"), StartsWith("Unavailable"));
+}
+
+TEST_F(JoinProcessTest, StoppedLeaderIsNoticed) {
+  Processes processes = start({.num_tasks = 2, .then = "wait"});
+  processes[0]->signal(SIGSTOP);
+  expect_noticed(processes, 0);
+  processes[0]->signal(SIGCONT);
+  EXPECT_THAT(processes[0]->wait_for("failed"), StartsWith("Unavailable"));
+}
+
+TEST_F(JoinProcessTest, TaskKilledAtStartUpIsNoticed) {
+  TaskPlan plan{.num_tasks = 3};
+  TaskProcess leader(plan);
+  plan.coordinator = leader.wait_for("bound");
+  plan.self = 1;
+  TaskProcess task(plan);
+  while (leader.wait_for("log").find("1 of 3 tasks is missing") == std::string::npos)
+    if (HasFailure()) return;
+  task.signal(SIGKILL);
+  EXPECT_THAT(leader.wait_for("failed", kNoticed),
+              AllOf(StartsWith("Unavailable"), HasSubstr("/job:worker/task:1")));
+}
+
+TEST_F(JoinProcessTest, ReportedErrorReachesAll) {
+  TaskPlan plan{.num_tasks = 2, .then = "wait"};
+  TaskProcess leader(plan);
+  plan.coordinator = leader.wait_for("bound");
+  plan.self = 1;
+  plan.then = "report";
+  TaskProcess reporter(plan);
+  for (TaskProcess* process : {&leader, &reporter})
+    EXPECT_THAT(process->wait_for("failed"), StartsWith("Internal /job:worker/task:1: a bug"));
+}
+
+TEST_F(JoinProcessTest, StartUpNamesWhoIsMissingAndWhy) {
+  TaskPlan plan{.num_tasks = 3,
+                .startup_ms = 1500,
+                .addresses = "localhost:1,localhost:2,no-such-host.invalid:2222"};
+  TaskProcess leader(plan);
+  plan.coordinator = leader.wait_for("bound");
+  plan.self = 1;
+  plan.startup_ms = 30'000;
+  TaskProcess task(plan);
+  const auto names = AllOf(HasSubstr("1 of 3 tasks is missing: /job:worker/task:2 at "
+                                     "no-such-host.invalid:2222"),
+                           HasSubstr("does not resolve"));
+  EXPECT_THAT(leader.wait_for("failed"), AllOf(StartsWith("DeadlineExceeded"), names));
+  EXPECT_THAT(task.wait_for("failed"), AllOf(StartsWith("DeadlineExceeded"), names));
+}
+
+TEST_F(JoinProcessTest, LeaderThatDoesNotComeIsNamedWithTheReason) {
+  TaskProcess refused({.self = 1, .coordinator = "localhost:1", .startup_ms = 500});
+  TaskProcess unknown({.self = 1, .coordinator = "no-such-host.invalid:2222", .startup_ms = 500});
+  EXPECT_THAT(refused.wait_for("log"), HasSubstr("connection refused"));
+  EXPECT_THAT(refused.wait_for("failed"),
+              AllOf(StartsWith("DeadlineExceeded"), HasSubstr("/job:worker/task:0"),
+                    HasSubstr("localhost:1"), HasSubstr("connection refused")));
+  EXPECT_THAT(unknown.wait_for("failed"),
+              AllOf(StartsWith("DeadlineExceeded"), HasSubstr("does not resolve")));
+}
+
+TEST_F(JoinProcessTest, SecondTaskOfOneNameIsToldWhereTheFirstIs) {
+  TaskPlan plan{.num_tasks = 3};
+  TaskProcess leader(plan);
+  plan.coordinator = leader.wait_for("bound");
+  plan.self = 1;
+  TaskProcess first(plan);
+  while (leader.wait_for("log").find("1 of 3 tasks is missing") == std::string::npos)
+    if (HasFailure()) return;
+  TaskProcess second(plan);
+  EXPECT_THAT(second.wait_for("failed"),
+              AllOf(StartsWith("AlreadyExists"), HasSubstr("/job:worker/task:1"),
+                    HasSubstr("process " + std::to_string(first.pid()))));
+  EXPECT_EQ(second.wait_for_exit(), 3);
+}
+
+TEST_F(JoinProcessTest, StrangersAreSentAwayAndListed) {
+  TaskPlan plan{.num_tasks = 2, .startup_ms = 3000};
+  TaskProcess leader(plan);
+  plan.coordinator = leader.wait_for("bound");
+  plan.self = 1;
+  plan.job_id = "other";
+  TaskProcess stranger(plan);
+  EXPECT_THAT(stranger.wait_for("failed"),
+              AllOf(StartsWith("InvalidArgument"), HasSubstr("'other'"), HasSubstr("'job'")));
+  EXPECT_THAT(
+      leader.wait_for("failed"),
+      AllOf(StartsWith("DeadlineExceeded"), HasSubstr("/job:worker/task:1"), HasSubstr("'other'")));
+}
+
+TEST_F(JoinProcessTest, OtherVersionFailsAllAtOnce) {
+  TaskPlan plan{.num_tasks = 2};
+  TaskProcess leader(plan);
+  plan.coordinator = leader.wait_for("bound");
+  plan.self = 1;
+  plan.version = "2";
+  TaskProcess other(plan);
+  for (TaskProcess* process : {&leader, &other})
+    EXPECT_THAT(process->wait_for("failed", kNoticed),
+                AllOf(StartsWith("FailedPrecondition"), HasSubstr("/job:worker/task:1"),
+                      HasSubstr("'2'"), HasSubstr("'1'")));
+}
+
+TEST_F(JoinProcessTest, PortInUseIsNamed) {
+  TaskPlan plan{.num_tasks = 2};
+  TaskProcess leader(plan);
+  plan.coordinator = leader.wait_for("bound");
+  TaskProcess second(plan);
+  EXPECT_THAT(second.wait_for("failed"),
+              AllOf(StartsWith("AlreadyExists"), HasSubstr("in use"),
+                    HasSubstr(plan.coordinator.substr(plan.coordinator.find(':') + 1))));
+}
+
+TEST(JoinTest, OneTaskNeedsNoNetwork) {
+  const auto membership = join_cluster({.tasks = {{"worker", 0}}});
+  membership->barrier("alone", std::chrono::seconds(1));
+  membership->insert("key", "value");
+  EXPECT_EQ(membership->get("key", std::chrono::seconds(1)), "value");
+  membership->leave(std::chrono::seconds(1));
+}
+
+TEST(JoinTest, WithoutGrpcTheErrorSaysSo) {
+  if (why_no_grpc().empty()) GTEST_SKIP() << "this build has gRPC";
+  expect_error(Code::kFailedPrecondition, {"COHORT_GRPC"}, [] {
+    join_cluster({.tasks = {{"worker", 0}, {"worker", 1}}, .coordinator = "localhost:0"});
+  });
+}
+
+TEST(JoinTest, BadOptionsAreRefused) {
+  using cohort::testing::expect_invalid;
+  const std::vector<Task> two = {{"worker", 0}, {"worker", 1}};
+  expect_invalid({"self 2", "2 tasks"}, [&] { join_cluster({.tasks = two, .self = 2}); });
+  expect_invalid({"localhost", "port"},
+                 [&] { join_cluster({.tasks = two, .coordinator = "localhost"}); });
+  expect_invalid({"localhost:0"},
+                 [&] { join_cluster({.tasks = two, .self = 1, .coordinator = "localhost:0"}); });
+  expect_invalid({"1 addresses"}, [&] {
+    join_cluster({.tasks = two, .coordinator = "localhost:0", .addresses = {"a:1"}});
+  });
+}
+
+}  // namespace
+}  // namespace cohort::cluster

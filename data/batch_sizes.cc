@@ -22,6 +22,16 @@ std::vector<int64_t> batch_sizes_for_worker(int64_t global_batch_size, int64_t n
   return sizes;
 }
 
+RowSpan rows_of_replicas(int64_t rows, int64_t batch_size, const RowSplit& split) {
+  const int64_t n = split.num_replicas, full = std::max(rows, batch_size);
+  const auto before = [&](int64_t replica) {
+    const int64_t begin = batch_size > 0 ? replica * (full / n) + std::min(replica, full % n)
+                                         : replica * ((rows + n - 1) / n);
+    return std::min(begin, rows);
+  };
+  return {before(split.first), before(split.first + split.count)};
+}
+
 int64_t compute_batch_size(const Dataset& dataset) { return dataset.node()->batch_size(); }
 
 }  // namespace cohort::data

@@ -19,47 +19,67 @@ Dataset Dataset::range(int64_t start, int64_t stop, int64_t step) {
 }
 Dataset Dataset::zip(const std::vector<Dataset>& datasets) {
   std::vector<NodePtr> nodes;
-  for (const Dataset& dataset : datasets) nodes.push_back(dataset.node_);
-  return Dataset(zip_node(nodes));
+  for (const Dataset& dataset : datasets) nodes.push_back(dataset.input());
+  return Dataset(zip_node(nodes), datasets.empty() ? DatasetOptions() : datasets[0].options_);
 }
 
 Dataset Dataset::map(MapFunction function, MapOptions options) const {
-  return Dataset(map_node(node_, std::move(function), std::move(options)));
+  return derived(map_node(input(), std::move(function), std::move(options)));
+}
+Dataset Dataset::interleave(DatasetFunction function, InterleaveOptions options) const {
+  return derived(interleave_node(input(), std::move(function), options));
+}
+Dataset Dataset::flat_map(DatasetFunction function) const {
+  return interleave(std::move(function), {.cycle_length = 1});
 }
 Dataset Dataset::filter(Predicate predicate) const {
-  return Dataset(filter_node(node_, std::move(predicate)));
+  return derived(filter_node(input(), std::move(predicate)));
 }
 Dataset Dataset::shuffle(int64_t buffer_size, ShuffleOptions options) const {
-  return Dataset(shuffle_node(node_, buffer_size, options));
+  return derived(shuffle_node(input(), buffer_size, options));
 }
 Dataset Dataset::batch(int64_t batch_size, BatchOptions options) const {
-  return Dataset(batch_node(node_, batch_size, options.drop_remainder));
+  return derived(batch_node(input(), batch_size, options.drop_remainder));
 }
-Dataset Dataset::unbatch() const { return Dataset(unbatch_node(node_)); }
+Dataset Dataset::batch_rows(const RowSplit& split) const {
+  return derived(batch_rows_node(input(), split));
+}
+Dataset Dataset::unbatch() const { return derived(unbatch_node(input())); }
 Dataset Dataset::rebatch(std::vector<int64_t> sizes, BatchOptions options) const {
-  return Dataset(rebatch_node(node_, std::move(sizes), options.drop_remainder));
+  return derived(rebatch_node(input(), std::move(sizes), options.drop_remainder));
 }
 Dataset Dataset::legacy_rebatch(int64_t num_replicas) const {
-  return Dataset(legacy_rebatch_node(node_, num_replicas));
+  return derived(legacy_rebatch_node(input(), num_replicas));
 }
-Dataset Dataset::repeat(int64_t count) const { return Dataset(repeat_node(node_, count)); }
-Dataset Dataset::take(int64_t count) const { return Dataset(take_node(node_, count)); }
-Dataset Dataset::skip(int64_t count) const { return Dataset(skip_node(node_, count)); }
-Dataset Dataset::cache() const { return Dataset(cache_node(node_)); }
+Dataset Dataset::repeat(int64_t count) const { return derived(repeat_node(input(), count)); }
+Dataset Dataset::take(int64_t count) const { return derived(take_node(input(), count)); }
+Dataset Dataset::skip(int64_t count) const { return derived(skip_node(input(), count)); }
+Dataset Dataset::cache() const { return derived(cache_node(input())); }
 Dataset Dataset::concatenate(const Dataset& other) const {
-  return Dataset(concatenate_node(node_, other.node_));
+  return derived(concatenate_node(input(), other.input()));
 }
 Dataset Dataset::enumerate(int64_t start) const {
-  return zip({range(start, std::numeric_limits<int64_t>::max()), *this});
+  const Dataset numbers = range(start, std::numeric_limits<int64_t>::max());
+  return derived(zip_node({numbers.node_, input()}));
 }
 Dataset Dataset::shard(int64_t num_shards, int64_t index) const {
-  return Dataset(shard_node(node_, num_shards, index));
+  return derived(shard_node(input(), num_shards, index));
 }
 Dataset Dataset::cast(int component, DType dtype, double scale) const {
-  return Dataset(cast_node(node_, component, dtype, scale));
+  return derived(cast_node(input(), component, dtype, scale));
 }
 Dataset Dataset::prefetch(int64_t buffer_size) const {
-  return Dataset(prefetch_node(node_, buffer_size));
+  return derived(prefetch_node(node_, buffer_size));
+}
+
+Dataset Dataset::with_options(const DatasetOptions& options) const {
+  return Dataset(node_, options);
+}
+const NodePtr& Dataset::input() const {
+  if (node_->says_rows())
+    throw InvalidArgument(
+        "dataset: got another step than prefetch after batch_rows; want batch_rows last");
+  return node_;
 }
 
 int64_t Dataset::cardinality() const { return node_->cardinality(); }

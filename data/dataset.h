@@ -7,16 +7,21 @@
 #include <vector>
 
 #include "data/element.h"
+#include "data/file_options.h"
 #include "data/iterator.h"
 
 namespace cohort::data {
 
-class Node;  // data/internal/node.h
+class Dataset;
+class Node;              // data/internal/node.h
+struct FixedLenFeature;  // data/example.h
 
 /// A user's function on an element. It may be called from several threads at once and, after a
 /// resume, not again for the elements already consumed: let its result depend on its argument only.
 using MapFunction = std::function<Element(const Element&)>;
 using Predicate = std::function<bool(const Element&)>;
+/// A dataset for an element: the records of the file that it names. As a MapFunction.
+using DatasetFunction = std::function<Dataset(const Element&)>;
 
 struct ShuffleOptions {
   std::optional<uint64_t> seed;          ///< mixed with the iterator's seed
@@ -25,6 +30,20 @@ struct ShuffleOptions {
 struct BatchOptions {
   bool drop_remainder = false;
 };
+/// The replicas whose rows of every batch a process needs, of all replicas.
+struct RowSplit {
+  int64_t num_replicas = 1;
+  int64_t first = 0;
+  int64_t count = 1;
+};
+/// How the workers of a strategy share a dataset (data/auto_shard.h).
+enum class AutoShardPolicy : uint8_t { kAuto, kFile, kData, kOff, kHint };
+struct DatasetOptions {
+  AutoShardPolicy auto_shard_policy = AutoShardPolicy::kAuto;
+};
+/// In place of the numbers of Dataset::shard: those of the worker, under AutoShardPolicy::kHint.
+inline constexpr int64_t kShardHint = -1;
+
 struct MapOptions {
   /// More than 1: that many threads, owned by the iterator; elements stay in order.
   int num_parallel_calls = 1;
@@ -54,11 +73,34 @@ class Dataset {
   /// labels u8 scalars. Files are read here, into memory. Throws NotFound, DataLoss or
   /// InvalidArgument that names the file.
   static Dataset from_idx(const std::vector<std::string>& paths);
+  /// The records of TFRecord files (data/tfrecord.h), file after file: uint8 [L], where L differs
+  /// from record to record; `parse_example` looks inside. Files are opened when their turn comes
+  /// and read through a buffer. Iterating throws NotFound for a file that cannot be opened and
+  /// DataLoss for one that is damaged or cut off, naming file, record, byte, what was got and
+  /// wanted.
+  static Dataset from_tfrecord(const std::vector<std::string>& files, TFRecordOptions options = {});
+  /// The lines of text files without their ends ("\n" or "\r\n"), file after file: uint8 [L]
+  /// (data/text.h). A line of more than 64 MiB is an error.
+  static Dataset from_text_lines(const std::vector<std::string>& files,
+                                 TextLineOptions options = {});
+  /// The names of the files that match a pattern of *, ? and [...], as uint8 [L] (data/text.h), in
+  /// the order of the names or shuffled. The directories are read here. Throws NotFound where
+  /// nothing matches a pattern.
+  static Dataset list_files(const std::vector<std::string>& patterns,
+                            ListFilesOptions options = {});
   /// Elements side by side: the components of the first dataset, then of the second, …; as many
   /// elements as the shortest has.
   static Dataset zip(const std::vector<Dataset>& datasets);
 
   Dataset map(MapFunction function, MapOptions options = {}) const;
+  /// Every record as a tf.train.Example (data/example.h): one component per feature.
+  Dataset parse_example(std::vector<FixedLenFeature> features, int num_parallel_calls = 1) const;
+  /// The elements of function(element), for `cycle_length` elements at a time: `block_length` from
+  /// each in turn. Where one ends, the next element takes its place when its turn comes again, as
+  /// in tf.data. The same order with and without threads.
+  Dataset interleave(DatasetFunction function, InterleaveOptions options = {}) const;
+  /// The elements of function(element), one dataset after the other.
+  Dataset flat_map(DatasetFunction function) const;
   Dataset filter(Predicate predicate) const;
   /// Draws each element at random from a buffer of the next `buffer_size` ones. A buffer as large
   /// as the dataset gives a uniform permutation. The order follows from (seed, epoch) alone.
@@ -84,7 +126,8 @@ class Dataset {
   Dataset cache() const;
   /// This, then `other`; equal dtypes and ranks of all components.
   Dataset concatenate(const Dataset& other) const;
-  /// Elements index, index + num_shards, index + 2 num_shards, …
+  /// Elements index, index + num_shards, index + 2 num_shards, … Where both are kShardHint, those
+  /// of the worker under AutoShardPolicy::kHint; iterating throws FailedPrecondition until then.
   Dataset shard(int64_t num_shards, int64_t index) const;
   /// An i64 counter from `start` before the components.
   Dataset enumerate(int64_t start = 0) const;
@@ -94,6 +137,17 @@ class Dataset {
   /// A background thread prepares up to `buffer_size` elements ahead. kAutotune: 2 to 16, half a
   /// MiB of them if possible, so that they are met in the cache; 0: no thread.
   Dataset prefetch(int64_t buffer_size = kAutotune) const;
+
+  /// Of every batch only the rows of some replicas, as data::rows_of_replicas splits them for
+  /// batch_size(): for a process that trains on a part of every global batch. Iterator::row_range()
+  /// says which rows these are and how many the whole batch has; an element may have 0 rows. The
+  /// stream is otherwise the same, so positions are exchangeable with the whole dataset's, and
+  /// between processes.
+  ///
+  /// Rows that are gathered from memory, or stacked by `batch`, are chosen before: the others are
+  /// neither read nor mapped. Where a map or filter follows `batch`, whole batches are made and
+  /// cut. Only prefetch may follow. Throws InvalidArgument for elements without rows.
+  Dataset batch_rows(const RowSplit& split) const;
 
   /// The number of elements of one epoch, kInfiniteCardinality or kUnknownCardinality.
   int64_t cardinality() const;
@@ -110,11 +164,23 @@ class Dataset {
   /// Throws InvalidArgument when the position is of a differently described dataset.
   Iterator resume(const Position& position, int64_t epochs = 1) const;
 
-  explicit Dataset(std::shared_ptr<const Node> node) : node_(std::move(node)) {}
+  /// How the dataset is to be shared by workers; the steps that follow keep it.
+  Dataset with_options(const DatasetOptions& options) const;
+  const DatasetOptions& options() const { return options_; }
+
+  explicit Dataset(std::shared_ptr<const Node> node, const DatasetOptions& options = {})
+      : node_(std::move(node)), options_(options) {}
   const std::shared_ptr<const Node>& node() const { return node_; }
 
  private:
+  /// The node, for a step after it.
+  const std::shared_ptr<const Node>& input() const;
+  Dataset derived(std::shared_ptr<const Node> node) const {
+    return Dataset(std::move(node), options_);
+  }
+
   std::shared_ptr<const Node> node_;
+  DatasetOptions options_;
 };
 
 }  // namespace cohort::data

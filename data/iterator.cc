@@ -62,12 +62,13 @@ FlowPtr<Element> open(const NodePtr& node, const Pass& pass, int64_t epochs) {
 
 }  // namespace
 
-uint64_t fingerprint_of(const Node& node) {
-  uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
-  for (const char c : node.describe())
-    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+uint64_t hash_of(std::string_view text) {
+  uint64_t hash = 0xcbf29ce484222325u;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
   return hash;
 }
+
+uint64_t fingerprint_of(const Node& node) { return hash_of(node.describe()); }
 
 std::string Position::to_bytes() const {
   std::string bytes(kMagic);
@@ -95,6 +96,7 @@ Iterator::State::State(NodePtr node, const Position& position, int64_t epochs)
     : node_(std::move(node)),
       position_(position),
       epochs_left_(epochs),
+      says_rows_(node_->says_rows()),
       flow_(open(node_, {position.seed, position.epoch}, epochs)) {
   const int64_t skipped = flow_->skip(position.element);
   if (skipped < position.element)
@@ -109,8 +111,10 @@ bool Iterator::State::next(Element& out) {
   if (error_) throw Error(*error_);
   if (epochs_left_ == 0) return false;
   try {
+    if (range_.defined()) out.push_back(std::move(range_));
     if (flow_->next({&out, 1}) == 1) {
       ++position_.element;
+      note_rows(out);
       return true;
     }
   } catch (const std::exception& error) {
@@ -123,6 +127,17 @@ bool Iterator::State::next(Element& out) {
   return false;
 }
 
+void Iterator::State::note_rows(Element& out) {
+  if (!says_rows_) {
+    row_range_.global_rows = out.front().rank() > 0 ? out.front().size(0) : 0;
+    return;
+  }
+  range_ = std::move(out.back());
+  out.pop_back();
+  const int64_t* range = range_.data<int64_t>();
+  row_range_ = {.offset = range[0], .global_rows = range[1]};
+}
+
 Iterator::Iterator(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Iterator::Iterator(Iterator&&) noexcept = default;
 Iterator& Iterator::operator=(Iterator&&) noexcept = default;
@@ -132,6 +147,7 @@ const Element* Iterator::next() {
   return state_->next(state_->current) ? &state_->current : nullptr;
 }
 bool Iterator::next(Element& out) { return state_->next(out); }
+const RowRange& Iterator::row_range() const { return state_->row_range(); }
 Position Iterator::position() const { return state_->position(); }
 
 }  // namespace cohort::data

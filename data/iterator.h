@@ -21,6 +21,12 @@ struct IterateOptions {
   int64_t epochs = 1;
 };
 
+/// A part of a batch's rows: as many as the element has, from number `offset` on.
+struct RowRange {
+  int64_t offset = 0;
+  int64_t global_rows = 0;  ///< rows of the whole batch
+};
+
 /// Where an iterator stands: a value that can be kept in a checkpoint. Dataset::resume continues
 /// there on an equal dataset, with the same elements in the same order.
 struct Position {
@@ -57,6 +63,9 @@ class Iterator {
   /// The same, into `out`, whose tensors' memory is used again where nobody else holds it.
   /// False at the end of an epoch; `out` is unspecified then.
   bool next(Element& out);
+
+  /// Which rows of their batch the last element handed out holds: all, or after batch_rows a part.
+  const RowRange& row_range() const;
 
   /// Behind the last element handed out. After the end of an epoch: the start of the following one.
   Position position() const;

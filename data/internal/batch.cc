@@ -82,8 +82,12 @@ Shape batched(const Shape& row, const Dim& size) {
 
 class BatchNode : public Node {
  public:
-  explicit BatchNode(BatchParts parts, std::string description)
-      : parts_(std::move(parts)), description_(std::move(description)) {}
+  BatchNode(BatchParts parts, NodePtr input, std::function<NodePtr(NodePtr)> again,
+            std::string description)
+      : parts_(std::move(parts)),
+        input_(std::move(input)),
+        again_(std::move(again)),
+        description_(std::move(description)) {}
 
   FlowPtr<Element> elements(const Pass& pass) const override {
     const NodePtr& input = parts_.input;
@@ -106,18 +110,26 @@ class BatchNode : public Node {
   }
   int num_shuffles() const override { return parts_.input->num_shuffles(); }
   std::string describe() const override { return description_; }
+  std::vector<NodePtr> inputs() const override { return {input_}; }
+  NodePtr with_inputs(std::vector<NodePtr> inputs) const override {
+    return again_(std::move(inputs[0]));
+  }
 
   const BatchParts& parts() const { return parts_; }
 
  private:
   BatchParts parts_;
+  NodePtr input_;
+  std::function<NodePtr(NodePtr)> again_;
   std::string description_;
 };
 
 }  // namespace
 
-NodePtr make_batch(BatchParts parts, std::string description) {
-  return std::make_shared<BatchNode>(std::move(parts), std::move(description));
+NodePtr make_batch(BatchParts parts, NodePtr input, std::function<NodePtr(NodePtr)> again,
+                   std::string description) {
+  return std::make_shared<BatchNode>(std::move(parts), std::move(input), std::move(again),
+                                     std::move(description));
 }
 
 const BatchParts* batch_parts(const Node& node) {
@@ -129,8 +141,12 @@ NodePtr batch_node(NodePtr input, int64_t batch_size, bool drop_remainder) {
   if (batch_size < 1) throw InvalidArgument("batch: got batch size {}; want 1 or more", batch_size);
   std::string text = fmt::format("{}.batch({}{})", input->describe(), batch_size,
                                  drop_remainder ? ", drop_remainder" : "");
-  return make_batch({std::move(input), Sizes{{batch_size}, drop_remainder}, drop_remainder},
-                    std::move(text));
+  return make_batch(
+      {input, Sizes{{batch_size}, drop_remainder}, drop_remainder}, input,
+      [batch_size, drop_remainder](NodePtr other) {
+        return batch_node(std::move(other), batch_size, drop_remainder);
+      },
+      std::move(text));
 }
 
 }  // namespace cohort::data

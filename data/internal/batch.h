@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "data/internal/stack.h"
@@ -13,7 +14,9 @@ struct BatchParts {
   bool fixed_size = false;  ///< every batch has sizes[0] rows
 };
 
-NodePtr make_batch(BatchParts parts, std::string description);
+/// A step over `input` that is a batch of `parts`. `again` makes it over another input.
+NodePtr make_batch(BatchParts parts, NodePtr input, std::function<NodePtr(NodePtr)> again,
+                   std::string description);
 /// nullptr where `node` is no batch.
 const BatchParts* batch_parts(const Node& node);
 

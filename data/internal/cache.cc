@@ -96,6 +96,12 @@ class CacheNode : public Node {
   int64_t batch_size() const override { return input_->batch_size(); }
   int num_shuffles() const override { return input_->num_shuffles(); }
   std::string describe() const override { return input_->describe() + ".cache()"; }
+  bool keeps_items() const override { return true; }
+  bool says_rows() const override { return input_->says_rows(); }
+  std::vector<NodePtr> inputs() const override { return {input_}; }
+  NodePtr with_inputs(std::vector<NodePtr> inputs) const override {
+    return cache_node(std::move(inputs[0]));
+  }
 
  private:
   template <class Item>

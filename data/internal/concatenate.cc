@@ -90,6 +90,12 @@ class ConcatenateNode : public Node {
   std::string describe() const override {
     return fmt::format("{}.concatenate({})", first_->describe(), second_->describe());
   }
+  bool keeps_items() const override { return true; }
+  bool says_rows() const override { return first_->says_rows(); }
+  std::vector<NodePtr> inputs() const override { return {first_, second_}; }
+  NodePtr with_inputs(std::vector<NodePtr> inputs) const override {
+    return concatenate_node(std::move(inputs[0]), std::move(inputs[1]));
+  }
 
  private:
   NodePtr first_;

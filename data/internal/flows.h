@@ -59,22 +59,40 @@ class SkipFlow : public Flow<Item> {
 template <class Item>
 class ShardFlow : public Flow<Item> {
  public:
-  ShardFlow(FlowPtr<Item> input, int64_t num_shards, int64_t index)
-      : input_(std::move(input)), num_shards_(num_shards), gap_(index) {}
+  /// `none_empty`: every shard throws where there are items, but fewer than shards.
+  ShardFlow(FlowPtr<Item> input, int64_t num_shards, int64_t index, bool none_empty)
+      : input_(std::move(input)),
+        num_shards_(num_shards),
+        index_(index),
+        gap_(index),
+        to_check_(none_empty) {}
 
   int64_t next(std::span<Item> out) override {
     for (size_t filled = 0; filled < out.size(); ++filled) {
-      if (input_->skip(gap_) < gap_ || input_->next(out.subspan(filled, 1)) == 0)
-        return static_cast<int64_t>(filled);
-      gap_ = num_shards_ - 1;
+      const int64_t skipped = input_->skip(gap_);
+      const bool got = skipped == gap_ && input_->next(out.subspan(filled, 1)) == 1;
+      const bool first_round = std::exchange(to_check_, false);
+      if (first_round) check(skipped + (got ? 1 : 0), got);
+      if (!got) return static_cast<int64_t>(filled);
+      gap_ = first_round ? index_ : num_shards_ - 1;
     }
     return std::ssize(out);
   }
 
  private:
+  /// Looks whether the first round is whole; the input then stands behind it.
+  void check(int64_t items, bool got) {
+    if (got) items += input_->skip(num_shards_ - 1 - index_);
+    if (items > 0 && items < num_shards_)
+      throw InvalidArgument("shard: got {} elements for {} shards; want at least one for each",
+                            items, num_shards_);
+  }
+
   FlowPtr<Item> input_;
   int64_t num_shards_;
+  int64_t index_;
   int64_t gap_;  ///< input items before the next one of ours
+  bool to_check_;
 };
 
 /// `open(round)` once after the other. A round without items ends an endless repetition.

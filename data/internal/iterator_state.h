@@ -17,13 +17,19 @@ class Iterator::State {
 
   bool next(Element& out);
   const Position& position() const { return position_; }
+  const RowRange& row_range() const { return row_range_; }
 
   Element current;  ///< what Iterator::next() points to
 
  private:
+  void note_rows(Element& out);
+
   NodePtr node_;
   Position position_;
   int64_t epochs_left_;
+  bool says_rows_;
+  RowRange row_range_;
+  Tensor range_;  ///< the tensor that said row_range_, for its memory
   std::optional<Error> error_;
   FlowPtr<Element> flow_;
 };

@@ -9,27 +9,40 @@
 namespace cohort::data {
 namespace {
 
-class MapNode : public Node {
+class MapNode : public Node, public std::enable_shared_from_this<MapNode> {
  public:
-  MapNode(NodePtr input, MapFunction function, MapOptions options)
-      : input_(std::move(input)), function_(std::move(function)), options_(std::move(options)) {}
+  MapNode(NodePtr input, MapFunction function, MapOptions options, std::string name)
+      : input_(std::move(input)),
+        function_(std::move(function)),
+        options_(std::move(options)),
+        name_(std::move(name)) {}
 
   FlowPtr<Element> elements(const Pass& pass) const override {
-    FlowPtr<Element> input = input_->elements(pass);
+    return selected_elements(pass, ItemPattern());
+  }
+  FlowPtr<Element> selected_elements(const Pass& pass, const ItemPattern& pattern) const override {
+    FlowPtr<Element> input = input_->selected_elements(pass, pattern);
     if (options_.num_parallel_calls == 1)
-      return std::make_unique<MapFlow>(std::move(input), function_);
+      return std::make_unique<MapFlow>(std::move(input), function_, pattern);
     return std::make_unique<ParallelMapFlow>(std::move(input), function_,
-                                             options_.num_parallel_calls);
+                                             options_.num_parallel_calls, pattern);
   }
   int64_t cardinality() const override { return input_->cardinality(); }
   ElementSpec spec() const override {
     if (options_.element_spec) return *options_.element_spec;
+    if (original_) return original_->spec();
     const std::lock_guard lock(mutex_);
     if (!found_spec_) found_spec_ = find_spec();
     return *found_spec_;
   }
   int num_shuffles() const override { return input_->num_shuffles(); }
-  std::string describe() const override { return input_->describe() + ".map"; }
+  std::string describe() const override { return input_->describe() + name_; }
+  std::vector<NodePtr> inputs() const override { return {input_}; }
+  NodePtr with_inputs(std::vector<NodePtr> inputs) const override {
+    auto copy = std::make_shared<MapNode>(std::move(inputs[0]), function_, options_, name_);
+    copy->original_ = shared_from_this();
+    return copy;
+  }
 
  private:
   /// The function's result on the first element. A leading dimension that varies in the input, and
@@ -57,6 +70,8 @@ class MapNode : public Node {
   NodePtr input_;
   MapFunction function_;
   MapOptions options_;
+  std::string name_;
+  NodePtr original_;  ///< gives the spec to a copy over a part of the input, which may be empty
   mutable std::mutex mutex_;
   mutable std::optional<ElementSpec> found_spec_;
 };
@@ -121,6 +136,10 @@ class CastNode : public Node {
   std::string describe() const override {
     return fmt::format("{}.cast({}, {}, {})", input_->describe(), component_, dtype_, scale_);
   }
+  std::vector<NodePtr> inputs() const override { return {input_}; }
+  NodePtr with_inputs(std::vector<NodePtr> inputs) const override {
+    return cast_node(std::move(inputs[0]), component_, dtype_, scale_);
+  }
 
  private:
   NodePtr input_;
@@ -132,11 +151,12 @@ class CastNode : public Node {
 
 }  // namespace
 
-NodePtr map_node(NodePtr input, MapFunction function, MapOptions options) {
+NodePtr map_node(NodePtr input, MapFunction function, MapOptions options, std::string name) {
   if (!function) throw InvalidArgument("map: got an empty function; want one");
   if (options.num_parallel_calls < 1)
     throw InvalidArgument("map: got {} parallel calls; want 1 or more", options.num_parallel_calls);
-  return std::make_shared<MapNode>(std::move(input), std::move(function), std::move(options));
+  return std::make_shared<MapNode>(std::move(input), std::move(function), std::move(options),
+                                   std::move(name));
 }
 
 NodePtr cast_node(NodePtr input, int component, DType dtype, double scale) {
@@ -155,8 +175,12 @@ NodePtr cast_node(NodePtr input, int component, DType dtype, double scale) {
     BatchParts parts = *batch;
     parts.input = std::make_shared<CastNode>(parts.input, component, dtype, scale);
     if (parts.input->rows())
-      return make_batch(std::move(parts), fmt::format("{}.cast({}, {}, {})", input->describe(),
-                                                      component, dtype, scale));
+      return make_batch(
+          std::move(parts), input,
+          [component, dtype, scale](NodePtr other) {
+            return cast_node(std::move(other), component, dtype, scale);
+          },
+          fmt::format("{}.cast({}, {}, {})", input->describe(), component, dtype, scale));
   }
   return std::make_shared<CastNode>(std::move(input), component, dtype, scale);
 }

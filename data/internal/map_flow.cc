@@ -34,6 +34,12 @@ Element call_map(const MapFunction& function, const Element& element, int64_t in
 
 int64_t MapFlow::next(std::span<Element> out) {
   for (size_t filled = 0; filled < out.size(); ++filled) {
+    if (!pattern_.has(index_)) {
+      if (input_->skip(1) == 0) return static_cast<int64_t>(filled);
+      out[filled].clear();
+      ++index_;
+      continue;
+    }
     if (input_->next({&item_, 1}) == 0) return static_cast<int64_t>(filled);
     out[filled] = call_map(function_, item_, index_++);
   }
@@ -46,9 +52,11 @@ int64_t MapFlow::skip(int64_t count) {
   return skipped;
 }
 
-ParallelMapFlow::ParallelMapFlow(FlowPtr<Element> input, MapFunction function, int num_threads)
+ParallelMapFlow::ParallelMapFlow(FlowPtr<Element> input, MapFunction function, int num_threads,
+                                 const ItemPattern& pattern)
     : function_(std::move(function)),
       num_threads_(num_threads),
+      pattern_(pattern),
       input_(std::move(input)),
       slots_(2 * static_cast<size_t>(num_threads)) {}
 
@@ -94,7 +102,9 @@ void ParallelMapFlow::work() {
   Element item;
   while (const std::optional<int64_t> number = take_input(item)) {
     try {
-      finish(*number, call_map(function_, item, first_ + *number), std::nullopt);
+      const int64_t index = first_ + *number;
+      finish(*number, pattern_.has(index) ? call_map(function_, item, index) : Element(),
+             std::nullopt);
     } catch (const std::exception& error) {
       finish(*number, {}, as_error(error));
     }
@@ -107,7 +117,7 @@ std::optional<int64_t> ParallelMapFlow::take_input(Element& item) {
   bool got = false;
   std::optional<Error> error;
   try {
-    got = input_->next({&item, 1}) == 1;
+    got = (pattern_.has(first_ + num_taken_) ? input_->next({&item, 1}) : input_->skip(1)) == 1;
   } catch (const std::exception& thrown) {
     error = as_error(thrown);
   }

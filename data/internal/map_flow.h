@@ -18,24 +18,28 @@ Element call_map(const MapFunction& function, const Element& element, int64_t in
 /// Applies a function to element after element, on the caller's thread.
 class MapFlow : public ElementFlow {
  public:
-  MapFlow(FlowPtr<Element> input, MapFunction function)
-      : input_(std::move(input)), function_(std::move(function)) {}
+  MapFlow(FlowPtr<Element> input, MapFunction function, const ItemPattern& pattern)
+      : input_(std::move(input)), function_(std::move(function)), pattern_(pattern) {}
   int64_t next(std::span<Element> out) override;
   int64_t skip(int64_t count) override;
 
  private:
   FlowPtr<Element> input_;
   MapFunction function_;
+  ItemPattern pattern_;
   Element item_;
   int64_t index_ = 0;
 };
 
 /// The same on threads of its own, results in the input's order. A worker takes the next input
 /// element and its number under input_mutex_, computes, and leaves the result in the slot
-/// number % slots. The threads start with the first next() and end with the destructor.
+/// number % slots. Elements outside of the pattern
+/// are passed over and leave an empty result. The threads start with the first next() and end with
+/// the destructor.
 class ParallelMapFlow : public ElementFlow {
  public:
-  ParallelMapFlow(FlowPtr<Element> input, MapFunction function, int num_threads);
+  ParallelMapFlow(FlowPtr<Element> input, MapFunction function, int num_threads,
+                  const ItemPattern& pattern);
   ~ParallelMapFlow() override;
   int64_t next(std::span<Element> out) override;
   int64_t skip(int64_t count) override;
@@ -56,6 +60,7 @@ class ParallelMapFlow : public ElementFlow {
 
   const MapFunction function_;
   const int num_threads_;
+  const ItemPattern pattern_;
 
   std::mutex input_mutex_;  // taken before mutex_
   FlowPtr<Element> input_;

@@ -3,6 +3,8 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "data/element.h"
 
@@ -16,6 +18,14 @@ namespace cohort::data {
 struct Rows;
 class Node;
 using NodePtr = std::shared_ptr<const Node>;
+
+/// The items i of a pass with first <= i mod period < last.
+struct ItemPattern {
+  int64_t period = 1;
+  int64_t first = 0;
+  int64_t last = 1;
+  bool has(int64_t item) const { return item % period >= first && item % period < last; }
+};
 
 /// What distinguishes one pass from another.
 struct Pass {
@@ -55,6 +65,12 @@ class Node {
 
   virtual FlowPtr<Element> elements(const Pass& pass) const = 0;
 
+  /// The same where the reader needs the items of `pattern` only: others may come as empty
+  /// elements.
+  virtual FlowPtr<Element> selected_elements(const Pass& pass, const ItemPattern&) const {
+    return elements(pass);
+  }
+
   /// The source rows that this node's items are, where it is random access; otherwise nullptr.
   virtual std::shared_ptr<const Rows> rows() const { return nullptr; }
   /// Row numbers in order; only where rows() is not null.
@@ -66,9 +82,26 @@ class Node {
   virtual int64_t batch_size() const { return -1; }
   /// Shuffles on the way here; keeps the orders of chained shuffles apart.
   virtual int num_shuffles() const { return 0; }
+  /// Whether items are the input's, chosen and ordered without a look inside.
+  virtual bool keeps_items() const { return false; }
+  /// Whether a tensor i64 [2] follows the components that spec() describes: what
+  /// Iterator::row_range() says.
+  virtual bool says_rows() const { return false; }
   /// The chain in words; equal descriptions make positions exchangeable.
   virtual std::string describe() const = 0;
+
+  /// The steps that this one reads from; none for a source.
+  virtual std::vector<NodePtr> inputs() const { return {}; }
+  /// This step over other inputs, as many as inputs(); nullptr where it cannot be moved.
+  virtual NodePtr with_inputs(std::vector<NodePtr>) const { return nullptr; }
+  /// The list of a source of files; otherwise nullptr.
+  virtual const std::vector<std::string>* files() const { return nullptr; }
+  /// This source over another list; only where files() is not null.
+  virtual NodePtr with_files(std::vector<std::string>) const { return nullptr; }
 };
+
+/// FNV-1a.
+uint64_t hash_of(std::string_view text);
 
 /// The flow of `node`'s items in either form.
 template <class Item>

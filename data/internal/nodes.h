@@ -19,17 +19,24 @@ NodePtr shuffle_node(NodePtr input, int64_t buffer_size, const ShuffleOptions& o
 NodePtr repeat_node(NodePtr input, int64_t count);
 NodePtr take_node(NodePtr input, int64_t count);
 NodePtr skip_node(NodePtr input, int64_t count);
-NodePtr shard_node(NodePtr input, int64_t num_shards, int64_t index);
+/// `none_empty`: iterating throws InvalidArgument where there are elements, but fewer than shards.
+NodePtr shard_node(NodePtr input, int64_t num_shards, int64_t index, bool none_empty = false);
+/// Whether `node` is the place of a shard whose numbers are kShardHint.
+bool is_shard_hint(const Node& node);
 NodePtr filter_node(NodePtr input, Predicate predicate);
 NodePtr cache_node(NodePtr input);
 NodePtr concatenate_node(NodePtr first, NodePtr second);
 
 NodePtr batch_node(NodePtr input, int64_t batch_size, bool drop_remainder);
+NodePtr batch_rows_node(const NodePtr& input, const RowSplit& split);
 NodePtr rebatch_node(NodePtr input, std::vector<int64_t> sizes, bool drop_remainder);
 NodePtr legacy_rebatch_node(NodePtr input, int64_t num_replicas);
 NodePtr unbatch_node(NodePtr input);
 
-NodePtr map_node(NodePtr input, MapFunction function, MapOptions options);
+/// `name` is how the step is described.
+NodePtr map_node(NodePtr input, MapFunction function, MapOptions options,
+                 std::string name = ".map");
+NodePtr interleave_node(NodePtr input, DatasetFunction function, const InterleaveOptions& options);
 NodePtr cast_node(NodePtr input, int component, DType dtype, double scale);
 NodePtr prefetch_node(NodePtr input, int64_t buffer_size);
 

@@ -27,6 +27,15 @@ class OrderNode : public Node {
   ElementSpec spec() const override { return input_->spec(); }
   int64_t batch_size() const override { return input_->batch_size(); }
   int num_shuffles() const override { return input_->num_shuffles(); }
+  bool keeps_items() const override { return true; }
+  bool says_rows() const override { return input_->says_rows(); }
+  std::vector<NodePtr> inputs() const override { return {input_}; }
+  NodePtr with_inputs(std::vector<NodePtr> inputs) const override {
+    auto copy = std::make_shared<Derived>(self());
+    copy->input_ = std::move(inputs[0]);
+    copy->rows_ = copy->input_->rows();
+    return copy;
+  }
 
  protected:
   const Derived& self() const { return static_cast<const Derived&>(*this); }
@@ -80,11 +89,15 @@ class SkipNode : public OrderNode<SkipNode> {
 
 class ShardNode : public OrderNode<ShardNode> {
  public:
-  ShardNode(NodePtr input, int64_t num_shards, int64_t index)
-      : OrderNode(std::move(input)), num_shards_(num_shards), index_(index) {}
+  ShardNode(NodePtr input, int64_t num_shards, int64_t index, bool none_empty)
+      : OrderNode(std::move(input)),
+        num_shards_(num_shards),
+        index_(index),
+        none_empty_(none_empty) {}
   template <class Item>
   FlowPtr<Item> flow(const Pass& pass) const {
-    return std::make_unique<ShardFlow<Item>>(input_flow<Item>(pass), num_shards_, index_);
+    return std::make_unique<ShardFlow<Item>>(input_flow<Item>(pass), num_shards_, index_,
+                                             none_empty_);
   }
   int64_t cardinality() const override {
     const int64_t size = input_->cardinality();
@@ -98,6 +111,24 @@ class ShardNode : public OrderNode<ShardNode> {
  private:
   int64_t num_shards_;
   int64_t index_;
+  bool none_empty_;
+};
+
+/// Stands where a worker's shard is to be, until auto_shard puts it there.
+class ShardHintNode : public OrderNode<ShardHintNode> {
+ public:
+  using OrderNode::OrderNode;
+  template <class Item>
+  FlowPtr<Item> flow(const Pass&) const {
+    throw FailedPrecondition(
+        "shard: got kShardHint in place of the worker's numbers; want them, or a strategy's input "
+        "with AutoShardPolicy::kHint");
+  }
+  int64_t cardinality() const override {
+    const int64_t size = input_->cardinality();
+    return size <= 0 ? size : kUnknownCardinality;
+  }
+  std::string describe() const override { return input_->describe() + ".shard(hint)"; }
 };
 
 /// Round r of epoch e is epoch e * count + r of the input, so every round is shuffled anew and
@@ -201,6 +232,7 @@ class FilterNode : public OrderNode<FilterNode> {
     const int64_t size = input_->cardinality();
     return size == 0 ? 0 : kUnknownCardinality;
   }
+  bool keeps_items() const override { return false; }
   std::string describe() const override { return input_->describe() + ".filter"; }
 
  private:
@@ -225,13 +257,17 @@ NodePtr skip_node(NodePtr input, int64_t count) {
   return std::make_shared<SkipNode>(std::move(input), count);
 }
 
-NodePtr shard_node(NodePtr input, int64_t num_shards, int64_t index) {
+NodePtr shard_node(NodePtr input, int64_t num_shards, int64_t index, bool none_empty) {
+  if (num_shards == kShardHint && index == kShardHint)
+    return std::make_shared<ShardHintNode>(std::move(input));
   if (num_shards < 1) throw InvalidArgument("shard: got {} shards; want 1 or more", num_shards);
   if (index < 0 || index >= num_shards)
     throw InvalidArgument("shard: got index {} of {} shards; want 0 to {}", index, num_shards,
                           num_shards - 1);
-  return std::make_shared<ShardNode>(std::move(input), num_shards, index);
+  return std::make_shared<ShardNode>(std::move(input), num_shards, index, none_empty);
 }
+
+bool is_shard_hint(const Node& node) { return dynamic_cast<const ShardHintNode*>(&node); }
 
 NodePtr repeat_node(NodePtr input, int64_t count) {
   check_count(count, "repeat");

@@ -17,6 +17,15 @@ class PrefetchNode : public Node {
   int64_t batch_size() const override { return input_->batch_size(); }
   int num_shuffles() const override { return input_->num_shuffles(); }
   std::string describe() const override { return input_->describe(); }  // the elements are the same
+  FlowPtr<Element> selected_elements(const Pass& pass, const ItemPattern& pattern) const override {
+    return prefetch_flow(input_->selected_elements(pass, pattern), buffer_size_, 1);
+  }
+  bool keeps_items() const override { return true; }
+  bool says_rows() const override { return input_->says_rows(); }
+  std::vector<NodePtr> inputs() const override { return {input_}; }
+  NodePtr with_inputs(std::vector<NodePtr> inputs) const override {
+    return prefetch_node(std::move(inputs[0]), buffer_size_);
+  }
 
   const NodePtr& input() const { return input_; }
   int64_t buffer_size() const { return buffer_size_; }

@@ -53,6 +53,10 @@ class RebatchNode : public Node {
   int64_t batch_size() const override { return sizes_.are_equal() ? sizes_.sizes[0] : -1; }
   int num_shuffles() const override { return input_->num_shuffles(); }
   std::string describe() const override { return description_; }
+  std::vector<NodePtr> inputs() const override { return {input_}; }
+  NodePtr with_inputs(std::vector<NodePtr> inputs) const override {
+    return rebatch_node(std::move(inputs[0]), sizes_.sizes, sizes_.drop_remainder);
+  }
 
  private:
   NodePtr input_;
@@ -90,6 +94,10 @@ class LegacyRebatchNode : public Node {
   std::string describe() const override {
     return fmt::format("{}.legacy_rebatch({})", input_->describe(), num_replicas_);
   }
+  std::vector<NodePtr> inputs() const override { return {input_}; }
+  NodePtr with_inputs(std::vector<NodePtr> inputs) const override {
+    return legacy_rebatch_node(std::move(inputs[0]), num_replicas_);
+  }
 
  private:
   bool divides(int64_t rows) const { return rows >= 0 && rows % num_replicas_ == 0; }
@@ -114,6 +122,10 @@ class UnbatchNode : public Node {
   ElementSpec spec() const override { return row_spec_; }
   int num_shuffles() const override { return input_->num_shuffles(); }
   std::string describe() const override { return input_->describe() + ".unbatch()"; }
+  std::vector<NodePtr> inputs() const override { return {input_}; }
+  NodePtr with_inputs(std::vector<NodePtr> inputs) const override {
+    return unbatch_node(std::move(inputs[0]));
+  }
 
  private:
   NodePtr input_;
@@ -148,7 +160,12 @@ NodePtr rebatch_node(NodePtr input, std::vector<int64_t> sizes, bool drop_remain
       cut.are_equal() && (drop_remainder || (rows >= 0 && rows % cut.sizes[0] == 0));
   if (const BatchParts* batch = batch_parts(*input))
     if (NodePtr under = rows_under(*batch))
-      return make_batch({std::move(under), std::move(cut), fixed_size}, std::move(text));
+      return make_batch(
+          {std::move(under), cut, fixed_size}, input,
+          [cut](NodePtr other) {
+            return rebatch_node(std::move(other), cut.sizes, cut.drop_remainder);
+          },
+          std::move(text));
   return std::make_shared<RebatchNode>(std::move(input), std::move(cut), fixed_size,
                                        std::move(text));
 }

@@ -148,6 +148,8 @@ class ZipNode : public Node {
     for (const NodePtr& input : inputs_) text += (text.empty() ? "" : ", ") + input->describe();
     return "zip(" + text + ")";
   }
+  std::vector<NodePtr> inputs() const override { return inputs_; }
+  NodePtr with_inputs(std::vector<NodePtr> inputs) const override { return zip_node(inputs); }
 
  private:
   std::vector<NodePtr> inputs_;

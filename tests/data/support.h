@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "data/dataset.h"
+#include "data/text.h"
 
 namespace cohort::data {
 
@@ -48,6 +49,28 @@ inline Numbers iota(int64_t start, int64_t stop) {
   Numbers numbers(static_cast<size_t>(stop - start));
   std::iota(numbers.begin(), numbers.end(), start);
   return numbers;
+}
+
+/// Component 0 of what is left, as bytes.
+inline std::vector<std::string> texts_of(Iterator iterator) {
+  std::vector<std::string> texts;
+  for (const Element& element : iterator) texts.push_back(text_of(element[0]));
+  return texts;
+}
+inline std::vector<std::string> texts_of(const Dataset& dataset) {
+  return texts_of(dataset.iterate());
+}
+
+/// The code of the Error that `function` throws; kUnknown and a failure when it throws none.
+template <class Function>
+Code code_of(Function&& function) {
+  try {
+    function();
+  } catch (const Error& error) {
+    return error.code();
+  }
+  ADD_FAILURE() << "no Error was thrown";
+  return Code::kUnknown;
 }
 
 /// The message of the Error that `function` throws; "" and a failure when it throws none.

@@ -1,0 +1,143 @@
+#include "data/input_pipeline.h"
+
+#include <algorithm>
+
+#include "data/batch_sizes.h"
+#include "data/internal/stack.h"
+
+namespace cohort::data {
+namespace {
+
+bool have_rows(const ElementSpec& spec) {
+  return std::all_of(spec.begin(), spec.end(),
+                     [](const ComponentSpec& component) { return component.shape.rank() > 0; });
+}
+
+bool is_static(const ElementSpec& spec) {
+  return std::all_of(spec.begin(), spec.end(),
+                     [](const ComponentSpec& component) { return component.shape.is_concrete(); });
+}
+
+void check(const InputWorker& worker) {
+  if (worker.num_workers < 1 || worker.index < 0 || worker.index >= worker.num_workers ||
+      worker.replicas_per_worker < 1)
+    throw InvalidArgument(
+        "input pipeline: got worker {} of {} with {} replicas; want a worker among them and 1 "
+        "replica or more",
+        worker.index, worker.num_workers, worker.replicas_per_worker);
+}
+
+/// Shared by data the first worker has the most elements and the last one the fewest.
+std::optional<int64_t> num_steps(const Dataset& all, const InputWorker& worker) {
+  const int64_t size = all.cardinality(), n = worker.num_workers, r = worker.replicas_per_worker;
+  const ElementSpec spec = all.element_spec();
+  if (size < 0 || !have_rows(spec)) return std::nullopt;
+  return is_static(spec) ? size / n / r : ((size + n - 1) / n + r - 1) / r;
+}
+
+}  // namespace
+
+InputPipeline make_input_pipeline(const Dataset& dataset, const InputWorker& worker) {
+  check(worker);
+  const int64_t num_workers = worker.num_workers, index = worker.index;
+  const int64_t num_replicas = num_workers * worker.replicas_per_worker;
+  const ShardingPlan plan = plan_sharding(dataset, num_workers);
+  const bool cuts = have_rows(dataset.element_spec());
+  if (plan.policy == AutoShardPolicy::kData) {
+    const Dataset parts = cuts ? dataset.legacy_rebatch(num_replicas) : dataset;
+    return {auto_shard(parts, num_workers, index, plan.policy), plan, num_steps(parts, worker)};
+  }
+  const Dataset own = auto_shard(dataset, num_workers, index, plan.policy);
+  const int64_t batch_size = dataset.batch_size();
+  if (!cuts) return {own, plan, std::nullopt};
+  if (batch_size <= 0) return {own.legacy_rebatch(num_replicas), plan, std::nullopt};
+  return {own.rebatch(
+              batch_sizes_for_worker(batch_size, num_workers, worker.replicas_per_worker, index)),
+          plan, std::nullopt};
+}
+
+StepIterator::StepIterator(const Dataset& dataset, StepOptions options, Iterator source,
+                           int64_t epochs)
+    : dataset_(dataset),
+      spec_(dataset.element_spec()),
+      options_(std::move(options)),
+      has_rows_(have_rows(spec_)),
+      is_static_(is_static(spec_)),
+      source_(std::move(source)),
+      epochs_left_(epochs) {
+  if (options_.replicas_per_worker < 1)
+    throw InvalidArgument("step iterator: got {} replicas; want 1 or more",
+                          options_.replicas_per_worker);
+  if (!options_.any_worker) options_.any_worker = [](bool local) { return local; };
+  elements_.resize(static_cast<size_t>(options_.replicas_per_worker));
+}
+
+StepIterator::StepIterator(const Dataset& dataset, StepOptions options,
+                           const IterateOptions& iterate)
+    : StepIterator(dataset, std::move(options), dataset.iterate(iterate), iterate.epochs) {}
+
+StepIterator::StepIterator(const Dataset& dataset, StepOptions options,
+                           const StepPosition& position, int64_t epochs)
+    : StepIterator(
+          dataset, std::move(options),
+          dataset.resume(position.source, std::max<int64_t>(1, epochs - (position.ended ? 1 : 0))),
+          epochs) {
+  step_ = position.step;
+  ended_ = position.ended;
+}
+
+const std::vector<Element>* StepIterator::next() {
+  if (epochs_left_ == 0) return nullptr;
+  const int64_t num_taken = take_local();
+  if (!all_go_on(num_taken)) {
+    end_epoch();
+    return nullptr;
+  }
+  fill_empty(num_taken);
+  ++step_;
+  return &elements_;
+}
+
+int64_t StepIterator::take_local() {
+  int64_t taken = 0;
+  while (!ended_ && taken < options_.replicas_per_worker) {
+    ended_ = !source_.next(elements_[static_cast<size_t>(taken)]);
+    if (!ended_) ++taken;
+  }
+  return taken;
+}
+
+bool StepIterator::all_go_on(int64_t num_taken) const {
+  const bool lacks_some = num_taken < options_.replicas_per_worker;
+  if (options_.num_steps) return step_ < *options_.num_steps;
+  if (has_rows_ && is_static_) return !options_.any_worker(lacks_some);
+  if (!options_.any_worker(num_taken > 0)) return false;
+  if (!has_rows_ && options_.any_worker(lacks_some))
+    throw FailedPrecondition(
+        "distributed dataset: got elements without rows that do not divide by the replicas; want "
+        "batches, so that a replica can be given none");
+  return true;
+}
+
+void StepIterator::fill_empty(int64_t num_taken) {
+  if (num_taken == std::ssize(elements_)) return;
+  ElementSpec row_spec = spec_;
+  for (size_t c = 0; c < row_spec.size(); ++c)
+    row_spec[c].shape = (num_taken > 0 ? elements_[0][c].shape() : row_spec[c].shape).slice(1);
+  for (size_t r = static_cast<size_t>(num_taken); r < elements_.size(); ++r)
+    make_empty_batch(elements_[r], row_spec);
+}
+
+/// Others' data may have ended before this worker's.
+void StepIterator::end_epoch() {
+  --epochs_left_;
+  if (!ended_) {
+    const Position at = source_.position();
+    source_ = dataset_.iterate(
+        {.seed = at.seed, .epoch = at.epoch + 1, .epochs = std::max<int64_t>(1, epochs_left_)});
+  }
+  ended_ = false;
+  step_ = 0;
+}
+
+}  // namespace cohort::data

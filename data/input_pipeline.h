@@ -1,0 +1,96 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "data/auto_shard.h"
+
+/// One dataset of global batches as the workers of a cluster iterate it: at every step each worker
+/// takes one element for each of its replicas (tf.distribute's experimental_distribute_dataset).
+namespace cohort::data {
+
+/// A worker among `num_workers`, each with `replicas_per_worker` replicas.
+struct InputWorker {
+  int64_t num_workers = 1;
+  int64_t index = 0;
+  int64_t replicas_per_worker = 1;
+};
+
+struct InputPipeline {
+  Dataset dataset;  ///< this worker's: one element for each replica and step, in replica order
+  ShardingPlan plan;
+  /// Steps of an epoch, on every worker, where the description says.
+  std::optional<int64_t> num_steps;
+};
+
+/// Shares `dataset` between the workers by the policy of its options, and cuts its batches for the
+/// N = W R replicas:
+///   By data, or where the batch size is not known from the description: every batch of B rows in N
+///     parts of ceil(B / N), the last ones short or empty. By data, part j goes to worker j mod W:
+///     at step s, replica r of worker w has part s N + r W + w.
+///   Otherwise: the worker's own stream of rows, to the sizes of batch_sizes_for_worker.
+/// Elements without rows (scalars) are not cut. Throws what auto_shard throws.
+InputPipeline make_input_pipeline(const Dataset& dataset, const InputWorker& worker);
+
+/// True on every worker when `local` is true on any of them. Every worker calls it as often, in the
+/// same order.
+using AnyWorker = std::function<bool(bool local)>;
+
+/// Where a StepIterator stands, as a Position is for an Iterator.
+struct StepPosition {
+  Position source;
+  int64_t step = 0;    ///< steps of this epoch that were handed out
+  bool ended = false;  ///< this worker's data had ended before the others'; `source` is an epoch on
+};
+
+struct StepOptions {
+  int64_t replicas_per_worker = 1;
+  /// Asked at every step, once for batches and twice for scalars, unless num_steps is given.
+  /// Absent: there is one worker.
+  AnyWorker any_worker;
+  std::optional<int64_t> num_steps;  ///< InputPipeline's
+};
+
+/// A worker's pass over its part: a step at a time, together with the other workers.
+///
+/// While any replica of the cluster has an element, those that have none get one of 0 rows; all
+/// workers end an epoch at the same step. Where all elements have one static shape (drop_remainder)
+/// no empty ones are made: the epoch ends on all workers before the first step at which a replica
+/// of the cluster has none. One thread at a time.
+class StepIterator {
+ public:
+  StepIterator(const Dataset& dataset, StepOptions options, const IterateOptions& iterate = {});
+  /// Continues where `position` was taken on an equal dataset, for the rest of its epoch and
+  /// `epochs` - 1 more.
+  StepIterator(const Dataset& dataset, StepOptions options, const StepPosition& position,
+               int64_t epochs = 1);
+
+  /// One element for each replica; nullptr at the end of an epoch. Valid until the next call.
+  /// Throws what the source throws, on this worker only. Scalars that do not divide by the replicas
+  /// are a FailedPrecondition, on all workers.
+  const std::vector<Element>* next();
+
+  /// Behind the last step handed out.
+  StepPosition position() const { return {source_.position(), step_, ended_}; }
+
+ private:
+  StepIterator(const Dataset& dataset, StepOptions options, Iterator source, int64_t epochs);
+  int64_t take_local();
+  bool all_go_on(int64_t num_taken) const;
+  void fill_empty(int64_t num_taken);
+  void end_epoch();
+
+  Dataset dataset_;
+  ElementSpec spec_;
+  StepOptions options_;
+  bool has_rows_;
+  bool is_static_;
+  Iterator source_;
+  int64_t epochs_left_;
+  int64_t step_ = 0;
+  bool ended_ = false;
+  std::vector<Element> elements_;
+};
+
+}  // namespace cohort::data

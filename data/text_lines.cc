@@ -1,0 +1,78 @@
+#include <cstring>
+
+#include "data/dataset.h"
+#include "data/internal/file_reader.h"
+#include "data/internal/files.h"
+#include "data/text.h"
+
+namespace cohort::data {
+namespace {
+
+constexpr std::string_view kWhere = "from_text_lines";
+constexpr size_t kMostLineBytes = size_t{64} << 20;
+
+class LineFlow : public ElementFlow {
+ public:
+  LineFlow(const std::string& path, Compression compression) : file_(path, compression, kWhere) {}
+
+  int64_t next(std::span<Element> out) override {
+    for (size_t filled = 0; filled < out.size(); ++filled) {
+      if (!next_line()) return static_cast<int64_t>(filled);
+      text_tensor(line_, out[filled]);
+    }
+    return std::ssize(out);
+  }
+  int64_t skip(int64_t count) override {
+    int64_t skipped = 0;
+    while (skipped < count && next_line()) ++skipped;
+    return skipped;
+  }
+
+ private:
+  /// Reads a line without its end, "\n" or "\r\n". The last one may have none.
+  bool next_line() {
+    line_.clear();
+    ++number_;
+    bool any = false;
+    for (std::string_view bytes = file_.ready(); !bytes.empty(); bytes = file_.ready()) {
+      any = true;
+      const size_t end = bytes.find('\n');
+      line_.append(bytes.substr(0, end));
+      if (line_.size() > kMostLineBytes)
+        throw ResourceExhausted("{}: {}: line {}: got more than {} bytes; want a file of lines",
+                                kWhere, file_.path(), number_, kMostLineBytes);
+      file_.consume(end == std::string_view::npos ? bytes.size() : end + 1);
+      if (end == std::string_view::npos) continue;
+      if (!line_.empty() && line_.back() == '\r') line_.pop_back();
+      return true;
+    }
+    return any;
+  }
+
+  FileReader file_;
+  std::string line_;
+  int64_t number_ = 0;
+};
+
+class TextLines : public FileFormat {
+ public:
+  explicit TextLines(Compression compression) : compression_(compression) {}
+  FlowPtr<Element> open(const std::string& path) const override {
+    return std::make_unique<LineFlow>(path, compression_);
+  }
+  ElementSpec spec() const override { return text_spec(); }
+  std::string name() const override { return std::string(kWhere); }
+  std::string options() const override { return describe(compression_); }
+
+ private:
+  Compression compression_;
+};
+
+}  // namespace
+
+Dataset Dataset::from_text_lines(const std::vector<std::string>& files, TextLineOptions options) {
+  check_files(files, kWhere);
+  return Dataset(files_node(std::make_shared<TextLines>(options.compression), files));
+}
+
+}  // namespace cohort::data

@@ -5,6 +5,7 @@
 find_package(Threads REQUIRED)
 find_package(fmt CONFIG REQUIRED)
 find_package(ZLIB REQUIRED)
+find_package(nlohmann_json CONFIG REQUIRED)
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 
 set(COHORT_OPTIONAL "")  # names, for the summary

@@ -1,0 +1,48 @@
+#include "cluster/address.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "cluster/environment.h"
+#include "core/error.h"
+
+namespace cohort::cluster {
+namespace {
+
+constexpr size_t kMaxHostLength = 255;  // RFC 1035
+
+bool is_host_character(char c) { return c > ' ' && c < 0x7f && c != '/' && c != ','; }
+
+int parse_port(std::string_view port, std::string_view text) {
+  const std::optional<int> number = parse_number(port, 65535);
+  if (!number)
+    throw InvalidArgument("address: got '{}' with port '{}'; want a port from 0 to 65535", text,
+                          port);
+  return *number;
+}
+
+}  // namespace
+
+std::string Address::to_string() const {
+  const bool ipv6 = host.find(':') != std::string::npos;
+  return (ipv6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
+Address parse_address(std::string_view text) {
+  const size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos || text.ends_with(']'))
+    throw InvalidArgument("address: got '{}', which has no port; want host:port", text);
+  std::string_view host = text.substr(0, colon);
+  if (host.starts_with('[') && host.ends_with(']')) {
+    host = host.substr(1, host.size() - 2);
+  } else if (host.find_first_of(":[]") != std::string_view::npos) {
+    throw InvalidArgument("address: got '{}'; want host:port, or [address]:port for IPv6", text);
+  }
+  if (host.empty() || host.size() > kMaxHostLength ||
+      !std::all_of(host.begin(), host.end(), is_host_character))
+    throw InvalidArgument("address: got '{}', whose host is '{}'; want the name of a host", text,
+                          host);
+  return {.host = std::string(host), .port = parse_port(text.substr(colon + 1), text)};
+}
+
+}  // namespace cohort::cluster

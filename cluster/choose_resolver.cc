@@ -1,0 +1,67 @@
+#include "cluster/choose_resolver.h"
+
+#include <fmt/format.h>
+
+#include "cluster/indexed_job_cluster_resolver.h"
+#include "cluster/mpi_cluster_resolver.h"
+#include "cluster/simple_cluster_resolver.h"
+#include "cluster/slurm_cluster_resolver.h"
+#include "cluster/tf_config_cluster_resolver.h"
+
+namespace cohort::cluster {
+namespace {
+
+// The batch script and what it starts without srun have SLURM_PROCID, but no step.
+bool is_slurm_step(const Environment& environment) {
+  return environment.has("SLURM_STEP_ID") && environment.has("SLURM_STEP_NUM_TASKS") &&
+         environment.has("SLURM_PROCID");
+}
+
+// Whether MPI's variables speak of the tasks of the Slurm step (srun --mpi=...), not of ranks that
+// a daemon in the step has started.
+bool step_is_mpi_job(const Environment& environment) {
+  if (environment.has("OMPI_COMM_WORLD_RANK")) return false;
+  const auto rank =
+      environment.has("PMI_RANK") ? environment.get("PMI_RANK") : environment.get("PMIX_RANK");
+  const auto size = environment.get("PMI_SIZE");
+  return rank == environment.get("SLURM_PROCID") &&
+         (!size || size == environment.get("SLURM_STEP_NUM_TASKS"));
+}
+
+std::string why_alone(const Environment& environment) {
+  if (environment.has("SLURM_JOB_ID"))
+    return "one worker: this is a Slurm job's own script, not a task that srun started";
+  return "one worker: nothing in the environment names a cluster";
+}
+
+}  // namespace
+
+ChosenResolver choose_resolver(const Environment& environment) {
+  if (environment.has("TF_CONFIG"))
+    return {Launcher::kTFConfig, std::make_unique<TFConfigClusterResolver>(environment),
+            "TF_CONFIG: it is set"};
+
+  const bool mpi = MpiClusterResolver::applies(environment);
+  if (is_slurm_step(environment) && (!mpi || step_is_mpi_job(environment)))
+    return {Launcher::kSlurm,
+            std::make_unique<SlurmClusterResolver>(environment, SlurmOptions{.port_base = 0}),
+            fmt::format("Slurm: srun started this as task {} of {}",
+                        environment.get("SLURM_PROCID").value_or(""),
+                        environment.get("SLURM_STEP_NUM_TASKS").value_or(""))};
+  if (mpi) {
+    auto resolver = std::make_unique<MpiClusterResolver>(environment);
+    std::string why = fmt::format("{}: mpirun started this as rank {} of {}", resolver->launcher(),
+                                  *resolver->task_id(), resolver->size());
+    return {Launcher::kMpi, std::move(resolver), std::move(why)};
+  }
+  if (environment.has("JOB_COMPLETION_INDEX") && environment.has("COHORT_SERVICE"))
+    return {Launcher::kIndexedJob, std::make_unique<IndexedJobClusterResolver>(environment),
+            "Kubernetes: JOB_COMPLETION_INDEX and COHORT_SERVICE are set"};
+  return {Launcher::kNone,
+          std::make_unique<SimpleClusterResolver>(
+              ClusterSpec({{"worker", {"127.0.0.1:0"}}}),
+              SimpleClusterOptions{.task_type = "worker", .task_id = 0}),
+          why_alone(environment)};
+}
+
+}  // namespace cohort::cluster

@@ -1,0 +1,158 @@
+#include "cluster/job.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+
+#include "cluster/address.h"
+#include "cluster/choose_resolver.h"
+#include "cluster/mpi_cluster_resolver.h"
+#include "cluster/process_identity.h"
+#include "cluster/roles.h"
+#include "core/error.h"
+#include "core/wire/hash.h"
+
+namespace cohort::cluster {
+namespace {
+
+// Below the ports that systems give to clients, above those that services have.
+constexpr int kFirstPort = 20000;
+constexpr int kNumPorts = 10000;
+
+std::string identity(int pid) { return fmt::format("{}-{}", pid, process_start(pid)); }
+
+// The only task of `job`, or that of the whole cluster.
+Task single_task(const ClusterSpec& spec, const std::optional<std::string>& type) {
+  std::vector<Task> found;
+  for (const auto& [job, tasks] : spec.as_map())
+    for (const auto& [index, address] : tasks)
+      if (!type || *type == job) found.push_back({job, index});
+  if (type && !spec.has_job(*type)) return {*type, 0};  // validate() tells more
+  if (found.size() == 1) return found[0];
+  throw InvalidArgument(
+      "TF_CONFIG: names no task, but there are {} in {}; want \"task\": {{\"type\": …, \"index\": "
+      "…}}",
+      found.size(), spec.to_string());
+}
+
+Task find_self(const ClusterResolver& resolver, const ClusterSpec& spec) {
+  const std::optional<std::string> type = resolver.task_type();
+  const std::optional<int> id = resolver.task_id();
+  if (type && id) return {*type, *id};
+  return single_task(spec, type);
+}
+
+bool is_loopback(const std::string& host) {
+  return host == "localhost" || host == "::1" || host.starts_with("127.");
+}
+
+bool has_port(const std::string& address) {
+  return !address.empty() && parse_address(address).port != 0;
+}
+
+void check_addresses(const Job& job) {
+  std::map<std::string, const Task*> seen;
+  for (size_t i = 0; i < job.tasks.size(); ++i) {
+    if (!has_port(job.addresses[i])) continue;
+    const auto [at, inserted] = seen.emplace(job.addresses[i], &job.tasks[i]);
+    if (!inserted)
+      throw InvalidArgument("cluster: {} and {} have one address, {}", at->second->to_string(),
+                            job.tasks[i].to_string(), job.addresses[i]);
+  }
+}
+
+std::string find_job_id(const Environment& environment, const ChosenResolver& chosen,
+                        const ClusterSpec& spec) {
+  if (const auto id = environment.get("COHORT_JOB_ID")) return *id;
+  switch (chosen.launcher) {
+    case Launcher::kSlurm: {
+      const auto get = [&](const char* name) { return environment.get(name).value_or("0"); };
+      return fmt::format("slurm-{}-{}.{}-{}", get("SLURM_CLUSTER_NAME"), get("SLURM_JOB_ID"),
+                         get("SLURM_STEP_ID"), get("SLURM_RESTART_COUNT"));
+    }
+    case Launcher::kMpi: {
+      const std::string id = MpiClusterResolver(environment).job_id();
+      if (id.empty()) return "mpi-" + identity(::getppid());
+      return fmt::format("mpi-{:016x}", wire::hash128(id).low);
+    }
+    case Launcher::kTFConfig:
+      return fmt::format("tf-{:016x}", wire::hash128(spec.to_string()).low);
+    case Launcher::kIndexedJob:
+      return fmt::format("k8s-{:016x}", wire::hash128(spec.to_string()).low);
+    case Launcher::kNone:
+      break;
+  }
+  return "alone-" + identity(::getpid());
+}
+
+// Gives the leader an address that the others know, or leaves it to publication.
+void find_coordinator(Job& job, const Environment& environment, Launcher launcher) {
+  if (job.tasks.size() == 1 && !has_port(job.addresses[0])) return;
+  if (const auto given = environment.get("COHORT_COORDINATOR")) {
+    if (!has_port(*given))
+      throw InvalidArgument("COHORT_COORDINATOR: got '{}'; want host:port", *given);
+    job.coordinator = *given;
+    if (!has_port(job.addresses[0])) job.addresses[0] = *given;
+    return;
+  }
+  if (has_port(job.addresses[0])) {
+    job.coordinator = job.addresses[0];
+    return;
+  }
+  std::vector<std::string> hosts;
+  for (const std::string& address : job.addresses)
+    hosts.push_back(address.empty() ? "" : parse_address(address).host);
+  if (launcher == Launcher::kSlurm) {
+    if (std::all_of(hosts.begin(), hosts.end(), [&](const auto& host) { return host == hosts[0]; }))
+      return;
+    const int port = kFirstPort + static_cast<int>(wire::hash128(job.job_id).low % kNumPorts);
+    job.addresses[0] = Address{.host = hosts[0], .port = port}.to_string();
+    job.coordinator = job.addresses[0];
+    return;
+  }
+  const bool local = std::all_of(hosts.begin(), hosts.end(), is_loopback);
+  if (local && (launcher == Launcher::kMpi || environment.has("COHORT_JOB_ID"))) return;
+  throw FailedPrecondition(
+      "cluster: the leader {} has address '{}', whose port nobody knows; want a port, or "
+      "COHORT_COORDINATOR=host:port on every task",
+      job.tasks[0].to_string(), job.addresses[0]);
+}
+
+// Training tasks for one of them, an evaluator alone for an evaluator.
+std::vector<Task> tasks_beside(const ClusterSpec& spec, const Task& self) {
+  if (self.type == "evaluator") return {self};
+  if (self.type == "ps")
+    throw InvalidArgument(
+        "cluster: this process is {}, a parameter server, which does not train; want chief or "
+        "worker",
+        self.to_string());
+  return training_tasks(spec);
+}
+
+}  // namespace
+
+Job resolve_job(const Environment& environment) {
+  const ChosenResolver chosen = choose_resolver(environment);
+  ClusterSpec spec = chosen.resolver->cluster_spec();
+  const bool described = !spec.empty();
+  if (!described) spec = ClusterSpec({{"worker", {"127.0.0.1:0"}}});
+  const Task self = described ? find_self(*chosen.resolver, spec) : Task{"worker", 0};
+  validate(spec, self);
+
+  Job job;
+  job.tasks = tasks_beside(spec, self);
+  job.self =
+      static_cast<int>(std::find(job.tasks.begin(), job.tasks.end(), self) - job.tasks.begin());
+  for (const Task& task : job.tasks)
+    job.addresses.push_back(spec.has_task(task) ? spec.task_address(task) : "127.0.0.1:0");
+  job.job_id = find_job_id(environment, chosen, spec);
+  if (self.type == "evaluator") job.job_id += "-evaluator";
+  job.why = described ? chosen.why : chosen.why + ", but names no cluster: one worker";
+  check_addresses(job);
+  find_coordinator(job, environment, chosen.launcher);
+  return job;
+}
+
+}  // namespace cohort::cluster

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cluster/environment.h"
+#include "cluster/publication.h"
+#include "cluster/task.h"
+
+namespace cohort::cluster {
+
+/// The tasks that train together and how they find each other: all that a program needs of its
+/// launcher.
+struct Job {
+  /// In cluster order: the chief, then the workers by index. tasks[0] leads.
+  std::vector<Task> tasks;
+  /// This process' position in `tasks`.
+  int self = 0;
+  /// Where each task listens, by position: "host:port"; "host:0" for any port of that host, to be
+  /// published through the leader; "" for any port of the interface that reaches the leader. Ports
+  /// that are not 0 are all different on one host.
+  std::vector<std::string> addresses;
+  /// The leader's "host:port". Empty: all tasks are on this host; the leader listens on any port
+  /// and calls publish_address(job_id, …), the others await_address(job_id, …).
+  std::string coordinator;
+  /// The same on all tasks and on no other running job of this user.
+  std::string job_id;
+  /// One sentence for a person: what described the job.
+  std::string why;
+};
+
+/// The job that `environment` describes (choose_resolver says in which order it is looked at). An
+/// evaluator is a job of its own. On every task:
+///   COHORT_COORDINATOR  host:port of the leader, instead of what the description says
+///   COHORT_JOB_ID       the job's id, likewise; cohort-launch sets it
+/// The tasks of a TF_CONFIG may have port 0 if they are all on this host and COHORT_JOB_ID is set,
+/// or if there is a COHORT_COORDINATOR. In a Slurm step over several nodes the leader's port is
+/// made from the job and the step. Throws InvalidArgument for a description that is wrong
+/// (addresses, a task that is not in it or is not named, two tasks at one address, a parameter
+/// server), FailedPrecondition for what is missing.
+Job resolve_job(const Environment& environment);
+
+}  // namespace cohort::cluster

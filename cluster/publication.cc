@@ -1,0 +1,214 @@
+#include "cluster/publication.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+#include <sstream>
+#include <thread>
+#include <utility>
+
+#include "cluster/process_identity.h"
+#include "core/error.h"
+#include "core/wire/hash.h"
+
+namespace cohort::cluster {
+namespace {
+
+constexpr size_t kMaxIdLength = 100;  // of a file's name
+constexpr const char* kFile = "/leader";
+
+struct Descriptor {
+  explicit Descriptor(int number) : number(number) {}
+  Descriptor(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (number >= 0) ::close(number);
+  }
+  int number;
+};
+
+struct Published {
+  std::string address;
+  int pid = 0;
+  std::string started;
+
+  bool alive() const { return pid > 0 && process_start(pid) == started; }
+};
+
+bool is_own_folder(const struct stat& status) {
+  return S_ISDIR(status.st_mode) && status.st_uid == ::geteuid() && (status.st_mode & 077) == 0;
+}
+
+std::string base_directory() {
+  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+  struct stat status;
+  if (runtime != nullptr && runtime[0] == '/' && ::stat(runtime, &status) == 0 &&
+      is_own_folder(status))
+    return runtime;
+  return "/tmp";
+}
+
+std::string folder_prefix() { return fmt::format("cohort-{}-", ::geteuid()); }
+
+bool is_plain(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+         c == '-' || c == '_';
+}
+
+// A job's name as part of a file's; names that differ stay different.
+std::string file_name(const std::string& job_id) {
+  if (job_id.empty()) throw InvalidArgument("publication: got an empty job id");
+  if (job_id.size() <= kMaxIdLength && std::all_of(job_id.begin(), job_id.end(), is_plain))
+    return job_id;
+  std::string name = job_id.substr(0, kMaxIdLength - 17);
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return !is_plain(c); }, '_');
+  return fmt::format("{}-{:016x}", name, wire::hash128(job_id).low);
+}
+
+std::string folder_of(const std::string& job_id) {
+  return base_directory() + "/" + folder_prefix() + file_name(job_id);
+}
+
+Error failed(const char* what, const std::string& path) {
+  return Unavailable("publication: {} {}: {}", what, path, std::strerror(errno));
+}
+
+// False where there is no such folder.
+bool check_folder(const std::string& folder) {
+  struct stat status;
+  if (::lstat(folder.c_str(), &status) != 0) {
+    if (errno == ENOENT) return false;
+    throw failed("cannot look at", folder);
+  }
+  if (!is_own_folder(status))
+    throw Error(
+        Code::kPermissionDenied,
+        fmt::format("publication: {} is not a folder of user {} with mode 0700; remove it or "
+                    "set XDG_RUNTIME_DIR to a folder of your own",
+                    folder, ::geteuid()));
+  return true;
+}
+
+std::optional<Published> read_file(const std::string& path) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  struct stat status;
+  if (file.number < 0 || ::fstat(file.number, &status) != 0 || !S_ISREG(status.st_mode) ||
+      status.st_uid != ::geteuid())
+    return std::nullopt;
+  std::array<char, 1024> buffer;
+  const ssize_t size = ::read(file.number, buffer.data(), buffer.size());
+  if (size <= 0 || buffer[size - 1] != '\n') return std::nullopt;
+  std::istringstream text(std::string(buffer.data(), size));
+  Published published;
+  if (!(text >> published.address >> published.pid >> published.started)) return std::nullopt;
+  return published;
+}
+
+// What leaders left behind that were killed.
+void remove_dead(const std::string& base) {
+  DIR* directory = ::opendir(base.c_str());
+  if (directory == nullptr) return;
+  const std::string prefix = folder_prefix();
+  while (const dirent* entry = ::readdir(directory)) {
+    const std::string name = entry->d_name;
+    struct stat status;
+    const std::string folder = base + "/" + name;
+    if (!name.starts_with(prefix) || ::lstat(folder.c_str(), &status) != 0 ||
+        !is_own_folder(status))
+      continue;
+    const auto published = read_file(folder + kFile);
+    if (!published || published->alive()) continue;
+    ::unlink((folder + kFile).c_str());
+    ::rmdir(folder.c_str());
+  }
+  ::closedir(directory);
+}
+
+// False when the folder went away meanwhile.
+bool write_file(const std::string& folder, const std::string& text) {
+  const std::string draft = fmt::format("{}/draft-{}", folder, ::getpid());
+  ::unlink(draft.c_str());
+  const Descriptor file(
+      ::open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (file.number < 0) {
+    if (errno == ENOENT) return false;
+    throw failed("cannot create", draft);
+  }
+  if (::write(file.number, text.data(), text.size()) != static_cast<ssize_t>(text.size()))
+    throw failed("cannot write", draft);
+  if (::rename(draft.c_str(), (folder + kFile).c_str()) != 0) throw failed("cannot rename", draft);
+  return true;
+}
+
+}  // namespace
+
+Publication::Publication(Publication&& other) noexcept
+    : path_(std::exchange(other.path_, {})), pid_(other.pid_) {}
+
+Publication& Publication::operator=(Publication&& other) noexcept {
+  if (this != &other) {
+    remove();
+    path_ = std::exchange(other.path_, {});
+    pid_ = other.pid_;
+  }
+  return *this;
+}
+
+Publication::~Publication() { remove(); }
+
+void Publication::remove() noexcept {
+  if (path_.empty() || pid_ != ::getpid()) return;
+  ::unlink(path_.c_str());
+  ::rmdir(path_.substr(0, path_.rfind('/')).c_str());
+  path_.clear();
+}
+
+Publication publish_address(const std::string& job_id, const std::string& address) {
+  if (address.empty() || address.size() > 512 ||
+      std::any_of(address.begin(), address.end(), [](char c) { return c <= ' '; }))
+    throw InvalidArgument("publication: got address '{}'; want host:port", address);
+  const std::string folder = folder_of(job_id);
+  remove_dead(base_directory());
+  const int pid = ::getpid();
+  const std::string text = fmt::format("{} {} {}\n", address, pid, process_start(pid));
+  for (int attempt = 0; attempt < 10; ++attempt) {
+    if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
+      throw failed("cannot create", folder);
+    if (!check_folder(folder)) continue;  // another task took it away
+    const std::string path = folder + kFile;
+    if (const auto present = read_file(path); present && present->alive() && present->pid != pid)
+      throw AlreadyExists("publication: process {} has published {} for job {} ({})", present->pid,
+                          present->address, job_id, path);
+    if (write_file(folder, text)) return Publication(path, pid);
+  }
+  throw Unavailable("publication: {} vanishes again and again", folder);
+}
+
+std::string await_address(const std::string& job_id,
+                          std::chrono::steady_clock::time_point deadline) {
+  const std::string folder = folder_of(job_id);
+  const std::string path = folder + kFile;
+  auto pause = std::chrono::microseconds(500);
+  while (true) {
+    if (check_folder(folder))
+      if (const auto published = read_file(path); published && published->alive())
+        return published->address;
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= deadline)
+      throw DeadlineExceeded(
+          "publication: the leader of job {} has not published its address in {}", job_id, path);
+    std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(pause, deadline - now));
+    pause = std::min(pause * 2, std::chrono::microseconds(20'000));
+  }
+}
+
+}  // namespace cohort::cluster

@@ -1,0 +1,18 @@
+#include "cluster/simple_cluster_resolver.h"
+
+namespace cohort::cluster {
+
+SimpleClusterResolver::SimpleClusterResolver(ClusterSpec spec, SimpleClusterOptions options)
+    : spec_(std::move(spec)), options_(std::move(options)) {}
+
+Accelerators SimpleClusterResolver::num_accelerators(const std::optional<std::string>&,
+                                                     std::optional<int>) const {
+  return options_.num_accelerators;
+}
+
+std::optional<std::string> SimpleClusterResolver::given_master(bool task_given) const {
+  if (task_given || options_.master.empty()) return std::nullopt;
+  return format_master_url(options_.master, options_.rpc_layer);
+}
+
+}  // namespace cohort::cluster

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "distribute/transport/network.h"
 #include "distribute/transport/shared_memory.h"
+#include "distribute/transport/tcp_mesh.h"
 
 namespace cohort::distribute {
 namespace {
@@ -42,28 +44,97 @@ std::string process_name(const ProcessGroupOptions& options, int process) {
   return options.process_names[static_cast<size_t>(process)];
 }
 
+/// The nodes: processes that share memory. The first process of each speaks for it.
+struct Nodes {
+  explicit Nodes(const ProcessGroupOptions& options) {
+    std::vector<std::string> hosts;
+    for (size_t process = 0; process < options.host_of.size(); ++process) {
+      const std::string host =
+          options.transport == Transport::kTcp ? std::to_string(process) : options.host_of[process];
+      auto it = std::find(hosts.begin(), hosts.end(), host);
+      if (it == hosts.end()) {
+        it = hosts.insert(hosts.end(), host);
+        processes_of.emplace_back();
+      }
+      node_of.push_back(static_cast<int>(it - hosts.begin()));
+      processes_of[static_cast<size_t>(node_of.back())].push_back(static_cast<int>(process));
+    }
+  }
+  std::vector<int> node_of;                    ///< of every process
+  std::vector<std::vector<int>> processes_of;  ///< of every node
+};
+
 /// The part of the group on this process's host.
-HostGroupOptions host_part(const ProcessGroupOptions& options) {
-  const std::string& host = options.host_of[static_cast<size_t>(options.process)];
+HostGroupOptions host_part(const ProcessGroupOptions& options, const Nodes& nodes) {
+  const int node = nodes.node_of[static_cast<size_t>(options.process)];
+  const std::vector<int>& processes = nodes.processes_of[static_cast<size_t>(node)];
+  const auto place = [&](int process) {
+    return static_cast<int>(std::find(processes.begin(), processes.end(), process) -
+                            processes.begin());
+  };
   HostGroupOptions part{.group_size = static_cast<int>(options.block_sizes.size()),
+                        .process = place(options.process),
                         .store = options.store,
+                        .key = options.name + "/host/" + std::to_string(node),
                         .timeout = options.timeout,
                         .warn_after = options.warn_after};
-  std::vector<int> place(options.host_of.size(), -1);
-  for (size_t process = 0; process < options.host_of.size(); ++process) {
-    if (options.host_of[process] != host) continue;
-    place[process] = static_cast<int>(part.process_names.size());
-    if (part.process_names.empty()) part.key = options.name + "/host/" + std::to_string(process);
-    part.process_names.push_back(process_name(options, static_cast<int>(process)));
-  }
-  part.process = place[static_cast<size_t>(options.process)];
+  for (const int process : processes) part.process_names.push_back(process_name(options, process));
   for (size_t rank = 0; rank < options.process_of.size(); ++rank) {
-    const int at = place[static_cast<size_t>(options.process_of[rank])];
-    if (at < 0) continue;
+    const int process = options.process_of[rank];
+    if (nodes.node_of[static_cast<size_t>(process)] != node) continue;
     part.ranks.push_back(static_cast<int>(rank));
-    part.process_of.push_back(at);
+    part.process_of.push_back(place(process));
+  }
+  if (nodes.processes_of.size() > 1) {  // the progress thread speaks first: it knows who is late
+    part.timeout += std::chrono::seconds(15);
+    part.warn_after += std::chrono::seconds(15);
   }
   return part;
+}
+
+NetworkLayout network_layout(const ProcessGroupOptions& options, const Nodes& nodes) {
+  NetworkLayout layout{.block_sizes = options.block_sizes};
+  layout.ranks_of.resize(nodes.processes_of.size());
+  for (size_t rank = 0; rank < options.process_of.size(); ++rank) {
+    const int process = options.process_of[rank];
+    const int node = nodes.node_of[static_cast<size_t>(process)];
+    layout.node_of.push_back(node);
+    layout.ranks_of[static_cast<size_t>(node)].push_back(static_cast<int>(rank));
+    layout.rank_names.push_back("rank " + std::to_string(rank) + " (" +
+                                process_name(options, process) + ")");
+  }
+  return layout;
+}
+
+/// "rank 2 (worker 1), rank 3 (worker 1)", with three ranks at most.
+std::string ranks_text(const NetworkLayout& layout, const std::vector<int>& ranks) {
+  std::string text;
+  for (size_t i = 0; i < ranks.size() && i < 3; ++i)
+    text += (i > 0 ? ", " : "") + layout.rank_names[static_cast<size_t>(ranks[i])];
+  return ranks.size() > 3 ? text + ", …" : text;
+}
+
+std::shared_ptr<NetworkNode> make_node(const ProcessGroupOptions& options, const Nodes& nodes,
+                                       std::shared_ptr<HostGroup> host) {
+  const auto node = std::make_shared<NetworkNode>(host, network_layout(options, nodes));
+  if (!host->is_first_process()) return node;
+  const int number = nodes.node_of[static_cast<size_t>(options.process)];
+  std::vector<std::string> names;
+  for (const std::vector<int>& ranks : node->layout().ranks_of)
+    names.push_back(ranks_text(node->layout(), ranks));
+  std::vector<FileDescriptor> links = connect_mesh({.store = options.store,
+                                                    .key = options.name + "/tcp",
+                                                    .node = number,
+                                                    .names = names,
+                                                    .address = options.address,
+                                                    .timeout = options.timeout});
+  node->start({.node = number,
+               .names = std::move(names),
+               .links = std::move(links),
+               .host = std::move(host),
+               .timeout = options.timeout,
+               .warn_after = options.warn_after});
+  return node;
 }
 
 }  // namespace
@@ -71,16 +142,22 @@ HostGroupOptions host_part(const ProcessGroupOptions& options) {
 std::vector<std::unique_ptr<Communicator>> make_process_communicators(
     const ProcessGroupOptions& options) {
   check(options);
-  for (const std::string& host : options.host_of)
-    if (host != options.host_of.front())
-      throw Unimplemented("process group: got processes on several hosts; want one host");
-  const auto group = std::make_shared<HostGroup>(host_part(options));
-  std::vector<std::unique_ptr<Communicator>> ranks;
-  for (size_t rank = 0; rank < options.process_of.size(); ++rank)
-    if (options.process_of[rank] == options.process)
-      ranks.push_back(
-          make_shared_memory_communicator(group, static_cast<int>(rank), options.block_sizes));
-  return ranks;
+  const Nodes nodes(options);
+  const auto host = std::make_shared<HostGroup>(host_part(options, nodes));
+  std::shared_ptr<NetworkNode> node;
+  if (nodes.processes_of.size() > 1) node = make_node(options, nodes, host);
+  std::vector<std::unique_ptr<Communicator>> mine;
+  for (int at = 0; at < host->size(); ++at) {
+    if (host->options().process_of[static_cast<size_t>(at)] != host->options().process) continue;
+    mine.push_back(node ? make_network_communicator(node, at)
+                        : make_shared_memory_communicator(host, at, options.block_sizes));
+  }
+  return mine;
+}
+
+NetworkTraffic network_traffic(const Communicator& communicator) {
+  const NetworkCounters* counters = counters_of(communicator);
+  return counters ? NetworkTraffic{counters->payload_bytes, counters->frames} : NetworkTraffic{};
 }
 
 }  // namespace cohort::distribute

@@ -10,6 +10,11 @@
 
 namespace cohort::distribute {
 
+enum class Transport {
+  kAuto,  ///< shared memory among the processes of a host, TCP between hosts
+  kTcp,   ///< TCP between all processes
+};
+
 /// A group of ranks in several processes. All processes give the same values but for `process`.
 struct ProcessGroupOptions {
   /// Logical replicas carried by every rank: fixes the order of addition (replica_tree.h).
@@ -24,10 +29,16 @@ struct ProcessGroupOptions {
   std::chrono::milliseconds warn_after = std::chrono::seconds(10);
   /// Of every process, for messages; empty: "process 0", …
   std::vector<std::string> process_names = {};
+  Transport transport = Transport::kAuto;
+  /// Name or number of this process's machine for the others; TCP listens there alone, at a free
+  /// port, until the group stands.
+  std::string address = "127.0.0.1";
 };
 
 /// The communicators of this process's ranks, in rank order. Collective: returns when the processes
-/// have found each other through the store. Ranks of one host meet in shared memory.
+/// have found each other through the store. Ranks of one host meet in shared memory. Between hosts
+/// the first process of each speaks for its ranks, with one progress thread; all processes of a
+/// host must then be in one network.
 ///
 /// The sums have the bits of the tree over logical replicas, whatever carries them. Every rank
 /// prepares, starts and waits for the same collectives in the same order. A failure in one wait
@@ -39,5 +50,13 @@ struct ProcessGroupOptions {
 /// processes that did not come.
 std::vector<std::unique_ptr<Communicator>> make_process_communicators(
     const ProcessGroupOptions& options);
+
+/// What this process has sent over the network for the group of a communicator; zeros where it
+/// sends nothing.
+struct NetworkTraffic {
+  uint64_t payload_bytes = 0;  ///< without the 32 bytes that begin every frame
+  uint64_t frames = 0;
+};
+NetworkTraffic network_traffic(const Communicator& communicator);
 
 }  // namespace cohort::distribute

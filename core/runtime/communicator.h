@@ -34,8 +34,9 @@ class Communicator {
   };
 
   /// Prepares the repeated elementwise reduction of `buffer` (num_elements of dtype) over all
-  /// ranks, in place, summed in the fixed binary tree over ranks. A mean divides by the replicas. `buffer` is a slot, as in
-  /// Operand. Collective: every rank prepares the same requests in the same order.
+  /// ranks, in place, summed in the fixed binary tree over ranks. A mean divides the sum by the
+  /// logical replicas of all ranks. `buffer` is a slot, as in Operand. Collective: every rank
+  /// prepares the same requests in the same order.
   virtual std::unique_ptr<Request> prepare_all_reduce(void* const* buffer, DType dtype,
                                                       int64_t num_elements, ops::ReduceOp op) = 0;
   /// Copies `bytes` of every rank, in rank order, to `output` (which may differ in size between

@@ -44,7 +44,9 @@ struct RankLines {
   uint64_t location;
   alignas(64) std::atomic<uint32_t> done;  ///< calls whose buffers this rank has left
   uint64_t result;        ///< over a network: where the first process's heap has what was gathered
-  uint64_t result_bytes;  ///< of one call; two calls take turns
+  uint64_t result_bytes;  ///< of one call, padded; two calls take turns
+  uint64_t result_used;   ///< of one call
+  alignas(64) std::atomic<uint32_t> taken;  ///< over a network: calls whose result was copied out
   alignas(64) std::atomic<uint32_t> prepared;
   Description description;
   uint64_t first_location;  ///< when it was prepared

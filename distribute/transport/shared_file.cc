@@ -69,6 +69,7 @@ struct SharedHeap::State {
   mutable std::mutex mutex;
   std::map<const char*, Block> blocks;  // guarded by mutex, by address
   uint64_t used = 0;                    // guarded by mutex
+  bool left = false;                    // guarded by mutex
 };
 
 SharedHeap::SharedHeap()
@@ -90,12 +91,15 @@ std::shared_ptr<void> SharedHeap::allocate(size_t bytes) {
   state_->blocks[data] = {offset, usable};
   return std::shared_ptr<void>(
       data, [heap = shared_from_this(), mapping = std::move(mapping), offset, usable](void* p) {
-        {
-          const std::lock_guard lock(heap->state_->mutex);
-          heap->state_->blocks.erase(static_cast<const char*>(p));
-        }
-        heap->file_.discard(offset, usable);
+        const std::lock_guard lock(heap->state_->mutex);
+        heap->state_->blocks.erase(static_cast<const char*>(p));
+        if (!heap->state_->left) heap->file_.discard(offset, usable);
       });
+}
+
+void SharedHeap::leave_to_others() {
+  const std::lock_guard lock(state_->mutex);
+  state_->left = true;
 }
 
 uint64_t SharedHeap::offset_of(const void* data, size_t bytes) const {

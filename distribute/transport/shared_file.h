@@ -46,6 +46,9 @@ class SharedHeap : public std::enable_shared_from_this<SharedHeap> {
   /// Where [data, data + bytes) lies in file(); kNowhere when it is no memory of this heap.
   uint64_t offset_of(const void* data, size_t bytes) const;
 
+  /// What is freed from now on stays with the peers that map it, until they end.
+  void leave_to_others();
+
   static constexpr uint64_t kNowhere = ~uint64_t{0};
 
  private:

@@ -13,7 +13,7 @@ struct TcpMeshOptions {
   cluster::KeyValueStore* store;
   std::string key;                 ///< begins the keys of the addresses
   int node = 0;                    ///< this one
-  std::vector<std::string> names;  ///< of all nodes, for messages
+  std::vector<std::string> names;  ///< of all nodes, for messages: their ranks
   /// Name or number under which the others reach this node; it listens there alone.
   std::string address;
   std::chrono::milliseconds timeout;

@@ -1,6 +1,8 @@
 #include "distribute/process_group.h"
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -12,6 +14,8 @@
 #include <thread>
 
 #include "distribute/in_process_communicator.h"
+#include "distribute/transport/file_descriptor.h"
+#include "distribute/transport/frame.h"
 #include "tests/distribute/group_harness.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/thread_allocations.h"
@@ -82,19 +86,57 @@ void expect_same_bits(const ProcessGroupOptions& group, int64_t n, Memory memory
   }));
 }
 
-template <class T>
-void expect_same_bits_everywhere(std::initializer_list<int64_t> sizes) {
-  for (const int ranks : {1, 2, 3, 4, 7})
-    for (const int64_t n : sizes)
-      for (const Memory memory : {Memory::kBucket, Memory::kPrivate})
-        expect_same_bits<T>(group_of(ranks), n, memory);
+ProcessGroupOptions shared_memory(int num_ranks) { return group_of(num_ranks); }
+
+ProcessGroupOptions tcp(int num_ranks) {
+  ProcessGroupOptions group = group_of(num_ranks);
+  group.transport = Transport::kTcp;
+  return group;
 }
 
-TEST(ProcessGroupConcurrentTest, SumsFloatsWithTheBitsOfOneProcess) {
+/// Hosts of two processes.
+ProcessGroupOptions hosts_of_two(int num_ranks) {
+  ProcessGroupOptions group = group_of(num_ranks);
+  for (size_t process = 0; process < group.host_of.size(); ++process)
+    group.host_of[process] = std::to_string(process / 2);
+  return group;
+}
+
+/// Neighbours in the tree are on different hosts.
+ProcessGroupOptions scattered(int num_ranks) {
+  ProcessGroupOptions group = group_of(num_ranks);
+  for (size_t process = 0; process < group.host_of.size(); ++process)
+    group.host_of[process] = std::to_string(process % 2);
+  return group;
+}
+
+using Topology = ProcessGroupOptions (*)(int);
+
+class ProcessGroupConcurrentTopologyTest : public ::testing::TestWithParam<Topology> {
+ protected:
+  template <class T>
+  void expect_same_bits_everywhere(std::initializer_list<int64_t> sizes) {
+    for (const int ranks : {1, 2, 3, 4, 7})
+      for (const int64_t n : sizes)
+        for (const Memory memory : {Memory::kBucket, Memory::kPrivate})
+          expect_same_bits<T>(GetParam()(ranks), n, memory);
+  }
+};
+
+std::string topology_name(const ::testing::TestParamInfo<Topology>& info) {
+  constexpr const char* kNames[] = {"SharedMemory", "Tcp", "HostsOfTwo", "Scattered"};
+  return kNames[info.index];
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, ProcessGroupConcurrentTopologyTest,
+                         ::testing::Values(shared_memory, tcp, hosts_of_two, scattered),
+                         topology_name);
+
+TEST_P(ProcessGroupConcurrentTopologyTest, SumsFloatsWithTheBitsOfOneProcess) {
   expect_same_bits_everywhere<float>({0, 1, 10, 1000, 5000, 1 << 20});
 }
 
-TEST(ProcessGroupConcurrentTest, SumsEveryDtypeWithTheBitsOfOneProcess) {
+TEST_P(ProcessGroupConcurrentTopologyTest, SumsEveryDtypeWithTheBitsOfOneProcess) {
   expect_same_bits_everywhere<double>({1, 10, 1000, 5000, 100000});
   expect_same_bits_everywhere<Half>({1, 10, 1000, 9000, 100000});
   expect_same_bits_everywhere<BFloat16>({1, 10, 1000, 9000, 100000});
@@ -102,36 +144,36 @@ TEST(ProcessGroupConcurrentTest, SumsEveryDtypeWithTheBitsOfOneProcess) {
   expect_same_bits_everywhere<int64_t>({1, 10, 1000, 5000, 100000});
 }
 
-TEST(ProcessGroupConcurrentTest, TakesTheGreatestAndTheLeast) {
+TEST_P(ProcessGroupConcurrentTopologyTest, TakesTheGreatestAndTheLeast) {
   for (const ops::ReduceOp op : {ops::ReduceOp::kMax, ops::ReduceOp::kMin})
     for (const int64_t n : {1, 1000, 70000})
       for (const Memory memory : {Memory::kBucket, Memory::kPrivate}) {
-        expect_same_bits<float>(group_of(4), n, memory, op);
-        expect_same_bits<int64_t>(group_of(3), n, memory, op);
-        expect_same_bits<BFloat16>(group_of(2), n, memory, op);
+        expect_same_bits<float>(GetParam()(4), n, memory, op);
+        expect_same_bits<int64_t>(GetParam()(3), n, memory, op);
+        expect_same_bits<BFloat16>(GetParam()(2), n, memory, op);
       }
 }
 
-TEST(ProcessGroupConcurrentTest, BlocksOfUnequalSizeFixTheTree) {
+TEST_P(ProcessGroupConcurrentTopologyTest, BlocksOfUnequalSizeFixTheTree) {
   for (const std::vector<int>& blocks :
        {std::vector<int>{2, 1}, {4, 2, 1}, {1, 1, 2, 4}, {2, 2, 1, 1}, {1, 1, 1, 1, 1, 1}}) {
-    ProcessGroupOptions group = group_of(static_cast<int>(blocks.size()));
+    ProcessGroupOptions group = GetParam()(static_cast<int>(blocks.size()));
     group.block_sizes = blocks;
     for (const int64_t n : {3, 1000, 70000}) expect_same_bits<float>(group, n, Memory::kBucket);
   }
 }
 
-TEST(ProcessGroupConcurrentTest, SeveralRanksInAProcess) {
-  ProcessGroupOptions group = group_of(4);
+TEST_P(ProcessGroupConcurrentTopologyTest, SeveralRanksInAProcess) {
+  ProcessGroupOptions group = GetParam()(4);
   group.process_of = {0, 0, 1, 1};
-  group.host_of = {"here", "here"};
+  group.host_of.resize(2);
   for (const int64_t n : {3, 1000, 70000})
     for (const Memory memory : {Memory::kBucket, Memory::kPrivate})
       expect_same_bits<float>(group, n, memory);
 }
 
-TEST(ProcessGroupConcurrentTest, AMeanDividesByTheReplicas) {
-  ProcessGroupOptions group = group_of(3);
+TEST_P(ProcessGroupConcurrentTopologyTest, AMeanDividesByTheReplicas) {
+  ProcessGroupOptions group = GetParam()(3);
   group.block_sizes = {2, 1, 1};
   for (const size_t n : {size_t{1}, size_t{1000}, size_t{70000}})
     expect_no_errors(run_ranks(group, [&](Communicator& rank) {
@@ -146,9 +188,9 @@ TEST(ProcessGroupConcurrentTest, AMeanDividesByTheReplicas) {
     }));
 }
 
-TEST(ProcessGroupConcurrentTest, GathersBlocksOfUnequalSize) {
+TEST_P(ProcessGroupConcurrentTopologyTest, GathersBlocksOfUnequalSize) {
   for (const size_t scale : {size_t{1}, size_t{3000}, size_t{1} << 18}) {
-    expect_no_errors(run_ranks(group_of(3), [&](Communicator& rank) {
+    expect_no_errors(run_ranks(GetParam()(3), [&](Communicator& rank) {
       const auto r = static_cast<size_t>(rank.rank());
       std::vector<int32_t> mine(r * scale, rank.rank()), all(3 * scale, -1);
       void* input = mine.data();
@@ -165,10 +207,10 @@ TEST(ProcessGroupConcurrentTest, GathersBlocksOfUnequalSize) {
   }
 }
 
-TEST(ProcessGroupConcurrentTest, RandomSizesInRandomOrderWithSeveralInFlight) {
+TEST_P(ProcessGroupConcurrentTopologyTest, RandomSizesInRandomOrderWithSeveralInFlight) {
   for (const unsigned seed : {1u, 2u, 3u}) {
     for (const int size : {2, 4}) {
-      expect_no_errors(run_ranks(group_of(size), [&](Communicator& rank) {
+      expect_no_errors(run_ranks(GetParam()(size), [&](Communicator& rank) {
         std::mt19937 random(seed);  // the same choices on every rank
         constexpr size_t kCount = 12;
         std::vector<std::vector<float>> own(kCount);
@@ -202,8 +244,8 @@ TEST(ProcessGroupConcurrentTest, RandomSizesInRandomOrderWithSeveralInFlight) {
   }
 }
 
-TEST(ProcessGroupConcurrentTest, TheBufferMayMoveWithinBucketMemory) {
-  expect_no_errors(run_ranks(group_of(2), [](Communicator& rank) {
+TEST_P(ProcessGroupConcurrentTopologyTest, TheBufferMayMoveWithinBucketMemory) {
+  expect_no_errors(run_ranks(GetParam()(2), [](Communicator& rank) {
     constexpr int64_t kCount = 10000;
     const auto memory = rank.allocate_bucket(2 * kCount * sizeof(float));
     void* data = memory.get();
@@ -220,8 +262,8 @@ TEST(ProcessGroupConcurrentTest, TheBufferMayMoveWithinBucketMemory) {
   }));
 }
 
-TEST(ProcessGroupConcurrentTest, ASteadyCallAllocatesNothing) {
-  expect_no_errors(run_ranks(group_of(2), [](Communicator& rank) {
+TEST_P(ProcessGroupConcurrentTopologyTest, ASteadyCallAllocatesNothing) {
+  expect_no_errors(run_ranks(GetParam()(2), [](Communicator& rank) {
     for (const int64_t n : {4, 1000, 100000}) {
       for (const bool in_bucket : {false, true}) {
         std::vector<float> own(static_cast<size_t>(n));
@@ -240,9 +282,9 @@ TEST(ProcessGroupConcurrentTest, ASteadyCallAllocatesNothing) {
   }));
 }
 
-TEST(ProcessGroupConcurrentTest, ASilentRankIsNamedWhenTheTimeIsUp) {
+TEST_P(ProcessGroupConcurrentTopologyTest, ASilentRankIsNamedWhenTheTimeIsUp) {
   for (const int64_t n : {1, 100000}) {
-    ProcessGroupOptions group = group_of(3);
+    ProcessGroupOptions group = GetParam()(3);
     group.timeout = std::chrono::milliseconds(1500);
     std::atomic<int> ended{0};
     const auto errors = run_ranks(group, [&](Communicator& rank) {
@@ -263,15 +305,14 @@ TEST(ProcessGroupConcurrentTest, ASilentRankIsNamedWhenTheTimeIsUp) {
     for (const size_t rank : {size_t{0}, size_t{2}}) {
       ASSERT_TRUE(errors[rank]);
       EXPECT_EQ(errors[rank]->code(), Code::kDeadlineExceeded);
-      EXPECT_NE(std::string(errors[rank]->what()).find("nothing from rank 1 (process 1"),
-                std::string::npos)
+      EXPECT_NE(std::string(errors[rank]->what()).find("rank 1 (process 1"), std::string::npos)
           << errors[rank]->what();
     }
   }
 }
 
-TEST(ProcessGroupConcurrentTest, AbortEndsEveryWaitAndLaterCalls) {
-  const auto errors = run_ranks(group_of(3), [](Communicator& rank) {
+TEST_P(ProcessGroupConcurrentTopologyTest, AbortEndsEveryWaitAndLaterCalls) {
+  const auto errors = run_ranks(GetParam()(3), [](Communicator& rank) {
     const auto memory = rank.allocate_bucket(64);
     void* data = memory.get();
     const auto request = rank.prepare_all_reduce(&data, DType::kF32, 16, ops::ReduceOp::kSum);
@@ -293,8 +334,8 @@ TEST(ProcessGroupConcurrentTest, AbortEndsEveryWaitAndLaterCalls) {
   }
 }
 
-TEST(ProcessGroupConcurrentTest, DifferentCallsAreAnErrorOnEveryRank) {
-  const auto errors = run_ranks(group_of(3), [](Communicator& rank) {
+TEST_P(ProcessGroupConcurrentTopologyTest, DifferentCallsAreAnErrorOnEveryRank) {
+  const auto errors = run_ranks(GetParam()(3), [](Communicator& rank) {
     const auto memory = rank.allocate_bucket(4000);
     void* data = memory.get();
     const auto request = rank.prepare_all_reduce(&data, DType::kF32, rank.rank() == 2 ? 999 : 1000,
@@ -367,32 +408,119 @@ TEST(ProcessGroupForkTest, ProcessesAddWithTheBitsOfOneProcess) {
   }
 }
 
+/// Sums in a loop until the group fails; `victim` kills itself inside a collective.
+void expect_victim_is_named(const ProcessGroupOptions& group, int victim, int64_t n,
+                            bool in_bucket) {
+  SCOPED_TRACE(std::to_string(n) + " elements, rank " + std::to_string(victim));
+  const auto ended = run_processes(group, [&](Communicator& rank) {
+    std::vector<float> own(static_cast<size_t>(n));
+    const auto bucket = rank.allocate_bucket(own.size() * sizeof(float));
+    void* data = in_bucket ? bucket.get() : own.data();
+    const auto request = rank.prepare_all_reduce(&data, DType::kF32, n, ops::ReduceOp::kSum);
+    for (int call = 0;; ++call) {
+      request->start();
+      if (rank.rank() == victim && call == 50) raise(SIGKILL);
+      request->wait();
+    }
+  });
+  const std::string name = "rank " + std::to_string(victim) + " (process " + std::to_string(victim);
+  for (size_t rank = 0; rank < ended.size(); ++rank) {
+    if (static_cast<int>(rank) == victim) {
+      EXPECT_TRUE(WIFSIGNALED(ended[rank].status));
+      continue;
+    }
+    ASSERT_TRUE(ended[rank].error);
+    EXPECT_EQ(ended[rank].error->code(), Code::kUnavailable);
+    EXPECT_NE(std::string(ended[rank].error->what()).find(name), std::string::npos)
+        << ended[rank].error->what();
+  }
+}
+
 TEST(ProcessGroupForkTest, AKilledProcessIsNamedByTheOthersAndLeavesNothing) {
   const auto before = shared_memory_entries();
-  for (const int64_t n : {1, 1000, 100000}) {
-    for (const bool in_bucket : {false, true}) {
-      const auto ended = run_processes(group_of(3), [&](Communicator& rank) {
-        std::vector<float> own(static_cast<size_t>(n));
-        const auto bucket = rank.allocate_bucket(own.size() * sizeof(float));
-        void* data = in_bucket ? bucket.get() : own.data();
-        const auto request = rank.prepare_all_reduce(&data, DType::kF32, n, ops::ReduceOp::kSum);
-        for (int call = 0;; ++call) {
-          request->start();
-          if (rank.rank() == 1 && call == 50) raise(SIGKILL);
-          request->wait();
-        }
-      });
-      EXPECT_TRUE(WIFSIGNALED(ended[1].status));
-      for (const size_t rank : {size_t{0}, size_t{2}}) {
-        ASSERT_TRUE(ended[rank].error);
-        EXPECT_EQ(ended[rank].error->code(), Code::kUnavailable);
-        EXPECT_NE(std::string(ended[rank].error->what()).find("rank 1 (process 1"),
-                  std::string::npos)
-            << ended[rank].error->what();
-      }
-    }
+  for (const int64_t n : {1, 1000, 100000})
+    for (const bool in_bucket : {false, true})
+      expect_victim_is_named(shared_memory(3), 1, n, in_bucket);
+  for (const int64_t n : {1, 100000}) {
+    expect_victim_is_named(tcp(3), 1, n, false);
+    for (const int victim : {0, 1, 3}) expect_victim_is_named(hosts_of_two(4), victim, n, true);
   }
   EXPECT_EQ(shared_memory_entries(), before);
+}
+
+// --- the network ---------------------------------------------------------------------------------
+
+TEST(ProcessGroupConcurrentTest, TheNetworkCarriesTheLeastBytes) {
+  for (const int size : {2, 3, 4}) {
+    expect_no_errors(run_ranks(tcp(size), [&](Communicator& rank) {
+      const int64_t n = int64_t{size} << 16;  // whole lines for every owner
+      std::vector<float> values(static_cast<size_t>(n));
+      void* data = values.data();
+      const auto request = rank.prepare_all_reduce(&data, DType::kF32, n, ops::ReduceOp::kSum);
+      request->start();
+      request->wait();
+      const NetworkTraffic before = network_traffic(rank);
+      for (int call = 0; call < 3; ++call) {
+        request->start();
+        request->wait();
+      }
+      const NetworkTraffic after = network_traffic(rank);
+      const auto least = static_cast<uint64_t>(3 * 2 * (size - 1) * n * 4 / size);
+      if (after.payload_bytes - before.payload_bytes != least)
+        throw Internal("sent {} bytes; want {}", after.payload_bytes - before.payload_bytes, least);
+      if ((after.frames - before.frames) * 32 > least / 1000) throw Internal("too many frames");
+    }));
+  }
+}
+
+FileDescriptor connect_to(const std::string& port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(std::stoi(port)));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  FileDescriptor fd(socket(AF_INET, SOCK_STREAM, 0));
+  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    return {};
+  return fd;
+}
+
+TEST(ProcessGroupConcurrentTest, StrangersOnThePortDoNoHarm) {
+  cluster::LocalKeyValueStore store;
+  ProcessGroupOptions options = tcp(2);
+  options.store = &store;
+  const auto sum = [&](int process) {
+    ProcessGroupOptions mine = options;
+    mine.process = process;
+    const auto ranks = make_process_communicators(mine);
+    std::vector<float> values(100000, 1.0f);
+    void* data = values.data();
+    const auto request =
+        ranks[0]->prepare_all_reduce(&data, DType::kF32, 100000, ops::ReduceOp::kSum);
+    request->start();
+    request->wait();
+    EXPECT_EQ(values[99999], 2.0f);
+  };
+  std::thread first([&] { sum(0); });
+  const std::string card = store.get("test/tcp/0", std::chrono::seconds(20));
+  const std::string port = card.substr(33, card.find(' ', 33) - 33);
+  const FileDescriptor silent = connect_to(port), closed = connect_to(port);
+  ASSERT_TRUE(silent);
+  std::vector<FileDescriptor> strangers;
+  std::mt19937 random(7);
+  for (const size_t bytes : {1, 47, 48, 49, 100000}) {
+    strangers.push_back(connect_to(port));
+    std::string garbage(bytes, ' ');
+    for (char& c : garbage) c = static_cast<char>(random());
+    send(strangers.back().get(), garbage.data(), garbage.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  }
+  for (const int node : {-1, 0, 1, 2, 1 << 30}) {  // the right form without the secret
+    strangers.push_back(connect_to(port));
+    const Greeting greeting{.node = node, .num_nodes = 2};
+    send(strangers.back().get(), &greeting, sizeof greeting, MSG_NOSIGNAL);
+  }
+  sum(1);
+  first.join();
+  EXPECT_FALSE(connect_to(port)) << "the port is open when the group stands";
 }
 
 }  // namespace

@@ -1,0 +1,363 @@
+#include "distribute/transport/network_engine.h"
+
+#include <fmt/format.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include "core/runtime/cpu_device.h"
+
+namespace cohort::distribute {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kCheck = std::chrono::milliseconds(50);
+constexpr auto kPatienceAtEnd = std::chrono::seconds(5);
+constexpr auto kPatienceAtFailure = std::chrono::milliseconds(500);
+constexpr int kReadsInTurn = 16;  // of one connection before the next has its turn
+constexpr size_t kMaxMessage = 1000;
+constexpr uint32_t kMaxAhead = 1 << 20;  // collectives that a peer may have prepared before us
+constexpr uint64_t kBell = ~uint64_t{0};
+
+}  // namespace
+
+NetworkEngine::NetworkEngine(NetworkEngineOptions options)
+    : options_(std::move(options)), epoll_(epoll_create1(EPOLL_CLOEXEC)) {
+  if (!epoll_) throw Unavailable("tcp group: epoll_create: {}", std::strerror(errno));
+  epoll_event bell{.events = EPOLLIN, .data = {.u64 = kBell}};
+  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, host().bell(), &bell);
+  links_.resize(options_.links.size());
+  for (size_t node = 0; node < links_.size(); ++node) {
+    links_[node].fd = std::move(options_.links[node]);
+    if (!links_[node].fd) continue;
+    epoll_event event{.events = EPOLLIN, .data = {.u64 = node}};
+    epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, links_[node].fd.get(), &event);
+  }
+  thread_ = std::thread([this] { run(); });
+}
+
+NetworkEngine::~NetworkEngine() {
+  stop_ = true;
+  host().ring();
+  thread_.join();
+  host().heap()->leave_to_others();
+}
+
+void NetworkEngine::keep_until(std::shared_ptr<void> memory, std::function<bool()> unneeded) {
+  const std::lock_guard lock(mutex_);
+  kept_.push_back({std::move(memory), std::move(unneeded)});
+}
+
+void NetworkEngine::add(std::shared_ptr<NetworkCollective> collective) {
+  {
+    const std::lock_guard lock(mutex_);
+    collectives_.push_back(std::move(collective));
+    watched_.emplace_back();
+  }
+  host().ring();
+}
+
+void NetworkEngine::forget(size_t collective) {
+  const auto has_frames = [&](const Link& link) {
+    return std::any_of(
+        link.queue.begin() + static_cast<std::ptrdiff_t>(link.first), link.queue.end(),
+        [&](const Outgoing& out) { return out.data && out.frame.collective == collective; });
+  };
+  std::unique_lock lock(mutex_);
+  // Its descriptions may still be on their way out. A failed group sends nothing any more.
+  for (int n = 0; !host().failed() && std::any_of(links_.begin(), links_.end(), has_frames); ++n) {
+    lock.unlock();
+    back_off(n);
+    lock.lock();
+  }
+  collectives_[collective] = nullptr;
+}
+
+void NetworkEngine::send(int node, FrameHeader frame, const char* data) {
+  Link& link = links_[static_cast<size_t>(node)];
+  if (link.first == link.queue.size()) {
+    link.queue.clear();
+    link.first = 0;
+  }
+  link.queue.push_back({frame, data});
+}
+
+void NetworkEngine::expect_alive(int node) const {
+  if (links_[static_cast<size_t>(node)].has_left)
+    throw Unavailable("{} has left the group", link_name(node));
+}
+
+std::string NetworkEngine::link_name(int node) const {
+  return options_.names[static_cast<size_t>(node)];
+}
+
+void NetworkEngine::run() {
+  make_cpu_device(0, 1)->bind_thread();  // its additions flush denormals, as the replicas' do
+  try {
+    loop();
+    say_goodbye();
+    return;
+  } catch (const Error& error) {
+    host().fail(error);
+  } catch (const std::exception& error) {
+    host().fail(Internal("tcp group: {}", error.what()));
+  }
+  tell_failure();
+}
+
+void NetworkEngine::loop() {
+  std::array<epoll_event, 64> events;
+  next_check_ = Clock::now() + kCheck;
+  Clock::time_point last_moment{};
+  while (!stop_ || !idle()) {
+    const int wait_ms = static_cast<int>(std::chrono::milliseconds(kCheck).count());
+    const int count = epoll_wait(epoll_.get(), events.data(), events.size(), wait_ms);
+    const std::lock_guard lock(mutex_);
+    if (host().failed()) host().throw_failure();
+    for (int i = 0; i < count; ++i) {
+      const epoll_event& event = events[static_cast<size_t>(i)];
+      if (event.data.u64 == kBell) {
+        uint64_t rings = 0;
+        static_cast<void>(!read(host().bell(), &rings, sizeof rings));
+      } else {
+        handle_link(static_cast<int>(event.data.u64), event.events);
+      }
+    }
+    advance_all();
+    if (Clock::now() >= next_check_) {
+      check_clocks();
+      next_check_ = Clock::now() + kCheck;
+    }
+    if (stop_ && Clock::now() > (last_moment == Clock::time_point{}
+                                     ? last_moment = Clock::now() + kPatienceAtEnd
+                                     : last_moment))
+      return;
+  }
+}
+
+bool NetworkEngine::idle() const {
+  return std::all_of(links_.begin(), links_.end(),
+                     [](const Link& link) { return link.first == link.queue.size(); });
+}
+
+void NetworkEngine::advance_all() {
+  for (const auto& collective : collectives_)
+    if (collective) collective->advance();
+  for (int node = 0; node < num_nodes(); ++node)
+    if (links_[static_cast<size_t>(node)].paused) receive(node);
+  for (int node = 0; node < num_nodes(); ++node)
+    if (links_[static_cast<size_t>(node)].fd && !links_[static_cast<size_t>(node)].writing)
+      flush(node);
+}
+
+void NetworkEngine::handle_link(int node, uint32_t events) {
+  Link& link = links_[static_cast<size_t>(node)];
+  if (events & EPOLLOUT) flush(node);
+  if (events & ~static_cast<uint32_t>(EPOLLOUT) && !link.paused) receive(node);
+}
+
+void NetworkEngine::watch(int node) {
+  const Link& link = links_[static_cast<size_t>(node)];
+  uint32_t events = 0;
+  if (!link.paused) events |= EPOLLIN;
+  if (link.writing) events |= EPOLLOUT;
+  epoll_event event{.events = events, .data = {.u64 = static_cast<uint64_t>(node)}};
+  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, link.fd.get(), &event);
+}
+
+void NetworkEngine::flush(int node) {
+  Link& link = links_[static_cast<size_t>(node)];
+  while (link.first < link.queue.size()) {
+    const Outgoing& out = link.queue[link.first];
+    const size_t header_left = sizeof out.frame - std::min(sizeof out.frame, link.sent_bytes);
+    const size_t data_sent = link.sent_bytes - (sizeof out.frame - header_left);
+    std::array<iovec, 2> parts{
+        iovec{const_cast<char*>(reinterpret_cast<const char*>(&out.frame)) + link.sent_bytes,
+              header_left},
+        iovec{const_cast<char*>(out.data) + data_sent, out.frame.bytes - data_sent}};
+    msghdr message{};
+    message.msg_iov = header_left > 0 ? parts.data() : parts.data() + 1;
+    message.msg_iovlen = (header_left > 0 ? 1u : 0u) + (out.frame.bytes > data_sent ? 1u : 0u);
+    const ssize_t sent = sendmsg(link.fd.get(), &message, MSG_NOSIGNAL);
+    if (sent < 0) {
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN) {
+        if (!std::exchange(link.writing, true)) watch(node);
+        return;
+      }
+      throw Unavailable("{} is gone: {}", link_name(node), std::strerror(errno));
+    }
+    link.sent_bytes += static_cast<size_t>(sent);
+    if (link.sent_bytes < sizeof out.frame + out.frame.bytes) continue;
+    counters_.payload_bytes.fetch_add(out.frame.bytes, std::memory_order_relaxed);
+    counters_.frames.fetch_add(1, std::memory_order_relaxed);
+    const uint32_t collective = out.frame.collective;
+    const bool counted = out.frame.kind < FrameKind::kAbort;
+    ++link.first;
+    link.sent_bytes = 0;
+    if (counted && collective < collectives_.size() && collectives_[collective])
+      collectives_[collective]->sent();
+  }
+  if (std::exchange(link.writing, false)) watch(node);
+}
+
+void NetworkEngine::receive(int node) {
+  Link& link = links_[static_cast<size_t>(node)];
+  if (link.paused) {
+    if (!open_frame(node)) return;
+    link.paused = false;
+    watch(node);
+    if (link.frame.bytes == 0) close_frame(node);
+  }
+  for (int i = 0; i < kReadsInTurn && !link.has_left; ++i)
+    if (!receive_some(node)) return;
+}
+
+/// Reads as far as the next end of a header or of a payload. False: nothing is there, or the frame
+/// must wait.
+bool NetworkEngine::receive_some(int node) {
+  Link& link = links_[static_cast<size_t>(node)];
+  const bool in_header = link.got_bytes < sizeof link.frame;
+  char* to = in_header ? reinterpret_cast<char*>(&link.frame) + link.got_bytes
+                       : link.place + (link.got_bytes - sizeof link.frame);
+  const size_t want = in_header ? sizeof link.frame - link.got_bytes
+                                : sizeof link.frame + link.frame.bytes - link.got_bytes;
+  const ssize_t got = recv(link.fd.get(), to, want, 0);
+  if (got < 0 && errno == EINTR) return true;
+  if (got < 0 && errno == EAGAIN) return false;
+  if (got < 0) throw Unavailable("{} is gone: {}", link_name(node), std::strerror(errno));
+  if (got == 0) throw Unavailable("{} is gone: it closed the connection", link_name(node));
+  link.got_bytes += static_cast<size_t>(got);
+  if (in_header && link.got_bytes == sizeof link.frame && !open_frame(node)) {
+    link.paused = true;
+    watch(node);
+    return false;
+  }
+  if (link.got_bytes == sizeof link.frame + link.frame.bytes) close_frame(node);
+  return true;
+}
+
+NetworkCollective* NetworkEngine::find(const FrameHeader& frame) {
+  return frame.collective < collectives_.size() ? collectives_[frame.collective].get() : nullptr;
+}
+
+/// The header is complete. False: this node is not ready for the frame.
+bool NetworkEngine::open_frame(int node) {
+  Link& link = links_[static_cast<size_t>(node)];
+  const FrameHeader& frame = link.frame;
+  if (frame.magic != kFrameMagic || frame.version != kFrameVersion || frame.bytes > kMaxFrameBytes)
+    throw DataLoss("{}: got bytes that are no frame", link_name(node));
+  if (frame.kind == FrameKind::kAbort) {
+    if (frame.bytes > kMaxMessage) throw DataLoss("{}: got a bad abort", link_name(node));
+    abort_message_.resize(frame.bytes);
+    link.place = abort_message_.data();
+    return true;
+  }
+  if (frame.kind == FrameKind::kGoodbye) {
+    if (frame.bytes != 0) throw DataLoss("{}: got a bad good-bye", link_name(node));
+    return true;
+  }
+  if (frame.collective >= collectives_.size() + kMaxAhead)
+    throw DataLoss("{}: got a frame of collective {}", link_name(node), frame.collective);
+  NetworkCollective* collective = find(frame);
+  if (!collective && frame.collective < collectives_.size() && frame.kind == FrameKind::kDescribe) {
+    unwanted_.resize(kMaxFrameBytes);  // never called here, and gone before the peer described it
+    link.place = unwanted_.data();
+    return true;
+  }
+  if (!collective && frame.collective < collectives_.size())
+    throw DataLoss("{}: got a frame of collective {}, which is over", link_name(node),
+                   frame.collective);
+  if (!collective) return false;
+  link.place = collective->place_of(node, frame);
+  return link.place != nullptr;
+}
+
+void NetworkEngine::close_frame(int node) {
+  Link& link = links_[static_cast<size_t>(node)];
+  link.got_bytes = 0;
+  if (link.frame.kind == FrameKind::kAbort)
+    throw Error(static_cast<Code>(std::clamp(link.frame.part, 1u, 15u)), abort_message_);
+  if (link.frame.kind == FrameKind::kGoodbye) {
+    link.has_left = true;
+    epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, link.fd.get(), nullptr);
+    return;
+  }
+  if (NetworkCollective* collective = find(link.frame)) collective->received(node, link.frame);
+}
+
+void NetworkEngine::check_clocks() {
+  const auto now = Clock::now();
+  std::erase_if(kept_, [](const Kept& kept) { return kept.unneeded(); });
+  for (size_t i = 0; i < collectives_.size(); ++i) {
+    NetworkCollective* collective = collectives_[i].get();
+    Watched& watched = watched_[i];
+    const uint32_t call = collective ? collective->pending_call() : 0;
+    if (call != watched.call) watched = {.call = call, .since = now};
+    if (call == 0) continue;
+    collective->check_alive();
+    const auto waited = now - watched.since;
+    if (waited < std::min(options_.timeout, options_.warn_after)) continue;
+    const NetworkCollective::Silence silence = collective->silence();
+    // Who only waits for somebody that waits lets those speak first that know who is late.
+    const auto timeout = silence.first_hand ? options_.timeout : options_.timeout + kPatienceAtEnd;
+    if (waited >= timeout)
+      throw DeadlineExceeded("{}: nothing from {} in {} ms", collective->name(), silence.who,
+                             options_.timeout.count());
+    if (watched.warned || waited < options_.warn_after) continue;
+    watched.warned = true;
+    std::fprintf(
+        stderr, "warning: %s: nothing from %s for %lld s\n", collective->name().c_str(),
+        silence.who.c_str(),
+        static_cast<long long>(std::chrono::duration_cast<std::chrono::seconds>(waited).count()));
+  }
+}
+
+void NetworkEngine::tell_failure() {
+  const std::lock_guard lock(mutex_);
+  std::string message;
+  FrameHeader frame{.kind = FrameKind::kAbort};
+  try {
+    host().throw_failure();
+  } catch (const Error& error) {
+    message = std::string(error.what()).substr(0, kMaxMessage);
+    frame.part = static_cast<uint32_t>(error.code());
+  }
+  frame.bytes = static_cast<uint32_t>(message.size());
+  const auto until = Clock::now() + kPatienceAtFailure;
+  for (Link& link : links_) {
+    // A frame that is half sent cannot be ended any more: its memory may be gone.
+    if (!link.fd || link.sent_bytes > 0 || link.has_left) continue;
+    std::string bytes(reinterpret_cast<const char*>(&frame), sizeof frame);
+    bytes += message;
+    while (!bytes.empty() && Clock::now() < until) {
+      const ssize_t sent = ::send(link.fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (sent > 0) bytes.erase(0, static_cast<size_t>(sent));
+      if (sent < 0 && errno != EAGAIN && errno != EINTR) break;
+    }
+  }
+  for (Link& link : links_) {
+    if (!link.fd) continue;
+    shutdown(link.fd.get(), SHUT_WR);
+    link.queue.clear();
+    link.first = 0;
+  }
+}
+
+void NetworkEngine::say_goodbye() {
+  const std::lock_guard lock(mutex_);
+  const FrameHeader frame{.kind = FrameKind::kGoodbye};
+  for (const Link& link : links_)
+    if (link.fd && link.first == link.queue.size())
+      static_cast<void>(::send(link.fd.get(), &frame, sizeof frame, MSG_NOSIGNAL));
+}
+
+}  // namespace cohort::distribute

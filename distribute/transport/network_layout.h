@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace cohort::distribute {
+
+/// Who carries which ranks, the same on every node.
+struct NetworkLayout {
+  std::vector<int> block_sizes;            ///< logical replicas of each rank
+  std::vector<int> node_of;                ///< of each rank
+  std::vector<std::vector<int>> ranks_of;  ///< of each node, ascending
+  std::vector<std::string> rank_names;     ///< "rank 3 (worker 1)"
+
+  int size() const { return static_cast<int>(block_sizes.size()); }
+  int num_nodes() const { return static_cast<int>(ranks_of.size()); }
+};
+
+}  // namespace cohort::distribute

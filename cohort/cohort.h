@@ -27,5 +27,6 @@
 #include "distribute/context.h"
 #include "distribute/distributed_dataset.h"
 #include "distribute/mirrored_strategy.h"
+#include "distribute/multi_worker_strategy.h"
 #include "distribute/strategy.h"
 #include "nn/nn.h"

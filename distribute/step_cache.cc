@@ -44,7 +44,7 @@ StepCache::Entry& StepCache::find(const Strategy& strategy, const Function& func
   trace.shared_inputs = shared;
   Entry entry{function, signature, shared, trace.outputs.size(), strategy.make_runner(trace),
               0,        {}};
-  entry.elements.resize(static_cast<size_t>(strategy.num_replicas_in_sync()));
+  entry.elements.resize(static_cast<size_t>(strategy.num_local_replicas()));
   entries_.push_front(std::move(entry));
   return entries_.front();
 }
@@ -52,7 +52,7 @@ StepCache::Entry& StepCache::find(const Strategy& strategy, const Function& func
 std::vector<PerReplica> Strategy::run(const Function& step,
                                       const std::vector<Argument>& arguments) const {
   require_cross_replica_context("run");
-  const int n = num_replicas_in_sync();
+  const int n = num_local_replicas();
   Signature signature;
   std::vector<bool> shared;
   for (const Argument& argument : arguments) {

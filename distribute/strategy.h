@@ -79,7 +79,10 @@ class StepRunner {
 class StepCache;
 
 /// Keeps replicas equal while a program trains as if there were one. A cheap handle to shared
-/// state. Implementations: default (no scope), OneDeviceStrategy, MirroredStrategy.
+/// state. Implementations: default (no scope), OneDeviceStrategy, MirroredStrategy,
+/// MultiWorkerMirroredStrategy. Where there are several processes, each holds the values of its own
+/// replicas, and make_runner, run, reduce, gather and a runner's run are collective: every process
+/// calls them, in the same order.
 class Strategy {
  public:
   /// What an implementation provides.
@@ -88,6 +91,16 @@ class Strategy {
     virtual ~Impl() = default;
     virtual const std::string& name() const = 0;
     virtual int num_replicas_in_sync() const = 0;
+    /// The replicas of this process are a block of them.
+    virtual int first_replica() const { return 0; }
+    virtual int num_local_replicas() const { return num_replicas_in_sync(); }
+    /// Whether this process is the one that prints and writes files.
+    virtual bool is_chief() const { return true; }
+    /// Replaces `numbers` by the chief's. Collective.
+    virtual void take_from_chief(std::span<double> /*numbers*/) {}
+    /// The values of every replica of every process, in replica order, given those of this one.
+    /// Collective: every process calls it.
+    virtual std::vector<Tensor> values_of_all(const std::vector<Tensor>& local) { return local; }
     /// Canonical names of the devices that carry the replicas.
     virtual std::vector<std::string> devices() const = 0;
     /// Rows of each replica of this process for a global batch of `rows` from a dataset with batch
@@ -101,6 +114,9 @@ class Strategy {
   explicit Strategy(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
   int num_replicas_in_sync() const { return impl_->num_replicas_in_sync(); }
+  int num_local_replicas() const { return impl_->num_local_replicas(); }
+  /// True in one process of a job: the one whose output and files count.
+  bool is_chief() const { return impl_->is_chief(); }
   std::vector<std::string> devices() const { return impl_->devices(); }
   const std::string& name() const { return impl_->name(); }
   Impl& impl() const { return *impl_; }

@@ -8,6 +8,16 @@
 namespace cohort::distribute {
 namespace {
 
+/// The values of all replicas, given those of this process.
+std::vector<Tensor> values_of_all(const Strategy& strategy, const PerReplica& local,
+                                  const char* what) {
+  require_cross_replica_context(what);
+  if (local.size() != strategy.num_local_replicas())
+    throw InvalidArgument("{}: got {} values; want one for each of {} replicas", what, local.size(),
+                          strategy.num_local_replicas());
+  return strategy.impl().values_of_all(local.values());
+}
+
 /// Adds, or takes the larger or smaller, of values over replicas, in replica order.
 Tensor combine(ReduceOp op, const std::vector<Tensor>& values) {
   Tensor total = values.front().clone();
@@ -55,18 +65,15 @@ Tensor along_axis(ReduceOp op, const Tensor& value, int axis) {
 }  // namespace
 
 Tensor Strategy::reduce(ReduceOp op, const PerReplica& value) const {
-  require_cross_replica_context("reduce");
-  if (value.size() == 0) throw InvalidArgument("reduce: got no values; want one for each replica");
-  const Tensor total = combine(op, value.values());
-  return op == ReduceOp::kMean ? divide(total, value.size()) : total;
+  const std::vector<Tensor> values = values_of_all(*this, value, "reduce");
+  const Tensor total = combine(op, values);
+  return op == ReduceOp::kMean ? divide(total, static_cast<double>(values.size())) : total;
 }
 
 Tensor Strategy::reduce(ReduceOp op, const PerReplica& value, int64_t axis) const {
-  require_cross_replica_context("reduce");
-  if (value.size() == 0) throw InvalidArgument("reduce: got no values; want one for each replica");
   std::vector<Tensor> partial;
   int64_t count = 0;
-  for (const Tensor& v : value.values()) {
+  for (const Tensor& v : values_of_all(*this, value, "reduce")) {
     const int at = v.shape().axis(axis, "reduce");
     count += v.size(at);
     if (Tensor part = along_axis(op, v, at); part.defined()) partial.push_back(part);
@@ -88,35 +95,34 @@ Tensor Strategy::reduce(const std::string& op, const PerReplica& value) const {
 }
 
 Tensor Strategy::reduce(ReduceOp op, const Tensor& value) const {
-  return reduce(
-      op, PerReplica(std::vector<Tensor>(static_cast<size_t>(num_replicas_in_sync()), value)));
+  return reduce(op,
+                PerReplica(std::vector<Tensor>(static_cast<size_t>(num_local_replicas()), value)));
 }
 
 Tensor Strategy::gather(const PerReplica& value, int64_t axis) const {
-  require_cross_replica_context("gather");
-  if (value.size() == 0) throw InvalidArgument("gather: got no values; want one for each replica");
-  const Shape first = value[0].shape();
+  const std::vector<Tensor> values = values_of_all(*this, value, "gather");
+  const Shape first = values[0].shape();
   const int at = first.axis(axis, "gather");
   int64_t total = 0;
-  for (int r = 0; r < value.size(); ++r) {
-    Shape shape = value[r].shape();
+  for (size_t r = 0; r < values.size(); ++r) {
+    Shape shape = values[r].shape();
     const bool same_rank = shape.rank() == first.rank();
     if (same_rank) total += shape.size(at);
     if (same_rank) shape[at] = first[at];
-    if (shape != first || value[r].dtype() != value[0].dtype())
+    if (shape != first || values[r].dtype() != values[0].dtype())
       throw InvalidArgument(
           "gather: Shape mismatch: got {} on replica 0 and {} on replica {}; want dimensions equal "
           "but on axis {}",
-          first, value[r].shape(), r, at);
+          first, values[r].shape(), r, at);
   }
   Shape shape = first;
   shape[at] = Dim(total);
-  Tensor all(value[0].dtype(), shape);
+  Tensor all(values[0].dtype(), shape);
   const int64_t outer = shape.num_elements(0, at), inner = shape.num_elements(at + 1, shape.rank());
   const size_t element = size_of(all.dtype());
   int64_t column = 0;
-  for (int r = 0; r < value.size(); ++r) {
-    const Tensor part = value[r].contiguous();
+  for (size_t r = 0; r < values.size(); ++r) {
+    const Tensor part = values[r].contiguous();
     const int64_t width = part.size(at);
     for (int64_t o = 0; o < outer && width * inner > 0; ++o)
       std::memcpy(
@@ -131,7 +137,7 @@ Tensor Strategy::gather(const PerReplica& value, int64_t axis) const {
 
 PerReplica Strategy::distribute_values_from_function(const std::function<Tensor(int)>& make) const {
   std::vector<Tensor> values;
-  for (int r = 0; r < num_replicas_in_sync(); ++r) values.push_back(make(r));
+  for (int r = 0; r < num_local_replicas(); ++r) values.push_back(make(impl_->first_replica() + r));
   return PerReplica(std::move(values));
 }
 

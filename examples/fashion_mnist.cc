@@ -1,4 +1,5 @@
-// Trains a classifier of clothes on Fashion-MNIST, on one device or mirrored over several.
+// Trains a classifier of clothes on Fashion-MNIST: on one device, mirrored over several, or over the
+// devices of several workers, who find each other by TF_CONFIG, Slurm, mpirun or cohort-launch.
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -25,9 +26,10 @@ struct Arguments {
 };
 
 constexpr const char* kUsage =
-    "usage: fashion_mnist [--model mlp|cnn] [--strategy one_device|mirrored] [--devices N]\n"
-    "                     [--epochs N] [--batch-size N] [--seed N] [--data-dir DIRECTORY]\n"
-    "--devices: GPUs, or logical CPU devices where there is no GPU; 0: all GPUs, or 2 of the CPU\n"
+    "usage: fashion_mnist [--model mlp|cnn] [--strategy one_device|mirrored|multi_worker_mirrored]\n"
+    "                     [--devices N] [--epochs N] [--batch-size N] [--seed N] [--data-dir DIR]\n"
+    "--devices: GPUs, or logical CPU devices where there is no GPU, of each worker; 0: all GPUs, or\n"
+    "           of the CPU 2 (mirrored) or 1 (multi_worker_mirrored)\n"
     "--batch-size: of all devices together; default 32 for mlp, 64 for cnn\n";
 
 [[noreturn]] void leave(const std::string& got) {
@@ -60,7 +62,8 @@ Arguments parse(int argc, char** argv) {
     option->second(argv[i + 1]);
   }
   if (result.model != "mlp" && result.model != "cnn") leave("--model " + result.model);
-  if (result.strategy != "one_device" && result.strategy != "mirrored")
+  if (result.strategy != "one_device" && result.strategy != "mirrored" &&
+      result.strategy != "multi_worker_mirrored")
     leave("--strategy " + result.strategy);
   if (result.batch_size == 0) result.batch_size = result.model == "cnn" ? 64 : 32;
   return result;
@@ -71,9 +74,13 @@ distribute::Strategy make_strategy(const Arguments& arguments) {
   const bool gpu = !runtime.devices(cohort::DeviceType::kGPU).empty();
   if (arguments.strategy == "one_device")
     return distribute::OneDeviceStrategy(gpu ? "gpu:0" : "cpu:0");
-  if (!gpu) runtime.set_logical_cpu_devices(arguments.devices > 0 ? arguments.devices : 2);
   std::vector<std::string> devices;
   for (int i = 0; gpu && i < arguments.devices; ++i) devices.push_back("gpu:" + std::to_string(i));
+  if (arguments.strategy == "multi_worker_mirrored") {
+    if (!gpu && arguments.devices > 0) runtime.set_logical_cpu_devices(arguments.devices, 1);
+    return distribute::MultiWorkerMirroredStrategy({.devices = devices});
+  }
+  if (!gpu) runtime.set_logical_cpu_devices(arguments.devices > 0 ? arguments.devices : 2);
   return distribute::MirroredStrategy({.devices = devices});
 }
 
@@ -113,11 +120,13 @@ void train(const Arguments& arguments) {
                    .metrics = {"accuracy"}});
     return model;
   });
-  model.summary();
+  if (strategy.is_chief()) model.summary();
   model.fit(prepare(train.shuffle(train.cardinality())),
             {.epochs = arguments.epochs, .validation_data = prepare(test)});
   const nn::Logs result = model.evaluate(prepare(test), {.verbose = 0});
-  std::printf("test accuracy: %.4f\n", result["accuracy"]);
+  if (arguments.strategy == "multi_worker_mirrored")
+    std::printf("weights: %s\n", model.fingerprint().c_str());
+  if (strategy.is_chief()) std::printf("test accuracy: %.4f\n", result["accuracy"]);
 }
 
 }  // namespace

@@ -17,11 +17,15 @@ struct CallbackParams {
   int verbose = 0;
   int64_t epochs = 1;
   int64_t steps = -1;  ///< of an epoch; -1: not known yet
+  bool is_chief = true;  ///< whether this process prints and writes files
 };
 
 /// What a callback is: Keras' hooks, all of which do nothing here. A user's own derives from it and
 /// overrides some; it can stop training by `model().set_stop_training(true)`. Called on the thread
-/// that calls fit. Batches count from 0 within an epoch; with steps_per_execution k, batch hooks
+/// that calls fit. In a job of several workers, every worker calls its callbacks with the same
+/// numbers: one that prints or writes does so where params().is_chief. A stop or a learning rate set
+/// on the chief holds for all workers from the next batch on; set elsewhere it has no effect.
+/// Batches count from 0 within an epoch; with steps_per_execution k, batch hooks
 /// are called once for every k batches.
 class CallbackImpl {
  public:
@@ -42,6 +46,10 @@ class CallbackImpl {
   virtual void on_predict_end() {}
   virtual void on_predict_batch_begin(int64_t /*batch*/) {}
   virtual void on_predict_batch_end(int64_t /*batch*/) {}
+
+  /// True when what this callback does to the model follows from the logs alone, so that all workers
+  /// do it at once and need not ask the chief after every batch.
+  virtual bool same_on_all_workers() const { return false; }
 
   const CallbackParams& params() const { return params_; }
   /// The model being trained; FailedPrecondition outside of fit, evaluate and predict.

@@ -65,6 +65,8 @@ class Layer : public Handle<LayerImpl> {
   int64_t count_params() const;
   /// Copies, in the order of weights().
   std::vector<Tensor> get_weights() const;
+  /// 32 hexadecimal digits made of all weights' bits: equal on every replica and worker.
+  std::string fingerprint() const;
   /// Throws InvalidArgument when number, dtypes or shapes are not those of weights().
   void set_weights(const std::vector<Tensor>& values) const;
 };

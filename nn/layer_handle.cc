@@ -1,3 +1,4 @@
+#include "core/graph/serialize.h"
 #include "nn/layer.h"
 
 namespace cohort::nn {
@@ -88,6 +89,10 @@ std::vector<Tensor> Layer::get_weights() const {
   std::vector<Tensor> values;
   for (const Variable& weight : weights()) values.push_back(weight.value());
   return values;
+}
+
+std::string Layer::fingerprint() const {
+  return wire::hash128(serialize_tensors(get_weights())).to_string();
 }
 
 void Layer::set_weights(const std::vector<Tensor>& values) const {

@@ -324,6 +324,16 @@ class GraphReader {
 
 }  // namespace
 
+std::vector<Tensor> deserialize_tensors(std::string_view bytes, std::string_view where) {
+  std::vector<Tensor> tensors;
+  Reader in(bytes, where);
+  while (in.next()) {
+    if (in.field() != 1) in.fail("an unknown field", "tensors");
+    tensors.push_back(read_tensor(in.read_message()));
+  }
+  return tensors;
+}
+
 std::unique_ptr<Graph> deserialize(std::string_view bytes, const OpRegistry& ops,
                                    const VariableSource& variables) {
   return GraphReader(ops, variables).read(Reader(bytes, kWhere));

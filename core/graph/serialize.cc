@@ -129,6 +129,12 @@ std::vector<const Node*> topological_order(const Graph& graph) {
   return order;
 }
 
+std::string serialize_tensors(const std::vector<Tensor>& tensors) {
+  Writer out;
+  for (const Tensor& tensor : tensors) out.write_message(1, write(tensor));
+  return out.take();
+}
+
 std::string serialize(const Graph& graph) {
   Writer out;
   for (const auto& variable : graph.variables()) out.write_message(1, write(*variable));

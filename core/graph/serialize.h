@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/graph/graph.h"
 #include "core/graph/variable.h"
@@ -28,6 +29,11 @@ using VariableSource = std::function<std::shared_ptr<VariableState>(
 /// corrupted, inconsistent), NotFound on an op that `ops` lacks.
 std::unique_ptr<Graph> deserialize(std::string_view bytes, const OpRegistry& ops,
                                    const VariableSource& variables = {});
+
+/// Tensors as bytes for another process: repeated Tensor messages of graph.proto, field 1.
+std::string serialize_tensors(const std::vector<Tensor>& tensors);
+/// Throws DataLoss, beginning with `where`, on bytes that are not tensors.
+std::vector<Tensor> deserialize_tensors(std::string_view bytes, std::string_view where);
 
 /// The nodes so that each comes after its inputs and control inputs; otherwise in creation order.
 std::vector<const Node*> topological_order(const Graph& graph);

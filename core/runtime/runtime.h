@@ -33,6 +33,7 @@ class Runtime {
   void set_logical_cpu_devices(int count, int threads_each = 0);
   /// Called when a strategy or an executable takes a CPU device into use.
   void note_cpu_use() { cpu_in_use_ = true; }
+  bool cpu_in_use() const { return cpu_in_use_; }
   std::vector<Device*> devices() const;
   std::vector<Device*> devices(DeviceType type) const;
   /// The device that a name (full, or partial such as "gpu:1") denotes. Throws InvalidArgument that

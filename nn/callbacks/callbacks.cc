@@ -21,7 +21,10 @@ class CSVLoggerImpl : public CallbackImpl {
     if (options_.filename.empty()) throw InvalidArgument("CSVLogger: got no filename; want one");
   }
 
+  bool same_on_all_workers() const override { return true; }
+
   void on_train_begin() override {
+    if (!params().is_chief) return;
     file_.reset(std::fopen(options_.filename.c_str(), options_.append ? "a" : "w"));
     if (!file_)
       throw NotFound("CSVLogger: got file {}; want one that can be written", options_.filename);
@@ -31,6 +34,7 @@ class CSVLoggerImpl : public CallbackImpl {
   }
 
   void on_epoch_end(int64_t epoch, const Logs& logs) override {
+    if (!params().is_chief) return;
     if (keys_.empty()) choose_keys(logs);
     std::string line;
     if (header_) {
@@ -73,14 +77,17 @@ class TerminateOnNaNImpl : public CallbackImpl {
  public:
   explicit TerminateOnNaNImpl(TerminateOnNaNOptions options) : options_(options) {}
 
+  bool same_on_all_workers() const override { return true; }
+
   void on_train_batch_end(int64_t batch, const Logs& logs) override {
     const double* loss = logs.find("loss");
     if (!loss || std::isfinite(*loss)) return;
     if (options_.raise_error)
       throw InvalidArgument("TerminateOnNaN: got loss {} at batch {}; want a finite one", *loss,
                             batch);
-    std::fprintf(stderr, "Batch %lld: Invalid loss, terminating training\n",
-                 static_cast<long long>(batch));
+    if (params().is_chief)
+      std::fprintf(stderr, "Batch %lld: Invalid loss, terminating training\n",
+                   static_cast<long long>(batch));
     model().set_stop_training(true);
   }
 

@@ -31,6 +31,8 @@ class EarlyStoppingImpl : public CallbackImpl {
     max_ = larger_is_better(options_);
   }
 
+  bool same_on_all_workers() const override { return true; }
+
   void on_train_begin() override {
     wait_ = 0;
     stopped_epoch_ = 0;
@@ -55,10 +57,10 @@ class EarlyStoppingImpl : public CallbackImpl {
   }
 
   void on_train_end(const Logs&) override {
-    if (stopped_epoch_ > 0 && options_.verbose > 0)
+    if (stopped_epoch_ > 0 && options_.verbose > 0 && params().is_chief)
       std::printf("Epoch %lld: early stopping\n", static_cast<long long>(stopped_epoch_ + 1));
     if (best_weights_.empty()) return;
-    if (options_.verbose > 0)
+    if (options_.verbose > 0 && params().is_chief)
       std::printf("Restoring model weights from the end of the best epoch: %lld.\n",
                   static_cast<long long>(best_epoch_ + 1));
     model().set_weights(best_weights_);
@@ -74,6 +76,7 @@ class EarlyStoppingImpl : public CallbackImpl {
     best_epoch_ = epoch;
   }
   void warn(const Logs& logs) const {
+    if (!params().is_chief) return;
     std::string names;
     for (const auto& [name, value] : logs) names += " " + name;
     std::fprintf(stderr, "EarlyStopping: monitor %s is not there; there are%s\n",

@@ -10,6 +10,7 @@ namespace cohort::nn {
 
 class HistoryImpl : public CallbackImpl {
  public:
+  bool same_on_all_workers() const override { return true; }
   void on_train_begin() override;
   void on_epoch_end(int64_t epoch, const Logs& logs) override;
 

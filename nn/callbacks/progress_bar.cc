@@ -25,6 +25,7 @@ class ProgressBarImpl : public CallbackImpl {
     text_.reserve(1024);
   }
 
+  bool same_on_all_workers() const override { return true; }
   void on_train_begin() override { in_fit_ = true; }
   void on_train_end(const Logs&) override { in_fit_ = false; }
   void on_epoch_begin(int64_t epoch) override {
@@ -165,6 +166,7 @@ class ProgressBarImpl : public CallbackImpl {
   }
 
   void flush() {
+    if (!params().is_chief) return;
     if (print_) {
       print_(text_);
       return;

@@ -1,3 +1,5 @@
+#include <array>
+
 #include "nn/callbacks/progress_bar.h"
 #include "nn/internal/loops.h"
 
@@ -38,6 +40,7 @@ class Fit {
         std::move(all), model_,
         {.verbose = options_.verbose.level(), .epochs = options_.epochs, .steps = source.steps()});
     model_.stop_training = false;
+    asks_chief_ = !callbacks.same_on_all_workers();
     Logs last;
     callbacks.call(&CallbackImpl::on_train_begin);
     for (int64_t epoch = options_.initial_epoch; epoch < options_.epochs; ++epoch) {
@@ -48,6 +51,7 @@ class Fit {
       last = logs_;
       if (validates_after(epoch)) add_validation(last, callbacks);
       callbacks.call(&CallbackImpl::on_epoch_end, epoch, last);
+      follow_chief();
       if (model_.stop_training) break;
     }
     callbacks.call(&CallbackImpl::on_train_end, last);
@@ -64,9 +68,21 @@ class Fit {
       ++number_.step;
       if (batch % stride_ != stride_ - 1) continue;
       report(batch, callbacks);
+      if (asks_chief_) follow_chief();
       if (model_.stop_training) return;
     }
     if (batch % stride_ != 0) report(batch - 1, callbacks);
+  }
+
+  /// Takes the chief's wish to stop and its learning rate, so that both hold for all workers from
+  /// one step on.
+  void follow_chief() {
+    const Optimizer& optimizer = trainer_.options().optimizer;
+    const double mine = optimizer.learning_rate();
+    std::array<double, 2> chiefs{model_.stop_training ? 1.0 : 0.0, mine};
+    model_.strategy().impl().take_from_chief(chiefs);
+    model_.stop_training = chiefs[0] != 0;
+    if (chiefs[1] != mine) optimizer.set_learning_rate(chiefs[1]);
   }
 
   void report(int64_t batch, CallbackList& callbacks) {
@@ -93,6 +109,7 @@ class Fit {
   Logs logs_;
   distribute::StepRunner* step_ = nullptr;
   distribute::StepNumber number_;
+  bool asks_chief_ = false;  ///< after every batch
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "nn/internal/loops.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/runtime/runtime.h"
@@ -62,13 +63,18 @@ const data::Element* EpochSource::next() {
   return element;
 }
 
-CallbackList::CallbackList(std::vector<Callback> callbacks, ModelImpl& model,
-                           const CallbackParams& params)
+CallbackList::CallbackList(std::vector<Callback> callbacks, ModelImpl& model, CallbackParams params)
     : callbacks_(std::move(callbacks)) {
+  params.is_chief = model.strategy().is_chief();
   for (const Callback& callback : callbacks_) {
     callback.impl().set_model(&model);
     callback.impl().set_params(params);
   }
+}
+
+bool CallbackList::same_on_all_workers() const {
+  return std::all_of(callbacks_.begin(), callbacks_.end(),
+                     [](const Callback& c) { return c.impl().same_on_all_workers(); });
 }
 
 CallbackList::~CallbackList() {

@@ -28,13 +28,17 @@ class EpochSource {
   data::Iterator iterator_;
 };
 
-/// The callbacks of one run, in order, with the model and parameters they were given.
+/// The callbacks of one run, in order, with the model and parameters they were given; who is chief is
+/// filled in here.
 class CallbackList {
  public:
-  CallbackList(std::vector<Callback> callbacks, ModelImpl& model, const CallbackParams& params);
+  CallbackList(std::vector<Callback> callbacks, ModelImpl& model, CallbackParams params);
   ~CallbackList();
   CallbackList(const CallbackList&) = delete;
   CallbackList& operator=(const CallbackList&) = delete;
+
+  /// Whether they do the same to the model on every worker without being told.
+  bool same_on_all_workers() const;
 
   template <class... Parameters, class... Arguments>
   void call(void (CallbackImpl::*hook)(Parameters...), const Arguments&... arguments) {

@@ -1,0 +1,205 @@
+#include "distribute/multi_worker_strategy.h"
+
+#include <algorithm>
+#include <numeric>
+#include <optional>
+#include <set>
+
+#include "cluster/job.h"
+#include "cluster/join.h"
+#include "core/graph/dump.h"
+#include "core/graph/serialize.h"
+#include "core/graph/variable.h"
+#include "core/runtime/cpu_device.h"
+#include "core/runtime/runtime.h"
+#include "distribute/choose_devices.h"
+#include "distribute/local_strategy.h"
+#include "distribute/replica_runner.h"
+#include "distribute/replica_tree.h"
+#include "distribute/step_cache.h"
+#include "distribute/worker_group.h"
+
+namespace cohort::distribute {
+namespace {
+
+constexpr const char* kName = "MultiWorkerMirroredStrategy";
+/// Of what workers tell each other outside of the graph.
+constexpr const char* kVersion = "cohort 0.1 workers 1";
+
+/// The first line of `mine` that `theirs` has otherwise.
+std::string first_difference(const std::string& mine, const std::string& theirs) {
+  size_t line = 0, at = 0;
+  for (; at < mine.size() && at < theirs.size() && mine[at] == theirs[at]; ++at)
+    if (mine[at] == '\n') line = at + 1;
+  const auto rest = [&](const std::string& text) {
+    return line < text.size() ? text.substr(line, text.find('\n', line) - line) : "(the end)";
+  };
+  return fmt::format("\"{}\" where the chief has \"{}\"", rest(mine), rest(theirs));
+}
+
+/// The job's seat of this process. Where the leader has no address, it takes a free port and
+/// publishes it on this host.
+std::unique_ptr<cluster::Membership> join(const cluster::Job& job,
+                                          std::chrono::milliseconds timeout) {
+  std::optional<cluster::Publication> publication;
+  cluster::JoinOptions options{.tasks = job.tasks,
+                               .self = job.self,
+                               .coordinator = job.coordinator,
+                               .addresses = job.addresses,
+                               .job_id = job.job_id,
+                               .version = kVersion,
+                               .startup_timeout = timeout};
+  if (job.coordinator.empty() && job.self == 0) {
+    options.coordinator = "127.0.0.1:0";
+    options.on_bound = [&](const std::string& address) {
+      publication.emplace(cluster::publish_address(job.job_id, address));
+    };
+  } else if (job.coordinator.empty()) {
+    options.coordinator =
+        cluster::await_address(job.job_id, std::chrono::steady_clock::now() + timeout);
+  }
+  return cluster::join_cluster(options);  // all tasks are there: nobody needs the file any more
+}
+
+class MultiWorkerStrategy final : public Strategy::Impl {
+ public:
+  MultiWorkerStrategy(Runtime& runtime, std::unique_ptr<WorkerGroup> group,
+                      const MultiWorkerMirroredOptions& options)
+      : runtime_(runtime), group_(std::move(group)) {
+    divide_cores();
+    part_.devices = choose_devices(kName, runtime, options.devices);
+    if (part_.devices.front()->type() == DeviceType::kGPU)
+      throw Unimplemented("{}: got GPUs in {} workers; want CPU devices", kName, group_->size());
+    for (const Device* device : part_.devices)
+      if (device->type() == DeviceType::kCPU) runtime.note_cpu_use();
+    lay_out_replicas(options);
+    adopt_seed();
+  }
+
+  const std::string& name() const override { return name_; }
+  int num_replicas_in_sync() const override { return part_.num_replicas; }
+  int first_replica() const override { return part_.first_replica; }
+  int num_local_replicas() const override {
+    return std::accumulate(part_.blocks.begin(), part_.blocks.end(), 0);
+  }
+  bool is_chief() const override { return group_->worker() == 0; }
+  std::vector<std::string> devices() const override {
+    std::vector<std::string> names;
+    for (const Device* device : part_.devices) names.push_back(device->name().to_string());
+    return names;
+  }
+  std::vector<int64_t> batch_sizes(int64_t rows, int64_t batch_size) const override {
+    std::vector<int64_t> sizes(static_cast<size_t>(part_.num_replicas));
+    split_rows(rows, batch_size, sizes);
+    const auto first = sizes.begin() + part_.first_replica;
+    return {first, first + num_local_replicas()};
+  }
+  std::vector<Tensor> values_of_all(const std::vector<Tensor>& local) override {
+    return group_->values_of_all(local);
+  }
+  void take_from_chief(std::span<double> numbers) override {
+    group_->exchange().broadcast("chief", numbers.data(), numbers.size_bytes());
+  }
+  StepCache& step_cache() override { return step_cache_; }
+
+  std::unique_ptr<StepRunner> make_runner(const Trace& trace, int64_t batch_size) override {
+    agree_on(trace, batch_size);
+    for (const auto& variable : trace.graph->variables()) start_from_chief(variable);
+    return make_replica_runner(runtime_, trace, part_, group_->make_communicators(all_blocks_),
+                               batch_size, group_.get());
+  }
+
+ private:
+  /// Workers on one host get a share of its cores each, unless the program has chosen devices.
+  void divide_cores() {
+    const auto devices = runtime_.devices(DeviceType::kCPU);
+    const bool untouched = !runtime_.cpu_in_use() && devices.size() == 1 &&
+                           devices.front()->num_threads() == num_cpu_cores();
+    if (untouched && group_->sharing_cores() > 1)
+      runtime_.set_logical_cpu_devices(1, std::max(1, num_cpu_cores() / group_->sharing_cores()));
+  }
+
+  void lay_out_replicas(const MultiWorkerMirroredOptions& options) {
+    const int here = static_cast<int>(part_.devices.size());
+    const auto counts = group_->exchange().all_gather("devices", {Tensor::scalar(here)});
+    for (int worker = 0; worker < group_->size(); ++worker)
+      if (const int there = counts[static_cast<size_t>(worker)].item<int>(); there != here)
+        throw InvalidArgument(
+            "{}: Mismatched number of devices per worker: got {} on {} and {} on {}", kName, here,
+            group_->name_of(group_->worker()), there, group_->name_of(worker));
+    const int num_devices = here * group_->size();
+    part_.num_replicas = choose_replicas(kName, options.num_replicas, num_devices);
+    part_.in_turn = part_.num_replicas > num_devices;
+    part_.bucket_bytes = check_bytes_per_pack(kName, options.bytes_per_pack);
+    all_blocks_ = split_into_blocks(part_.num_replicas, num_devices);
+    const auto mine = all_blocks_.begin() + group_->worker() * here;
+    part_.blocks.assign(mine, mine + here);
+    part_.first_replica = std::accumulate(all_blocks_.begin(), mine, 0);
+  }
+
+  void adopt_seed() {
+    uint64_t seed = runtime_.random_seed();
+    group_->exchange().broadcast("seed", &seed, sizeof seed);
+    runtime_.set_random_seed(seed);
+  }
+
+  /// Throws, on every worker alike, when the workers' steps are not the same.
+  void agree_on(const Trace& trace, int64_t batch_size) {
+    const std::string record =
+        fmt::format("graph {}, batch size {}, {} replicas, packs of {} bytes, seed {}",
+                    graph_hash(*trace.graph).to_string(), batch_size, part_.num_replicas,
+                    part_.bucket_bytes, runtime_.random_seed());
+    const auto records = group_->exchange().all_gather("step", record);
+    const auto other = std::find_if(records.begin(), records.end(),
+                                    [&](const std::string& r) { return r != records.front(); });
+    if (other == records.end()) return;
+    const auto worker = static_cast<int>(other - records.begin());
+    const auto graphs = group_->exchange().all_gather("graph", dump_text(*trace.graph));
+    const std::string& theirs = graphs[static_cast<size_t>(worker)];
+    throw FailedPrecondition("{}: {} and {} have different steps: got {}; the chief has {}; {}",
+                             kName, group_->name_of(worker), group_->name_of(0), *other,
+                             records.front(),
+                             theirs == graphs.front() ? "the graphs are equal"
+                                                      : first_difference(theirs, graphs.front()));
+  }
+
+  /// Gives a variable the chief's value when it is first used.
+  void start_from_chief(const std::shared_ptr<VariableState>& variable) {
+    if (!started_.insert(variable).second) return;
+    Tensor value = variable->value();
+    group_->exchange().broadcast(variable->name(), value.raw(), value.num_bytes());
+    if (!is_chief()) variable->assign(value);
+  }
+
+  Runtime& runtime_;
+  const std::string name_ = kName;
+  std::unique_ptr<WorkerGroup> group_;
+  ReplicaPart part_;
+  std::vector<int> all_blocks_;  ///< logical replicas of every device of every worker
+  std::set<std::weak_ptr<VariableState>, std::owner_less<>> started_;
+  StepCache step_cache_;
+};
+
+}  // namespace
+
+Strategy MultiWorkerMirroredStrategy(std::unique_ptr<cluster::Membership> membership,
+                                     MultiWorkerMirroredOptions options) {
+  auto group = std::make_unique<WorkerGroup>(std::move(membership), options.timeout);
+  return Strategy(
+      std::make_shared<MultiWorkerStrategy>(default_runtime(), std::move(group), options));
+}
+
+Strategy MultiWorkerMirroredStrategy(MultiWorkerMirroredOptions options) {
+  const cluster::Job job = cluster::resolve_job(cluster::Environment::of_process());
+  if (job.tasks.size() > 1)
+    return MultiWorkerMirroredStrategy(join(job, options.startup_timeout), options);
+  Runtime& runtime = default_runtime();
+  LocalStrategyConfig config{.name = kName,
+                             .devices = choose_devices(kName, runtime, options.devices)};
+  config.num_replicas =
+      choose_replicas(kName, options.num_replicas, static_cast<int>(config.devices.size()));
+  config.bucket_bytes = check_bytes_per_pack(kName, options.bytes_per_pack);
+  return Strategy(make_local_strategy(runtime, std::move(config)));
+}
+
+}  // namespace cohort::distribute

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cluster/membership.h"
+#include "distribute/strategy.h"
+
+namespace cohort::distribute {
+
+struct MultiWorkerMirroredOptions {
+  /// Devices of this worker, as for MirroredStrategy; every worker has equally many. Empty: all
+  /// GPUs, or else all logical CPU devices. Workers that share a host and its cores divide the
+  /// cores among themselves, unless logical devices were set before.
+  std::vector<std::string> devices = {};
+  /// Logical replicas of all workers together, spread over all devices in contiguous blocks, the
+  /// devices of worker 0 first; 0: one for each device. A job keeps its number for life; results do
+  /// not depend on how many devices and workers carry it.
+  int num_replicas = 0;
+  int64_t bytes_per_pack = int64_t{4} << 20;
+  /// How long a worker waits in a step for peers that live but are late.
+  std::chrono::milliseconds timeout = std::chrono::minutes(10);
+  /// How long the workers wait for each other at the start.
+  std::chrono::milliseconds startup_timeout = std::chrono::minutes(5);
+};
+
+/// Synchronous training on the devices of several processes, one copy of every variable on each
+/// device. Who takes part comes from the environment: TF_CONFIG, Slurm, mpirun or Kubernetes
+/// (cluster/job.h); with nothing there, this process alone. Waits until all workers are there.
+///
+/// Every worker runs the same program. Variables start with the chief's values, and the chief's
+/// random seed holds everywhere. When a worker dies, fails or leaves, every other gets an error
+/// that names it: Unavailable for a death.
+///
+/// Throws InvalidArgument for a wrong environment or devices, DeadlineExceeded naming the workers
+/// that did not come, FailedPrecondition when the workers' programs differ.
+Strategy MultiWorkerMirroredStrategy(MultiWorkerMirroredOptions options = {});
+
+/// The same with a seat in a cluster that was joined already.
+Strategy MultiWorkerMirroredStrategy(std::unique_ptr<cluster::Membership> membership,
+                                     MultiWorkerMirroredOptions options = {});
+
+}  // namespace cohort::distribute

@@ -1,0 +1,305 @@
+#include "distribute/replica_runner.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+#include <optional>
+
+#include "core/runtime/device_thread.h"
+#include "core/runtime/runtime.h"
+#include "distribute/in_process_communicator.h"
+#include "distribute/replica_check.h"
+#include "distribute/replica_device.h"
+
+namespace cohort::distribute {
+namespace {
+
+constexpr int64_t kUnset = -1;
+
+class ReplicaRunner final : public StepRunner {
+ public:
+  ReplicaRunner(Runtime& runtime, const Trace& trace, const ReplicaPart& part,
+                std::vector<std::unique_ptr<Communicator>> communicators, int64_t batch_size,
+                Peers* peers)
+      : trace_(trace),
+        batch_size_(batch_size),
+        first_replica_(static_cast<size_t>(part.first_replica)),
+        peers_(peers),
+        symbols_(ReplicaDevice::symbols(*trace.graph)),
+        communicators_(std::move(communicators)),
+        feeds_(static_cast<size_t>(std::accumulate(part.blocks.begin(), part.blocks.end(), 0))),
+        rows_(static_cast<size_t>(part.num_replicas)) {
+    if (part.num_replicas > 1) check_replicas_stay_equal(trace, part.in_turn);
+    for (const auto& communicator : communicators_)
+      if (peers_) watches_.push_back(peers_->watch(*communicator));
+    int first = 0;
+    for (size_t d = 0; d < part.devices.size(); ++d) {
+      Communicator* communicator = communicators_.empty() ? nullptr : communicators_[d].get();
+      part.devices[d]->bind_thread();
+      auto carrier = std::make_unique<Carrier>();
+      carrier->runner = this;
+      carrier->communicator = communicator;
+      carrier->replicas =
+          std::make_unique<ReplicaDevice>(runtime, trace, *part.devices[d], communicator,
+                                          part.blocks[d], part.in_turn, part.bucket_bytes);
+      carrier->first = first;
+      first += part.blocks[d];
+      if (d > 0) carrier->thread = std::make_unique<DeviceThread>(*part.devices[d]);
+      carriers_.push_back(std::move(carrier));
+    }
+    carriers_.front()->replicas->device().bind_thread();
+    for (ReplicaFeed& feed : feeds_) {
+      feed.inputs.resize(trace.graph->placeholders().size());
+      feed.symbols.resize(symbols_.size());
+    }
+  }
+
+  void run(const data::Element& batch, const StepNumber& number) override {
+    check_count(batch.size());
+    forget_symbols();
+    const int64_t rows = batch.empty() || batch.front().rank() == 0 ? 0 : batch.front().size(0);
+    for (const Tensor& component : batch)
+      if (component.rank() > 0 && component.size(0) != rows)
+        throw InvalidArgument("step: got components of {} and {} rows; want equal numbers", rows,
+                              component.size(0));
+    split_rows(rows, batch_size_, rows_);
+    int64_t offset = rows_before();
+    for (size_t r = 0; r < feeds_.size(); ++r) {
+      for (size_t i = 0; i < batch.size(); ++i) feed_rows(r, i, batch[i], offset, rows_of(r));
+      set_step(r, number, offset, rows);
+      offset += rows_of(r);
+    }
+    run_all();
+  }
+
+  void run(std::span<const data::Element> per_replica, const StepNumber& number) override {
+    if (per_replica.size() != feeds_.size())
+      throw InvalidArgument("step: got values for {} replicas; want {}", per_replica.size(),
+                            feeds_.size());
+    forget_symbols();
+    for (size_t r = 0; r < feeds_.size(); ++r) {
+      const data::Element& element = per_replica[r];
+      check_count(element.size());
+      rows_of(r) = element.empty() || element.front().rank() == 0 ? 0 : element.front().size(0);
+    }
+    const int64_t total = count_rows();
+    int64_t offset = rows_before();
+    for (size_t r = 0; r < feeds_.size(); ++r) {
+      const data::Element& element = per_replica[r];
+      for (size_t i = 0; i < element.size(); ++i)
+        feed_rows(r, i, element[i], 0, element[i].rank() == 0 ? 0 : element[i].size(0));
+      set_step(r, number, offset, total);
+      offset += rows_of(r);
+    }
+    run_all();
+  }
+
+  Tensor output(int replica, int i) override {
+    for (auto& carrier : carriers_) {
+      const int local = replica - carrier->first;
+      if (local >= 0 && local < carrier->replicas->num_replicas())
+        return carrier->replicas->output(local, i);
+    }
+    throw OutOfRange("output: got replica {}; want 0 to {}", replica, feeds_.size() - 1);
+  }
+
+  Tensor gathered_output(int i) override {
+    std::vector<Tensor> parts;
+    for (size_t r = 0; r < feeds_.size(); ++r) parts.push_back(output(static_cast<int>(r), i));
+    if (peers_) parts = peers_->values_of_all(parts);
+    int64_t rows = 0;
+    for (const Tensor& part : parts) {
+      if (part.rank() == 0)
+        throw InvalidArgument("gather: got a scalar output; want rows to put one after the other");
+      rows += part.size(0);
+    }
+    if (parts.size() == 1) return parts.front();
+    Shape shape = parts.front().shape();
+    shape[0] = Dim(rows);
+    Tensor all(parts.front().dtype(), shape);
+    char* to = static_cast<char*>(all.raw());
+    for (const Tensor& part : parts) {
+      if (part.num_bytes() > 0) std::memcpy(to, part.raw(), part.num_bytes());
+      to += part.num_bytes();
+    }
+    return all;
+  }
+
+ private:
+  /// A device with its replicas and, from the second on, its thread.
+  struct Carrier {
+    ReplicaRunner* runner = nullptr;
+    std::unique_ptr<ReplicaDevice> replicas;
+    Communicator* communicator = nullptr;  ///< null when this is the only device
+    int first = 0;                         ///< of this process' replicas
+    std::unique_ptr<DeviceThread> thread;
+    std::optional<Error> error;
+  };
+
+  int64_t& rows_of(size_t r) { return rows_[first_replica_ + r]; }
+
+  /// Rows of the batch that replicas of earlier processes have.
+  int64_t rows_before() const {
+    return std::accumulate(rows_.begin(), rows_.begin() + static_cast<int64_t>(first_replica_),
+                           int64_t{0});
+  }
+
+  /// Fills in the rows of other processes' replicas; returns those of all.
+  int64_t count_rows() {
+    if (peers_) {
+      std::vector<Tensor> counts;
+      for (size_t r = 0; r < feeds_.size(); ++r) counts.push_back(Tensor::scalar(rows_of(r)));
+      counts = peers_->values_of_all(counts);
+      for (size_t r = 0; r < rows_.size(); ++r) rows_[r] = counts[r].item<int64_t>();
+    }
+    return std::accumulate(rows_.begin(), rows_.end(), int64_t{0});
+  }
+
+  void check_count(size_t got) const {
+    const size_t want = trace_.graph->placeholders().size();
+    if (got != want) throw InvalidArgument("step: got {} components; want {}", got, want);
+  }
+
+  /// Points input i of replica r at `rows` rows of `component` from `offset` on, and notes what its
+  /// symbols are.
+  void feed_rows(size_t r, size_t i, const Tensor& component, int64_t offset, int64_t rows) {
+    const TensorType& want = trace_.graph->placeholders()[i]->output_types()[0];
+    const bool by_rows = want.shape.rank() > 0 && want.shape[0].is_symbol();
+    bool fits = component.defined() && component.dtype() == want.dtype &&
+                component.rank() == want.shape.rank() && component.is_contiguous();
+    int64_t row_bytes = static_cast<int64_t>(size_of(want.dtype));
+    for (int axis = 0; fits && axis < want.shape.rank(); ++axis) {
+      const int64_t size = axis == 0 && by_rows ? rows : component.size(axis);
+      if (axis > 0) row_bytes *= size;
+      if (want.shape[axis].is_symbol()) {
+        set_symbol(r, want.shape[axis].symbol(), size, trace_.graph->placeholders()[i]->name());
+      } else {
+        fits = want.shape[axis] == size;
+      }
+    }
+    if (!fits)
+      throw InvalidArgument("{}: got {} {}; want contiguous {} {}",
+                            trace_.graph->placeholders()[i]->name(), component.dtype(),
+                            component.shape(), want.dtype, want.shape);
+    feeds_[r].inputs[i] =
+        static_cast<const char*>(component.raw()) + (by_rows ? offset * row_bytes : 0);
+  }
+
+  void set_symbol(size_t r, const std::string& symbol, int64_t number, const std::string& input) {
+    for (size_t s = 0; s < symbols_.size(); ++s) {
+      if (symbols_[s] != symbol) continue;
+      int64_t& known = feeds_[r].symbols[s];
+      if (known != kUnset && known != number)
+        throw InvalidArgument("{}: got {} for dimension {}; want {} as in the inputs before", input,
+                              number, symbol, known);
+      known = number;
+    }
+  }
+
+  void forget_symbols() {
+    for (ReplicaFeed& feed : feeds_) std::fill(feed.symbols.begin(), feed.symbols.end(), kUnset);
+  }
+
+  void set_step(size_t r, const StepNumber& number, int64_t offset, int64_t global_rows) {
+    feeds_[r].step = {.seed = number.seed,
+                      .step = number.step,
+                      .micro_step = number.micro_step,
+                      .replica_id = static_cast<int64_t>(first_replica_ + r),
+                      .num_replicas = static_cast<int64_t>(rows_.size()),
+                      .rows = rows_of(r),
+                      .row_offset = offset,
+                      .global_rows = global_rows};
+  }
+
+  std::span<const ReplicaFeed> feeds_of(const Carrier& carrier) const {
+    return std::span(feeds_).subspan(static_cast<size_t>(carrier.first),
+                                     static_cast<size_t>(carrier.replicas->num_replicas()));
+  }
+
+  void run_all() {
+    try {
+      run_carriers();
+    } catch (const Error& error) {
+      if (peers_) peers_->report_error(error);
+      throw;
+    }
+  }
+
+  void run_carriers() {
+    for (auto& carrier : carriers_) carrier->replicas->prepare(feeds_of(*carrier));
+    if (communicators_.empty()) {
+      carriers_.front()->replicas->device().bind_thread();
+      carriers_.front()->replicas->run(feeds_of(*carriers_.front()));
+      return;
+    }
+    for (size_t c = 1; c < carriers_.size(); ++c)
+      carriers_[c]->thread->start(
+          [](void* carrier) { run_carrier(*static_cast<Carrier*>(carrier)); }, carriers_[c].get());
+    carriers_.front()->replicas->device().bind_thread();
+    run_carrier(*carriers_.front());
+    for (size_t c = 1; c < carriers_.size(); ++c) carriers_[c]->thread->wait();
+    rethrow();
+  }
+
+  static void run_carrier(Carrier& carrier) {
+    try {
+      carrier.replicas->run(carrier.runner->feeds_of(carrier));
+      return;
+    } catch (const Error& error) {
+      carrier.error = error;
+    } catch (const std::exception& error) {
+      carrier.error = Internal("step: {}", error.what());
+    }
+    if (carrier.communicator)
+      carrier.communicator->abort(
+          Cancelled("replica {} failed: {}",
+                    carrier.runner->first_replica_ + static_cast<size_t>(carrier.first),
+                    carrier.error->what()));
+  }
+
+  /// Throws the error that began it; replicas that were told to stop have Cancelled.
+  void rethrow() {
+    std::optional<Error> first;
+    for (auto& carrier : carriers_) {
+      if (!carrier->error) continue;
+      if (!first || first->code() == Code::kCancelled) first = carrier->error;
+      carrier->error.reset();
+    }
+    if (!first) return;
+    if (!peers_) reset_in_process(*communicators_.front());
+    throw Error(*first);
+  }
+
+  const Trace trace_;
+  const int64_t batch_size_;
+  const size_t first_replica_;  ///< feeds_[0] is this one of all replicas
+  Peers* const peers_;
+  const std::vector<std::string> symbols_;
+  std::vector<std::unique_ptr<Communicator>> communicators_;
+  std::vector<std::shared_ptr<void>> watches_;
+  std::vector<ReplicaFeed> feeds_;  ///< of this process' replicas
+  std::vector<int64_t> rows_;       ///< of all replicas in the current step
+  std::vector<std::unique_ptr<Carrier>> carriers_;
+};
+
+}  // namespace
+
+void split_rows(int64_t rows, int64_t batch_size, std::vector<int64_t>& sizes) {
+  const auto n = static_cast<int64_t>(sizes.size());
+  const int64_t full = std::max(rows, batch_size);
+  int64_t left = rows;
+  for (int64_t r = 0; r < n; ++r) {
+    const int64_t share = batch_size == 0 ? (rows + n - 1) / n : full / n + (r < full % n ? 1 : 0);
+    sizes[static_cast<size_t>(r)] = std::min(share, left);
+    left -= sizes[static_cast<size_t>(r)];
+  }
+}
+
+std::unique_ptr<StepRunner> make_replica_runner(
+    Runtime& runtime, const Trace& trace, const ReplicaPart& part,
+    std::vector<std::unique_ptr<Communicator>> communicators, int64_t batch_size, Peers* peers) {
+  return std::make_unique<ReplicaRunner>(runtime, trace, part, std::move(communicators), batch_size,
+                                         peers);
+}
+
+}  // namespace cohort::distribute

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/runtime/communicator.h"
+#include "distribute/strategy.h"
+
+namespace cohort {
+class Device;
+class Runtime;
+}  // namespace cohort
+
+namespace cohort::distribute {
+
+/// The replicas of a strategy that this process carries.
+struct ReplicaPart {
+  std::vector<Device*> devices;
+  std::vector<int> blocks;  ///< logical replicas of each device
+  int first_replica = 0;    ///< this process' first among all
+  int num_replicas = 1;     ///< of all processes
+  bool in_turn = false;     ///< some device, here or elsewhere, carries several
+  size_t bucket_bytes = size_t{4} << 20;
+};
+
+/// The other processes of a strategy.
+class Peers {
+ public:
+  virtual ~Peers() = default;
+  /// The values of all replicas, in replica order, given this process'. Collective.
+  virtual std::vector<Tensor> values_of_all(const std::vector<Tensor>& local) = 0;
+  /// Ends the waits of `communicator` when one of them fails, as long as the result lives.
+  virtual std::shared_ptr<void> watch(Communicator& communicator) = 0;
+  /// Tells them that this process cannot go on.
+  virtual void report_error(const Error& error) = 0;
+};
+
+/// Runs a traced step on the replicas of this process: one thread for each device, the first
+/// device on the caller's thread. `communicators`: one for each device; empty when there is one
+/// device in all. `peers` is null in a strategy of one process. Construction is collective.
+std::unique_ptr<StepRunner> make_replica_runner(
+    Runtime& runtime, const Trace& trace, const ReplicaPart& part,
+    std::vector<std::unique_ptr<Communicator>> communicators, int64_t batch_size,
+    Peers* peers = nullptr);
+
+/// Rows of each of `sizes.size()` replicas in a batch of `rows`. With a known batch size G, the
+/// first G mod n replicas get one row more; a shorter batch fills them in order, so that later ones
+/// may get fewer rows, or none. With an unknown one (0), each gets ceil(rows / n) while there are
+/// rows.
+void split_rows(int64_t rows, int64_t batch_size, std::vector<int64_t>& sizes);
+
+}  // namespace cohort::distribute

@@ -1,0 +1,121 @@
+#include "distribute/worker_group.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <exception>
+#include <fstream>
+
+#include "distribute/process_group.h"
+
+namespace cohort::distribute {
+namespace {
+
+/// Processes with equal answers can share memory.
+std::string host_identity() {
+  std::string identity;
+  std::getline(std::ifstream("/proc/sys/kernel/random/boot_id"), identity);
+  for (const char* space : {"ipc", "mnt", "net", "pid"}) {
+    char target[64] = {};
+    const ssize_t length =
+        readlink((std::string("/proc/self/ns/") + space).c_str(), target, sizeof target - 1);
+    identity += '|';
+    identity.append(target, static_cast<size_t>(std::max<ssize_t>(0, length)));
+  }
+  return identity;
+}
+
+std::string core_set() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  sched_getaffinity(0, sizeof set, &set);
+  std::string cores;
+  for (int core = 0; core < CPU_SETSIZE; ++core)
+    if (CPU_ISSET(core, &set)) cores += std::to_string(core) + ",";
+  return cores;
+}
+
+}  // namespace
+
+WorkerGroup::WorkerGroup(std::unique_ptr<cluster::Membership> membership,
+                         std::chrono::milliseconds timeout)
+    : membership_(std::move(membership)),
+      timeout_(timeout),
+      exceptions_(std::uncaught_exceptions()) {
+  const auto& tasks = membership_->tasks();
+  worker_ =
+      static_cast<int>(std::find(tasks.begin(), tasks.end(), membership_->self()) - tasks.begin());
+  COHORT_CHECK(worker_ < size());
+  meet_hosts();
+  watch_ = membership_->watch([this](const Error& error) { switch_.fail(error); });
+  exchange_ = std::make_unique<ProcessExchange>(
+      std::move(connect(std::vector<int>(tasks.size(), 1), "exchange").front()));
+  watched_exchange_ = watch(exchange_->communicator());
+}
+
+WorkerGroup::~WorkerGroup() {
+  try {
+    if (std::uncaught_exceptions() > exceptions_ && !failed_)
+      membership_->report_error(Error(Code::kUnavailable, "ended with an error"));
+    else if (!failed_ && !membership_->error())
+      membership_->leave(timeout_);
+  } catch (const Error&) {
+    // Nobody is left to hear it.
+  }
+  membership_->unwatch(watch_);
+}
+
+std::string WorkerGroup::name_of(int worker) const {
+  return membership_->tasks()[static_cast<size_t>(worker)].to_string();
+}
+
+void WorkerGroup::meet_hosts() {
+  const auto key = [](int worker) { return "hosts/" + std::to_string(worker); };
+  const std::string cores = core_set();
+  membership_->insert(key(worker_), host_identity() + "\n" + cores);
+  sharing_cores_ = 0;
+  for (int worker = 0; worker < size(); ++worker) {
+    const std::string told = membership_->get(key(worker), timeout_);
+    const size_t end = told.find('\n');
+    hosts_.push_back(told.substr(0, end));
+    if (hosts_.back() == host_identity() && told.substr(end + 1) == cores) ++sharing_cores_;
+  }
+}
+
+std::vector<std::unique_ptr<Communicator>> WorkerGroup::connect(std::vector<int> block_sizes,
+                                                                const std::string& name) {
+  const int devices = static_cast<int>(block_sizes.size()) / size();
+  ProcessGroupOptions options;
+  for (int worker = 0; worker < size(); ++worker)
+    options.process_of.insert(options.process_of.end(), static_cast<size_t>(devices), worker);
+  options.block_sizes = std::move(block_sizes);
+  options.process = worker_;
+  options.host_of = hosts_;
+  options.store = membership_.get();
+  options.name = name;
+  options.timeout = timeout_;
+  for (int worker = 0; worker < size(); ++worker) options.process_names.push_back(name_of(worker));
+  return make_process_communicators(options);
+}
+
+std::vector<std::unique_ptr<Communicator>> WorkerGroup::make_communicators(
+    std::vector<int> block_sizes) {
+  return connect(std::move(block_sizes), "group/" + std::to_string(groups_++));
+}
+
+std::vector<Tensor> WorkerGroup::values_of_all(const std::vector<Tensor>& local) {
+  return exchange_->all_gather("values", local);
+}
+
+std::shared_ptr<void> WorkerGroup::watch(Communicator& communicator) {
+  return std::make_shared<AbortSwitch::Entry>(switch_, communicator);
+}
+
+void WorkerGroup::report_error(const Error& error) {
+  if (failed_ || membership_->error()) return;  // the others know, or know more
+  failed_ = true;
+  membership_->report_error(error);
+}
+
+}  // namespace cohort::distribute

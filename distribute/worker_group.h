@@ -1,0 +1,58 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cluster/membership.h"
+#include "distribute/abort_switch.h"
+#include "distribute/process_exchange.h"
+#include "distribute/replica_runner.h"
+
+namespace cohort::distribute {
+
+/// The workers of a job as one of them sees them: its seat in the cluster, where they exchange
+/// small values, and what ends their waits when one of them fails. One thread uses it.
+class WorkerGroup final : public Peers {
+ public:
+  WorkerGroup(std::unique_ptr<cluster::Membership> membership, std::chrono::milliseconds timeout);
+  /// Says good-bye to the others; when an exception is on its way through this scope, tells them
+  /// that this worker failed.
+  ~WorkerGroup() override;
+
+  int worker() const { return worker_; }
+  int size() const { return static_cast<int>(membership_->tasks().size()); }
+  std::string name_of(int worker) const;
+  ProcessExchange& exchange() { return *exchange_; }
+  /// Workers that run on this one's host and share all of its cores with it, itself included.
+  int sharing_cores() const { return sharing_cores_; }
+
+  /// Communicators of this worker's devices in a new group of all workers' devices, each carrying
+  /// `block_sizes[rank]` replicas. Collective.
+  std::vector<std::unique_ptr<Communicator>> make_communicators(std::vector<int> block_sizes);
+
+  std::vector<Tensor> values_of_all(const std::vector<Tensor>& local) override;
+  std::shared_ptr<void> watch(Communicator& communicator) override;
+  void report_error(const Error& error) override;
+
+ private:
+  std::vector<std::unique_ptr<Communicator>> connect(std::vector<int> block_sizes,
+                                                     const std::string& name);
+  void meet_hosts();
+
+  std::unique_ptr<cluster::Membership> membership_;
+  const std::chrono::milliseconds timeout_;
+  const int exceptions_;  ///< on their way when this was made
+  int worker_ = -1;
+  int sharing_cores_ = 1;
+  int groups_ = 0;
+  bool failed_ = false;
+  std::vector<std::string> hosts_;  ///< of each worker
+  AbortSwitch switch_;
+  int watch_ = -1;
+  std::unique_ptr<ProcessExchange> exchange_;
+  std::shared_ptr<void> watched_exchange_;
+};
+
+}  // namespace cohort::distribute

@@ -1,0 +1,196 @@
+// One worker of a job, for tests/workers: `worker_program SCENARIO [DEVICES [REPLICAS]]`. What a
+// test compares is printed as `name: value` lines. An error is printed as `error: CODE message`,
+// and the exit code is 3.
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <map>
+#include <string>
+
+#include "cohort/cohort.h"
+
+namespace nn = cohort::nn;
+namespace data = cohort::data;
+namespace distribute = cohort::distribute;
+using cohort::DType;
+using cohort::Shape;
+using cohort::Tensor;
+using cohort::Value;
+
+namespace {
+
+struct Setting {
+  distribute::Strategy strategy;
+  std::string scenario;
+
+  bool is(const char* name) const { return scenario == name; }
+  /// The scenarios in which one worker differs from the chief.
+  bool odd() const { return !strategy.is_chief(); }
+};
+
+void say(const char* name, const std::string& value) {
+  std::printf("%s: %s\n", name, value.c_str());
+  std::fflush(stdout);
+}
+
+Tensor pattern(Shape shape, uint32_t x) {
+  Tensor t(DType::kF32, std::move(shape));
+  for (int64_t i = 0; i < t.num_elements(); ++i)
+    t.data<float>()[i] =
+        static_cast<float>((x = x * 1664525 + 1013904223) >> 8) / 16777216.f - 0.5f;
+  return t;
+}
+
+/// Dies or stands still at its fourth step.
+class Stop : public nn::CallbackImpl {
+ public:
+  explicit Stop(int signal) : signal_(signal) {}
+  void on_train_batch_end(int64_t batch, const nn::Logs&) override {
+    if (batch == 3) std::raise(signal_);
+  }
+
+ private:
+  int signal_;
+};
+
+std::vector<nn::Callback> callbacks(const Setting& setting) {
+  if (setting.odd() && setting.is("killed")) return {nn::Callback(std::make_shared<Stop>(SIGKILL))};
+  if (setting.odd() && setting.is("stopped"))
+    return {nn::Callback(std::make_shared<Stop>(SIGSTOP))};
+  return {};
+}
+
+data::Dataset make_dataset(const Setting& setting) {
+  constexpr int64_t kRows = 70;
+  Tensor y(DType::kI32, Shape{kRows});
+  for (int64_t i = 0; i < kRows; ++i) y.data<int32_t>()[i] = static_cast<int32_t>(i * 3 % 5);
+  if (setting.odd() && setting.is("wrong_label")) y = Tensor::full(DType::kI32, Shape{kRows}, 77);
+  data::Dataset dataset = data::Dataset::from_tensor_slices({pattern(Shape{kRows, 8, 8, 1}, 1), y});
+  if (setting.odd() && setting.is("throws_in_map"))
+    dataset = dataset.map([](const data::Element&) -> data::Element {
+      throw cohort::DataLoss("map: got a broken example");
+    });
+  return dataset.shuffle(kRows).batch(setting.odd() && setting.is("other_batch") ? 8 : 16);
+}
+
+nn::Model make_model(const Setting& setting) {
+  const int units = setting.odd() && setting.is("other_model") ? 7 : 6;
+  return nn::Sequential(
+      {nn::Input({.shape = {8, 8, 1}}),
+       nn::Conv2D({.filters = units, .kernel_size = 3, .padding = "same", .activation = "relu"}),
+       nn::MaxPooling2D(), nn::Dropout({.rate = 0.2}), nn::Flatten(), nn::Dense({.units = 5})});
+}
+
+void fit(const Setting& setting) {
+  const nn::Model model = setting.strategy.scope([&] {
+    const nn::Model model = make_model(setting);
+    model.compile({.optimizer = nn::Adam({.learning_rate = 1e-2}),
+                   .loss = nn::SparseCategoricalCrossentropy({.from_logits = true}),
+                   .metrics = {"accuracy"}});
+    return model;
+  });
+  if (setting.odd() && setting.is("other_start")) {
+    std::vector<Tensor> weights = model.get_weights();
+    weights.front() = pattern(weights.front().shape(), 99);
+    model.set_weights(weights);
+  }
+  const data::Dataset dataset = make_dataset(setting);
+  const nn::History history =
+      model.fit(dataset, {.epochs = 2, .verbose = 0, .callbacks = callbacks(setting)});
+  say("loss", fmt::format("{:.17g}", history["loss"].back()));
+  say("accuracy", fmt::format("{:.17g}", history["accuracy"].back()));
+  say("evaluated", fmt::format("{:.17g}", model.evaluate(dataset, {.verbose = 0})["loss"]));
+  const Tensor predicted = model.predict(pattern(Shape{13, 8, 8, 1}, 5));
+  say("predicted", predicted.to_string());
+  say("weights", model.fingerprint());
+}
+
+/// A loop of the user's own: y = 3 a - 2 b + 1.
+void custom_loop(const Setting& setting) {
+  const distribute::Strategy& strategy = setting.strategy;
+  const Tensor x = pattern(Shape{50, 2}, 3);
+  Tensor y(DType::kF32, Shape{50, 1});
+  for (int64_t i = 0; i < 50; ++i)
+    y.data<float>()[i] = 3 * x.data<float>()[2 * i] - 2 * x.data<float>()[2 * i + 1] + 1;
+  const auto batches = distribute::distribute_dataset(
+      strategy, data::Dataset::from_tensor_slices({x, y}).shuffle(50).batch(16));
+  const auto [model, optimizer] = strategy.scope([] {
+    return std::pair(nn::Sequential({nn::Input({.shape = {2}}), nn::Dense({.units = 1})}),
+                     nn::SGD({.learning_rate = 0.2}));
+  });
+  const cohort::Function step = cohort::function(
+      [model = model, optimizer = optimizer](Value x, Value y) {
+        const Value losses = cohort::ops::squared_difference(model(x, {.training = true}), y);
+        const Value loss = nn::compute_average_loss(losses);
+        const auto weights = model.trainable_weights();
+        optimizer.apply_gradients(nn::zip(nn::gradients(loss, weights), weights));
+        return loss;
+      },
+      "step");
+  double total = 0;
+  for (int epoch = 0; epoch < 3; ++epoch) {
+    auto iterator = batches.iterate({.epoch = epoch});
+    while (const distribute::DistributedElement* batch = iterator.next()) {
+      const auto losses = strategy.run(step, {(*batch)[0], (*batch)[1]});
+      total += strategy.reduce(distribute::ReduceOp::kSum, losses[0]).item<double>();
+    }
+  }
+  say("total", fmt::format("{:.9g}", total));
+  say("weights", model.fingerprint());
+}
+
+/// Reference cases RED-01 … GAT-04 of several workers.
+void values(const Setting& setting) {
+  const distribute::Strategy& strategy = setting.strategy;
+  const auto by_replica = [&](const std::function<Tensor(int)>& make) {
+    return strategy.distribute_values_from_function(make);
+  };
+  using distribute::ReduceOp;
+  const auto ids = by_replica([](int r) { return Tensor::scalar(static_cast<float>(r)); });
+  say("sum of ids", strategy.reduce(ReduceOp::kSum, ids).to_string());
+  say("mean of ids", strategy.reduce(ReduceOp::kMean, ids).to_string());
+  const auto rows = by_replica([](int r) { return Tensor::full(DType::kF32, Shape{r + 1}, r); });
+  say("mean of rows", strategy.reduce(ReduceOp::kMean, rows, 0).to_string());
+  say("gathered", strategy.gather(rows, 0).to_string());
+  say("host tensor", strategy.reduce(ReduceOp::kSum, Tensor::scalar(1.0f)).to_string());
+  try {
+    strategy.gather(by_replica([](int r) { return Tensor(DType::kF32, Shape{1, r + 1}); }), 0);
+  } catch (const cohort::Error& error) {
+    say("mismatch", error.what());
+  }
+  say("replicas", std::to_string(strategy.num_replicas_in_sync()));
+}
+
+void run(int argc, char** argv) {
+  const int devices = argc > 2 ? std::atoi(argv[2]) : 1;
+  const int replicas = argc > 3 ? std::atoi(argv[3]) : 0;
+  const std::string scenario = argc > 1 ? argv[1] : "";
+  cohort::default_runtime().set_logical_cpu_devices(devices, 1);
+  nn::set_random_seed(7);
+  const Setting setting{
+      distribute::MultiWorkerMirroredStrategy({.num_replicas = replicas,
+                                               .bytes_per_pack = 2000,
+                                               .startup_timeout = std::chrono::seconds(60)}),
+      scenario};
+  say("chief", setting.strategy.is_chief() ? "yes" : "no");
+  if (setting.odd() && setting.is("exits")) std::exit(0);
+  if (setting.odd() && setting.is("other_seed")) nn::set_random_seed(8);
+  if (setting.is("custom_loop"))
+    custom_loop(setting);
+  else if (setting.is("values"))
+    values(setting);
+  else
+    fit(setting);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    run(argc, argv);
+  } catch (const cohort::Error& error) {
+    say("error", fmt::format("{} {}", cohort::code_name(error.code()), error.what()));
+    return 3;
+  }
+}

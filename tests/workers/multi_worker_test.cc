@@ -1,0 +1,126 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include "tests/workers/workers.h"
+
+/// Jobs of several processes: the same numbers as one process, and errors instead of hangs.
+namespace cohort {
+namespace {
+
+using testing::HasSubstr;
+
+/// What all workers of a job print alike, by name.
+void expect_equal_on_all(const std::vector<WorkerResult>& results,
+                         const std::vector<std::string>& names) {
+  for (const WorkerResult& result : results) {
+    EXPECT_EQ(result.exit_code, 0) << result.output;
+    for (const std::string& name : names)
+      EXPECT_EQ(result.value(name), results.front().value(name)) << name;
+  }
+}
+
+TEST(MultiWorkerTest, FitHasTheSameBitsOnAnyNumberOfWorkersAndDevices) {
+  const std::vector<std::string> names{"loss", "accuracy", "evaluated", "predicted", "weights"};
+  const auto one = run_workers(1, {"fit", "1", "4"});
+  ASSERT_EQ(one[0].exit_code, 0) << one[0].output;
+  for (const auto& [workers, devices] : {std::pair{1, 2}, {2, 1}, {2, 2}, {4, 1}, {3, 1}}) {
+    SCOPED_TRACE(std::to_string(workers) + " workers of " + std::to_string(devices) + " devices");
+    auto results = run_workers(workers, {"fit", std::to_string(devices), "4"});
+    results.insert(results.begin(), one[0]);
+    expect_equal_on_all(results, names);
+  }
+}
+
+TEST(MultiWorkerTest, OneReplicaEachOverlapsItsBuckets) {
+  const auto mirrored = run_workers(1, {"fit", "4"});
+  auto results = run_workers(2, {"fit", "2"});
+  results.push_back(mirrored[0]);
+  expect_equal_on_all(results, {"loss", "accuracy", "weights"});
+}
+
+TEST(MultiWorkerTest, OneWorkerIsChief) {
+  const auto results = run_workers(3, {"values"});
+  EXPECT_EQ(results[0].value("chief"), "yes");
+  EXPECT_EQ(results[1].value("chief"), "no");
+  EXPECT_EQ(results[2].value("chief"), "no");
+}
+
+TEST(MultiWorkerTest, ReduceAndGatherTakeTheValuesOfAllWorkers) {
+  const auto results = run_workers(2, {"values", "2"});
+  expect_equal_on_all(results, {"sum of ids", "mean of ids", "mean of rows", "gathered",
+                                "host tensor", "mismatch"});
+  EXPECT_EQ(results[0].value("replicas"), "4");
+  EXPECT_EQ(results[0].value("sum of ids"), "6");
+  EXPECT_EQ(results[0].value("mean of ids"), "1.5");
+  EXPECT_EQ(results[0].value("mean of rows"), "2");  // (0 + 2*1 + 3*2 + 4*3) / 10
+  EXPECT_EQ(results[0].value("gathered"), "[0, 1, 1, 2, 2, 2, 3, 3, 3, 3]");
+  EXPECT_EQ(results[0].value("host tensor"), "4");
+  EXPECT_THAT(results[0].value("mismatch"), HasSubstr("Shape mismatch"));
+}
+
+TEST(MultiWorkerTest, ACustomLoopEqualsThatOfOneProcess) {
+  const auto one = run_workers(1, {"custom_loop", "2"});
+  auto results = run_workers(2, {"custom_loop", "1"});
+  results.push_back(one[0]);
+  expect_equal_on_all(results, {"total", "weights"});
+}
+
+TEST(MultiWorkerTest, VariablesStartWithTheChiefsValues) {
+  auto results = run_workers(2, {"other_start"});
+  results.push_back(run_workers(2, {"fit"})[0]);
+  expect_equal_on_all(results, {"loss", "weights"});
+}
+
+struct Odd {
+  const char* scenario;
+  const char* message;
+};
+class OddWorkerTest : public testing::TestWithParam<Odd> {};
+
+TEST_P(OddWorkerTest, EndsTheJobWithAnErrorThatNamesIt) {
+  for (const WorkerResult& result : run_workers(2, {GetParam().scenario})) {
+    EXPECT_EQ(result.exit_code, 3) << result.output;
+    EXPECT_THAT(result.value("error"), HasSubstr("/job:worker/task:1"));
+    EXPECT_THAT(result.value("error"), HasSubstr(GetParam().message));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(, OddWorkerTest,
+                         testing::Values(Odd{"other_model", "different steps"},
+                                         Odd{"other_batch", "batch size 8"},
+                                         Odd{"other_seed", "seed 8"}, Odd{"wrong_label", "77"}),
+                         [](const auto& info) { return std::string(info.param.scenario); });
+
+TEST(WorkerFailureTest, AKilledWorkerIsNamedByAllOthers) {
+  const auto results = run_workers(3, {"killed"});  // workers 1 and 2 kill themselves
+  EXPECT_EQ(results[1].signal, SIGKILL);
+  EXPECT_EQ(results[0].exit_code, 3) << results[0].output;
+  EXPECT_THAT(results[0].value("error"), HasSubstr("Unavailable"));
+  EXPECT_THAT(results[0].value("error"), HasSubstr("/job:worker/task:"));
+}
+
+TEST(WorkerFailureTest, AStoppedWorkerIsTakenForDead) {
+  Workers workers(2, {"stopped"});
+  const auto results = workers.wait(std::chrono::seconds(60), 1);
+  EXPECT_EQ(results[0].exit_code, 3) << results[0].output;
+  EXPECT_THAT(results[0].value("error"), HasSubstr("Unavailable"));
+  EXPECT_THAT(results[0].value("error"), HasSubstr("/job:worker/task:1"));
+}
+
+TEST(WorkerFailureTest, AnErrorInAUsersFunctionEndsTheJob) {
+  const auto results = run_workers(2, {"throws_in_map"});
+  EXPECT_THAT(results[1].value("error"), HasSubstr("got a broken example"));
+  EXPECT_EQ(results[0].exit_code, 3) << results[0].output;
+  EXPECT_THAT(results[0].value("error"), HasSubstr("/job:worker/task:1"));
+}
+
+TEST(WorkerFailureTest, AWorkerThatExitsEarlyIsNamed) {
+  const auto results = run_workers(2, {"exits"});
+  EXPECT_EQ(results[1].exit_code, 0) << results[1].output;
+  EXPECT_EQ(results[0].exit_code, 3) << results[0].output;
+  EXPECT_THAT(results[0].value("error"), HasSubstr("/job:worker/task:1"));
+}
+
+}  // namespace
+}  // namespace cohort

@@ -100,6 +100,10 @@ class MultiWorkerStrategy final : public Strategy::Impl {
   void take_from_chief(std::span<double> numbers) override {
     group_->exchange().broadcast("chief", numbers.data(), numbers.size_bytes());
   }
+  bool any_process(bool mine) override {
+    const auto all = group_->exchange().all_gather("any", mine ? "1" : "0");
+    return std::find(all.begin(), all.end(), "1") != all.end();
+  }
   StepCache& step_cache() override { return step_cache_; }
 
   std::unique_ptr<StepRunner> make_runner(const Trace& trace, int64_t batch_size) override {

@@ -250,11 +250,13 @@ class ReplicaRunner final : public StepRunner {
     } catch (const std::exception& error) {
       carrier.error = Internal("step: {}", error.what());
     }
-    if (carrier.communicator)
-      carrier.communicator->abort(
-          Cancelled("replica {} failed: {}",
-                    carrier.runner->first_replica_ + static_cast<size_t>(carrier.first),
-                    carrier.error->what()));
+    if (carrier.communicator) carrier.communicator->abort(carrier.runner->failure_of(carrier));
+  }
+
+  /// What the other replicas are told.
+  Error failure_of(const Carrier& carrier) const {
+    if (peers_) return carrier.error->within(peers_->name());
+    return Cancelled("replica {} failed: {}", carrier.first, carrier.error->what());
   }
 
   /// Throws the error that began it; replicas that were told to stop have Cancelled.

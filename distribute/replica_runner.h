@@ -31,6 +31,8 @@ class Peers {
   virtual std::vector<Tensor> values_of_all(const std::vector<Tensor>& local) = 0;
   /// Ends the waits of `communicator` when one of them fails, as long as the result lives.
   virtual std::shared_ptr<void> watch(Communicator& communicator) = 0;
+  /// Of this process, for messages.
+  virtual std::string name() const = 0;
   /// Tells them that this process cannot go on.
   virtual void report_error(const Error& error) = 0;
 };

@@ -98,6 +98,8 @@ class Strategy {
     virtual bool is_chief() const { return true; }
     /// Replaces `numbers` by the chief's. Collective.
     virtual void take_from_chief(std::span<double> /*numbers*/) {}
+    /// Whether any process says so. Collective.
+    virtual bool any_process(bool mine) { return mine; }
     /// The values of every replica of every process, in replica order, given those of this one.
     /// Collective: every process calls it.
     virtual std::vector<Tensor> values_of_all(const std::vector<Tensor>& local) { return local; }

@@ -34,6 +34,7 @@ class WorkerGroup final : public Peers {
 
   std::vector<Tensor> values_of_all(const std::vector<Tensor>& local) override;
   std::shared_ptr<void> watch(Communicator& communicator) override;
+  std::string name() const override { return name_of(worker_); }
   void report_error(const Error& error) override;
 
  private:

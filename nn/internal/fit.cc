@@ -40,7 +40,7 @@ class Fit {
         std::move(all), model_,
         {.verbose = options_.verbose.level(), .epochs = options_.epochs, .steps = source.steps()});
     model_.stop_training = false;
-    asks_chief_ = !callbacks.same_on_all_workers();
+    asks_chief_ = model_.strategy().impl().any_process(!callbacks.same_on_all_workers());
     Logs last;
     callbacks.call(&CallbackImpl::on_train_begin);
     for (int64_t epoch = options_.initial_epoch; epoch < options_.epochs; ++epoch) {

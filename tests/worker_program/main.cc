@@ -34,6 +34,12 @@ void say(const char* name, const std::string& value) {
   std::fflush(stdout);
 }
 
+void say(const char* name, const Tensor& tensor) {
+  std::string text;
+  for (const float x : tensor.values<float>()) text += fmt::format("{:.9g} ", x);
+  say(name, text);
+}
+
 Tensor pattern(Shape shape, uint32_t x) {
   Tensor t(DType::kF32, std::move(shape));
   for (int64_t i = 0; i < t.num_elements(); ++i)
@@ -55,7 +61,9 @@ class Stop : public nn::CallbackImpl {
 };
 
 std::vector<nn::Callback> callbacks(const Setting& setting) {
-  if (setting.odd() && setting.is("killed")) return {nn::Callback(std::make_shared<Stop>(SIGKILL))};
+  const distribute::Strategy& strategy = setting.strategy;
+  const bool last = strategy.impl().first_replica() + 1 == strategy.num_replicas_in_sync();
+  if (last && setting.is("killed")) return {nn::Callback(std::make_shared<Stop>(SIGKILL))};
   if (setting.odd() && setting.is("stopped"))
     return {nn::Callback(std::make_shared<Stop>(SIGSTOP))};
   return {};
@@ -102,7 +110,7 @@ void fit(const Setting& setting) {
   say("accuracy", fmt::format("{:.17g}", history["accuracy"].back()));
   say("evaluated", fmt::format("{:.17g}", model.evaluate(dataset, {.verbose = 0})["loss"]));
   const Tensor predicted = model.predict(pattern(Shape{13, 8, 8, 1}, 5));
-  say("predicted", predicted.to_string());
+  say("predicted", predicted);
   say("weights", model.fingerprint());
 }
 
@@ -148,12 +156,12 @@ void values(const Setting& setting) {
   };
   using distribute::ReduceOp;
   const auto ids = by_replica([](int r) { return Tensor::scalar(static_cast<float>(r)); });
-  say("sum of ids", strategy.reduce(ReduceOp::kSum, ids).to_string());
-  say("mean of ids", strategy.reduce(ReduceOp::kMean, ids).to_string());
+  say("sum of ids", strategy.reduce(ReduceOp::kSum, ids));
+  say("mean of ids", strategy.reduce(ReduceOp::kMean, ids));
   const auto rows = by_replica([](int r) { return Tensor::full(DType::kF32, Shape{r + 1}, r); });
-  say("mean of rows", strategy.reduce(ReduceOp::kMean, rows, 0).to_string());
-  say("gathered", strategy.gather(rows, 0).to_string());
-  say("host tensor", strategy.reduce(ReduceOp::kSum, Tensor::scalar(1.0f)).to_string());
+  say("mean of rows", strategy.reduce(ReduceOp::kMean, rows, 0));
+  say("gathered", strategy.gather(rows, 0));
+  say("host tensor", strategy.reduce(ReduceOp::kSum, Tensor::scalar(1.0f)));
   try {
     strategy.gather(by_replica([](int r) { return Tensor(DType::kF32, Shape{1, r + 1}); }), 0);
   } catch (const cohort::Error& error) {

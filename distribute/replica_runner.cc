@@ -7,6 +7,7 @@
 
 #include "core/runtime/device_thread.h"
 #include "core/runtime/runtime.h"
+#include "data/batch_sizes.h"
 #include "distribute/in_process_communicator.h"
 #include "distribute/replica_check.h"
 #include "distribute/replica_device.h"
@@ -55,18 +56,27 @@ class ReplicaRunner final : public StepRunner {
   }
 
   void run(const data::Element& batch, const StepNumber& number) override {
+    run(batch, {.offset = 0, .global_rows = rows_in(batch)}, number);
+  }
+
+  void run(const data::Element& batch, const data::RowRange& range,
+           const StepNumber& number) override {
     check_count(batch.size());
     forget_symbols();
-    const int64_t rows = batch.empty() || batch.front().rank() == 0 ? 0 : batch.front().size(0);
+    const int64_t here = rows_in(batch);
     for (const Tensor& component : batch)
-      if (component.rank() > 0 && component.size(0) != rows)
-        throw InvalidArgument("step: got components of {} and {} rows; want equal numbers", rows,
+      if (component.rank() > 0 && component.size(0) != here)
+        throw InvalidArgument("step: got components of {} and {} rows; want equal numbers", here,
                               component.size(0));
-    split_rows(rows, batch_size_, rows_);
+    split_rows(range.global_rows, batch_size_, rows_);
     int64_t offset = rows_before();
     for (size_t r = 0; r < feeds_.size(); ++r) {
-      for (size_t i = 0; i < batch.size(); ++i) feed_rows(r, i, batch[i], offset, rows_of(r));
-      set_step(r, number, offset, rows);
+      const int64_t begin = offset - range.offset;
+      if (begin < 0 || begin + rows_of(r) > here)
+        throw InvalidArgument("step: got rows {} to {} of a batch; want rows {} to {} among them",
+                              range.offset, range.offset + here, offset, offset + rows_of(r));
+      for (size_t i = 0; i < batch.size(); ++i) feed_rows(r, i, batch[i], begin, rows_of(r));
+      set_step(r, number, offset, range.global_rows);
       offset += rows_of(r);
     }
     run_all();
@@ -80,7 +90,7 @@ class ReplicaRunner final : public StepRunner {
     for (size_t r = 0; r < feeds_.size(); ++r) {
       const data::Element& element = per_replica[r];
       check_count(element.size());
-      rows_of(r) = element.empty() || element.front().rank() == 0 ? 0 : element.front().size(0);
+      rows_of(r) = rows_in(element);
     }
     const int64_t total = count_rows();
     int64_t offset = rows_before();
@@ -135,6 +145,10 @@ class ReplicaRunner final : public StepRunner {
     std::unique_ptr<DeviceThread> thread;
     std::optional<Error> error;
   };
+
+  static int64_t rows_in(const data::Element& batch) {
+    return batch.empty() || batch.front().rank() == 0 ? 0 : batch.front().size(0);
+  }
 
   int64_t& rows_of(size_t r) { return rows_[first_replica_ + r]; }
 
@@ -288,12 +302,10 @@ class ReplicaRunner final : public StepRunner {
 
 void split_rows(int64_t rows, int64_t batch_size, std::vector<int64_t>& sizes) {
   const auto n = static_cast<int64_t>(sizes.size());
-  const int64_t full = std::max(rows, batch_size);
-  int64_t left = rows;
   for (int64_t r = 0; r < n; ++r) {
-    const int64_t share = batch_size == 0 ? (rows + n - 1) / n : full / n + (r < full % n ? 1 : 0);
-    sizes[static_cast<size_t>(r)] = std::min(share, left);
-    left -= sizes[static_cast<size_t>(r)];
+    const data::RowSpan span =
+        data::rows_of_replicas(rows, batch_size, {.num_replicas = n, .first = r, .count = 1});
+    sizes[static_cast<size_t>(r)] = span.end - span.begin;
   }
 }
 

@@ -45,10 +45,7 @@ std::unique_ptr<StepRunner> make_replica_runner(
     std::vector<std::unique_ptr<Communicator>> communicators, int64_t batch_size,
     Peers* peers = nullptr);
 
-/// Rows of each of `sizes.size()` replicas in a batch of `rows`. With a known batch size G, the
-/// first G mod n replicas get one row more; a shorter batch fills them in order, so that later ones
-/// may get fewer rows, or none. With an unknown one (0), each gets ceil(rows / n) while there are
-/// rows.
+/// Rows of each of sizes.size() replicas in a batch of `rows` (data::rows_of_replicas).
 void split_rows(int64_t rows, int64_t batch_size, std::vector<int64_t>& sizes);
 
 }  // namespace cohort::distribute

@@ -67,6 +67,10 @@ class StepRunner {
   /// finished (GPU: has been enqueued). Components are the trace's placeholders in order. On an
   /// error no variable has changed on any replica. Throws the first replica's error.
   virtual void run(const data::Element& global_batch, const StepNumber& number) = 0;
+  /// The same with only a part of the batch's rows: `range` says which; those of this process'
+  /// replicas must be among them (Dataset::batch_rows).
+  virtual void run(const data::Element& rows, const data::RowRange& range,
+                   const StepNumber& number) = 0;
   /// Runs with one element for each replica (distributed values).
   virtual void run(std::span<const data::Element> per_replica, const StepNumber& number) = 0;
 
@@ -108,6 +112,10 @@ class Strategy {
     /// Rows of each replica of this process for a global batch of `rows` from a dataset with batch
     /// size `batch_size`.
     virtual std::vector<int64_t> batch_sizes(int64_t rows, int64_t batch_size) const = 0;
+    /// The rows of every batch that this process needs.
+    data::RowSplit row_split() const {
+      return {num_replicas_in_sync(), first_replica(), num_local_replicas()};
+    }
     virtual std::unique_ptr<StepRunner> make_runner(const Trace& trace, int64_t batch_size) = 0;
     /// Runners of the functions given to Strategy::run.
     virtual StepCache& step_cache() = 0;

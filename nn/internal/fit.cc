@@ -34,8 +34,8 @@ class Fit {
     step_ = &trainer_.train_step(data_.layout);
     number_ = trainer_.step_number();
     const int64_t epochs = options_.epochs - options_.initial_epoch;
-    EpochSource source(data_.dataset, options_.steps_per_epoch, options_.initial_epoch,
-                       std::max<int64_t>(1, epochs));
+    EpochSource source(data_.dataset, model_.strategy(), options_.steps_per_epoch,
+                       options_.initial_epoch, std::max<int64_t>(1, epochs));
     CallbackList callbacks(
         std::move(all), model_,
         {.verbose = options_.verbose.level(), .epochs = options_.epochs, .steps = source.steps()});
@@ -64,7 +64,7 @@ class Fit {
     int64_t batch = 0;
     for (; const data::Element* element = source.next(); ++batch) {
       if (batch % stride_ == 0) callbacks.call(&CallbackImpl::on_train_batch_begin, batch);
-      step_->run(*element, number_);
+      step_->run(*element, source.row_range(), number_);
       ++number_.step;
       if (batch % stride_ != stride_ - 1) continue;
       report(batch, callbacks);

@@ -11,11 +11,14 @@ namespace {
 /// More epochs than anyone waits for.
 constexpr int64_t kEndless = int64_t{1} << 40;
 
-data::Iterator start(const data::Dataset& dataset, bool endless, int64_t first_epoch,
-                     int64_t epochs) {
-  return dataset.iterate({.seed = default_runtime().random_seed(),
-                          .epoch = first_epoch,
-                          .epochs = endless ? kEndless : epochs});
+data::Iterator start(const data::Dataset& dataset, const distribute::Strategy& strategy,
+                     bool endless, int64_t first_epoch, int64_t epochs) {
+  const data::RowSplit split = strategy.impl().row_split();
+  const data::Dataset mine =
+      split.count == split.num_replicas ? dataset : dataset.batch_rows(split);
+  return mine.iterate({.seed = default_runtime().random_seed(),
+                       .epoch = first_epoch,
+                       .epochs = endless ? kEndless : epochs});
 }
 
 void check_steps(std::string_view what, const std::optional<int64_t>& steps) {
@@ -39,10 +42,11 @@ Tensor concatenate_rows(const std::vector<Tensor>& parts) {
 
 }  // namespace
 
-EpochSource::EpochSource(const data::Dataset& dataset, std::optional<int64_t> steps_per_epoch,
-                         int64_t first_epoch, int64_t epochs)
+EpochSource::EpochSource(const data::Dataset& dataset, const distribute::Strategy& strategy,
+                         std::optional<int64_t> steps_per_epoch, int64_t first_epoch,
+                         int64_t epochs)
     : limit_(steps_per_epoch),
-      iterator_(start(dataset, steps_per_epoch.has_value(), first_epoch, epochs)) {
+      iterator_(start(dataset, strategy, steps_per_epoch.has_value(), first_epoch, epochs)) {
   check_steps("steps", limit_);
   const int64_t cardinality = dataset.cardinality();
   if (!limit_ && cardinality == data::kInfiniteCardinality)
@@ -94,7 +98,7 @@ Logs evaluate(ModelImpl& model, const data::Dataset& dataset, const ElementLayou
               std::optional<int64_t> steps, CallbackList& callbacks) {
   Trainer& trainer = model.compiled_trainer("evaluate");
   distribute::StepRunner& step = trainer.test_step(layout);
-  EpochSource source(dataset, steps, 0, 1);
+  EpochSource source(dataset, model.strategy(), steps, 0, 1);
   trainer.objective().reset();
   Logs logs([&](std::vector<Logs::Entry>& entries) { trainer.objective().read(entries); });
   distribute::StepNumber number = trainer.step_number();
@@ -102,7 +106,7 @@ Logs evaluate(ModelImpl& model, const data::Dataset& dataset, const ElementLayou
   callbacks.call(&CallbackImpl::on_test_begin);
   for (int64_t batch = 0; const data::Element* element = source.next(); ++batch) {
     if (batch % stride == 0) callbacks.call(&CallbackImpl::on_test_batch_begin, batch);
-    step.run(*element, number);
+    step.run(*element, source.row_range(), number);
     ++number.step;
     if (batch % stride != stride - 1) continue;
     logs.refresh();
@@ -118,7 +122,7 @@ std::vector<Tensor> predict(ModelImpl& model, const data::Dataset& dataset,
                             CallbackList& callbacks) {
   Trainer& trainer = model.trainer();
   distribute::StepRunner& step = trainer.predict_step(layout);
-  EpochSource source(dataset, steps, 0, 1);
+  EpochSource source(dataset, model.strategy(), steps, 0, 1);
   std::vector<std::vector<Tensor>> parts(static_cast<size_t>(trainer.num_outputs()));
   const distribute::StepNumber number{.seed = default_runtime().random_seed()};
   data::Element inputs;
@@ -126,7 +130,7 @@ std::vector<Tensor> predict(ModelImpl& model, const data::Dataset& dataset,
   for (int64_t batch = 0; const data::Element* element = source.next(); ++batch) {
     callbacks.call(&CallbackImpl::on_predict_batch_begin, batch);
     inputs.assign(element->begin(), element->begin() + layout.num_inputs);
-    step.run(inputs, number);
+    step.run(inputs, source.row_range(), number);
     for (size_t i = 0; i < parts.size(); ++i)
       parts[i].push_back(step.gathered_output(static_cast<int>(i)));
     callbacks.call(&CallbackImpl::on_predict_batch_end, batch);

@@ -13,11 +13,14 @@ namespace cohort::nn::internal {
 /// that go on where the last one ended and begin again at the dataset's end.
 class EpochSource {
  public:
-  EpochSource(const data::Dataset& dataset, std::optional<int64_t> steps_per_epoch,
-              int64_t first_epoch, int64_t epochs);
+  /// Of each batch, only the rows of `strategy`'s replicas in this process.
+  EpochSource(const data::Dataset& dataset, const distribute::Strategy& strategy,
+              std::optional<int64_t> steps_per_epoch, int64_t first_epoch, int64_t epochs);
   /// The next batch, or nullptr at the end of an epoch. Throws InvalidArgument when the dataset has
   /// no batch at all.
   const data::Element* next();
+  /// Which rows of the batch those are.
+  const data::RowRange& row_range() const { return iterator_.row_range(); }
   /// Batches of an epoch; -1 when not known.
   int64_t steps() const { return steps_; }
 
@@ -28,8 +31,8 @@ class EpochSource {
   data::Iterator iterator_;
 };
 
-/// The callbacks of one run, in order, with the model and parameters they were given; who is chief is
-/// filled in here.
+/// The callbacks of one run, in order, with the model and parameters they were given; who is chief
+/// is filled in here.
 class CallbackList {
  public:
   CallbackList(std::vector<Callback> callbacks, ModelImpl& model, CallbackParams params);

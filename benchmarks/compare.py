@@ -29,6 +29,8 @@ BARS = {
     "cnn_b64:1": 1.7,
     "cnn_b64:2": 1.9,
 }
+# Case and workers of one thread each: the least scaling over one worker, and ratio to DDP.
+WORKER_BARS = {"mlp_b32@2": (1.6, 12.0), "cnn_b64@2": (1.85, 1.0)}
 
 
 @dataclasses.dataclass
@@ -39,11 +41,12 @@ class Program:
     environment: dict = dataclasses.field(default_factory=dict)
 
 
-def programs():
-    def peer(name, venv, script, **more):
-        python = VENV / f"venv-{venv}" / "bin" / "python"
-        return Program(name, [str(python), str(HERE / "peers" / script)], **more)
+def peer(name, venv, script, **more):
+    python = VENV / f"venv-{venv}" / "bin" / "python"
+    return Program(name, [str(python), str(HERE / "peers" / script)], **more)
 
+
+def programs():
     mkl = {"LD_PRELOAD": str(MKL_ISA)}
     everything = [
         Program("cohort", [os.environ["COHORT_TRAIN_STEPS"]]),
@@ -187,11 +190,39 @@ def compare(programs, label):
         print(f"# {p.program.name}: loss {first:.3f} -> {last:.3f}", file=sys.stderr, flush=True)
 
 
+def compare_workers(label):
+    """Workers of one job, each with the case's batch, beside one alone and beside DDP."""
+    case, _, count = label.partition("@")
+    ours = [os.environ["COHORT_TRAIN_STEPS"]]
+    together = Running(Program("cohort", ours, environment={"COHORT_BENCH_WORKERS": count}), case, int(count))
+    alone = Running(Program("cohort", ours), case, 1)
+    ddp = Running(peer("torch_ddp", "torch", "torch_ddp.py"), case, int(count))
+    for number in range(ROUNDS):
+        turn = number % 3
+        running = [together, alone, ddp]
+        for program in running[turn:] + running[:turn]:
+            program.block()
+    for program in (together, alone, ddp):
+        program.stop()
+    scaling = int(count) * alone.median / together.median
+    ratio = ddp.median / together.median
+    scaling_bar, ratio_bar = WORKER_BARS[label]
+    verdict = lambda value, bar: f"bar {bar:g}x {'met' if value >= bar else 'MISSED'}"
+    print(
+        f"{case} {count} workers, us: {together.describe()}; one worker alone {alone.describe()}; "
+        f"{ddp.describe()}; {scaling:.2f}x the samples of one ({verdict(scaling, scaling_bar)}); "
+        f"{ratio:.2f}x DDP ({verdict(ratio, ratio_bar)})",
+        flush=True,
+    )
+
+
 def main():
-    labels = [a if ":" in a else a + ":1" for a in sys.argv[1:]] or list(BARS)
+    labels = [a if ":" in a or "@" in a else a + ":1" for a in sys.argv[1:]]
+    labels = labels or [*BARS, *WORKER_BARS]
     for label in labels:
-        if label not in BARS:
-            sys.exit(f"compare.sh: got case {label}; want one of {' '.join(BARS)}")
+        if label not in BARS and label not in WORKER_BARS:
+            known = " ".join([*BARS, *WORKER_BARS])
+            sys.exit(f"compare.sh: got case {label}; want one of {known}")
     if not MKL_ISA.exists():
         source = HERE / "peers" / "mkl_isa.c"
         subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", MKL_ISA, source], check=True)
@@ -200,7 +231,7 @@ def main():
     if load > 0.5:
         print(f"# load average {load:.1f}: other programs are running; times are not to be trusted")
     for label in labels:
-        compare(chosen, label)
+        compare_workers(label) if "@" in label else compare(chosen, label)
 
 
 if __name__ == "__main__":

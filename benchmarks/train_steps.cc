@@ -1,10 +1,16 @@
 // Cohort's part in compare.sh: trains one case through Model::fit, in blocks, as protocol.md says.
+// With COHORT_BENCH_WORKERS=N as one of N workers that it starts itself, each with the case's
+// batch.
 
 #include <fmt/core.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
@@ -146,6 +152,23 @@ double measured_copy_gbytes(double bytes) {
   return best;
 }
 
+/// Becomes the workers of one job: the others are copies of this process and end with it.
+void start_workers(int count) {
+  const std::string job = fmt::format("train_steps-{}", getpid());
+  int rank = 0;
+  for (int other = 1; other < count && rank == 0; ++other)
+    if (fork() == 0) rank = other;
+  if (rank > 0) prctl(PR_SET_PDEATHSIG, SIGKILL);
+  const auto set = [](const char* name, const std::string& value) {
+    setenv(name, value.c_str(), 1);
+  };
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE"})
+    set(name, std::to_string(count));
+  for (const char* name : {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_RANK"})
+    set(name, std::to_string(rank));
+  set("PMIX_NAMESPACE", job);
+}
+
 class Trainer {
  public:
   explicit Trainer(const Case& c) : model_(make_model(c)), dataset_(make_dataset(c)) {
@@ -156,8 +179,10 @@ class Trainer {
         {.optimizer = optimizer, .loss = nn::SparseCategoricalCrossentropy({.from_logits = true})});
   }
 
-  /// Trains `steps` steps; returns their mean loss.
+  /// Trains `steps` steps on every worker; returns their mean loss.
   double train(int64_t steps) {
+    steps = announce(steps);
+    if (steps < 0) return -1;
     const nn::History history = model_.fit(
         dataset_,
         {.epochs = epoch_ + 1, .verbose = 0, .initial_epoch = epoch_, .steps_per_epoch = steps});
@@ -165,7 +190,21 @@ class Trainer {
     return history["loss"].back();
   }
 
+  /// On workers other than the chief: trains with it until it calls finish().
+  void follow() {
+    while (train(0) >= 0) {
+    }
+  }
+  void finish() { announce(-1); }
+
  private:
+  /// The chief's number of steps.
+  int64_t announce(int64_t steps) const {
+    std::array<double, 1> chiefs{static_cast<double>(steps)};
+    distribute::current_strategy().impl().take_from_chief(chiefs);
+    return static_cast<int64_t>(chiefs[0]);
+  }
+
   nn::Model model_;
   data::Dataset dataset_;
   int64_t epoch_ = 0;
@@ -184,18 +223,14 @@ void run_block(Trainer& trainer, const std::string& name, const std::string& thr
   std::fflush(stdout);
 }
 
-}  // namespace
+/// The number of processes that train together.
+int num_workers() {
+  const char* workers = std::getenv("COHORT_BENCH_WORKERS");
+  return workers ? std::stoi(workers) : 1;
+}
 
-int main(int argc, char** argv) {
-  if (argc != 3) {
-    fmt::print(stderr, "usage: train_steps CASE THREADS\n");
-    return 2;
-  }
-  const Case c = find_case(argv[1]);
-  default_runtime().set_logical_cpu_devices(1, std::stoi(argv[2]));
-  nn::set_random_seed(1);
+void serve(Trainer& trainer, const Case& c, const std::string& threads) {
   const double gflops = measured_gflops(), gbytes = measured_copy_gbytes(c.bytes);
-  Trainer trainer(c);
   trainer.train(20);
   const double begin = seconds_now();
   trainer.train(100);
@@ -207,6 +242,31 @@ int main(int argc, char** argv) {
   std::string line;
   for (int round = 0; std::getline(std::cin, line); ++round) {
     if (!line.starts_with("go ")) continue;
-    run_block(trainer, argv[1], argv[2], round, std::stod(line.substr(3)), step_seconds);
+    run_block(trainer, c.name, threads, round, std::stod(line.substr(3)), step_seconds);
   }
+  trainer.finish();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 3) {
+    fmt::print(stderr, "usage: train_steps CASE THREADS\n");
+    return 2;
+  }
+  Case c = find_case(argv[1]);
+  const int workers = num_workers();
+  if (workers > 1) start_workers(workers);
+  c.batch_size *= workers;
+  default_runtime().set_logical_cpu_devices(1, std::stoi(argv[2]) / workers);
+  nn::set_random_seed(1);
+  const distribute::Strategy strategy =
+      workers > 1 ? distribute::MultiWorkerMirroredStrategy() : distribute::default_strategy();
+  strategy.scope([&] {
+    Trainer trainer(c);
+    if (strategy.is_chief())
+      serve(trainer, c, argv[2]);
+    else
+      trainer.follow();
+  });
 }

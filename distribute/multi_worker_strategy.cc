@@ -7,6 +7,7 @@
 
 #include "cluster/job.h"
 #include "cluster/join.h"
+#include "cluster/local_address.h"
 #include "core/graph/dump.h"
 #include "core/graph/serialize.h"
 #include "core/graph/variable.h"
@@ -186,18 +187,16 @@ class MultiWorkerStrategy final : public Strategy::Impl {
 
 }  // namespace
 
-Strategy MultiWorkerMirroredStrategy(std::unique_ptr<cluster::Membership> membership,
-                                     MultiWorkerMirroredOptions options) {
-  auto group = std::make_unique<WorkerGroup>(std::move(membership), options.timeout);
-  return Strategy(
-      std::make_shared<MultiWorkerStrategy>(default_runtime(), std::move(group), options));
-}
-
 Strategy MultiWorkerMirroredStrategy(MultiWorkerMirroredOptions options) {
   const cluster::Job job = cluster::resolve_job(cluster::Environment::of_process());
-  if (job.tasks.size() > 1)
-    return MultiWorkerMirroredStrategy(join(job, options.startup_timeout), options);
   Runtime& runtime = default_runtime();
+  if (job.tasks.size() > 1) {
+    const std::string address =
+        job.coordinator.empty() ? "127.0.0.1" : cluster::local_address_towards(job.coordinator);
+    auto group =
+        std::make_unique<WorkerGroup>(join(job, options.startup_timeout), address, options.timeout);
+    return Strategy(std::make_shared<MultiWorkerStrategy>(runtime, std::move(group), options));
+  }
   LocalStrategyConfig config{.name = kName,
                              .devices = choose_devices(kName, runtime, options.devices)};
   config.num_replicas =

@@ -1,11 +1,9 @@
 #pragma once
 
 #include <chrono>
-#include <memory>
 #include <string>
 #include <vector>
 
-#include "cluster/membership.h"
 #include "distribute/strategy.h"
 
 namespace cohort::distribute {
@@ -37,9 +35,5 @@ struct MultiWorkerMirroredOptions {
 /// Throws InvalidArgument for a wrong environment or devices, DeadlineExceeded naming the workers
 /// that did not come, FailedPrecondition when the workers' programs differ.
 Strategy MultiWorkerMirroredStrategy(MultiWorkerMirroredOptions options = {});
-
-/// The same with a seat in a cluster that was joined already.
-Strategy MultiWorkerMirroredStrategy(std::unique_ptr<cluster::Membership> membership,
-                                     MultiWorkerMirroredOptions options = {});
 
 }  // namespace cohort::distribute

@@ -38,9 +38,10 @@ std::string core_set() {
 
 }  // namespace
 
-WorkerGroup::WorkerGroup(std::unique_ptr<cluster::Membership> membership,
+WorkerGroup::WorkerGroup(std::unique_ptr<cluster::Membership> membership, std::string address,
                          std::chrono::milliseconds timeout)
     : membership_(std::move(membership)),
+      address_(std::move(address)),
       timeout_(timeout),
       exceptions_(std::uncaught_exceptions()) {
   const auto& tasks = membership_->tasks();
@@ -95,6 +96,7 @@ std::vector<std::unique_ptr<Communicator>> WorkerGroup::connect(std::vector<int>
   options.store = membership_.get();
   options.name = name;
   options.timeout = timeout_;
+  options.address = address_;
   for (int worker = 0; worker < size(); ++worker) options.process_names.push_back(name_of(worker));
   return make_process_communicators(options);
 }

@@ -16,7 +16,9 @@ namespace cohort::distribute {
 /// small values, and what ends their waits when one of them fails. One thread uses it.
 class WorkerGroup final : public Peers {
  public:
-  WorkerGroup(std::unique_ptr<cluster::Membership> membership, std::chrono::milliseconds timeout);
+  /// `address`: of this host, for the workers of others.
+  WorkerGroup(std::unique_ptr<cluster::Membership> membership, std::string address,
+              std::chrono::milliseconds timeout);
   /// Says good-bye to the others; when an exception is on its way through this scope, tells them
   /// that this worker failed.
   ~WorkerGroup() override;
@@ -43,6 +45,7 @@ class WorkerGroup final : public Peers {
   void meet_hosts();
 
   std::unique_ptr<cluster::Membership> membership_;
+  const std::string address_;
   const std::chrono::milliseconds timeout_;
   const int exceptions_;  ///< on their way when this was made
   int worker_ = -1;

@@ -60,12 +60,20 @@ class Stop : public nn::CallbackImpl {
   int signal_;
 };
 
+/// Says when the first step is made.
+nn::Callback first_step() {
+  return nn::LambdaCallback({.on_epoch_end = [](int64_t epoch, const nn::Logs&) {
+    if (epoch == 0) say("step", "made");
+  }});
+}
+
 std::vector<nn::Callback> callbacks(const Setting& setting) {
   const distribute::Strategy& strategy = setting.strategy;
   const bool last = strategy.impl().first_replica() + 1 == strategy.num_replicas_in_sync();
   if (last && setting.is("killed")) return {nn::Callback(std::make_shared<Stop>(SIGKILL))};
   if (setting.odd() && setting.is("stopped"))
     return {nn::Callback(std::make_shared<Stop>(SIGSTOP))};
+  if (setting.is("endless")) return {first_step()};
   return {};
 }
 
@@ -104,8 +112,9 @@ void fit(const Setting& setting) {
     model.set_weights(weights);
   }
   const data::Dataset dataset = make_dataset(setting);
-  const nn::History history =
-      model.fit(dataset, {.epochs = 2, .verbose = 0, .callbacks = callbacks(setting)});
+  const nn::History history = model.fit(dataset, {.epochs = setting.is("endless") ? 1000000 : 2,
+                                                  .verbose = 0,
+                                                  .callbacks = callbacks(setting)});
   say("loss", fmt::format("{:.17g}", history["loss"].back()));
   say("accuracy", fmt::format("{:.17g}", history["accuracy"].back()));
   say("evaluated", fmt::format("{:.17g}", model.evaluate(dataset, {.verbose = 0})["loss"]));

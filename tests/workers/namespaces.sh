@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# Workers in network namespaces, as on hosts of their own: they reach each other over TCP alone.
+#   namespaces.sh WORKER_PROGRAM equal      four workers end with the weights that one process has
+#   namespaces.sh WORKER_PROGRAM cut        a link goes down: every worker names a peer and ends
+#   namespaces.sh WORKER_PROGRAM one_way    one direction is dropped: the same
+# Exits with 77 where namespaces cannot be made (ctest counts that as skipped).
+set -euo pipefail
+program=$1 case=$2
+id=c$((RANDOM % 10000))
+count=4
+work=$(mktemp -d)
+pids=()
+
+leave() {
+  kill -9 "${pids[@]}" 2>/dev/null || true
+  for ((i = 0; i < count; ++i)); do ip netns del "$id-$i" 2>/dev/null || true; done
+  ip link del "$id-br" 2>/dev/null || true
+  rm -rf "$work"
+}
+trap leave EXIT
+
+skip() {
+  echo "skipped: $1"
+  exit 77
+}
+fail() {
+  echo "FAILED: $1"
+  tail -n 20 "$work"/*.log
+  exit 1
+}
+
+((EUID == 0)) || skip "not root"
+command -v ip >/dev/null || skip "no ip command"
+ip link add "$id-br" type bridge 2>/dev/null || skip "no bridges here"
+ip link set "$id-br" up
+for ((i = 0; i < count; ++i)); do
+  ip netns add "$id-$i"
+  ip link add "$id-v$i" type veth peer name eth0 netns "$id-$i"
+  ip link set "$id-v$i" master "$id-br" up
+  ip -n "$id-$i" addr add "10.78.0.$((i + 1))/24" dev eth0
+  ip -n "$id-$i" link set lo up
+  ip -n "$id-$i" link set eth0 up
+done
+
+cluster='{"worker":["10.78.0.1:2222","10.78.0.2:2222","10.78.0.3:2222","10.78.0.4:2222"]}'
+start() { # start ARGUMENT...
+  for ((i = 0; i < count; ++i)); do
+    TF_CONFIG="{\"cluster\":$cluster,\"task\":{\"type\":\"worker\",\"index\":$i}}" \
+      ip netns exec "$id-$i" "$program" "$@" >"$work/$i.log" 2>&1 &
+    pids+=($!)
+  done
+}
+line() { grep "^$2: " "$work/$1.log" || fail "worker $1 printed no $2"; }
+
+wait_for_steps() { # until every worker has made a step
+  for ((i = 0; i < count; ++i)); do
+    (
+      set +o pipefail # grep leaves tail behind
+      timeout 60 tail -n +1 -F --pid="${pids[$i]}" "$work/$i.log" 2>/dev/null |
+        grep -q -m 1 "^step: "
+    ) || fail "worker $i made no step"
+  done
+}
+
+# Every worker ends by itself with an error that names a worker, within 20 s of the fault.
+expect_errors() {
+  for ((i = 0; i < count; ++i)); do
+    timeout 20 tail --pid="${pids[$i]}" -f /dev/null || fail "worker $i has not ended"
+    code=0
+    wait "${pids[$i]}" || code=$?
+    ((code == 3)) || fail "worker $i ended with $code; want 3"
+    line "$i" error | grep -q "/job:worker/task:" || fail "worker $i names nobody"
+    line "$i" error
+  done
+}
+
+case $case in
+  equal)
+    start fit 1
+    for ((i = 0; i < count; ++i)); do wait "${pids[$i]}" || fail "worker $i ended with $?"; done
+    "$program" fit 4 >"$work/one.log" 2>&1
+    for ((i = 0; i < count; ++i)); do
+      [[ $(line $i weights) == "$(line one weights)" ]] || fail "worker $i has other weights"
+      [[ $(line $i loss) == "$(line one loss)" ]] || fail "worker $i has another loss"
+    done
+    ;;
+  cut)
+    start endless 1
+    wait_for_steps
+    ip link set "$id-v2" down
+    expect_errors
+    ;;
+  one_way)
+    ip netns exec "$id-1" nft list tables >/dev/null 2>&1 || skip "no nft command"
+    start endless 1
+    wait_for_steps
+    ip netns exec "$id-1" nft -f - <<<'table inet chaos {
+      chain in { type filter hook input priority 0; ip saddr 10.78.0.3 drop; }
+    }'
+    expect_errors
+    ;;
+esac
+echo "passed"

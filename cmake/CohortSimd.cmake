@@ -1,10 +1,11 @@
-# kernels/cpu/simd/*.cc serve every x86-64 processor: each file is compiled once per instruction
-# set, its functions in the namespace COHORT_SIMD_NAMESPACE, and kernels/cpu chooses at run time.
+# kernels/cpu/simd/*.cc and distribute/simd/*.cc serve every x86-64 processor: each file is compiled
+# once per instruction set, its functions in the namespace COHORT_SIMD_NAMESPACE, and the folder above
+# chooses at run time.
 #
 # A file there must not define or instantiate anything inline outside that namespace which other
 # files use too (std::vector, fmt, ...): the linker keeps one copy, and it could be the one that only
 # the newest processor can run.
-file(GLOB simd_sources CONFIGURE_DEPENDS kernels/cpu/simd/*.cc)
+file(GLOB simd_sources CONFIGURE_DEPENDS kernels/cpu/simd/*.cc distribute/simd/*.cc)
 
 function(cohort_add_simd level)
   if(NOT simd_sources)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "distribute/sum_loops.h"
 #include "distribute/transport/shared_collective.h"
 #include "distribute/transport/tree_sum.h"
 
@@ -70,43 +71,26 @@ class TinyAllReduce final : public AllReduce {
   std::vector<const char*> payloads_[2];
 };
 
-class SmallAllReduce final : public AllReduce {
+class BufferAllReduce final : public AllReduce {
  public:
   template <class... Args>
-  explicit SmallAllReduce(Args&&... args) : AllReduce(std::forward<Args>(args)...) {
-    for (call_ = 0; call_ < 2; ++call_)
+  explicit BufferAllReduce(Args&&... args)
+      : AllReduce(std::forward<Args>(args)...),
+        share_(rank(), size(), num_elements_, dtype_),
+        seen_(static_cast<size_t>(size()), kPrivate),
+        mappings_(seen_.size()),
+        buffers_(seen_.size()),
+        in_bucket_(mine().first_location != kPrivate) {
+    for (call_ = 0; small() && call_ < 2; ++call_)
       for (int peer = 0; peer < size(); ++peer) slots_[call_].push_back(slot(peer));
     call_ = 0;
   }
 
   void start() override {
     ++call_;
-    std::memcpy(slot(rank()), *buffer_, bytes_);
-    group().signal(mine().ready, call_);
-  }
-
- private:
-  void exchange() override {
-    wait_for_all(&RankLines::ready);
-    sum_.into(static_cast<char*>(*buffer_), slots_[call_ % 2], num_elements_);
-  }
-
-  std::vector<const char*> slots_[2];
-};
-
-class LargeAllReduce final : public AllReduce {
- public:
-  template <class... Args>
-  explicit LargeAllReduce(Args&&... args)
-      : AllReduce(std::forward<Args>(args)...),
-        share_(rank(), size(), num_elements_, dtype_),
-        seen_(static_cast<size_t>(size()), kPrivate),
-        mappings_(seen_.size()),
-        buffers_(seen_.size()) {}
-
-  void start() override {
-    ++call_;
-    if (*buffer_ != last_) {
+    if (!in_bucket_) {
+      if (small()) copy_for_others(slot(rank()), *buffer_, bytes_);
+    } else if (*buffer_ != last_) {
       last_ = *buffer_;
       mine().location = group().heap()->offset_of(last_, bytes_);
     }
@@ -115,14 +99,13 @@ class LargeAllReduce final : public AllReduce {
 
  private:
   void agree() override {
-    in_place_ = true;
     for (int peer = 0; peer < size(); ++peer)
-      in_place_ = in_place_ && lines(peer).first_location != kPrivate;
-    if (!in_place_) group().map_windows();
+      num_in_bucket_ += lines(peer).first_location != kPrivate ? 1 : 0;
+    if (num_in_bucket_ < size() && !small()) group().map_windows();
   }
 
   void exchange() override {
-    if (!in_place_) return pass_through_windows();
+    if (num_in_bucket_ < size()) return small() ? pass_through_slots() : pass_through_windows();
     wait_for_all(&RankLines::ready);
     find_buffers();
     sum_.in_place(buffers_, share_.begin, share_.end - share_.begin);
@@ -144,6 +127,17 @@ class LargeAllReduce final : public AllReduce {
       buffers_[p] = mappings_[p].get();
     }
     buffers_[static_cast<size_t>(rank())] = static_cast<char*>(*buffer_);
+  }
+
+  void pass_through_slots() {
+    if (num_in_bucket_ == 0) {
+      wait_for_all(&RankLines::ready);
+    } else {  // only now do those in buckets know that some are not
+      if (in_bucket_) copy_for_others(slot(rank()), *buffer_, bytes_);
+      group().signal(mine().done, call_);
+      wait_for_all(&RankLines::done);
+    }
+    sum_.into(static_cast<char*>(*buffer_), slots_[call_ % 2], num_elements_);
   }
 
   // Round t of this call: elements [t * per_round, (t + 1) * per_round).
@@ -190,10 +184,12 @@ class LargeAllReduce final : public AllReduce {
 
   const Share share_;
   const void* last_ = nullptr;
-  bool in_place_ = false;
+  int num_in_bucket_ = 0;       ///< ranks
   std::vector<uint64_t> seen_;  ///< location of each rank's buffer
   std::vector<std::shared_ptr<char>> mappings_;
   std::vector<char*> buffers_;
+  const bool in_bucket_;
+  std::vector<const char*> slots_[2];
 };
 
 class AllGather final : public SharedCollective {
@@ -300,9 +296,7 @@ class SharedMemoryCommunicator final : public Communicator {
     const size_t meeting = meetings_++;
     if (bytes <= kTinyBytes)
       return std::make_unique<TinyAllReduce>(self_, meeting, buffer, dtype, num_elements, op);
-    if (bytes <= kSmallBytes)
-      return std::make_unique<SmallAllReduce>(self_, meeting, buffer, dtype, num_elements, op);
-    return std::make_unique<LargeAllReduce>(self_, meeting, buffer, dtype, num_elements, op);
+    return std::make_unique<BufferAllReduce>(self_, meeting, buffer, dtype, num_elements, op);
   }
 
   std::unique_ptr<Request> prepare_all_gather(void* const* input, size_t bytes,

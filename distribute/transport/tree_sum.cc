@@ -6,7 +6,7 @@
 
 #include "distribute/elementwise.h"
 #include "distribute/replica_tree.h"
-#include "distribute/transport/sum_loops.h"
+#include "distribute/sum_loops.h"
 
 namespace cohort::distribute {
 namespace {
@@ -14,18 +14,19 @@ namespace {
 // Stays in the first-level cache between the additions of a tree.
 constexpr int64_t kBlock = 1024;
 
-/// Calls `use` with the type of a dtype that has loops of its own.
+/// Calls `use` with the loops of a dtype that has some, and a value of its type.
 template <class Use>
-void with_loop_type(DType dtype, Use&& use) {
+void with_loops(DType dtype, Use&& use) {
+  const SumTable& table = sum_table();
   switch (dtype) {
     case DType::kF32:
-      return use(float{});
+      return use(table.f32, float{});
     case DType::kF64:
-      return use(double{});
+      return use(table.f64, double{});
     case DType::kI32:
-      return use(int32_t{});
+      return use(table.i32, int32_t{});
     default:
-      return use(int64_t{});
+      return use(table.i64, int64_t{});
   }
 }
 
@@ -60,11 +61,11 @@ void TreeSum::in_place(std::span<char* const> buffers, int64_t begin, int64_t co
   const auto element = static_cast<int64_t>(size_of(dtype_));
   if (shape_ == Shape::kOne) return divide(buffers[0] + begin * element, count);
   if (has_loop() && (shape_ == Shape::kPair || shape_ == Shape::kFour)) {
-    return with_loop_type(dtype_, [&](auto tag) {
+    return with_loops(dtype_, [&](const auto& loops, auto tag) {
       using T = decltype(tag);
       const auto at = [&](size_t rank) { return reinterpret_cast<T*>(buffers[rank]) + begin; };
-      if (shape_ == Shape::kPair) return sum_pair_in_place(at(0), at(1), count);
-      sum_four_in_place(at(0), at(1), at(2), at(3), count);
+      if (shape_ == Shape::kPair) return loops.pair_in_place(at(0), at(1), count);
+      loops.four_in_place(at(0), at(1), at(2), at(3), count);
     });
   }
   for (int64_t done = 0; done < count; done += kBlock) {
@@ -87,12 +88,12 @@ void TreeSum::into(char* out, std::span<const char* const> sources, int64_t coun
     return divide(out, count);
   }
   if (has_loop() && (shape_ == Shape::kPair || shape_ == Shape::kFour)) {
-    return with_loop_type(dtype_, [&](auto tag) {
+    return with_loops(dtype_, [&](const auto& loops, auto tag) {
       using T = decltype(tag);
       const auto at = [&](size_t rank) { return reinterpret_cast<const T*>(sources[rank]); };
       T* to = reinterpret_cast<T*>(out);
-      if (shape_ == Shape::kPair) return sum_pair(to, at(0), at(1), count);
-      sum_four(to, at(0), at(1), at(2), at(3), count);
+      if (shape_ == Shape::kPair) return loops.pair(to, at(0), at(1), count);
+      loops.four(to, at(0), at(1), at(2), at(3), count);
     });
   }
   for (int64_t done = 0; done < count; done += kBlock) {

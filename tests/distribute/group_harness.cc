@@ -1,56 +1,21 @@
 #include "tests/distribute/group_harness.h"
 
 #include <gtest/gtest.h>
-#include <sched.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cstring>
-#include <fstream>
 #include <mutex>
 #include <thread>
+
+#include "tests/support/folder_store.h"
 
 namespace cohort::distribute {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// A store for processes of one host: a file for each key.
-class FolderStore final : public cluster::KeyValueStore {
- public:
-  explicit FolderStore(fs::path folder) : folder_(std::move(folder)) {}
-
-  void insert(const std::string& key, const std::string& value) override {
-    const fs::path draft = folder_ / ("draft-" + std::to_string(getpid()));
-    std::ofstream(draft, std::ios::binary) << value;
-    std::error_code error;
-    fs::create_hard_link(draft, file(key), error);
-    if (error) throw AlreadyExists("store: {}: {}", key, error.message());
-  }
-  std::string get(const std::string& key, std::chrono::milliseconds timeout) override {
-    const auto deadline = std::chrono::steady_clock::now() + timeout;
-    while (true) {
-      if (auto value = try_get(key)) return *value;
-      if (std::chrono::steady_clock::now() > deadline) throw DeadlineExceeded("store: {}", key);
-      sched_yield();
-    }
-  }
-  std::optional<std::string> try_get(const std::string& key) override {
-    std::ifstream in(file(key), std::ios::binary);
-    if (!in) return {};
-    return std::string(std::istreambuf_iterator<char>(in), {});
-  }
-
- private:
-  fs::path file(std::string key) const {
-    for (char& c : key)
-      if (c == '/') c = '+';
-    return folder_ / key;
-  }
-  const fs::path folder_;
-};
 
 /// What a forked process leaves behind.
 struct Report {
@@ -122,7 +87,7 @@ std::vector<Ended> run_processes(const ProcessGroupOptions& options,
                                  const std::function<void(Communicator&)>& body) {
   std::string folder = fs::temp_directory_path() / "cohort-group-XXXXXX";
   if (!mkdtemp(folder.data())) throw Internal("no temporary folder");
-  FolderStore store(folder);
+  test::FolderStore store(folder);
   const size_t count = options.host_of.size();
   auto* reports = static_cast<Report*>(mmap(nullptr, count * sizeof(Report), PROT_READ | PROT_WRITE,
                                             MAP_SHARED | MAP_ANONYMOUS, -1, 0));

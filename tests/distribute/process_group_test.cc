@@ -262,6 +262,25 @@ TEST_P(ProcessGroupConcurrentTopologyTest, TheBufferMayMoveWithinBucketMemory) {
   }));
 }
 
+TEST_P(ProcessGroupConcurrentTopologyTest, SomeRanksInBucketsAndOthersNot) {
+  for (const size_t n : {size_t{10}, size_t{1000}, size_t{100000}})
+    expect_no_errors(run_ranks(GetParam()(3), [&](Communicator& rank) {
+      std::vector<float> own(n);
+      const auto bucket = rank.allocate_bucket(n * sizeof(float));
+      void* data = rank.rank() == 1 ? own.data() : bucket.get();
+      const auto request =
+          rank.prepare_all_reduce(&data, DType::kF32, static_cast<int64_t>(n), ops::ReduceOp::kSum);
+      for (int round = 0; round < 5; ++round) {
+        std::fill_n(static_cast<float*>(data), n, static_cast<float>(rank.rank() + round));
+        request->start();
+        request->wait();
+        for (size_t i = 0; i < n; ++i)
+          if (static_cast<float*>(data)[i] != static_cast<float>(3 + 3 * round))
+            throw Internal("wrong sum");
+      }
+    }));
+}
+
 TEST_P(ProcessGroupConcurrentTopologyTest, ASteadyCallAllocatesNothing) {
   expect_no_errors(run_ranks(GetParam()(2), [](Communicator& rank) {
     for (const int64_t n : {4, 1000, 100000}) {

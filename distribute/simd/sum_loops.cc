@@ -1,11 +1,13 @@
-#include "distribute/transport/sum_loops.h"
+// Compiled once for each instruction set; see cmake/CohortSimd.cmake for what may stand here.
+
+#include "distribute/sum_loops.h"
 
 #include <cstring>
 
-namespace cohort::distribute {
+namespace cohort::distribute::COHORT_SIMD_NAMESPACE {
 namespace {
 
-/// One cache line of elements. The compiler splits it into what the processor has.
+/// One cache line of elements. The compiler splits it into what the instruction set has.
 template <class T>
 struct Line {
   static constexpr int64_t kElements = 64 / static_cast<int64_t>(sizeof(T));
@@ -19,8 +21,6 @@ struct Line {
   }
   void store(T* to) const { std::memcpy(to, &v, sizeof v); }
 };
-
-}  // namespace
 
 template <class T>
 void sum_pair(T* out, const T* a, const T* b, int64_t n) {
@@ -74,24 +74,15 @@ void sum_four_in_place(T* a, T* b, T* c, T* d, int64_t n) {
   for (; i < n; ++i) a[i] = b[i] = c[i] = d[i] = (a[i] + b[i]) + (c[i] + d[i]);
 }
 
-template void sum_pair(float*, const float*, const float*, int64_t);
-template void sum_pair(double*, const double*, const double*, int64_t);
-template void sum_pair(int32_t*, const int32_t*, const int32_t*, int64_t);
-template void sum_pair(int64_t*, const int64_t*, const int64_t*, int64_t);
-template void sum_four(float*, const float*, const float*, const float*, const float*, int64_t);
-template void sum_four(double*, const double*, const double*, const double*, const double*,
-                       int64_t);
-template void sum_four(int32_t*, const int32_t*, const int32_t*, const int32_t*, const int32_t*,
-                       int64_t);
-template void sum_four(int64_t*, const int64_t*, const int64_t*, const int64_t*, const int64_t*,
-                       int64_t);
-template void sum_pair_in_place(float*, float*, int64_t);
-template void sum_pair_in_place(double*, double*, int64_t);
-template void sum_pair_in_place(int32_t*, int32_t*, int64_t);
-template void sum_pair_in_place(int64_t*, int64_t*, int64_t);
-template void sum_four_in_place(float*, float*, float*, float*, int64_t);
-template void sum_four_in_place(double*, double*, double*, double*, int64_t);
-template void sum_four_in_place(int32_t*, int32_t*, int32_t*, int32_t*, int64_t);
-template void sum_four_in_place(int64_t*, int64_t*, int64_t*, int64_t*, int64_t);
+template <class T>
+SumLoops<T> loops() {
+  return {sum_pair<T>, sum_four<T>, sum_pair_in_place<T>, sum_four_in_place<T>};
+}
 
-}  // namespace cohort::distribute
+}  // namespace
+
+void fill_sums(SumTable& table) {
+  table = {loops<float>(), loops<double>(), loops<int32_t>(), loops<int64_t>()};
+}
+
+}  // namespace cohort::distribute::COHORT_SIMD_NAMESPACE

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <string>
+
+#include "cluster/key_value_store.h"
+
+namespace cohort::test {
+
+/// A store for processes of one host: a file for each key in `folder`, which is there already.
+class FolderStore final : public cluster::KeyValueStore {
+ public:
+  explicit FolderStore(std::filesystem::path folder) : folder_(std::move(folder)) {}
+
+  void insert(const std::string& key, const std::string& value) override {
+    const std::filesystem::path draft = folder_ / ("draft-" + std::to_string(getpid()));
+    std::ofstream(draft, std::ios::binary) << value;
+    std::error_code error;
+    std::filesystem::create_hard_link(draft, file(key), error);
+    if (error) throw AlreadyExists("store: {}: {}", key, error.message());
+  }
+  std::string get(const std::string& key, std::chrono::milliseconds timeout) override {
+    const auto deadline = std::chrono::steady_clock::now() + timeout;
+    while (true) {
+      if (auto value = try_get(key)) return *value;
+      if (std::chrono::steady_clock::now() > deadline) throw DeadlineExceeded("store: {}", key);
+      sched_yield();
+    }
+  }
+  std::optional<std::string> try_get(const std::string& key) override {
+    std::ifstream in(file(key), std::ios::binary);
+    if (!in) return {};
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  }
+
+ private:
+  std::filesystem::path file(std::string key) const {
+    for (char& c : key)
+      if (c == '/') c = '+';
+    return folder_ / key;
+  }
+  const std::filesystem::path folder_;
+};
+
+}  // namespace cohort::test

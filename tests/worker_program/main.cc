@@ -1,6 +1,8 @@
 // One worker of a job, for tests/workers: `worker_program SCENARIO [DEVICES [REPLICAS]]`. What a
 // test compares is printed as `name: value` lines. An error is printed as `error: CODE message`,
 // and the exit code is 3.
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -60,6 +62,13 @@ class Stop : public nn::CallbackImpl {
   int signal_;
 };
 
+/// Never comes back from its fourth step.
+nn::Callback stuck() {
+  return nn::LambdaCallback({.on_train_batch_end = [](int64_t batch, const nn::Logs&) {
+    while (batch == 3) pause();
+  }});
+}
+
 /// Says when the first step is made.
 nn::Callback first_step() {
   return nn::LambdaCallback({.on_epoch_end = [](int64_t epoch, const nn::Logs&) {
@@ -73,6 +82,7 @@ std::vector<nn::Callback> callbacks(const Setting& setting) {
   if (last && setting.is("killed")) return {nn::Callback(std::make_shared<Stop>(SIGKILL))};
   if (setting.odd() && setting.is("stopped"))
     return {nn::Callback(std::make_shared<Stop>(SIGSTOP))};
+  if (setting.odd() && setting.is("stuck")) return {stuck()};
   if (setting.is("endless")) return {first_step()};
   return {};
 }
@@ -185,11 +195,12 @@ void run(int argc, char** argv) {
   const std::string scenario = argc > 1 ? argv[1] : "";
   cohort::default_runtime().set_logical_cpu_devices(devices, 1);
   nn::set_random_seed(7);
-  const Setting setting{
-      distribute::MultiWorkerMirroredStrategy({.num_replicas = replicas,
-                                               .bytes_per_pack = 2000,
-                                               .startup_timeout = std::chrono::seconds(60)}),
-      scenario};
+  const Setting setting{distribute::MultiWorkerMirroredStrategy(
+                            {.num_replicas = replicas,
+                             .bytes_per_pack = 2000,
+                             .timeout = std::chrono::seconds(scenario == "stuck" ? 3 : 600),
+                             .startup_timeout = std::chrono::seconds(60)}),
+                        scenario};
   say("chief", setting.strategy.is_chief() ? "yes" : "no");
   if (setting.odd() && setting.is("exits")) std::exit(0);
   if (setting.odd() && setting.is("other_seed")) nn::set_random_seed(8);

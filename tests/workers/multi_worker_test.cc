@@ -104,6 +104,33 @@ TEST(WorkerFailureTest, AKilledWorkerIsNamedByAllOthers) {
   }
 }
 
+class KilledWorkerTest : public testing::TestWithParam<int> {};
+
+TEST_P(KilledWorkerTest, IsNamedByAllOthersWhereverItsStepStands) {
+  const int victim = GetParam();
+  Workers workers(3, {"endless"});
+  workers.wait_for(victim, "step: made", std::chrono::seconds(60));
+  workers.signal(victim, SIGKILL);
+  const auto results = workers.wait(std::chrono::seconds(60));
+  for (int worker = 0; worker < 3; ++worker) {
+    const WorkerResult& result = results[static_cast<size_t>(worker)];
+    if (worker == victim) continue;
+    EXPECT_EQ(result.exit_code, 3) << result.output;
+    EXPECT_THAT(result.value("error"), HasSubstr("Unavailable"));
+    EXPECT_THAT(result.value("error"), HasSubstr("/job:worker/task:" + std::to_string(victim)));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(, KilledWorkerTest, testing::Values(0, 1, 2));
+
+TEST(WorkerFailureTest, AWorkerThatLivesButIsStuckIsNamedAfterTheTimeout) {
+  Workers workers(2, {"stuck"});
+  const auto results = workers.wait(std::chrono::seconds(60), 1);
+  EXPECT_EQ(results[0].exit_code, 3) << results[0].output;
+  EXPECT_THAT(results[0].value("error"), HasSubstr("DeadlineExceeded"));
+  EXPECT_THAT(results[0].value("error"), HasSubstr("/job:worker/task:1"));
+}
+
 TEST(WorkerFailureTest, AStoppedWorkerIsTakenForDead) {
   Workers workers(2, {"stopped"});
   const auto results = workers.wait(std::chrono::seconds(60), 1);

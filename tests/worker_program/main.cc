@@ -102,6 +102,11 @@ data::Dataset make_dataset(const Setting& setting) {
 
 nn::Model make_model(const Setting& setting) {
   const int units = setting.odd() && setting.is("other_model") ? 7 : 6;
+  if (setting.is("batch_norm"))
+    return nn::Sequential({nn::Input({.shape = {8, 8, 1}}), nn::Flatten(), nn::Dense({.units = 9}),
+                           nn::BatchNormalization({.synchronized = true}),
+                           nn::Activation("tanh"), nn::Dense({.units = 7}),
+                           nn::BatchNormalization(), nn::Dense({.units = 5})});
   return nn::Sequential(
       {nn::Input({.shape = {8, 8, 1}}),
        nn::Conv2D({.filters = units, .kernel_size = 3, .padding = "same", .activation = "relu"}),

@@ -66,6 +66,13 @@ TEST(MultiWorkerTest, ACustomLoopEqualsThatOfOneProcess) {
   expect_equal_on_all(results, {"total", "weights"});
 }
 
+TEST(MultiWorkerTest, BatchNormalizationSharesItsStatistics) {
+  const auto one = run_workers(1, {"batch_norm", "2"});
+  auto results = run_workers(2, {"batch_norm", "1"});
+  results.push_back(one[0]);
+  expect_equal_on_all(results, {"loss", "evaluated", "weights"});
+}
+
 TEST(MultiWorkerTest, VariablesStartWithTheChiefsValues) {
   auto results = run_workers(2, {"other_start"});
   results.push_back(run_workers(2, {"fit"})[0]);

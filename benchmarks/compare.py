@@ -194,7 +194,8 @@ def compare_workers(label):
     """Workers of one job, each with the case's batch, beside one alone and beside DDP."""
     case, _, count = label.partition("@")
     ours = [os.environ["COHORT_TRAIN_STEPS"]]
-    together = Running(Program("cohort", ours, environment={"COHORT_BENCH_WORKERS": count}), case, int(count))
+    workers = {"COHORT_BENCH_WORKERS": count}
+    together = Running(Program("cohort", ours, environment=workers), case, int(count))
     alone = Running(Program("cohort", ours), case, 1)
     ddp = Running(peer("torch_ddp", "torch", "torch_ddp.py"), case, int(count))
     for number in range(ROUNDS):

@@ -101,6 +101,15 @@ class MultiWorkerStrategy final : public Strategy::Impl {
   void take_from_chief(std::span<double> numbers) override {
     group_->exchange().broadcast("chief", numbers.data(), numbers.size_bytes());
   }
+  void check_equal(std::string_view what, const std::string& mine) override {
+    const auto all = group_->exchange().all_gather(what, mine);
+    for (size_t worker = 1; worker < all.size(); ++worker)
+      if (all[worker] != all.front())
+        throw FailedPrecondition("{}: {}: got {} on {} and {} on {}; want the same on every worker",
+                                 kName, what, all[worker],
+                                 group_->name_of(static_cast<int>(worker)), all.front(),
+                                 group_->name_of(0));
+  }
   bool any_process(bool mine) override {
     const auto all = group_->exchange().all_gather("any", mine ? "1" : "0");
     return std::find(all.begin(), all.end(), "1") != all.end();

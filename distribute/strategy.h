@@ -102,6 +102,9 @@ class Strategy {
     virtual bool is_chief() const { return true; }
     /// Replaces `numbers` by the chief's. Collective.
     virtual void take_from_chief(std::span<double> /*numbers*/) {}
+    /// Throws FailedPrecondition, on every process alike, when they say different things of `what`:
+    /// "what: worker 1 has …; the chief has …". Collective.
+    virtual void check_equal(std::string_view /*what*/, const std::string& /*mine*/) {}
     /// Whether any process says so. Collective.
     virtual bool any_process(bool mine) { return mine; }
     /// The values of every replica of every process, in replica order, given those of this one.

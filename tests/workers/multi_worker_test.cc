@@ -97,7 +97,9 @@ TEST_P(OddWorkerTest, EndsTheJobWithAnErrorThatNamesIt) {
 INSTANTIATE_TEST_SUITE_P(, OddWorkerTest,
                          testing::Values(Odd{"other_model", "different steps"},
                                          Odd{"other_batch", "batch size 8"},
-                                         Odd{"other_seed", "seed 8"}, Odd{"wrong_label", "77"}),
+                                         Odd{"other_seed", "seed 8"},
+                                         Odd{"less_data", "4 batches of 16"},
+                                         Odd{"wrong_label", "77"}),
                          [](const auto& info) { return std::string(info.param.scenario); });
 
 TEST(WorkerFailureTest, AKilledWorkerIsNamedByAllOthers) {

@@ -8,8 +8,7 @@ namespace cohort::cluster {
 namespace {
 
 bool is_dense(const std::map<int, std::string>& tasks) {
-  return tasks.empty() ||
-         (tasks.begin()->first == 0 && tasks.rbegin()->first + 1 == static_cast<int>(tasks.size()));
+  return !tasks.empty() && tasks.rbegin()->first + 1 == static_cast<int>(tasks.size());
 }
 
 std::string quote(const std::string& text) {

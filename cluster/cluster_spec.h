@@ -48,7 +48,7 @@ class ClusterSpec {
 
   const SparseJobs& as_map() const { return jobs_; }
   /// ClusterSpec({'ps': ['ps0:1111'], 'worker': ['worker0:3333', 'worker1:4444']}); a sparse job as
-  /// {0: 'a0:1', 3: 'a3:1'}.
+  /// {0: 'a0:1', 3: 'a3:1'}, one without tasks as {}.
   std::string to_string() const;
   bool operator==(const ClusterSpec&) const = default;
 

@@ -34,6 +34,7 @@ macro(cohort_optional_package name what)
 endmacro()
 
 cohort_optional_package(ONEDNN "CPU kernels of oneDNN" DNNL MODULE)
+cohort_optional_package(LAUNCH "the program cohort-launch, with CLI11" CLI11 CONFIG)
 
 cohort_option(CUDA "the CUDA device, a module loaded at run time")
 if(NOT COHORT_CUDA STREQUAL "OFF")

@@ -6,7 +6,7 @@ set -euo pipefail
 packages=(
   g++ cmake ninja-build ccache mold      # tools
   libfmt-dev zlib1g-dev nlohmann-json3-dev libdnnl-dev  # libraries
-  libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler
+  libcli11-dev libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler
   libgtest-dev libgmock-dev              # tests
   dataset-fashion-mnist                  # the demo's data
 )

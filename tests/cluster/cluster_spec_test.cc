@@ -24,6 +24,8 @@ TEST(ClusterSpecTest, PrintsJobsByName) {
   EXPECT_EQ(ClusterSpec::sparse({{"s", {{0, "a0:1"}, {3, "a3:1"}}}}).to_string(),
             "ClusterSpec({'s': {0: 'a0:1', 3: 'a3:1'}})");
   EXPECT_EQ(ClusterSpec().to_string(), "ClusterSpec({})");
+  EXPECT_EQ(ClusterSpec(ClusterSpec::DenseJobs{{"worker", {}}}).to_string(),
+            "ClusterSpec({'worker': {}})");
 }
 
 TEST(ClusterSpecTest, AccessorsServeDenseAndSparseJobs) {

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "launch/hosts.h"
+
+namespace cohort::launch {
+
+struct LaunchOptions {
+  int num_workers = 0;      // 0: one for each slot
+  std::vector<Host> hosts;  // empty: all on this one
+  int port = 0;             // worker i of a host listens at port + i; 0: at any port
+  std::vector<std::string> ssh = {"ssh", "-o", "BatchMode=yes"};  // then the host, then a command
+  std::vector<std::string> forward;  // "NAME=VALUE" for workers on other hosts
+  bool bind = true;                  // give each worker its share of this host's CPUs
+  std::vector<std::string> command;  // program and arguments
+};
+
+/// A worker to be started.
+struct Process {
+  std::string name;  // "worker 1"
+  std::vector<std::string> command;
+  std::vector<std::string> environment;  // "NAME=VALUE", in addition to the launcher's own
+  std::vector<int> cpus;                 // where it may run; empty: anywhere
+  /// It runs elsewhere: its end here is asked for by closing its standard input.
+  bool remote = false;
+};
+
+/// The workers of a job, each with its TF_CONFIG. On one host without a port all listen at
+/// 127.0.0.1:0, and the leader publishes its address. Over several hosts the leader has a port that
+/// follows from `job_id` and is given to all as COHORT_COORDINATOR, the others any.
+/// `restart`: how often the job was started before, for COHORT_RESTART_COUNT.
+/// Throws InvalidArgument for options that contradict each other.
+std::vector<Process> plan(const LaunchOptions& options, const std::string& job_id, int restart);
+
+/// The shell command by which a worker runs on another host: in `directory`, with `environment`,
+/// ended with all its children when standard input closes. POSIX shell and setsid.
+std::string remote_command(const std::string& directory,
+                           const std::vector<std::string>& environment,
+                           const std::vector<std::string>& command);
+
+/// `text` as one word of a POSIX shell.
+std::string quote(const std::string& text);
+
+}  // namespace cohort::launch

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstring>
 #include <mutex>
+#include <numeric>
 #include <optional>
 
 #include "core/runtime/cpu_device.h"
@@ -35,6 +36,8 @@ struct Group {
   explicit Group(InProcessOptions given)
       : options(std::move(given)),
         size(static_cast<int>(options.block_sizes.size())),
+        num_replicas(std::accumulate(options.block_sizes.begin(), options.block_sizes.end(),
+                                     int64_t{0})),
         order(combine_order(options.block_sizes)),
         host(make_cpu_device(0, 1)),
         prepared(static_cast<size_t>(size), 0) {}
@@ -54,6 +57,7 @@ struct Group {
 
   const InProcessOptions options;
   const int size;
+  const int64_t num_replicas;
   const std::vector<std::pair<int, int>> order;
   const std::unique_ptr<Device> host;  ///< allocates bucket memory
   std::atomic<bool> aborted{false};
@@ -142,6 +146,8 @@ class AllReduceRequest final : public InProcessRequest {
   void reduce_block(int64_t at, int64_t count) {
     for (const auto& [to, from] : group_.order)
       reduce_into(block_of(to, at), block_of(from, at), count, dtype_, op_);
+    if (op_ == ops::ReduceOp::kMean)
+      divide_by(block_of(0, at), count, dtype_, group_.num_replicas);
     const size_t bytes = static_cast<size_t>(count) * size_of(dtype_);
     for (int rank = 1; rank < group_.size; ++rank)
       std::memcpy(block_of(rank, at), block_of(0, at), bytes);
@@ -165,7 +171,8 @@ class AllGatherRequest final : public InProcessRequest {
     char* to = static_cast<char*>(*output_);
     for (int rank = 0; rank < group_.size; ++rank) {
       const size_t bytes = meeting_.bytes[static_cast<size_t>(rank)];
-      if (bytes > 0) std::memcpy(to, *meeting_.buffers[static_cast<size_t>(rank)], bytes);
+      const void* from = *meeting_.buffers[static_cast<size_t>(rank)];
+      if (bytes > 0 && from != to) std::memcpy(to, from, bytes);
       to += bytes;
     }
   }

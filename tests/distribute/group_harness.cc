@@ -52,6 +52,28 @@ ProcessGroupOptions group_of(int num_ranks) {
   return options;
 }
 
+ProcessGroupOptions shared_memory(int num_ranks) { return group_of(num_ranks); }
+
+ProcessGroupOptions tcp(int num_ranks) {
+  ProcessGroupOptions group = group_of(num_ranks);
+  group.transport = Transport::kTcp;
+  return group;
+}
+
+ProcessGroupOptions hosts_of_two(int num_ranks) {
+  ProcessGroupOptions group = group_of(num_ranks);
+  for (size_t process = 0; process < group.host_of.size(); ++process)
+    group.host_of[process] = std::to_string(process / 2);
+  return group;
+}
+
+ProcessGroupOptions scattered(int num_ranks) {
+  ProcessGroupOptions group = group_of(num_ranks);
+  for (size_t process = 0; process < group.host_of.size(); ++process)
+    group.host_of[process] = std::to_string(process % 2);
+  return group;
+}
+
 std::vector<std::optional<Error>> run_ranks(ProcessGroupOptions options,
                                             const std::function<void(Communicator&)>& body) {
   cluster::LocalKeyValueStore store;

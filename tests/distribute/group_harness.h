@@ -1,6 +1,7 @@
 #pragma once
 
-#include <filesystem>
+#include <gtest/gtest.h>
+
 #include <functional>
 #include <optional>
 #include <string>
@@ -15,6 +16,26 @@ namespace cohort::distribute {
 /// A group without its store and process: `num_ranks` ranks of one replica, one in each process,
 /// all on one host, that wait 20 s for each other.
 ProcessGroupOptions group_of(int num_ranks);
+
+// The same on one host, over TCP alone, on hosts of two processes, and on hosts such that
+// neighbours in the tree are apart.
+ProcessGroupOptions shared_memory(int num_ranks);
+ProcessGroupOptions tcp(int num_ranks);
+ProcessGroupOptions hosts_of_two(int num_ranks);
+ProcessGroupOptions scattered(int num_ranks);
+
+struct NamedTopology {
+  const char* name;
+  ProcessGroupOptions (*make)(int num_ranks);
+};
+inline constexpr NamedTopology kTopologies[] = {{"SharedMemory", shared_memory},
+                                                {"Tcp", tcp},
+                                                {"HostsOfTwo", hosts_of_two},
+                                                {"Scattered", scattered}};
+inline std::string topology_name(const ::testing::TestParamInfo<NamedTopology>& info) {
+  return info.param.name;
+}
+inline void PrintTo(const NamedTopology& topology, std::ostream* out) { *out << topology.name; }
 
 /// Runs `body` on every rank of the group. Processes and ranks are threads, which find each other
 /// through a store of this process. Returns what each rank threw, making the group included.

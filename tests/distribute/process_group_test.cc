@@ -86,50 +86,18 @@ void expect_same_bits(const ProcessGroupOptions& group, int64_t n, Memory memory
   }));
 }
 
-ProcessGroupOptions shared_memory(int num_ranks) { return group_of(num_ranks); }
-
-ProcessGroupOptions tcp(int num_ranks) {
-  ProcessGroupOptions group = group_of(num_ranks);
-  group.transport = Transport::kTcp;
-  return group;
-}
-
-/// Hosts of two processes.
-ProcessGroupOptions hosts_of_two(int num_ranks) {
-  ProcessGroupOptions group = group_of(num_ranks);
-  for (size_t process = 0; process < group.host_of.size(); ++process)
-    group.host_of[process] = std::to_string(process / 2);
-  return group;
-}
-
-/// Neighbours in the tree are on different hosts.
-ProcessGroupOptions scattered(int num_ranks) {
-  ProcessGroupOptions group = group_of(num_ranks);
-  for (size_t process = 0; process < group.host_of.size(); ++process)
-    group.host_of[process] = std::to_string(process % 2);
-  return group;
-}
-
-using Topology = ProcessGroupOptions (*)(int);
-
-class ProcessGroupConcurrentTopologyTest : public ::testing::TestWithParam<Topology> {
+class ProcessGroupConcurrentTopologyTest : public ::testing::TestWithParam<NamedTopology> {
  protected:
   template <class T>
   void expect_same_bits_everywhere(std::initializer_list<int64_t> sizes) {
     for (const int ranks : {1, 2, 3, 4, 7})
       for (const int64_t n : sizes)
         for (const Memory memory : {Memory::kBucket, Memory::kPrivate})
-          expect_same_bits<T>(GetParam()(ranks), n, memory);
+          expect_same_bits<T>(GetParam().make(ranks), n, memory);
   }
 };
 
-std::string topology_name(const ::testing::TestParamInfo<Topology>& info) {
-  constexpr const char* kNames[] = {"SharedMemory", "Tcp", "HostsOfTwo", "Scattered"};
-  return kNames[info.index];
-}
-
-INSTANTIATE_TEST_SUITE_P(Of, ProcessGroupConcurrentTopologyTest,
-                         ::testing::Values(shared_memory, tcp, hosts_of_two, scattered),
+INSTANTIATE_TEST_SUITE_P(Of, ProcessGroupConcurrentTopologyTest, ::testing::ValuesIn(kTopologies),
                          topology_name);
 
 TEST_P(ProcessGroupConcurrentTopologyTest, SumsFloatsWithTheBitsOfOneProcess) {
@@ -148,23 +116,23 @@ TEST_P(ProcessGroupConcurrentTopologyTest, TakesTheGreatestAndTheLeast) {
   for (const ops::ReduceOp op : {ops::ReduceOp::kMax, ops::ReduceOp::kMin})
     for (const int64_t n : {1, 1000, 70000})
       for (const Memory memory : {Memory::kBucket, Memory::kPrivate}) {
-        expect_same_bits<float>(GetParam()(4), n, memory, op);
-        expect_same_bits<int64_t>(GetParam()(3), n, memory, op);
-        expect_same_bits<BFloat16>(GetParam()(2), n, memory, op);
+        expect_same_bits<float>(GetParam().make(4), n, memory, op);
+        expect_same_bits<int64_t>(GetParam().make(3), n, memory, op);
+        expect_same_bits<BFloat16>(GetParam().make(2), n, memory, op);
       }
 }
 
 TEST_P(ProcessGroupConcurrentTopologyTest, BlocksOfUnequalSizeFixTheTree) {
   for (const std::vector<int>& blocks :
        {std::vector<int>{2, 1}, {4, 2, 1}, {1, 1, 2, 4}, {2, 2, 1, 1}, {1, 1, 1, 1, 1, 1}}) {
-    ProcessGroupOptions group = GetParam()(static_cast<int>(blocks.size()));
+    ProcessGroupOptions group = GetParam().make(static_cast<int>(blocks.size()));
     group.block_sizes = blocks;
     for (const int64_t n : {3, 1000, 70000}) expect_same_bits<float>(group, n, Memory::kBucket);
   }
 }
 
 TEST_P(ProcessGroupConcurrentTopologyTest, SeveralRanksInAProcess) {
-  ProcessGroupOptions group = GetParam()(4);
+  ProcessGroupOptions group = GetParam().make(4);
   group.process_of = {0, 0, 1, 1};
   group.host_of.resize(2);
   for (const int64_t n : {3, 1000, 70000})
@@ -173,7 +141,7 @@ TEST_P(ProcessGroupConcurrentTopologyTest, SeveralRanksInAProcess) {
 }
 
 TEST_P(ProcessGroupConcurrentTopologyTest, AMeanDividesByTheReplicas) {
-  ProcessGroupOptions group = GetParam()(3);
+  ProcessGroupOptions group = GetParam().make(3);
   group.block_sizes = {2, 1, 1};
   for (const size_t n : {size_t{1}, size_t{1000}, size_t{70000}})
     expect_no_errors(run_ranks(group, [&](Communicator& rank) {
@@ -190,7 +158,7 @@ TEST_P(ProcessGroupConcurrentTopologyTest, AMeanDividesByTheReplicas) {
 
 TEST_P(ProcessGroupConcurrentTopologyTest, GathersBlocksOfUnequalSize) {
   for (const size_t scale : {size_t{1}, size_t{3000}, size_t{1} << 18}) {
-    expect_no_errors(run_ranks(GetParam()(3), [&](Communicator& rank) {
+    expect_no_errors(run_ranks(GetParam().make(3), [&](Communicator& rank) {
       const auto r = static_cast<size_t>(rank.rank());
       std::vector<int32_t> mine(r * scale, rank.rank()), all(3 * scale, -1);
       void* input = mine.data();
@@ -210,7 +178,7 @@ TEST_P(ProcessGroupConcurrentTopologyTest, GathersBlocksOfUnequalSize) {
 TEST_P(ProcessGroupConcurrentTopologyTest, RandomSizesInRandomOrderWithSeveralInFlight) {
   for (const unsigned seed : {1u, 2u, 3u}) {
     for (const int size : {2, 4}) {
-      expect_no_errors(run_ranks(GetParam()(size), [&](Communicator& rank) {
+      expect_no_errors(run_ranks(GetParam().make(size), [&](Communicator& rank) {
         std::mt19937 random(seed);  // the same choices on every rank
         constexpr size_t kCount = 12;
         std::vector<std::vector<float>> own(kCount);
@@ -245,7 +213,7 @@ TEST_P(ProcessGroupConcurrentTopologyTest, RandomSizesInRandomOrderWithSeveralIn
 }
 
 TEST_P(ProcessGroupConcurrentTopologyTest, TheBufferMayMoveWithinBucketMemory) {
-  expect_no_errors(run_ranks(GetParam()(2), [](Communicator& rank) {
+  expect_no_errors(run_ranks(GetParam().make(2), [](Communicator& rank) {
     constexpr int64_t kCount = 10000;
     const auto memory = rank.allocate_bucket(2 * kCount * sizeof(float));
     void* data = memory.get();
@@ -264,7 +232,7 @@ TEST_P(ProcessGroupConcurrentTopologyTest, TheBufferMayMoveWithinBucketMemory) {
 
 TEST_P(ProcessGroupConcurrentTopologyTest, SomeRanksInBucketsAndOthersNot) {
   for (const size_t n : {size_t{10}, size_t{1000}, size_t{100000}})
-    expect_no_errors(run_ranks(GetParam()(3), [&](Communicator& rank) {
+    expect_no_errors(run_ranks(GetParam().make(3), [&](Communicator& rank) {
       std::vector<float> own(n);
       const auto bucket = rank.allocate_bucket(n * sizeof(float));
       void* data = rank.rank() == 1 ? own.data() : bucket.get();
@@ -282,7 +250,7 @@ TEST_P(ProcessGroupConcurrentTopologyTest, SomeRanksInBucketsAndOthersNot) {
 }
 
 TEST_P(ProcessGroupConcurrentTopologyTest, ASteadyCallAllocatesNothing) {
-  expect_no_errors(run_ranks(GetParam()(2), [](Communicator& rank) {
+  expect_no_errors(run_ranks(GetParam().make(2), [](Communicator& rank) {
     for (const int64_t n : {4, 1000, 100000}) {
       for (const bool in_bucket : {false, true}) {
         std::vector<float> own(static_cast<size_t>(n));
@@ -303,7 +271,7 @@ TEST_P(ProcessGroupConcurrentTopologyTest, ASteadyCallAllocatesNothing) {
 
 TEST_P(ProcessGroupConcurrentTopologyTest, ASilentRankIsNamedWhenTheTimeIsUp) {
   for (const int64_t n : {1, 100000}) {
-    ProcessGroupOptions group = GetParam()(3);
+    ProcessGroupOptions group = GetParam().make(3);
     group.timeout = std::chrono::milliseconds(1500);
     std::atomic<int> ended{0};
     const auto errors = run_ranks(group, [&](Communicator& rank) {
@@ -331,7 +299,7 @@ TEST_P(ProcessGroupConcurrentTopologyTest, ASilentRankIsNamedWhenTheTimeIsUp) {
 }
 
 TEST_P(ProcessGroupConcurrentTopologyTest, AbortEndsEveryWaitAndLaterCalls) {
-  const auto errors = run_ranks(GetParam()(3), [](Communicator& rank) {
+  const auto errors = run_ranks(GetParam().make(3), [](Communicator& rank) {
     const auto memory = rank.allocate_bucket(64);
     void* data = memory.get();
     const auto request = rank.prepare_all_reduce(&data, DType::kF32, 16, ops::ReduceOp::kSum);
@@ -354,7 +322,7 @@ TEST_P(ProcessGroupConcurrentTopologyTest, AbortEndsEveryWaitAndLaterCalls) {
 }
 
 TEST_P(ProcessGroupConcurrentTopologyTest, DifferentCallsAreAnErrorOnEveryRank) {
-  const auto errors = run_ranks(GetParam()(3), [](Communicator& rank) {
+  const auto errors = run_ranks(GetParam().make(3), [](Communicator& rank) {
     const auto memory = rank.allocate_bucket(4000);
     void* data = memory.get();
     const auto request = rank.prepare_all_reduce(&data, DType::kF32, rank.rank() == 2 ? 999 : 1000,

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace cohort::distribute {
+
+/// Who carries collectives.
+enum class CommunicationImplementation {
+  kAuto,  ///< chosen by device
+  kRing,  ///< Cohort's own: shared memory within a host, TCP between hosts
+  kNccl,  ///< NCCL, for GPUs
+};
+
+/// "auto", "ring" or "nccl" in any case. Throws InvalidArgument that lists them.
+CommunicationImplementation parse_communication_implementation(std::string_view name);
+
+/// How gradients are exchanged, in tf.distribute's words.
+struct CommunicationOptions {
+  /// Gradients are reduced in packs of about so many bytes; 0: the strategy's default.
+  int64_t bytes_per_pack = 0;
+  /// After which a collective fails with DeadlineExceeded; none: the strategy's default.
+  std::optional<std::chrono::milliseconds> timeout = {};
+  CommunicationImplementation implementation = CommunicationImplementation::kAuto;
+
+  /// Throws InvalidArgument for negative values.
+  void check() const;
+  /// These options, and those of `other` that are not at their default in their place.
+  CommunicationOptions merge(const CommunicationOptions& other) const;
+};
+
+/// Positions of tensors of these bytes, in order, cut into packs that are closed when they hold
+/// `bytes_per_pack` (0: one pack). Throws InvalidArgument when it is negative.
+std::vector<std::vector<size_t>> cut_into_packs(const std::vector<int64_t>& bytes,
+                                                int64_t bytes_per_pack);
+
+}  // namespace cohort::distribute

@@ -8,6 +8,7 @@ packages=(
   libfmt-dev zlib1g-dev nlohmann-json3-dev libdnnl-dev  # libraries
   libcli11-dev libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler
   libgtest-dev libgmock-dev              # tests
+  slurm-wlm munge slurmctld slurmd slurm-client
   dataset-fashion-mnist                  # the demo's data
 )
 

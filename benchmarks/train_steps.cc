@@ -201,7 +201,7 @@ class Trainer {
   /// The chief's number of steps.
   int64_t announce(int64_t steps) const {
     std::array<double, 1> chiefs{static_cast<double>(steps)};
-    distribute::current_strategy().impl().take_from_chief(chiefs);
+    distribute::current_strategy().workers().take_from_chief(chiefs);
     return static_cast<int64_t>(chiefs[0]);
   }
 

@@ -36,8 +36,8 @@ struct Group {
   explicit Group(InProcessOptions given)
       : options(std::move(given)),
         size(static_cast<int>(options.block_sizes.size())),
-        num_replicas(std::accumulate(options.block_sizes.begin(), options.block_sizes.end(),
-                                     int64_t{0})),
+        num_replicas(
+            std::accumulate(options.block_sizes.begin(), options.block_sizes.end(), int64_t{0})),
         order(combine_order(options.block_sizes)),
         host(make_cpu_device(0, 1)),
         prepared(static_cast<size_t>(size), 0) {}
@@ -146,8 +146,7 @@ class AllReduceRequest final : public InProcessRequest {
   void reduce_block(int64_t at, int64_t count) {
     for (const auto& [to, from] : group_.order)
       reduce_into(block_of(to, at), block_of(from, at), count, dtype_, op_);
-    if (op_ == ops::ReduceOp::kMean)
-      divide_by(block_of(0, at), count, dtype_, group_.num_replicas);
+    if (op_ == ops::ReduceOp::kMean) divide_by(block_of(0, at), count, dtype_, group_.num_replicas);
     const size_t bytes = static_cast<size_t>(count) * size_of(dtype_);
     for (int rank = 1; rank < group_.size; ++rank)
       std::memcpy(block_of(rank, at), block_of(0, at), bytes);

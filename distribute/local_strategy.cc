@@ -34,7 +34,8 @@ class LocalStrategy final : public Strategy::Impl {
                            .num_replicas = config_.num_replicas,
                            .in_turn = config_.num_replicas > num_devices,
                            .bucket_bytes = config_.bucket_bytes};
-    return make_replica_runner(runtime_, trace, part, make_communicators(part.blocks), batch_size);
+    return make_replica_runner(runtime_, trace, part, make_communicators(part.blocks), batch_size,
+                               workers());
   }
 
  private:

@@ -70,7 +70,7 @@ class MultiWorkerStrategy final : public Strategy::Impl {
     divide_cores();
     part_.devices = choose_devices(kName, runtime, options.devices);
     if (part_.devices.front()->type() == DeviceType::kGPU)
-      throw Unimplemented("{}: got GPUs in {} workers; want CPU devices", kName, group_->size());
+      throw Unimplemented("{}: got GPUs in {} workers; want CPU devices", kName, group_->count());
     for (const Device* device : part_.devices)
       if (device->type() == DeviceType::kCPU) runtime.note_cpu_use();
     lay_out_replicas(options);
@@ -83,7 +83,7 @@ class MultiWorkerStrategy final : public Strategy::Impl {
   int num_local_replicas() const override {
     return std::accumulate(part_.blocks.begin(), part_.blocks.end(), 0);
   }
-  bool is_chief() const override { return group_->worker() == 0; }
+  Workers& workers() override { return *group_; }
   std::vector<std::string> devices() const override {
     std::vector<std::string> names;
     for (const Device* device : part_.devices) names.push_back(device->name().to_string());
@@ -95,32 +95,13 @@ class MultiWorkerStrategy final : public Strategy::Impl {
     const auto first = sizes.begin() + part_.first_replica;
     return {first, first + num_local_replicas()};
   }
-  std::vector<Tensor> values_of_all(const std::vector<Tensor>& local) override {
-    return group_->values_of_all(local);
-  }
-  void take_from_chief(std::span<double> numbers) override {
-    group_->exchange().broadcast("chief", numbers.data(), numbers.size_bytes());
-  }
-  void check_equal(std::string_view what, const std::string& mine) override {
-    const auto all = group_->exchange().all_gather(what, mine);
-    for (size_t worker = 1; worker < all.size(); ++worker)
-      if (all[worker] != all.front())
-        throw FailedPrecondition("{}: {}: got {} on {} and {} on {}; want the same on every worker",
-                                 kName, what, all[worker],
-                                 group_->name_of(static_cast<int>(worker)), all.front(),
-                                 group_->name_of(0));
-  }
-  bool any_process(bool mine) override {
-    const auto all = group_->exchange().all_gather("any", mine ? "1" : "0");
-    return std::find(all.begin(), all.end(), "1") != all.end();
-  }
   StepCache& step_cache() override { return step_cache_; }
 
   std::unique_ptr<StepRunner> make_runner(const Trace& trace, int64_t batch_size) override {
     agree_on(trace, batch_size);
     for (const auto& variable : trace.graph->variables()) start_from_chief(variable);
     return make_replica_runner(runtime_, trace, part_, group_->make_communicators(all_blocks_),
-                               batch_size, group_.get());
+                               batch_size, *group_);
   }
 
  private:
@@ -135,25 +116,25 @@ class MultiWorkerStrategy final : public Strategy::Impl {
 
   void lay_out_replicas(const MultiWorkerMirroredOptions& options) {
     const int here = static_cast<int>(part_.devices.size());
-    const auto counts = group_->exchange().all_gather("devices", {Tensor::scalar(here)});
-    for (int worker = 0; worker < group_->size(); ++worker)
+    const auto counts = group_->all_gather("devices", std::vector{Tensor::scalar(here)});
+    for (int worker = 0; worker < group_->count(); ++worker)
       if (const int there = counts[static_cast<size_t>(worker)].item<int>(); there != here)
         throw InvalidArgument(
             "{}: Mismatched number of devices per worker: got {} on {} and {} on {}", kName, here,
-            group_->name_of(group_->worker()), there, group_->name_of(worker));
-    const int num_devices = here * group_->size();
+            group_->name_of(group_->index()), there, group_->name_of(worker));
+    const int num_devices = here * group_->count();
     part_.num_replicas = choose_replicas(kName, options.num_replicas, num_devices);
     part_.in_turn = part_.num_replicas > num_devices;
     part_.bucket_bytes = check_bytes_per_pack(kName, options.bytes_per_pack);
     all_blocks_ = split_into_blocks(part_.num_replicas, num_devices);
-    const auto mine = all_blocks_.begin() + group_->worker() * here;
+    const auto mine = all_blocks_.begin() + group_->index() * here;
     part_.blocks.assign(mine, mine + here);
     part_.first_replica = std::accumulate(all_blocks_.begin(), mine, 0);
   }
 
   void adopt_seed() {
     uint64_t seed = runtime_.random_seed();
-    group_->exchange().broadcast("seed", &seed, sizeof seed);
+    group_->broadcast("seed", &seed, sizeof seed);
     runtime_.set_random_seed(seed);
   }
 
@@ -163,12 +144,12 @@ class MultiWorkerStrategy final : public Strategy::Impl {
         fmt::format("graph {}, batch size {}, {} replicas, packs of {} bytes, seed {}",
                     graph_hash(*trace.graph).to_string(), batch_size, part_.num_replicas,
                     part_.bucket_bytes, runtime_.random_seed());
-    const auto records = group_->exchange().all_gather("step", record);
+    const auto records = group_->all_gather("step", record);
     const auto other = std::find_if(records.begin(), records.end(),
                                     [&](const std::string& r) { return r != records.front(); });
     if (other == records.end()) return;
     const auto worker = static_cast<int>(other - records.begin());
-    const auto graphs = group_->exchange().all_gather("graph", dump_text(*trace.graph));
+    const auto graphs = group_->all_gather("graph", dump_text(*trace.graph));
     const std::string& theirs = graphs[static_cast<size_t>(worker)];
     throw FailedPrecondition("{}: {} and {} have different steps: got {}; the chief has {}; {}",
                              kName, group_->name_of(worker), group_->name_of(0), *other,
@@ -181,8 +162,8 @@ class MultiWorkerStrategy final : public Strategy::Impl {
   void start_from_chief(const std::shared_ptr<VariableState>& variable) {
     if (!started_.insert(variable).second) return;
     Tensor value = variable->value();
-    group_->exchange().broadcast(variable->name(), value.raw(), value.num_bytes());
-    if (!is_chief()) variable->assign(value);
+    group_->broadcast(variable->name(), value.raw(), value.num_bytes());
+    if (!group_->is_chief()) variable->assign(value);
   }
 
   Runtime& runtime_;

@@ -4,8 +4,6 @@
 #include <bit>
 #include <cstring>
 
-#include "core/graph/serialize.h"
-
 namespace cohort::distribute {
 
 ProcessExchange::Gather::Gather(Communicator& communicator, size_t bytes)
@@ -66,14 +64,6 @@ std::vector<std::string> ProcessExchange::all_gather(std::string_view label,
     all.emplace_back(from, header(rank).bytes);
   }
   return all;
-}
-
-std::vector<Tensor> ProcessExchange::all_gather(std::string_view label,
-                                                const std::vector<Tensor>& mine) {
-  std::vector<Tensor> tensors;
-  for (const std::string& bytes : all_gather(label, serialize_tensors(mine)))
-    for (Tensor& tensor : deserialize_tensors(bytes, label)) tensors.push_back(std::move(tensor));
-  return tensors;
 }
 
 void ProcessExchange::broadcast(std::string_view label, void* data, size_t bytes) {

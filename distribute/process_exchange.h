@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "core/runtime/communicator.h"
-#include "core/tensor.h"
 
 namespace cohort::distribute {
 
@@ -24,8 +23,6 @@ class ProcessExchange {
 
   /// `mine` of every process, in rank order.
   std::vector<std::string> all_gather(std::string_view label, std::string_view mine);
-  /// The tensors of every process, one process after the other.
-  std::vector<Tensor> all_gather(std::string_view label, const std::vector<Tensor>& mine);
   /// What process 0 holds; `bytes` of the others are overwritten. Equal sizes everywhere.
   void broadcast(std::string_view label, void* data, size_t bytes);
 

@@ -21,18 +21,18 @@ class ReplicaRunner final : public StepRunner {
  public:
   ReplicaRunner(Runtime& runtime, const Trace& trace, const ReplicaPart& part,
                 std::vector<std::unique_ptr<Communicator>> communicators, int64_t batch_size,
-                Peers* peers)
+                Workers& workers)
       : trace_(trace),
         batch_size_(batch_size),
         first_replica_(static_cast<size_t>(part.first_replica)),
-        peers_(peers),
+        workers_(workers),
         symbols_(ReplicaDevice::symbols(*trace.graph)),
         communicators_(std::move(communicators)),
         feeds_(static_cast<size_t>(std::accumulate(part.blocks.begin(), part.blocks.end(), 0))),
         rows_(static_cast<size_t>(part.num_replicas)) {
     if (part.num_replicas > 1) check_replicas_stay_equal(trace, part.in_turn);
     for (const auto& communicator : communicators_)
-      if (peers_) watches_.push_back(peers_->watch(*communicator));
+      watches_.push_back(workers_.watch(*communicator));
     int first = 0;
     for (size_t d = 0; d < part.devices.size(); ++d) {
       Communicator* communicator = communicators_.empty() ? nullptr : communicators_[d].get();
@@ -116,7 +116,7 @@ class ReplicaRunner final : public StepRunner {
   Tensor gathered_output(int i) override {
     std::vector<Tensor> parts;
     for (size_t r = 0; r < feeds_.size(); ++r) parts.push_back(output(static_cast<int>(r), i));
-    if (peers_) parts = peers_->values_of_all(parts);
+    parts = workers_.all_gather("outputs", parts);
     int64_t rows = 0;
     for (const Tensor& part : parts) {
       if (part.rank() == 0)
@@ -160,10 +160,10 @@ class ReplicaRunner final : public StepRunner {
 
   /// Fills in the rows of other processes' replicas; returns those of all.
   int64_t count_rows() {
-    if (peers_) {
+    if (workers_.count() > 1) {
       std::vector<Tensor> counts;
       for (size_t r = 0; r < feeds_.size(); ++r) counts.push_back(Tensor::scalar(rows_of(r)));
-      counts = peers_->values_of_all(counts);
+      counts = workers_.all_gather("rows", counts);
       for (size_t r = 0; r < rows_.size(); ++r) rows_[r] = counts[r].item<int64_t>();
     }
     return std::accumulate(rows_.begin(), rows_.end(), int64_t{0});
@@ -234,7 +234,7 @@ class ReplicaRunner final : public StepRunner {
     try {
       run_carriers();
     } catch (const Error& error) {
-      if (peers_) peers_->report_error(error);
+      workers_.report_error(error);
       throw;
     }
   }
@@ -269,7 +269,7 @@ class ReplicaRunner final : public StepRunner {
 
   /// What the other replicas are told.
   Error failure_of(const Carrier& carrier) const {
-    if (peers_) return carrier.error->within(peers_->name());
+    if (workers_.count() > 1) return carrier.error->within(workers_.name());
     return Cancelled("replica {} failed: {}", carrier.first, carrier.error->what());
   }
 
@@ -282,14 +282,14 @@ class ReplicaRunner final : public StepRunner {
       carrier->error.reset();
     }
     if (!first) return;
-    if (!peers_) reset_in_process(*communicators_.front());
+    if (workers_.count() == 1) reset_in_process(*communicators_.front());
     throw Error(*first);
   }
 
   const Trace trace_;
   const int64_t batch_size_;
   const size_t first_replica_;  ///< feeds_[0] is this one of all replicas
-  Peers* const peers_;
+  Workers& workers_;
   const std::vector<std::string> symbols_;
   std::vector<std::unique_ptr<Communicator>> communicators_;
   std::vector<std::shared_ptr<void>> watches_;
@@ -311,9 +311,10 @@ void split_rows(int64_t rows, int64_t batch_size, std::vector<int64_t>& sizes) {
 
 std::unique_ptr<StepRunner> make_replica_runner(
     Runtime& runtime, const Trace& trace, const ReplicaPart& part,
-    std::vector<std::unique_ptr<Communicator>> communicators, int64_t batch_size, Peers* peers) {
+    std::vector<std::unique_ptr<Communicator>> communicators, int64_t batch_size,
+    Workers& workers) {
   return std::make_unique<ReplicaRunner>(runtime, trace, part, std::move(communicators), batch_size,
-                                         peers);
+                                         workers);
 }
 
 }  // namespace cohort::distribute

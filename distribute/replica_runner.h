@@ -23,27 +23,12 @@ struct ReplicaPart {
   size_t bucket_bytes = size_t{4} << 20;
 };
 
-/// The other processes of a strategy.
-class Peers {
- public:
-  virtual ~Peers() = default;
-  /// The values of all replicas, in replica order, given this process'. Collective.
-  virtual std::vector<Tensor> values_of_all(const std::vector<Tensor>& local) = 0;
-  /// Ends the waits of `communicator` when one of them fails, as long as the result lives.
-  virtual std::shared_ptr<void> watch(Communicator& communicator) = 0;
-  /// Of this process, for messages.
-  virtual std::string name() const = 0;
-  /// Tells them that this process cannot go on.
-  virtual void report_error(const Error& error) = 0;
-};
-
 /// Runs a traced step on the replicas of this process: one thread for each device, the first
 /// device on the caller's thread. `communicators`: one for each device; empty when there is one
-/// device in all. `peers` is null in a strategy of one process. Construction is collective.
+/// device in all. `workers` outlives the runner. Construction is collective.
 std::unique_ptr<StepRunner> make_replica_runner(
     Runtime& runtime, const Trace& trace, const ReplicaPart& part,
-    std::vector<std::unique_ptr<Communicator>> communicators, int64_t batch_size,
-    Peers* peers = nullptr);
+    std::vector<std::unique_ptr<Communicator>> communicators, int64_t batch_size, Workers& workers);
 
 /// Rows of each of sizes.size() replicas in a batch of `rows` (data::rows_of_replicas).
 void split_rows(int64_t rows, int64_t batch_size, std::vector<int64_t>& sizes);

@@ -10,6 +10,7 @@
 #include "core/runtime/function.h"
 #include "core/tensor.h"
 #include "data/dataset.h"
+#include "distribute/workers.h"
 
 namespace cohort::distribute {
 
@@ -98,18 +99,8 @@ class Strategy {
     /// The replicas of this process are a block of them.
     virtual int first_replica() const { return 0; }
     virtual int num_local_replicas() const { return num_replicas_in_sync(); }
-    /// Whether this process is the one that prints and writes files.
-    virtual bool is_chief() const { return true; }
-    /// Replaces `numbers` by the chief's. Collective.
-    virtual void take_from_chief(std::span<double> /*numbers*/) {}
-    /// Throws FailedPrecondition, on every process alike, when they say different things of `what`:
-    /// "what: worker 1 has …; the chief has …". Collective.
-    virtual void check_equal(std::string_view /*what*/, const std::string& /*mine*/) {}
-    /// Whether any process says so. Collective.
-    virtual bool any_process(bool mine) { return mine; }
-    /// The values of every replica of every process, in replica order, given those of this one.
-    /// Collective: every process calls it.
-    virtual std::vector<Tensor> values_of_all(const std::vector<Tensor>& local) { return local; }
+    /// The processes that carry the replicas.
+    virtual Workers& workers() { return alone_; }
     /// Canonical names of the devices that carry the replicas.
     virtual std::vector<std::string> devices() const = 0;
     /// Rows of each replica of this process for a global batch of `rows` from a dataset with batch
@@ -122,6 +113,9 @@ class Strategy {
     virtual std::unique_ptr<StepRunner> make_runner(const Trace& trace, int64_t batch_size) = 0;
     /// Runners of the functions given to Strategy::run.
     virtual StepCache& step_cache() = 0;
+
+   private:
+    Workers alone_;
   };
 
   explicit Strategy(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -129,7 +123,8 @@ class Strategy {
   int num_replicas_in_sync() const { return impl_->num_replicas_in_sync(); }
   int num_local_replicas() const { return impl_->num_local_replicas(); }
   /// True in one process of a job: the one whose output and files count.
-  bool is_chief() const { return impl_->is_chief(); }
+  bool is_chief() const { return workers().is_chief(); }
+  Workers& workers() const { return impl_->workers(); }
   std::vector<std::string> devices() const { return impl_->devices(); }
   const std::string& name() const { return impl_->name(); }
   Impl& impl() const { return *impl_; }

@@ -15,7 +15,7 @@ std::vector<Tensor> values_of_all(const Strategy& strategy, const PerReplica& lo
   if (local.size() != strategy.num_local_replicas())
     throw InvalidArgument("{}: got {} values; want one for each of {} replicas", what, local.size(),
                           strategy.num_local_replicas());
-  return strategy.impl().values_of_all(local.values());
+  return strategy.workers().all_gather(what, local.values());
 }
 
 /// Adds, or takes the larger or smaller, of values over replicas, in replica order.

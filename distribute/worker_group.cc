@@ -47,7 +47,7 @@ WorkerGroup::WorkerGroup(std::unique_ptr<cluster::Membership> membership, std::s
   const auto& tasks = membership_->tasks();
   worker_ =
       static_cast<int>(std::find(tasks.begin(), tasks.end(), membership_->self()) - tasks.begin());
-  COHORT_CHECK(worker_ < size());
+  COHORT_CHECK(worker_ < count());
   meet_hosts();
   watch_ = membership_->watch([this](const Error& error) { switch_.fail(error); });
   exchange_ = std::make_unique<ProcessExchange>(
@@ -76,7 +76,7 @@ void WorkerGroup::meet_hosts() {
   const std::string cores = core_set();
   membership_->insert(key(worker_), host_identity() + "\n" + cores);
   sharing_cores_ = 0;
-  for (int worker = 0; worker < size(); ++worker) {
+  for (int worker = 0; worker < count(); ++worker) {
     const std::string told = membership_->get(key(worker), timeout_);
     const size_t end = told.find('\n');
     hosts_.push_back(told.substr(0, end));
@@ -86,9 +86,9 @@ void WorkerGroup::meet_hosts() {
 
 std::vector<std::unique_ptr<Communicator>> WorkerGroup::connect(std::vector<int> block_sizes,
                                                                 const std::string& name) {
-  const int devices = static_cast<int>(block_sizes.size()) / size();
+  const int devices = static_cast<int>(block_sizes.size()) / count();
   ProcessGroupOptions options;
-  for (int worker = 0; worker < size(); ++worker)
+  for (int worker = 0; worker < count(); ++worker)
     options.process_of.insert(options.process_of.end(), static_cast<size_t>(devices), worker);
   options.block_sizes = std::move(block_sizes);
   options.process = worker_;
@@ -97,7 +97,7 @@ std::vector<std::unique_ptr<Communicator>> WorkerGroup::connect(std::vector<int>
   options.name = name;
   options.timeout = timeout_;
   options.address = address_;
-  for (int worker = 0; worker < size(); ++worker) options.process_names.push_back(name_of(worker));
+  for (int worker = 0; worker < count(); ++worker) options.process_names.push_back(name_of(worker));
   return make_process_communicators(options);
 }
 
@@ -106,8 +106,12 @@ std::vector<std::unique_ptr<Communicator>> WorkerGroup::make_communicators(
   return connect(std::move(block_sizes), "group/" + std::to_string(groups_++));
 }
 
-std::vector<Tensor> WorkerGroup::values_of_all(const std::vector<Tensor>& local) {
-  return exchange_->all_gather("values", local);
+std::vector<std::string> WorkerGroup::all_gather(std::string_view label, std::string_view mine) {
+  return exchange_->all_gather(label, mine);
+}
+
+void WorkerGroup::broadcast(std::string_view label, void* data, size_t bytes) {
+  exchange_->broadcast(label, data, bytes);
 }
 
 std::shared_ptr<void> WorkerGroup::watch(Communicator& communicator) {

@@ -8,13 +8,13 @@
 #include "cluster/membership.h"
 #include "distribute/abort_switch.h"
 #include "distribute/process_exchange.h"
-#include "distribute/replica_runner.h"
+#include "distribute/workers.h"
 
 namespace cohort::distribute {
 
 /// The workers of a job as one of them sees them: its seat in the cluster, where they exchange
 /// small values, and what ends their waits when one of them fails. One thread uses it.
-class WorkerGroup final : public Peers {
+class WorkerGroup final : public Workers {
  public:
   /// `address`: of this host, for the workers of others.
   WorkerGroup(std::unique_ptr<cluster::Membership> membership, std::string address,
@@ -23,21 +23,22 @@ class WorkerGroup final : public Peers {
   /// that this worker failed.
   ~WorkerGroup() override;
 
-  int worker() const { return worker_; }
-  int size() const { return static_cast<int>(membership_->tasks().size()); }
-  std::string name_of(int worker) const;
-  ProcessExchange& exchange() { return *exchange_; }
+  int count() const override { return static_cast<int>(membership_->tasks().size()); }
+  int index() const override { return worker_; }
+  std::string name_of(int worker) const override;
+  std::vector<std::string> all_gather(std::string_view label, std::string_view mine) override;
+  using Workers::all_gather;
+  std::shared_ptr<void> watch(Communicator& communicator) override;
+  void report_error(const Error& error) override;
+
+  /// Replaces `bytes` at `data` by the chief's. Collective.
+  void broadcast(std::string_view label, void* data, size_t bytes);
   /// Workers that run on this one's host and share all of its cores with it, itself included.
   int sharing_cores() const { return sharing_cores_; }
 
   /// Communicators of this worker's devices in a new group of all workers' devices, each carrying
   /// `block_sizes[rank]` replicas. Collective.
   std::vector<std::unique_ptr<Communicator>> make_communicators(std::vector<int> block_sizes);
-
-  std::vector<Tensor> values_of_all(const std::vector<Tensor>& local) override;
-  std::shared_ptr<void> watch(Communicator& communicator) override;
-  std::string name() const override { return name_of(worker_); }
-  void report_error(const Error& error) override;
 
  private:
   std::vector<std::unique_ptr<Communicator>> connect(std::vector<int> block_sizes,

@@ -40,7 +40,7 @@ class Fit {
         std::move(all), model_,
         {.verbose = options_.verbose.level(), .epochs = options_.epochs, .steps = source.steps()});
     model_.stop_training = false;
-    asks_chief_ = model_.strategy().impl().any_process(!callbacks.same_on_all_workers());
+    asks_chief_ = model_.strategy().workers().any("callbacks", !callbacks.same_on_all_workers());
     Logs last;
     callbacks.call(&CallbackImpl::on_train_begin);
     for (int64_t epoch = options_.initial_epoch; epoch < options_.epochs; ++epoch) {
@@ -80,7 +80,7 @@ class Fit {
     const Optimizer& optimizer = trainer_.options().optimizer;
     const double mine = optimizer.learning_rate();
     std::array<double, 2> chiefs{model_.stop_training ? 1.0 : 0.0, mine};
-    model_.strategy().impl().take_from_chief(chiefs);
+    model_.strategy().workers().take_from_chief(chiefs);
     model_.stop_training = chiefs[0] != 0;
     if (chiefs[1] != mine) optimizer.set_learning_rate(chiefs[1]);
   }

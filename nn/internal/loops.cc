@@ -13,7 +13,7 @@ constexpr int64_t kEndless = int64_t{1} << 40;
 
 data::Iterator start(const data::Dataset& dataset, const distribute::Strategy& strategy,
                      bool endless, int64_t first_epoch, int64_t epochs) {
-  strategy.impl().check_equal(
+  strategy.workers().check_equal(
       "dataset", fmt::format("{} batches of {}", dataset.cardinality(), dataset.batch_size()));
   const data::RowSplit split = strategy.impl().row_split();
   const data::Dataset mine =

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/runtime/communicator.h"
+#include "core/tensor.h"
+
+namespace cohort::distribute {
+
+/// The processes that carry a strategy, as one of them sees them. This class is a process alone;
+/// WorkerGroup is a job of several. What is collective is called by every worker, in the same
+/// order, from one thread.
+class Workers {
+ public:
+  virtual ~Workers() = default;
+
+  virtual int count() const { return 1; }
+  /// This process; the chief is 0.
+  virtual int index() const { return 0; }
+  bool is_chief() const { return index() == 0; }
+  /// For messages: "/job:worker/task:1".
+  virtual std::string name_of(int worker) const;
+  std::string name() const { return name_of(index()); }
+
+  /// `mine` of every worker, in order. Collective. Where the labels differ, every worker throws the
+  /// same FailedPrecondition.
+  virtual std::vector<std::string> all_gather(std::string_view label, std::string_view mine);
+  /// The tensors of every worker, one worker after the other. Collective.
+  std::vector<Tensor> all_gather(std::string_view label, const std::vector<Tensor>& mine);
+  /// Replaces `numbers` by the chief's. Collective.
+  void take_from_chief(std::span<double> numbers);
+  /// Throws FailedPrecondition, on every worker alike, when they say different things of `what`.
+  /// Collective.
+  void check_equal(std::string_view what, const std::string& mine);
+  /// Whether any worker says so. Collective.
+  bool any(std::string_view what, bool mine);
+
+  /// Ends the waits of `communicator` when a worker fails, as long as the result lives.
+  virtual std::shared_ptr<void> watch(Communicator&) { return nullptr; }
+  /// Tells the others that this worker cannot go on.
+  virtual void report_error(const Error&) {}
+};
+
+}  // namespace cohort::distribute

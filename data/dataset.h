@@ -14,6 +14,7 @@ namespace cohort::data {
 
 class Dataset;
 class Node;              // data/internal/node.h
+struct CsvOptions;       // data/csv.h
 struct FixedLenFeature;  // data/example.h
 
 /// A user's function on an element. It may be called from several threads at once and, after a
@@ -83,6 +84,8 @@ class Dataset {
   /// (data/text.h). A line of more than 64 MiB is an error.
   static Dataset from_text_lines(const std::vector<std::string>& files,
                                  TextLineOptions options = {});
+  /// The records of CSV files, file after file: one scalar for each column (data/csv.h).
+  static Dataset from_csv(const std::vector<std::string>& files, const CsvOptions& options);
   /// The names of the files that match a pattern of *, ? and [...], as uint8 [L] (data/text.h), in
   /// the order of the names or shuffled. The directories are read here. Throws NotFound where
   /// nothing matches a pattern.

@@ -1,0 +1,144 @@
+/// What tests/interop/*.py compare with TensorFlow:
+///   pipelines write PATH COMPRESSION N     N Examples as a TFRecord file
+///   pipelines read PATH COMPRESSION        the Examples of a file, a line each
+///   pipelines run                          a pipeline for each line of the standard input, as in
+///                                          "range 14 | batch 8 drop | auto DATA 2 0"; its elements
+#include <fmt/format.h>
+
+#include <iostream>
+#include <sstream>
+
+#include "data/auto_shard.h"
+#include "data/batch_sizes.h"
+#include "data/example.h"
+#include "data/input_pipeline.h"
+#include "data/text.h"
+#include "data/tfrecord.h"
+
+namespace cohort::data {
+namespace {
+
+Compression compression_of(const std::string& name) {
+  if (name == "NONE") return Compression::kNone;
+  return name == "GZIP" ? Compression::kGzip : Compression::kZlib;
+}
+
+void write(const std::string& path, const std::string& compression, int64_t count) {
+  TFRecordWriter writer(path, {.compression = compression_of(compression)});
+  for (int64_t i = 0; i < count; ++i) {
+    const Tensor bytes = Tensor::full(DType::kU8, Shape{i * i % 977}, static_cast<double>(i % 256));
+    writer.write(serialize_example({{"label", Tensor::scalar(i * i * i * (i % 2 ? -1 : 1))},
+                                    {"x", Tensor::from<float>({0.1f * static_cast<float>(i),
+                                                               -1.0f / static_cast<float>(i + 1)})},
+                                    {"image", bytes}}));
+  }
+  writer.close();
+}
+
+void read(const std::string& path, const std::string& compression) {
+  const Dataset records =
+      Dataset::from_tfrecord({path}, {.compression = compression_of(compression)});
+  for (Iterator i =
+           records
+               .parse_example({{.name = "label", .dtype = DType::kI64, .shape = Shape{}},
+                               {.name = "x", .dtype = DType::kF32, .shape = Shape{2}},
+                               {.name = "image", .dtype = DType::kU8, .shape = Shape{Dim("L")}}})
+               .iterate();
+       const Element* example = i.next();) {
+    const auto x = (*example)[1].values<float>();
+    fmt::print("{} {:.9g} {:.9g} ", (*example)[0].item<int64_t>(), x[0], x[1]);
+    for (const uint8_t byte : (*example)[2].values<uint8_t>()) fmt::print("{:02x}", byte);
+    fmt::print("\n");
+  }
+}
+
+Element number_of(const Element& line) {
+  return {Tensor::scalar<int64_t>(std::stoll(text_of(line[0])))};
+}
+
+AutoShardPolicy policy_of(const std::string& name) {
+  if (name == "FILE") return AutoShardPolicy::kFile;
+  if (name == "DATA") return AutoShardPolicy::kData;
+  return name == "OFF" ? AutoShardPolicy::kOff : AutoShardPolicy::kAuto;
+}
+
+std::vector<std::string> words_of(const std::string& text, char separator) {
+  std::vector<std::string> words;
+  std::istringstream stream(text);
+  for (std::string word; std::getline(stream, word, separator);)
+    if (!word.empty()) words.push_back(word);
+  return words;
+}
+
+Dataset apply(const Dataset& dataset, const std::vector<std::string>& words) {
+  const std::string& step = words[0];
+  const auto number = [&](size_t i) { return std::stoll(words.at(i)); };
+  if (step == "range") return Dataset::range(number(1));
+  if (step == "lines") return Dataset::from_text_lines(words_of(words[1], ',')).map(number_of);
+  if (step == "batch") return dataset.batch(number(1), {.drop_remainder = words.size() > 2});
+  if (step == "rebatch") {
+    std::vector<int64_t> sizes;
+    for (const std::string& size : words_of(words[1], ',')) sizes.push_back(std::stoll(size));
+    return dataset.rebatch(sizes, {.drop_remainder = words.size() > 2});
+  }
+  if (step == "sizes")
+    return dataset.rebatch(batch_sizes_for_worker(number(1), number(2), number(3), number(4)));
+  if (step == "legacy") return dataset.legacy_rebatch(number(1));
+  if (step == "unbatch") return dataset.unbatch();
+  if (step == "take") return dataset.take(number(1));
+  if (step == "skip") return dataset.skip(number(1));
+  if (step == "repeat") return dataset.repeat(number(1));
+  if (step == "cache") return dataset.cache();
+  if (step == "prefetch") return dataset.prefetch(number(1));
+  if (step == "shard") return dataset.shard(number(1), number(2));
+  if (step == "spread")  // element e as e % k copies of it
+    return dataset.interleave(
+        [k = number(1)](const Element& e) {
+          return Dataset::from_tensors(e).repeat(e[0].item<int64_t>() % k);
+        },
+        {.cycle_length = static_cast<int>(number(2)), .block_length = static_cast<int>(number(3))});
+  if (step == "auto") return auto_shard(dataset, number(2), number(3), policy_of(words[1]));
+  throw InvalidArgument("pipelines: got step {}; want one of those in this file", step);
+}
+
+std::string run(const std::string& line) {
+  try {
+    Dataset dataset = Dataset::range(0);
+    for (const std::string& step : words_of(line, '|'))
+      dataset = apply(dataset, words_of(step, ' '));
+    std::string text;
+    for (Iterator i = dataset.iterate(); const Element* element = i.next();) {
+      const auto values = (*element)[0].values<int64_t>();
+      text += fmt::format("[{}]", fmt::join(values, ","));
+    }
+    return text;
+  } catch (const Error& error) {
+    return fmt::format("error {}", code_name(error.code()));
+  }
+}
+
+int main(const std::vector<std::string>& words) {
+  if (words.size() == 4 && words[0] == "write") {
+    write(words[1], words[2], std::stoll(words[3]));
+  } else if (words.size() == 3 && words[0] == "read") {
+    read(words[1], words[2]);
+  } else if (words.size() == 1 && words[0] == "run") {
+    for (std::string line; std::getline(std::cin, line);) fmt::print("{}\n", run(line));
+  } else {
+    fmt::print(stderr, "usage: pipelines write PATH COMPRESSION N | read PATH COMPRESSION | run\n");
+    return 2;
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace cohort::data
+
+int main(int argc, char** argv) {
+  try {
+    return cohort::data::main({argv + 1, argv + argc});
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "pipelines: {}\n", error.what());
+    return 1;
+  }
+}

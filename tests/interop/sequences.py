@@ -1,0 +1,108 @@
+"""Random pipelines give the elements that TensorFlow's give: rebatching, sharding, interleaving.
+
+    $COHORT_PEERS_VENV/venv-tensorflow/bin/python tests/interop/sequences.py build/release [cases]
+"""
+
+import os
+import pathlib
+import random
+import subprocess
+import sys
+import tempfile
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import tensorflow as tf  # noqa: E402
+from tensorflow.python.data.experimental.ops import distribute  # noqa: E402
+
+PROGRAM = pathlib.Path(sys.argv[1]) / "tests" / "interop" / "pipelines"
+CASES = int(sys.argv[2]) if len(sys.argv) > 2 else 300
+ERRORS = {tf.errors.InvalidArgumentError: "InvalidArgument", tf.errors.NotFoundError: "NotFound"}
+
+
+def spread(dataset, k, cycle, block):
+    return dataset.interleave(lambda e: tf.data.Dataset.from_tensors(e).repeat(e % k), cycle, block)
+
+
+def auto(dataset, policy, workers, index):
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = getattr(
+        tf.data.experimental.AutoShardPolicy, policy)
+    return distribute._AutoShardDataset(dataset.with_options(options), workers, index)
+
+
+def apply(dataset, words):
+    step, rest = words[0], words[1:]
+    if step in ("range", "lines", "rebatch", "auto"):
+        if step == "range":
+            return tf.data.Dataset.range(int(rest[0]))
+        if step == "lines":
+            lines = tf.data.TextLineDataset(rest[0].split(","))
+            return lines.map(lambda t: tf.strings.to_number(t, tf.int64))
+        if step == "rebatch":
+            sizes = [int(size) for size in rest[0].split(",")]
+            return distribute._RebatchDataset(dataset, sizes, len(rest) > 1)
+        return auto(dataset, rest[0], int(rest[1]), int(rest[2]))
+    if step == "batch":
+        return dataset.batch(int(rest[0]), drop_remainder=len(rest) > 1)
+    n = [int(number) for number in rest]
+    if step == "sizes":
+        return distribute._RebatchDataset(dataset, distribute.batch_sizes_for_worker(*n))
+    if step == "legacy":
+        return distribute._LegacyRebatchDataset(dataset, n[0])
+    if step == "spread":
+        return spread(dataset, *n)
+    return getattr(dataset, step)(*n)
+
+
+def run(line):
+    try:
+        dataset = None
+        for step in line.split(" | "):
+            dataset = apply(dataset, step.split())
+        return "".join("[" + ",".join(str(v) for v in e.reshape(-1)) + "]"
+                       for e in dataset.as_numpy_iterator())
+    except tuple(ERRORS) as error:
+        return "error " + ERRORS[type(error)]
+
+
+def some_case(r, files):
+    source = f"range {r.randint(0, 40)}"
+    if r.random() < 0.4:
+        source = "lines " + ",".join(files[:r.randint(1, len(files))])
+    steps = [source]
+    for _ in range(r.randint(0, 2)):
+        steps.append(r.choice([f"take {r.randint(0, 30)}", f"skip {r.randint(0, 9)}",
+                               f"repeat {r.randint(0, 2)}", "cache", f"prefetch {r.randint(1, 3)}",
+                               f"spread {r.randint(1, 4)} {r.randint(1, 4)} {r.randint(1, 3)}"]))
+    if r.random() < 0.8:
+        size = r.randint(1, 9)
+        steps.append(f"batch {size}" + r.choice(["", "", " drop"]))
+        workers, replicas = r.randint(1, 4), r.randint(1, 3)
+        sizes = [r.randint(0, 4) for _ in range(r.randint(1, 5))] + [r.randint(1, 4)]
+        steps.append(r.choice([
+            f"legacy {r.randint(1, 5)}", f"sizes {size} {workers} {replicas} {r.randrange(workers)}",
+            "rebatch " + ",".join(map(str, sizes)) + r.choice(["", " drop"]), "unbatch", "take 5"]))
+    if r.random() < 0.7:
+        workers = r.randint(1, 4)
+        policy = r.choice(["DATA", "OFF", "FILE"] if source.startswith("lines") else ["DATA", "OFF", "AUTO"])
+        steps.append(f"auto {policy} {workers} {r.randrange(workers)}")
+    return " | ".join(steps)
+
+
+with tempfile.TemporaryDirectory() as folder:
+    r = random.Random(11)
+    files = []
+    for f in range(5):
+        files.append(f"{folder}/{f}.txt")
+        pathlib.Path(files[-1]).write_text("".join(f"{100 * f + i}\n" for i in range(r.randint(0, 9))))
+    cases = [some_case(r, files) for _ in range(CASES)]
+    ours = subprocess.run([PROGRAM, "run"], input="\n".join(cases) + "\n", text=True, check=True,
+                          capture_output=True).stdout.splitlines()
+    differences = 0
+    for case, got in zip(cases, ours, strict=True):
+        want = run(case)
+        if got != want:
+            differences += 1
+            print(f"{case}\n  Cohort      {got}\n  TensorFlow  {want}")
+    print(f"{CASES} pipelines, {differences} differ")
+    sys.exit(differences > 0)

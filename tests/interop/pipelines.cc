@@ -46,7 +46,7 @@ void read(const std::string& path, const std::string& compression) {
                .iterate();
        const Element* example = i.next();) {
     const auto x = (*example)[1].values<float>();
-    fmt::print("{} {:.9g} {:.9g} ", (*example)[0].item<int64_t>(), x[0], x[1]);
+    fmt::print("{} {:.9g} {:.9g} ", (*example)[0].values<int64_t>()[0], x[0], x[1]);
     for (const uint8_t byte : (*example)[2].values<uint8_t>()) fmt::print("{:02x}", byte);
     fmt::print("\n");
   }
@@ -70,7 +70,7 @@ std::vector<std::string> words_of(const std::string& text, char separator) {
   return words;
 }
 
-Dataset apply(const Dataset& dataset, const std::vector<std::string>& words) {
+Dataset add_step(const Dataset& dataset, const std::vector<std::string>& words) {
   const std::string& step = words[0];
   const auto number = [&](size_t i) { return std::stoll(words.at(i)); };
   if (step == "range") return Dataset::range(number(1));
@@ -105,7 +105,7 @@ std::string run(const std::string& line) {
   try {
     Dataset dataset = Dataset::range(0);
     for (const std::string& step : words_of(line, '|'))
-      dataset = apply(dataset, words_of(step, ' '));
+      dataset = add_step(dataset, words_of(step, ' '));
     std::string text;
     for (Iterator i = dataset.iterate(); const Element* element = i.next();) {
       const auto values = (*element)[0].values<int64_t>();

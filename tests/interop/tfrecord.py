@@ -56,7 +56,7 @@ def written_by_tensorflow(path, compression):
 def check(what, got, want):
     if got != want:
         first = next((i for i, (g, w) in enumerate(zip(got, want)) if g != w), min(len(got), len(want)))
-        sys.exit(f"{what}: {len(got)} and {len(want)} records; the first difference is at {first}")
+        sys.exit(f"{what}: {len(got)} and {len(want)} records, which differ at {first}:\n{got[first:first + 1]}\n{want[first:first + 1]}")
     print(f"{what}: {len(got)} records")
 
 

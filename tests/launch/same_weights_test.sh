@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# One program, four workers, each way of starting them: the weights have the same bits.
+#   same_weights_test.sh COHORT_LAUNCH PROGRAM arguments…
+# The program prints "weights: …" on every worker and "test accuracy: …" on the chief. Ways whose
+# launcher is not installed are named and left out.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+launch=$(realpath "$1")
+program=$(realpath "$2")
+shift 2
+command=("$program" "$@")
+folder=$(mktemp -d /tmp/cohort-same-XXXXXX)
+trap 'rm -rf "$folder"' EXIT
+unset TF_CONFIG COHORT_COORDINATOR COHORT_JOB_ID
+
+fail() {
+  echo "FAILED: $1" >&2
+  tail -n 20 "$folder/$1" >&2
+  exit 1
+}
+
+# The hash that all four workers of a way printed, in $hash.
+check() {
+  local way=$1
+  mapfile -t hashes < <(sed -n 's/.*weights: \([0-9a-f]*\).*/\1/p' "$folder/$way")
+  ((${#hashes[@]} == 4)) || fail "$way"
+  (($(printf '%s\n' "${hashes[@]}" | sort -u | wc -l) == 1)) || fail "$way"
+  (($(grep -c 'test accuracy: ' "$folder/$way") == 1)) || fail "$way"
+  hash=${hashes[0]}
+  [[ $hash == "${first:=$hash}" ]] || {
+    echo "FAILED: $way has weights $hash, the others $first" >&2
+    exit 1
+  }
+  echo "ok: $way $hash"
+}
+
+"$launch" -n 4 "${command[@]}" >"$folder/cohort-launch" 2>&1 || fail cohort-launch
+check cohort-launch
+
+by_hand() {
+  local port=$((30000 + $$ % 500 * 4)) addresses="" pids=() status=0
+  for i in 0 1 2 3; do addresses+="${addresses:+, }\"127.0.0.1:$((port + i))\""; done
+  for i in 0 1 2 3; do
+    TF_CONFIG="{\"cluster\": {\"worker\": [$addresses]}, \"task\": {\"type\": \"worker\", \"index\": $i}}" \
+      "${command[@]}" >"$folder/by-hand.$i" 2>&1 &
+    pids+=($!)
+  done
+  for pid in "${pids[@]}"; do wait "$pid" || status=$?; done
+  cat "$folder"/by-hand.? >"$folder/by-hand"
+  return $status
+}
+by_hand || fail by-hand
+check by-hand
+
+if command -v mpirun >/dev/null; then
+  export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
+  "$here/../../launch/mpirun.sh" -np 4 "${command[@]}" >"$folder/mpirun" 2>&1 || fail mpirun
+  check mpirun
+else
+  echo "left out: mpirun is not installed"
+fi
+
+if reason=$("$here/slurm_cluster.sh" check); then
+  slurm=$(mktemp -d /tmp/cohort-slurm-XXXXXX)
+  trap '"$here/slurm_cluster.sh" stop "$slurm"; rm -rf "$slurm" "$folder"' EXIT
+  "$here/slurm_cluster.sh" start "$slurm"
+  SLURM_CONF=$slurm/slurm.conf timeout 240 sbatch --wait --nodes=4 --output="$folder/slurm" \
+    "$here/../../launch/slurm/train.sbatch" "${command[@]}" >/dev/null || fail slurm
+  check slurm
+else
+  echo "left out: $reason"
+fi

@@ -141,7 +141,7 @@ std::optional<std::string> try_once(const JoinOptions& options, const RpcModule&
       reason = try_connect(address, timeout);
       if (!reason.empty()) continue;
       const auto connect = [&](PipeReceiver receiver) {
-        return rpc.connect(address, named.host, keys, std::move(receiver));
+        return rpc.connect({address, named.host, keys}, std::move(receiver));
       };
       return member.take_seat(connect, std::max(timeout, options.dead_after));
     }

@@ -20,6 +20,13 @@ class RpcServer {
   virtual void stop(std::chrono::milliseconds grace) = 0;
 };
 
+/// Whom a client speaks with.
+struct RpcTarget {
+  Endpoint address;  ///< numeric
+  std::string host;  ///< what its certificate must be for
+  TlsKeys keys;
+};
+
 /// What the module libcohort_grpc does for this library. All of gRPC and of Protobuf's generated
 /// code is in there: linking it would cost every start of every program tens of milliseconds.
 struct RpcModule {
@@ -27,10 +34,13 @@ struct RpcModule {
   /// is in use, InvalidArgument for keys that gRPC does not take.
   std::unique_ptr<RpcServer> (*serve)(const Endpoint& address, const TlsKeys& keys,
                                       AcceptPipe accept) = nullptr;
-  /// Begins a stream to a numeric address. `host` is what its certificate must be for. What goes
-  /// wrong is told to the receiver's `closed`.
-  std::unique_ptr<Pipe> (*connect)(const Endpoint& address, const std::string& host,
-                                   const TlsKeys& keys, PipeReceiver receiver) = nullptr;
+  /// Begins a stream. What goes wrong is told to the receiver's `closed`.
+  std::unique_ptr<Pipe> (*connect)(const RpcTarget& target, PipeReceiver receiver) = nullptr;
+  /// One call: sends one message to `method` ("/package.Service/Method") and returns the one that
+  /// comes back, both in Protobuf's encoding. Throws what the server answers with, Unavailable when
+  /// there is none, DeadlineExceeded.
+  std::string (*call)(const RpcTarget& target, const std::string& method,
+                      const std::string& request, std::chrono::milliseconds timeout) = nullptr;
 };
 
 /// What the module exports, `extern "C"`, under the name kRpcEntry.

@@ -1,4 +1,5 @@
 #include <generated/control.grpc.pb.h>
+#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 
 #include <condition_variable>
@@ -8,27 +9,34 @@
 
 #include "cluster/grpc/convert.h"
 #include "cluster/grpc/module.h"
+#include "core/error.h"
 
 namespace cohort::cluster {
 namespace {
 
 constexpr std::chrono::milliseconds kGrace(2000);  // for the leader to see the end of the stream
 
-std::shared_ptr<grpc::Channel> open_channel(const Endpoint& address, const std::string& host,
-                                            const TlsKeys& keys) {
+std::shared_ptr<grpc::Channel> open_channel(const RpcTarget& to) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetMaxReceiveMessageSize(static_cast<int>(kMaxMessageBytes));
-  const bool v6 = address.host.find(':') != std::string::npos;
-  const std::string target = (v6 ? "ipv6:" : "ipv4:") + address.to_string();
-  if (keys.certificate.empty())
+  const bool v6 = to.address.host.find(':') != std::string::npos;
+  const std::string target = (v6 ? "ipv6:" : "ipv4:") + to.address.to_string();
+  if (to.keys.certificate.empty())
     return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
-  arguments.SetSslTargetNameOverride(host);
-  const grpc::SslCredentialsOptions options{.pem_root_certs = keys.certificate_authority,
-                                            .pem_private_key = keys.private_key,
-                                            .pem_cert_chain = keys.certificate};
+  arguments.SetSslTargetNameOverride(to.host);
+  const grpc::SslCredentialsOptions options{.pem_root_certs = to.keys.certificate_authority,
+                                            .pem_private_key = to.keys.private_key,
+                                            .pem_cert_chain = to.keys.certificate};
   return grpc::CreateCustomChannel(target, grpc::SslCredentials(options), arguments);
+}
+
+// gRPC's codes are ours, and one more.
+Code code_of(const grpc::Status& status) {
+  return status.error_code() == grpc::StatusCode::UNAUTHENTICATED
+             ? Code::kPermissionDenied
+             : static_cast<Code>(status.error_code());
 }
 
 // The task's end of a stream. One thread takes gRPC's events; an operation is under way from its
@@ -142,9 +150,32 @@ class ClientPipe final : public Pipe {
 
 }  // namespace
 
-std::unique_ptr<Pipe> connect_rpc(const Endpoint& address, const std::string& host,
-                                  const TlsKeys& keys, PipeReceiver receiver) {
-  return std::make_unique<ClientPipe>(open_channel(address, host, keys), std::move(receiver));
+std::unique_ptr<Pipe> connect_rpc(const RpcTarget& target, PipeReceiver receiver) {
+  return std::make_unique<ClientPipe>(open_channel(target), std::move(receiver));
+}
+
+std::string call_rpc(const RpcTarget& target, const std::string& method, const std::string& request,
+                     std::chrono::milliseconds timeout) {
+  grpc::GenericStub stub(open_channel(target));
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + timeout);
+  grpc::CompletionQueue queue;
+  const grpc::Slice slice(request);
+  const grpc::ByteBuffer out(&slice, 1);
+  const auto call = stub.PrepareUnaryCall(&context, method, out, &queue);
+  grpc::ByteBuffer in;
+  grpc::Status status;
+  call->StartCall();
+  call->Finish(&in, &status, nullptr);
+  void* tag = nullptr;
+  bool ok = false;
+  queue.Next(&tag, &ok);
+  if (!status.ok())
+    throw Error(code_of(status),
+                method + " at " + target.address.to_string() + ": " + status.error_message());
+  grpc::Slice answer;
+  if (!in.DumpToSingleSlice(&answer).ok()) throw DataLoss("{}: got a broken answer", method);
+  return std::string(reinterpret_cast<const char*>(answer.begin()), answer.size());
 }
 
 }  // namespace cohort::cluster

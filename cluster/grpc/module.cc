@@ -4,4 +4,5 @@ extern "C" __attribute__((visibility("default"))) void cohort_rpc_module(
     cohort::cluster::RpcModule& module) {
   module.serve = cohort::cluster::serve_rpc;
   module.connect = cohort::cluster::connect_rpc;
+  module.call = cohort::cluster::call_rpc;
 }

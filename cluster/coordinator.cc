@@ -241,14 +241,14 @@ std::vector<Task> Coordinator::not_left() const {
   return tasks;
 }
 
-void Coordinator::leave(const Task& task, std::optional<milliseconds> timeout, Done done) {
+void Coordinator::leave(const Task& task, milliseconds timeout, Done done) {
   AfterUnlock after;
   const std::lock_guard lock(mutex_);
   if (error_) return after.finish(std::move(done), error_);
   seat(task).state = State::kLeft;
   barriers_.remove(task, after);
   const TimePoint now = options_.now();
-  leaving_.push_back({now, after_timeout(now, timeout.value_or(kLongest)), std::move(done)});
+  leaving_.push_back({now, after_timeout(now, timeout), std::move(done)});
   if (!not_left().empty()) return;
   for (Wait& wait : leaving_) after.finish(std::move(wait.done));
   leaving_.clear();

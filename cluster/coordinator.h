@@ -73,9 +73,9 @@ class Coordinator {
   void insert(const std::string& key, const std::string& value);
   void get(const std::string& key, std::chrono::milliseconds timeout, Done done);
   std::optional<std::string> try_get(const std::string& key) const;
-  /// Ends when all tasks have left, or with DeadlineExceeded naming who has not; without a timeout
-  /// it waits as long as the cluster lives. From now on the task's end is no death.
-  void leave(const Task& task, std::optional<std::chrono::milliseconds> timeout, Done done);
+  /// Ends when all tasks have left, or with DeadlineExceeded naming who has not. From now on the
+  /// task's end is no death.
+  void leave(const Task& task, std::chrono::milliseconds timeout, Done done);
 
   /// Finds dead tasks and passed deadlines. To be called a few times in a heartbeat's time. When
   /// it was not called for a while, this process was stopped: that time counts for nobody's

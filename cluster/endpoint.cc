@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <memory>
 
@@ -18,15 +17,15 @@ namespace {
 
 using AddressList = std::unique_ptr<addrinfo, decltype(&freeaddrinfo)>;
 
-AddressList look_up(const Endpoint& endpoint, int flags) {
+AddressList look_up(const Address& address, int flags) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = flags | AI_NUMERICSERV;
   addrinfo* list = nullptr;
-  const std::string port = std::to_string(endpoint.port);
-  const int code = getaddrinfo(endpoint.host.c_str(), port.c_str(), &hints, &list);
+  const std::string port = std::to_string(address.port);
+  const int code = getaddrinfo(address.host.c_str(), port.c_str(), &hints, &list);
   if (code != 0)
-    throw NotFound("{}: the name does not resolve: {}", endpoint.to_string(),
+    throw NotFound("{}: the name does not resolve: {}", address.to_string(),
                    code == EAI_SYSTEM ? std::strerror(errno) : gai_strerror(code));
   return AddressList(list, freeaddrinfo);
 }
@@ -53,44 +52,19 @@ std::string lower_case(std::string text) {
 
 }  // namespace
 
-std::string Endpoint::to_string() const {
-  const bool v6 = host.find(':') != std::string::npos;
-  return (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
-}
-
-Endpoint parse_endpoint(const std::string& address) {
-  const size_t colon = address.rfind(':');
-  Endpoint endpoint;
-  bool valid = colon != std::string::npos && colon > 0;
-  if (valid) {
-    endpoint.host = address.substr(0, colon);
-    const char* begin = address.data() + colon + 1;
-    const char* end = address.data() + address.size();
-    const auto [rest, error] = std::from_chars(begin, end, endpoint.port);
-    valid = error == std::errc() && rest == end && endpoint.port >= 0 && endpoint.port <= 65535;
-    if (endpoint.host.front() == '[' && endpoint.host.back() == ']')
-      endpoint.host = endpoint.host.substr(1, endpoint.host.size() - 2);
-    else if (endpoint.host.find(':') != std::string::npos)
-      valid = false;
-  }
-  if (!valid || endpoint.host.empty())
-    throw InvalidArgument("address: got '{}'; want host:port with a port of 0 to 65535", address);
-  return endpoint;
-}
-
-std::vector<Endpoint> resolve(const Endpoint& endpoint) {
-  const AddressList list = look_up(endpoint, 0);
-  std::vector<Endpoint> found;
+std::vector<Address> resolve(const Address& address) {
+  const AddressList list = look_up(address, 0);
+  std::vector<Address> found;
   for (const addrinfo* at = list.get(); at; at = at->ai_next) {
     char host[NI_MAXHOST];
     if (getnameinfo(at->ai_addr, at->ai_addrlen, host, sizeof(host), nullptr, 0, NI_NUMERICHOST) ==
         0)
-      found.push_back({host, endpoint.port});
+      found.push_back({host, address.port});
   }
   return found;
 }
 
-std::string try_connect(const Endpoint& numeric, std::chrono::milliseconds timeout) {
+std::string try_connect(const Address& numeric, std::chrono::milliseconds timeout) {
   const AddressList address = look_up(numeric, AI_NUMERICHOST);
   const Socket socket(*address);
   if (socket.fd() < 0) return lower_case(std::strerror(errno));
@@ -105,7 +79,7 @@ std::string try_connect(const Endpoint& numeric, std::chrono::milliseconds timeo
   return error == 0 ? "" : lower_case(std::strerror(error));
 }
 
-void check_listenable(const Endpoint& numeric) {
+void check_listenable(const Address& numeric) {
   const AddressList address = look_up(numeric, AI_NUMERICHOST | AI_PASSIVE);
   const Socket socket(*address);
   const int on = 1;

@@ -68,8 +68,8 @@ void check(const JoinOptions& options) {
     throw InvalidArgument(
         "join_cluster: got heartbeat_interval {} ms, dead_after {} ms; want two beats at least",
         options.heartbeat_interval.count(), options.dead_after.count());
-  if (options.tasks.size() == 1) return;
-  if (parse_endpoint(options.coordinator).port == 0 && options.self != 0)
+  if (options.tasks.size() == 1 && !options.listen_alone) return;
+  if (parse_address(options.coordinator).port == 0 && options.self != 0)
     throw InvalidArgument("join_cluster: got coordinator {}; want the leader's port",
                           options.coordinator);
 }
@@ -81,7 +81,8 @@ Member::Options member_options(const JoinOptions& options) {
           .version = options.version,
           .leader_address = options.coordinator,
           .heartbeat_interval = options.heartbeat_interval,
-          .dead_after = options.dead_after};
+          .dead_after = options.dead_after,
+          .stop = options.stop};
 }
 
 // Looks up the names of the tasks that have not come, as many as the report names, so that a typing
@@ -92,7 +93,7 @@ void note_names(Coordinator& coordinator) {
   for (const Coordinator::Missing& task : missing) {
     if (task.address.empty()) continue;
     try {
-      resolve(parse_endpoint(task.address));
+      resolve(parse_address(task.address));
       coordinator.note(task.task, "");
     } catch (const Error& error) {
       coordinator.note(task.task, error.what());
@@ -109,7 +110,7 @@ std::unique_ptr<Membership> lead(const JoinOptions& options) {
                            .version = options.version,
                            .heartbeat_interval = options.heartbeat_interval,
                            .dead_after = options.dead_after},
-      options.coordinator, options.tls);
+      options.coordinator, options.tls, options.listen_alone);
   if (options.on_bound) options.on_bound(leader->address());
   Coordinator& coordinator = *leader->coordinator();
   auto member = std::make_unique<Member>(member_options(options), leader);
@@ -133,10 +134,10 @@ std::unique_ptr<Membership> lead(const JoinOptions& options) {
 // One attempt to take the seat: nothing, or why the leader could not be asked.
 std::optional<std::string> try_once(const JoinOptions& options, const RpcModule& rpc,
                                     const TlsKeys& keys, Member& member, milliseconds left) {
-  const Endpoint named = parse_endpoint(options.coordinator);
+  const Address named = parse_address(options.coordinator);
   std::string reason;
   try {
-    for (const Endpoint& address : resolve(named)) {
+    for (const Address& address : resolve(named)) {
       const milliseconds timeout = std::clamp(left, milliseconds(1), milliseconds(2000));
       reason = try_connect(address, timeout);
       if (!reason.empty()) continue;
@@ -163,6 +164,8 @@ std::unique_ptr<Membership> follow(const JoinOptions& options) {
     const std::string waits_for =
         fmt::format("for the leader {} at {} ({})", options.tasks.front().to_string(),
                     options.coordinator, *reason);
+    if (options.stop.stop_requested())
+      throw Cancelled("cluster: {} was stopped", start.self().to_string());
     if (start.left().count() == 0) throw start.failure(waits_for);
     start.report(waits_for);
     std::this_thread::sleep_for(std::min(start.left(), pause));

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,10 @@ struct JoinOptions {
   /// A task, or the leader, that is silent for so long is dead.
   std::chrono::milliseconds dead_after = std::chrono::seconds(5);
   TlsOptions tls;
+  /// The leader listens even when it is the only task.
+  bool listen_alone = false;
+  /// Ends the start-up, and later every wait of the membership, with Cancelled.
+  std::stop_token stop;
   /// The leader: called once with the address it listens at, before it waits for the others.
   std::function<void(const std::string& address)> on_bound;
   /// Gets a line for people every `report_every` while tasks are missing; none: standard error.

@@ -10,18 +10,19 @@ constexpr std::chrono::milliseconds kGrace(2000);
 
 }  // namespace
 
-Leader::Leader(Coordinator::Options options, const std::string& address, const TlsOptions& tls)
+Leader::Leader(Coordinator::Options options, const std::string& address, const TlsOptions& tls,
+               bool listen_alone)
     : coordinator_(std::make_shared<Coordinator>(options)),
       gone_("cluster: the leader " + options.tasks.front().to_string() + " has ended"),
       address_(address) {
-  if (options.tasks.size() > 1) {
-    const Endpoint named = parse_endpoint(address);
+  if (options.tasks.size() > 1 || listen_alone) {
+    const Address named = parse_address(address);
     server_ = rpc_module().serve(
         resolve(named).front(), read_tls_keys(tls),
         [coordinator = coordinator_](std::shared_ptr<Pipe> pipe, const std::string& peer) {
           return serve_task(coordinator, std::move(pipe), peer);
         });
-    address_ = Endpoint{named.host, server_->port()}.to_string();
+    address_ = Address{named.host, server_->port()}.to_string();
   }
   clock_ = std::thread([this] { tick(); });
 }

@@ -14,8 +14,9 @@ namespace cohort::cluster {
 /// A coordinator with a clock and, where there are others to serve, a server.
 class Leader {
  public:
-  /// Listens at `address` ("host:port"), unless the cluster has one task only.
-  Leader(Coordinator::Options options, const std::string& address, const TlsOptions& tls);
+  /// Listens at `address` ("host:port"); alone in its cluster only with `listen_alone`.
+  Leader(Coordinator::Options options, const std::string& address, const TlsOptions& tls,
+         bool listen_alone = false);
   /// The tasks that have not left are told that the leader has gone.
   ~Leader();
   Leader(const Leader&) = delete;

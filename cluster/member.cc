@@ -26,9 +26,13 @@ std::string this_place() {
 }  // namespace
 
 Member::Member(Options options, std::shared_ptr<void> keep)
-    : keep_(std::move(keep)), options_(std::move(options)), incarnation_(new_incarnation()) {}
+    : keep_(std::move(keep)), options_(std::move(options)), incarnation_(new_incarnation()) {
+  on_stop_.emplace(options_.stop,
+                   [this] { fail(Cancelled("cluster: {} was stopped", self().to_string())); });
+}
 
 Member::~Member() {
+  on_stop_.reset();
   bool say_end;
   {
     const std::lock_guard lock(mutex_);
@@ -57,7 +61,7 @@ std::optional<std::string> Member::take_seat(const Connect& connect, millisecond
                                             .version = options_.version,
                                             .place = this_place()}});
   std::unique_lock lock(mutex_);
-  changed_.wait_for(lock, timeout, [&] { return seat_ != Seat::kAsked; });
+  changed_.wait_for(lock, timeout, [&] { return seat_ != Seat::kAsked || error_; });
   if (seat_ == Seat::kTaken) {
     last_heard_ = Clock::now();
     beat_thread_ = std::thread([this] { beat(); });
@@ -228,8 +232,6 @@ void Member::unwatch(int watch) {
 void Member::leave(milliseconds timeout) {
   call({.kind = MessageKind::kLeave, .timeout_ms = std::max(timeout, milliseconds(0)).count()});
 }
-
-void Member::leave_with_all() { call({.kind = MessageKind::kLeave, .timeout_ms = -1}); }
 
 // Time in which this process was stopped is not the leader's silence.
 void Member::beat() {

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <stop_token>
 #include <thread>
 
 #include "cluster/membership.h"
@@ -23,6 +24,7 @@ class Member final : public Membership {
     std::string leader_address;  ///< for messages
     std::chrono::milliseconds heartbeat_interval{1000};
     std::chrono::milliseconds dead_after{5000};
+    std::stop_token stop;  ///< ends every wait with Cancelled
   };
   using Connect = std::function<std::unique_ptr<Pipe>(PipeReceiver)>;
 
@@ -51,8 +53,6 @@ class Member final : public Membership {
   int watch(std::function<void(const Error&)> handler) override;
   void unwatch(int watch) override;
   void leave(std::chrono::milliseconds timeout) override;
-  /// leave() without an end: returns when all tasks have left.
-  void leave_with_all();
 
  private:
   enum class Seat { kNone, kAsked, kRefused, kBroken, kTaken };
@@ -89,6 +89,7 @@ class Member final : public Membership {
 
   std::unique_ptr<Pipe> pipe_;
   std::thread beat_thread_;
+  std::optional<std::stop_callback<std::function<void()>>> on_stop_;
 };
 
 }  // namespace cohort::cluster

@@ -27,7 +27,7 @@ enum class MessageKind : uint8_t {
   kTryGet = 5,       ///< request: name; the reply has a value or the code NotFound
   kBarrier = 6,      ///< request: name, timeout_ms, tasks (none: all)
   kReportError = 7,  ///< code, error
-  kLeave = 8,        ///< request: timeout_ms; negative: no end
+  kLeave = 8,        ///< request: timeout_ms
   kEnd = 9,          ///< the task ends without leaving
   // From the leader to a task.
   kRegistered = 10,  ///< it has its seat

@@ -22,7 +22,7 @@ class RpcServer {
 
 /// Whom a client speaks with.
 struct RpcTarget {
-  Endpoint address;  ///< numeric
+  Address address;  ///< numeric
   std::string host;  ///< what its certificate must be for
   TlsKeys keys;
 };
@@ -32,7 +32,7 @@ struct RpcTarget {
 struct RpcModule {
   /// Listens at a numeric address; port 0 takes a free one. Throws AlreadyExists naming a port that
   /// is in use, InvalidArgument for keys that gRPC does not take.
-  std::unique_ptr<RpcServer> (*serve)(const Endpoint& address, const TlsKeys& keys,
+  std::unique_ptr<RpcServer> (*serve)(const Address& address, const TlsKeys& keys,
                                       AcceptPipe accept) = nullptr;
   /// Begins a stream. What goes wrong is told to the receiver's `closed`.
   std::unique_ptr<Pipe> (*connect)(const RpcTarget& target, PipeReceiver receiver) = nullptr;

@@ -181,6 +181,15 @@ Error error_of(const Message& message) {
   return Error(known ? static_cast<Code>(message.code) : Code::kUnknown, message.error);
 }
 
+PipeReceiver refuse_task(std::shared_ptr<Pipe> pipe, const Error& error) {
+  return {.received =
+              [pipe, error](const Message& message) {
+                pipe->send(failure(MessageKind::kFailed, message.id, error));
+                pipe->close();
+              },
+          .closed = [](const std::string&) {}};
+}
+
 PipeReceiver serve_task(std::shared_ptr<Coordinator> coordinator, std::shared_ptr<Pipe> pipe,
                         std::string peer) {
   auto session =

@@ -15,6 +15,9 @@ namespace cohort::cluster {
 PipeReceiver serve_task(std::shared_ptr<Coordinator> coordinator, std::shared_ptr<Pipe> pipe,
                         std::string peer);
 
+/// The same where there is no coordinator: every task is refused with `error`.
+PipeReceiver refuse_task(std::shared_ptr<Pipe> pipe, const Error& error);
+
 /// The end of a pipe to a coordinator in this process. Messages are handled by the thread that
 /// sends them.
 std::unique_ptr<Pipe> connect_locally(std::shared_ptr<Coordinator> coordinator,

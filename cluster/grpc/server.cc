@@ -131,7 +131,7 @@ std::shared_ptr<grpc::ServerCredentials> credentials(const TlsKeys& keys) {
 
 class GrpcServer final : public RpcServer {
  public:
-  GrpcServer(const Endpoint& address, const TlsKeys& keys, AcceptPipe accept) {
+  GrpcServer(const Address& address, const TlsKeys& keys, AcceptPipe accept) {
     shared_->accept = std::move(accept);
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
@@ -188,7 +188,7 @@ class GrpcServer final : public RpcServer {
 
 }  // namespace
 
-std::unique_ptr<RpcServer> serve_rpc(const Endpoint& address, const TlsKeys& keys,
+std::unique_ptr<RpcServer> serve_rpc(const Address& address, const TlsKeys& keys,
                                      AcceptPipe accept) {
   return std::make_unique<GrpcServer>(address, keys, std::move(accept));
 }

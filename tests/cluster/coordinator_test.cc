@@ -13,6 +13,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
+constexpr milliseconds kEndless = milliseconds::max();
+
 Task worker(int index) { return {"worker", index}; }
 
 // How one wait ended, if it has.
@@ -220,7 +222,7 @@ TEST_F(CoordinatorTest, ReportedErrorEndsEveryWaitAndComesFromAllLaterCalls) {
   Outcome at_barrier, at_get, later, leaving;
   barrier(0, at_barrier, {0, 1});
   coordinator_->get("key", milliseconds(1000), into(at_get));
-  coordinator_->leave(worker(2), std::nullopt, into(leaving));
+  coordinator_->leave(worker(2), kEndless, into(leaving));
   coordinator_->report_error(worker(1), Internal("matmul: broken"));
   barrier(1, later, {0, 1});
   for (const Outcome* outcome : {&at_barrier, &at_get, &later, &leaving}) {
@@ -330,7 +332,7 @@ TEST_F(CoordinatorTest, NobodyWaitsForATaskThatHasLeft) {
   all_come();
   Outcome zero, one, leaving;
   barrier(0, zero);
-  coordinator_->leave(worker(2), std::nullopt, into(leaving));
+  coordinator_->leave(worker(2), kEndless, into(leaving));
   EXPECT_EQ(zero.code(), Code::kFailedPrecondition);
   EXPECT_THAT(zero.error->what(), HasSubstr("worker/task:2 has left"));
   expect_error(Code::kFailedPrecondition, {"worker/task:2 has left"}, [&] { barrier(1, one); });
@@ -404,7 +406,7 @@ TEST_F(CoordinatorTest, LeavingNamesWhoStays) {
 TEST_F(CoordinatorTest, TaskThatHasLeftDoesNotDie) {
   all_come();
   Outcome outcome;
-  coordinator_->leave(worker(2), std::nullopt, into(outcome));
+  coordinator_->leave(worker(2), kEndless, into(outcome));
   coordinator_->disconnect(worker(2), 102, "its connection broke");
   pass(milliseconds(20'000), {0, 1});
   EXPECT_FALSE(coordinator_->error());

@@ -44,7 +44,7 @@ class HostileTest : public ::testing::Test {
     leader_ = std::make_unique<TaskProcess>(plan_);
     plan_.coordinator = leader_->wait_for("bound");
     target_.host = "localhost";
-    target_.address = resolve(parse_endpoint(plan_.coordinator)).front();
+    target_.address = resolve(parse_address(plan_.coordinator)).front();
   }
 
   // A connection to the leader, with these bytes sent. -1 when it was refused.

@@ -1,0 +1,171 @@
+#include "cluster/server.h"
+
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "cluster/health.h"
+#include "tests/support/expect_error.h"
+
+namespace cohort::cluster {
+namespace {
+
+using cohort::testing::expect_error;
+using cohort::testing::expect_invalid;
+using std::chrono::milliseconds;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+constexpr milliseconds kLong(20'000);
+
+class ServerTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    try {
+      rpc_module();
+    } catch (const Error& error) {
+      GTEST_SKIP() << error.what();
+    }
+  }
+
+  // One server of a cluster whose ports the system picks.
+  std::unique_ptr<Server> server(const ClusterSpec& cluster, const Task& task) const {
+    return std::make_unique<Server>(
+        ServerOptions{.cluster = cluster,
+                      .job_name = task.type,
+                      .task_index = task.index,
+                      .job_id = "server-test-" + std::to_string(getpid()),
+                      .startup_timeout = kLong});
+  }
+};
+
+std::string port_of(const Server& server) {
+  return server.target().substr(server.target().rfind(':') + 1);
+}
+
+TEST_F(ServerTest, LocalServerIsAClusterOfOne) {
+  const auto server = Server::create_local_server();
+  EXPECT_THAT(server->target(), StartsWith("grpc://localhost:"));
+  check_health(server->target().substr(7), {}, kLong);
+  EXPECT_EQ(server->membership().tasks().size(), 1u);
+  server->stop();
+  expect_error(Code::kFailedPrecondition, {"stopped"}, [&] { server->start(); });
+}
+
+TEST_F(ServerTest, StartsWhenItIsTold) {
+  const auto server = Server::create_local_server(false);
+  expect_error(Code::kFailedPrecondition, {"not started"}, [&] { server->target(); });
+  server->start();
+  server->start();
+  check_health(server->target().substr(7), {}, kLong);
+}
+
+TEST_F(ServerTest, JobAndTaskAreWantedWhenThereAreSeveral) {
+  const ClusterSpec two_jobs({{"a", {"localhost:0"}}, {"b", {"localhost:0"}}});
+  expect_invalid({"explicit job_name"}, [&] { Server({.cluster = two_jobs}); });
+  const ClusterSpec two_tasks({{"a", {"localhost:1", "localhost:2"}}});
+  expect_invalid({"explicit task_index"}, [&] { Server({.cluster = two_tasks}); });
+  expect_invalid({"c"}, [&] { Server({.cluster = two_jobs, .job_name = "c", .task_index = 0}); });
+  expect_invalid({"localhost:0", "job_id"},
+                 [&] { Server({.cluster = two_jobs, .job_name = "b", .task_index = 0}); });
+}
+
+TEST_F(ServerTest, AddressWithoutAPortIsRefused) {
+  expect_invalid({"localhost", "port"}, [] {
+    Server({.cluster = ClusterSpec({{"local", {"localhost"}}})});
+  });
+}
+
+TEST_F(ServerTest, SecondServerOnOnePortNamesThePort) {
+  const auto first = Server::create_local_server();
+  const ClusterSpec same({{"local", {"localhost:" + port_of(*first)}}});
+  expect_error(Code::kAlreadyExists, {"in use", port_of(*first)},
+               [&] { Server({.cluster = same}); });
+  first->stop();
+  const Server again({.cluster = same});
+  EXPECT_EQ(again.target(), "grpc://localhost:" + port_of(again));
+}
+
+TEST_F(ServerTest, ListensAtNoAddressButItsOwn) {
+  const Server server({.cluster = ClusterSpec({{"local", {"127.0.0.1:0"}}})});
+  check_health("127.0.0.1:" + port_of(server), {}, kLong);
+  expect_error(Code::kUnavailable, {},
+               [&] { check_health("127.0.0.2:" + port_of(server), {}, milliseconds(5000)); });
+}
+
+TEST_F(ServerTest, AddressOfAnotherMachineIsRefused) {
+  expect_error(Code::kFailedPrecondition, {"192.0.2.1", "not an address of this machine"}, [] {
+    Server({.cluster = ClusterSpec({{"local", {"192.0.2.1:2222"}}})});
+  });
+}
+
+// A parameter server waits in join until the chief has done its work.
+TEST_F(ServerTest, JoinReturnsWhenTheClusterFinishes) {
+  const ClusterSpec cluster(
+      {{"ps", {"localhost:0"}}, {"worker", {"localhost:0"}}, {"chief", {"localhost:0"}}});
+  std::atomic<bool> works = true;
+  std::vector<std::thread> passive;
+  for (const char* job : {"ps", "worker"})
+    passive.emplace_back([&, job] {
+      const auto task = server(cluster, {job, 0});
+      task->join();
+      EXPECT_FALSE(works.load());
+      task->stop();
+    });
+  const auto chief = server(cluster, {"chief", 0});
+  EXPECT_EQ(chief->membership().tasks(),
+            (std::vector<Task>{{"chief", 0}, {"worker", 0}, {"ps", 0}}));
+  check_health(chief->task_address({"ps", 0}, kLong), {}, kLong);
+  works = false;
+  chief->stop(kLong);
+  for (std::thread& thread : passive) thread.join();
+}
+
+TEST_F(ServerTest, ErrorOfOneTaskEndsTheOthersJoin) {
+  const ClusterSpec cluster({{"worker", {"localhost:0", "localhost:0"}}});
+  std::thread passive([&] {
+    const auto task = server(cluster, {"worker", 1});
+    expect_error(Code::kUnavailable, {"/job:worker/task:0"}, [&] { task->join(); });
+  });
+  auto leader = server(cluster, {"worker", 0});
+  leader->membership();
+  leader.reset();  // without a word
+  passive.join();
+}
+
+TEST_F(ServerTest, StopEndsAStartUp) {
+  const ClusterSpec cluster({{"worker", {"localhost:0", "localhost:0"}}});
+  ServerOptions options{.cluster = cluster, .job_name = "worker", .task_index = 0, .job_id = "x"};
+  options.startup_timeout = std::chrono::hours(1);
+  const auto leader = std::make_unique<Server>(options);
+  const std::string address = leader->target().substr(7);
+  leader->stop();
+  expect_error(Code::kUnavailable, {}, [&] { check_health(address, {}, milliseconds(5000)); });
+}
+
+TEST_F(ServerTest, StopEndsAJoin) {
+  const ClusterSpec cluster({{"worker", {"localhost:0", "localhost:0"}}});
+  const auto leader = server(cluster, {"worker", 0});
+  const auto other = server(cluster, {"worker", 1});
+  leader->membership();
+  std::thread joining([&] { other->join(); });
+  expect_error(Code::kFailedPrecondition, {"/job:worker/task:1 has left"},
+               [&] { leader->membership().barrier("both", kLong); });
+  other->stop();
+  joining.join();
+  leader->stop(kLong);
+}
+
+TEST_F(ServerTest, TaskThatDoesNotLeadSendsTasksAway) {
+  const ClusterSpec cluster({{"worker", {"localhost:0", "localhost:0"}}});
+  const auto other = server(cluster, {"worker", 1});
+  const ClusterSpec wrong({{"worker", {"localhost:" + port_of(*other), "localhost:0"}}});
+  ServerOptions options{.cluster = wrong, .job_name = "worker", .task_index = 1};
+  options.startup_timeout = milliseconds(2000);
+  Server lost(options);
+  expect_invalid({"/job:worker/task:0 leads"}, [&] { lost.membership(); });
+}
+
+}  // namespace
+}  // namespace cohort::cluster

@@ -83,8 +83,7 @@ class Session {
       case MessageKind::kReportError:
         return coordinator_->report_error(*task_, error_of(message));
       case MessageKind::kLeave:
-        return coordinator_->leave(*task_,
-                                   message.timeout_ms < 0 ? std::nullopt : std::optional(timeout),
+        return coordinator_->leave(*task_, timeout,
                                    [pipe = pipe_, reply = reply_to(pipe_, message.id)](
                                        const Error* error, const std::string& value) {
                                      reply(error, value);

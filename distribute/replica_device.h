@@ -30,6 +30,8 @@ class ReplicaDevice {
 
   int num_replicas() const { return num_replicas_; }
   Device& device() { return program_.device(); }
+  /// Time spent in waits for the other devices.
+  std::chrono::nanoseconds waited() { return program_.collectives().waited; }
   /// The symbols of the trace's inputs, in order of appearance; their numbers choose the
   /// executable.
   static std::vector<std::string> symbols(const Graph& graph);

@@ -9,6 +9,7 @@
 #include "core/runtime/runtime.h"
 #include "data/batch_sizes.h"
 #include "distribute/in_process_communicator.h"
+#include "distribute/process_group.h"
 #include "distribute/replica_check.h"
 #include "distribute/replica_device.h"
 
@@ -102,6 +103,13 @@ class ReplicaRunner final : public StepRunner {
       offset += rows_of(r);
     }
     run_all();
+  }
+
+  CommunicationCost communication_cost() override {
+    CommunicationCost cost{.waited = carriers_.front()->replicas->waited(), .bytes_sent = 0};
+    for (const auto& communicator : communicators_)
+      cost.bytes_sent += network_traffic(*communicator).payload_bytes;
+    return cost;
   }
 
   Tensor output(int replica, int i) override {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <span>
@@ -57,6 +58,13 @@ struct StepNumber {
   int64_t micro_step = 0;
 };
 
+/// What the runs of a step have cost so far.
+struct CommunicationCost {
+  /// Time in which the first device of this process waited for sums.
+  std::chrono::nanoseconds waited{0};
+  uint64_t bytes_sent = 0;  ///< over the network, by this process
+};
+
 /// A traced step bound to a strategy's replicas. run() is the hot path: in steady state it
 /// allocates nothing, takes no lock and looks nothing up. One thread uses a runner.
 class StepRunner {
@@ -74,6 +82,8 @@ class StepRunner {
                    const StepNumber& number) = 0;
   /// Runs with one element for each replica (distributed values).
   virtual void run(std::span<const data::Element> per_replica, const StepNumber& number) = 0;
+
+  virtual CommunicationCost communication_cost() = 0;
 
   /// Output i of the last run on local replica r, copied out.
   virtual Tensor output(int replica, int i) = 0;

@@ -90,6 +90,24 @@ void rewrite_all_reduce(Rewriter& rewriter, const Node& node, size_t bucket_byte
   }
 }
 
+/// Adds the time of its waits to a sum.
+class TimedRequest final : public Communicator::Request {
+ public:
+  TimedRequest(std::unique_ptr<Request> request, std::chrono::nanoseconds& waited)
+      : request_(std::move(request)), waited_(waited) {}
+
+  void start() override { request_->start(); }
+  void wait() override {
+    const auto begin = std::chrono::steady_clock::now();
+    request_->wait();
+    waited_ += std::chrono::steady_clock::now() - begin;
+  }
+
+ private:
+  std::unique_ptr<Request> request_;
+  std::chrono::nanoseconds& waited_;
+};
+
 }  // namespace
 
 void CollectivePlan::allocate(Communicator& communicator) {
@@ -97,8 +115,9 @@ void CollectivePlan::allocate(Communicator& communicator) {
     bucket.memory = communicator.allocate_bucket(static_cast<size_t>(bucket.num_elements) *
                                                  size_of(bucket.dtype));
     bucket.data = bucket.memory.get();
-    bucket.request =
-        communicator.prepare_all_reduce(&bucket.data, bucket.dtype, bucket.num_elements, bucket.op);
+    bucket.request = std::make_unique<TimedRequest>(
+        communicator.prepare_all_reduce(&bucket.data, bucket.dtype, bucket.num_elements, bucket.op),
+        waited);
   }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <vector>
 
@@ -26,6 +27,9 @@ struct Bucket {
 /// = i.
 struct CollectivePlan {
   std::vector<Bucket> buckets;
+  /// Time that the device's thread has spent in waits for buckets: communication that backward did
+  /// not hide.
+  std::chrono::nanoseconds waited{0};
 
   /// Takes bucket memory from `communicator` and prepares one request each, in order. Collective.
   void allocate(Communicator& communicator);

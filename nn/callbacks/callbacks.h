@@ -7,6 +7,7 @@
 #include "nn/callbacks/early_stopping.h"
 #include "nn/callbacks/history.h"
 #include "nn/callbacks/progress_bar.h"
+#include "nn/callbacks/step_report.h"
 
 namespace cohort::nn {
 

@@ -1,7 +1,9 @@
 #include <array>
+#include <optional>
 
 #include "nn/callbacks/progress_bar.h"
 #include "nn/internal/loops.h"
+#include "nn/internal/step_clock.h"
 
 namespace cohort::nn::internal {
 namespace {
@@ -41,12 +43,17 @@ class Fit {
         {.verbose = options_.verbose.level(), .epochs = options_.epochs, .steps = source.steps()});
     model_.stop_training = false;
     asks_chief_ = model_.strategy().workers().any("callbacks", !callbacks.same_on_all_workers());
+    if (model_.strategy().workers().any("step times", callbacks.want_step_times()))
+      clock_.emplace(*step_);
     Logs last;
     callbacks.call(&CallbackImpl::on_train_begin);
     for (int64_t epoch = options_.initial_epoch; epoch < options_.epochs; ++epoch) {
       trainer_.objective().reset();
       callbacks.call(&CallbackImpl::on_epoch_begin, epoch);
       run_steps(source, callbacks);
+      if (clock_)
+        callbacks.call(&CallbackImpl::on_step_times, epoch,
+                       clock_->take(model_.strategy().workers()));
       logs_.refresh();
       last = logs_;
       if (validates_after(epoch)) add_validation(last, callbacks);
@@ -63,9 +70,11 @@ class Fit {
   void run_steps(EpochSource& source, CallbackList& callbacks) {
     int64_t batch = 0;
     for (; const data::Element* element = source.next(); ++batch) {
+      if (clock_) clock_->has_input();
       if (batch % stride_ == 0) callbacks.call(&CallbackImpl::on_train_batch_begin, batch);
       step_->run(*element, source.row_range(), number_);
       ++number_.step;
+      if (clock_) clock_->has_run();
       if (batch % stride_ != stride_ - 1) continue;
       report(batch, callbacks);
       if (asks_chief_) follow_chief();
@@ -109,7 +118,8 @@ class Fit {
   Logs logs_;
   distribute::StepRunner* step_ = nullptr;
   distribute::StepNumber number_;
-  bool asks_chief_ = false;  ///< after every batch
+  std::optional<StepClock> clock_;  ///< when somebody wants the times
+  bool asks_chief_ = false;         ///< after every batch
 };
 
 }  // namespace

@@ -78,6 +78,11 @@ CallbackList::CallbackList(std::vector<Callback> callbacks, ModelImpl& model, Ca
   }
 }
 
+bool CallbackList::want_step_times() const {
+  return std::any_of(callbacks_.begin(), callbacks_.end(),
+                     [](const Callback& c) { return c.impl().wants_step_times(); });
+}
+
 bool CallbackList::same_on_all_workers() const {
   return std::all_of(callbacks_.begin(), callbacks_.end(),
                      [](const Callback& c) { return c.impl().same_on_all_workers(); });

@@ -40,6 +40,7 @@ class CallbackList {
   CallbackList(const CallbackList&) = delete;
   CallbackList& operator=(const CallbackList&) = delete;
 
+  bool want_step_times() const;
   /// Whether they do the same to the model on every worker without being told.
   bool same_on_all_workers() const;
 

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <chrono>
+#include <vector>
+
+#include "distribute/strategy.h"
+#include "nn/callback.h"
+
+namespace cohort::nn::internal {
+
+/// Divides the time of a training loop into input, compute and communication.
+class StepClock {
+ public:
+  explicit StepClock(distribute::StepRunner& step);
+
+  void has_input();  ///< the next batch is there
+  void has_run();    ///< the step has returned
+  /// The times of all workers since the last call. Collective.
+  std::vector<StepTimes> take(distribute::Workers& workers);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void begin();
+
+  distribute::StepRunner& step_;
+  distribute::CommunicationCost cost_;  ///< at the beginning
+  Clock::time_point last_;
+  std::chrono::nanoseconds input_{0}, step_time_{0};
+  int64_t steps_ = 0;
+};
+
+}  // namespace cohort::nn::internal

@@ -8,6 +8,8 @@
 namespace cohort::data {
 namespace {
 
+constexpr std::string_view kMagic = "CDS1";
+
 bool have_rows(const ElementSpec& spec) {
   return std::all_of(spec.begin(), spec.end(),
                      [](const ComponentSpec& component) { return component.shape.rank() > 0; });
@@ -54,6 +56,30 @@ InputPipeline make_input_pipeline(const Dataset& dataset, const InputWorker& wor
   return {own.rebatch(
               batch_sizes_for_worker(batch_size, num_workers, worker.replicas_per_worker, index)),
           plan, std::nullopt};
+}
+
+std::string StepPosition::to_bytes() const {
+  std::string bytes(kMagic);
+  for (size_t i = 0; i < sizeof step; ++i)
+    bytes += static_cast<char>(static_cast<uint64_t>(step) >> (8 * i));
+  bytes += static_cast<char>(ended);
+  return bytes + source.to_bytes();
+}
+
+StepPosition StepPosition::from_bytes(std::string_view bytes) {
+  constexpr size_t kStep = kMagic.size(), kEnded = kStep + sizeof step, kSource = kEnded + 1;
+  if (bytes.size() <= kSource || !bytes.starts_with(kMagic) ||
+      static_cast<unsigned char>(bytes[kEnded]) > 1)
+    throw DataLoss(
+        "StepPosition::from_bytes: got {} bytes that are no position; want some that start with "
+        "\"{}\"",
+        bytes.size(), kMagic);
+  uint64_t step = 0;
+  for (size_t i = 0; i < sizeof step; ++i)
+    step |= static_cast<uint64_t>(static_cast<unsigned char>(bytes[kStep + i])) << (8 * i);
+  return {.source = Position::from_bytes(bytes.substr(kSource)),
+          .step = static_cast<int64_t>(step),
+          .ended = bytes[kEnded] == 1};
 }
 
 StepIterator::StepIterator(const Dataset& dataset, StepOptions options, Iterator source,

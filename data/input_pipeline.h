@@ -2,6 +2,8 @@
 
 #include <functional>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/auto_shard.h"
@@ -42,6 +44,12 @@ struct StepPosition {
   Position source;
   int64_t step = 0;    ///< steps of this epoch that were handed out
   bool ended = false;  ///< this worker's data had ended before the others'; `source` is an epoch on
+
+  /// 53 bytes: "CDS1", step (little-endian), ended, and those of `source`.
+  std::string to_bytes() const;
+  /// Throws DataLoss when `bytes` is not what to_bytes made.
+  static StepPosition from_bytes(std::string_view bytes);
+  bool operator==(const StepPosition&) const = default;
 };
 
 struct StepOptions {

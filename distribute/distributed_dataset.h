@@ -1,14 +1,17 @@
 #pragma once
 
 #include <functional>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "data/dataset.h"
+#include "data/input_pipeline.h"
 #include "distribute/strategy.h"
 
 namespace cohort::distribute {
 
-/// The components of one global batch, each split over the replicas of this process.
+/// The components of one step's input, a value for each replica of this process.
 using DistributedElement = std::vector<PerReplica>;
 
 /// What a dataset function is told (tf.distribute.InputContext).
@@ -21,50 +24,73 @@ struct InputContext {
 };
 
 /// A dataset whose elements are spread over a strategy's replicas. Handles share the description.
+/// Where the strategy has several processes, each makes the same one and iterates it in step with
+/// the others: the iterator's next() is collective then.
 class DistributedDataset {
  public:
   class Iterator {
    public:
-    /// The next step's values; null at the end of an epoch. While any replica has rows, the others
-    /// get tensors of 0 rows. Valid until the next call.
+    /// The next step's values; null at the end of an epoch, on all processes at the same step.
+    /// While any replica of any process has rows, the others get tensors of 0 rows. Valid until the
+    /// next call.
     const DistributedElement* next();
+    /// Behind the last step handed out; every process keeps its own. DistributedDataset::resume
+    /// continues there.
+    data::StepPosition position() const;
 
    private:
     friend class DistributedDataset;
     Iterator(const DistributedDataset& owner, data::Iterator source);
-    const DistributedElement* split(const data::Element& batch);
-    const DistributedElement* take_one_each();
+    Iterator(const DistributedDataset& owner, data::StepIterator source);
+    void split(const data::Element& batch);
+    void collect(const std::vector<data::Element>& elements);
 
     Strategy strategy_;
-    bool splits_;
     int64_t batch_size_;
-    data::ElementSpec spec_;
-    data::Iterator source_;
+    std::optional<data::Iterator> batches_;    ///< global batches, split here
+    std::optional<data::StepIterator> steps_;  ///< otherwise: each replica's elements
     DistributedElement current_;
   };
 
-  /// Starts a pass; `options` as for Dataset::iterate.
+  /// Starts a pass; `options` as for Dataset::iterate, equal in all processes.
   Iterator iterate(data::IterateOptions options = {}) const;
+  /// Continues where `position` was taken on an equal dataset, in this process of equally many, for
+  /// the rest of its epoch and `epochs` - 1 more.
+  Iterator resume(const data::StepPosition& position, int64_t epochs = 1) const;
+
+  /// How the processes share the dataset, in words.
+  const std::string& plan() const { return plan_; }
 
  private:
   friend DistributedDataset distribute_dataset(const Strategy&, const data::Dataset&);
   friend DistributedDataset distribute_datasets_from_function(
       const Strategy&, const std::function<data::Dataset(const InputContext&)>&);
-  DistributedDataset(Strategy strategy, data::Dataset dataset, bool splits)
-      : strategy_(std::move(strategy)), dataset_(std::move(dataset)), splits_(splits) {}
+  DistributedDataset(Strategy strategy, data::Dataset dataset, bool splits, std::string plan)
+      : strategy_(std::move(strategy)),
+        dataset_(std::move(dataset)),
+        splits_(splits),
+        plan_(std::move(plan)) {}
+  data::StepOptions step_options() const;
 
   Strategy strategy_;
   data::Dataset dataset_;
   bool splits_;  ///< each element is a global batch to be split; otherwise each replica takes an
                  ///< element of its own
+  std::string plan_;
+  std::optional<int64_t> num_steps_;
 };
 
-/// Splits every global batch over the replicas: of G rows, with N replicas, the first G mod N get
-/// one row more; a shorter last batch fills them in order. Where the dataset's batch size is not
-/// known, each gets ceil(rows / N). InvalidArgument for elements without rows.
+/// Spreads a dataset of global batches over the replicas (experimental_distribute_dataset).
+///
+/// In one process every batch is split: of G rows, with N replicas, the first G mod N get one row
+/// more; a shorter last batch fills them in order. Where the dataset's batch size is not known,
+/// each gets ceil(rows / N). With several processes data/input_pipeline.h says who gets what, by
+/// the policy of the dataset's options; the chief prints the plan once. Elements without rows
+/// (scalars) go to the replicas one by one. Throws InvalidArgument where processes have different
+/// numbers of replicas, and what data::make_input_pipeline throws.
 DistributedDataset distribute_dataset(const Strategy& strategy, const data::Dataset& dataset);
 
-/// `make` is called once for this process; each replica takes one element of the dataset per step,
+/// `make` is called once in each process; each replica takes one element of its dataset per step,
 /// as it is.
 DistributedDataset distribute_datasets_from_function(
     const Strategy& strategy, const std::function<data::Dataset(const InputContext&)>& make);

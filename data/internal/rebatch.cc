@@ -73,6 +73,10 @@ class LegacyRebatchNode : public Node {
         row_spec_(row_spec_of(input_->spec(), "legacy_rebatch")),
         num_replicas_(num_replicas) {}
   FlowPtr<Element> elements(const Pass& pass) const override {
+    if (const BatchParts* batch = batch_parts(*input_))
+      if (RowsPtr rows = batch->input->rows())
+        return std::make_unique<LegacyGatherFlow>(std::move(rows), batch->input->row_numbers(pass),
+                                                  batch->sizes, num_replicas_);
     return std::make_unique<LegacyRebatchFlow>(input_->elements(pass), row_spec_, num_replicas_);
   }
   int64_t cardinality() const override {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "data/internal/rows.h"
 #include "data/internal/stack.h"
 
 /// The passes that cut batches anew, copying rows.
@@ -131,6 +132,64 @@ class LegacyRebatchFlow : public ElementFlow {
   int64_t part_;           ///< parts of the current batch handed out
   int64_t part_rows_ = 0;  ///< rows of a full part
   int64_t left_ = 0;       ///< rows of the current batch not handed out
+};
+
+/// The same over batches of source rows: a part that is skipped is not gathered.
+class LegacyGatherFlow : public ElementFlow {
+ public:
+  LegacyGatherFlow(RowsPtr rows, FlowPtr<int64_t> numbers, const Sizes& sizes, int64_t num_replicas)
+      : rows_(std::move(rows)),
+        input_(std::move(numbers)),
+        turns_(sizes),
+        num_replicas_(num_replicas),
+        part_(num_replicas) {}
+
+  int64_t next(std::span<Element> out) override {
+    for (size_t filled = 0; filled < out.size(); ++filled) {
+      const auto part = next_part();
+      if (!part) return static_cast<int64_t>(filled);
+      gather_batch(*rows_, *part, out[filled]);
+    }
+    return std::ssize(out);
+  }
+  int64_t skip(int64_t count) override {
+    int64_t skipped = 0;
+    while (skipped < count && next_part()) ++skipped;
+    return skipped;
+  }
+
+ private:
+  std::optional<std::span<const int64_t>> next_part() {
+    if (part_ == num_replicas_ && !next_batch()) return std::nullopt;
+    const auto size = static_cast<int64_t>(numbers_.size());
+    const int64_t part_rows = (size + num_replicas_ - 1) / num_replicas_;
+    const int64_t begin = std::min(part_ * part_rows, size);
+    const int64_t end = std::min(begin + part_rows, size);
+    ++part_;
+    return std::span<const int64_t>(numbers_).subspan(static_cast<size_t>(begin),
+                                                      static_cast<size_t>(end - begin));
+  }
+  /// Reads the row numbers of the next batch that has any.
+  bool next_batch() {
+    int64_t got = 0;
+    do {
+      const std::optional<int64_t> size = turns_.next_size();
+      if (!size) return false;
+      numbers_.resize(static_cast<size_t>(*size));
+      got = input_->next(numbers_);
+      if (!turns_.accepts(got, *size)) return false;
+      numbers_.resize(static_cast<size_t>(got));
+    } while (got == 0);
+    part_ = 0;
+    return true;
+  }
+
+  RowsPtr rows_;
+  FlowPtr<int64_t> input_;
+  Turns turns_;
+  int64_t num_replicas_;
+  int64_t part_;  ///< parts of the current batch handed out
+  std::vector<int64_t> numbers_;
 };
 
 class UnbatchFlow : public ElementFlow {

@@ -319,7 +319,9 @@ TEST(InputPipelineTest, PositionsContinueOnEveryWorkerEvenBehindItsEnd) {
     const auto resumed = run_workers(2, [&](int64_t w, AnyWorker any) {
       StepIterator first(dataset(w), options(any), {.epochs = 2});
       for (int s = 0; s < stop; ++s) first.next();
-      StepIterator iterator(dataset(w), options(any), first.position(), 2);
+      const StepPosition saved = StepPosition::from_bytes(first.position().to_bytes());
+      EXPECT_EQ(saved, first.position());
+      StepIterator iterator(dataset(w), options(any), saved, 2);
       Steps steps = steps_of(iterator);
       const Steps second = steps_of(iterator);
       steps.insert(steps.end(), second.begin(), second.end());
@@ -358,6 +360,14 @@ TEST(InputPipelineTest, StepsAreKnownWhereTheDescriptionSays) {
   EXPECT_EQ(
       steps(Dataset::range(9).filter([](const Element&) { return true; }).batch(2), {2, 0, 1}),
       std::nullopt);
+}
+
+TEST(InputPipelineTest, DamagedPositionsAreRefused) {
+  const std::string bytes = StepPosition().to_bytes();
+  EXPECT_EQ(bytes.size(), 53u);
+  for (const std::string& damaged : {std::string(), bytes.substr(1), bytes + "x",
+                                     bytes.substr(0, 12) + "\x02" + bytes.substr(13)})
+    EXPECT_EQ(code_of([&] { StepPosition::from_bytes(damaged); }), Code::kDataLoss);
 }
 
 TEST(InputPipelineTest, ArgumentsAreChecked) {

@@ -207,6 +207,22 @@ TEST(OneProcessInputTest, CacheFreezesShufflesBeforeIt) {  // INP-14
   EXPECT_EQ(values_of(frozen, {.epoch = 0}), values_of(frozen, {.epoch = 1}));
 }
 
+TEST(LegacyRebatchTest, BatchesOfSourceRowsAndOfElementsAreCutAlike) {
+  const auto same = [](const Element& e) { return e; };
+  const Dataset rows = Dataset::range(23).shuffle(9);
+  for (const Dataset& batches :
+       {rows.batch(5), rows.batch(6, {.drop_remainder = true}), rows.batch(4).rebatch({3, 0, 5})})
+    for (const int64_t parts : {1, 2, 3, 7}) {
+      const Dataset cut = batches.legacy_rebatch(parts),
+                    copied = batches.map(same).legacy_rebatch(parts);
+      EXPECT_EQ(batches_of(cut), batches_of(copied)) << cut.to_string();
+      for (const int64_t worker : {0, 2})
+        EXPECT_EQ(batches_of(cut.shard(3, worker)), batches_of(copied.shard(3, worker)))
+            << cut.to_string();
+      EXPECT_EQ(batches_of(cut.skip(4)), batches_of(copied.skip(4))) << cut.to_string();
+    }
+}
+
 TEST(OneProcessInputTest, SumsOfAnUnevenEnd) {  // INP-15: 20 rows, row i repeated i % 4 times
   const auto sum = [](bool drop) {
     int64_t total = 0;

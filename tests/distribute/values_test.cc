@@ -196,8 +196,30 @@ TEST_F(DistributedDatasetTest, PerReplicaBatchSizeMustDivide) {
   EXPECT_THROW(context.get_per_replica_batch_size(10), Error);
 }
 
-TEST_F(DistributedDatasetTest, ElementsWithoutRowsAreRefused) {
-  EXPECT_THROW(distribute_dataset(two_, data::Dataset::range(4)), Error);
+TEST_F(DistributedDatasetTest, ElementsWithoutRowsGoToReplicasOneByOne) {
+  EXPECT_EQ(steps(distribute_dataset(two_, data::Dataset::range(4))),
+            (Steps{{{0}, {1}}, {{2}, {3}}}));
+  EXPECT_THROW(steps(distribute_dataset(two_, data::Dataset::range(5))), Error);
+}
+
+TEST_F(DistributedDatasetTest, PositionsContinueExactly) {
+  const data::Dataset rows = data::Dataset::range(20).shuffle(20);
+  const auto per_replica = [&](const InputContext&) { return rows.batch(3); };
+  for (const DistributedDataset& dataset :
+       {distribute_dataset(two_, rows.batch(6)), distribute_dataset(two_, rows),
+        distribute_datasets_from_function(two_, per_replica)}) {
+    const Steps all = steps(dataset);
+    auto it = dataset.iterate();
+    it.next();
+    it.next();
+    auto resumed = dataset.resume(it.position());
+    for (size_t s = 2; s < all.size(); ++s) {
+      const DistributedElement* batch = resumed.next();
+      ASSERT_NE(batch, nullptr);
+      for (size_t r = 0; r < 2; ++r) EXPECT_EQ(floats((*batch)[0].values()[r]), all[s][r]) << s;
+    }
+    EXPECT_EQ(resumed.next(), nullptr);
+  }
 }
 
 /// d(x^2)/dx over [5, 6, 7, 8] in batches of two, whatever the strategy.

@@ -1,20 +1,21 @@
+#!/usr/bin/env python3
 """Random pipelines give the elements that TensorFlow's give: rebatching, sharding, interleaving.
 
-    $COHORT_PEERS_VENV/venv-tensorflow/bin/python tests/interop/sequences.py build/release [cases]
+    tests/interop/sequences.py build/release/tests/pipelines [cases]       (peer.py finds TensorFlow)
 """
 
-import os
 import pathlib
 import random
 import subprocess
 import sys
 import tempfile
 
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-import tensorflow as tf  # noqa: E402
+import peer
+
+tf = peer.tensorflow()
 from tensorflow.python.data.experimental.ops import distribute  # noqa: E402
 
-PROGRAM = pathlib.Path(sys.argv[1]) / "tests" / "interop" / "pipelines"
+PROGRAM = sys.argv[1]
 CASES = int(sys.argv[2]) if len(sys.argv) > 2 else 300
 ERRORS = {tf.errors.InvalidArgumentError: "InvalidArgument", tf.errors.NotFoundError: "NotFound"}
 
@@ -108,6 +109,9 @@ with tempfile.TemporaryDirectory() as folder:
         want = run(case)
         # Fewer elements than workers: TensorFlow refuses on the workers that have one, Cohort on all.
         if got == "error InvalidArgument" and want == "" and ("DATA" in case or "AUTO" in case):
+            continue
+        # What an interleave gives is not known where its input is empty: Cohort says so.
+        if got == "error FailedPrecondition" and "spread" in case and want == "":
             continue
         if got != want:
             differences += 1

@@ -1,19 +1,19 @@
+#!/usr/bin/env python3
 """TensorFlow reads the TFRecord files that Cohort writes, and the other way round, Examples included.
 
-    $COHORT_PEERS_VENV/venv-tensorflow/bin/python tests/interop/tfrecord.py build/release
+    tests/interop/tfrecord.py build/release/tests/pipelines       (peer.py finds TensorFlow)
 """
 
-import os
-import pathlib
 import subprocess
 import sys
 import tempfile
 
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
+import peer
 
-PROGRAM = pathlib.Path(sys.argv[1]) / "tests" / "interop" / "pipelines"
+tf = peer.tensorflow()
+import numpy as np  # noqa: E402
+
+PROGRAM = sys.argv[1]
 COMPRESSIONS = ("NONE", "GZIP", "ZLIB")
 COUNT = 300
 

@@ -44,6 +44,11 @@ std::string process_name(const ProcessGroupOptions& options, int process) {
   return options.process_names[static_cast<size_t>(process)];
 }
 
+std::string rank_name(const ProcessGroupOptions& options, size_t rank) {
+  return "rank " + std::to_string(rank) + " (" + process_name(options, options.process_of[rank]) +
+         ")";
+}
+
 /// The nodes: processes that share memory. The first process of each speaks for it.
 struct Nodes {
   explicit Nodes(const ProcessGroupOptions& options) {
@@ -79,6 +84,8 @@ HostGroupOptions host_part(const ProcessGroupOptions& options, const Nodes& node
                         .timeout = options.timeout,
                         .warn_after = options.warn_after};
   for (const int process : processes) part.process_names.push_back(process_name(options, process));
+  for (size_t rank = 0; rank < options.process_of.size(); ++rank)
+    part.rank_names.push_back(rank_name(options, rank));
   for (size_t rank = 0; rank < options.process_of.size(); ++rank) {
     const int process = options.process_of[rank];
     if (nodes.node_of[static_cast<size_t>(process)] != node) continue;
@@ -100,8 +107,7 @@ NetworkLayout network_layout(const ProcessGroupOptions& options, const Nodes& no
     const int node = nodes.node_of[static_cast<size_t>(process)];
     layout.node_of.push_back(node);
     layout.ranks_of[static_cast<size_t>(node)].push_back(static_cast<int>(rank));
-    layout.rank_names.push_back("rank " + std::to_string(rank) + " (" +
-                                process_name(options, process) + ")");
+    layout.rank_names.push_back(rank_name(options, rank));
   }
   return layout;
 }
@@ -132,9 +138,16 @@ std::shared_ptr<NetworkNode> make_node(const ProcessGroupOptions& options, const
                .names = std::move(names),
                .links = std::move(links),
                .host = std::move(host),
+               .store = options.store,
+               .key = options.name + "/records/",
                .timeout = options.timeout,
                .warn_after = options.warn_after});
   return node;
+}
+
+const HostGroup* host_group_of(const Communicator& communicator) {
+  const HostGroup* host = shared_memory_group_of(communicator);
+  return host ? host : network_group_of(communicator);
 }
 
 }  // namespace
@@ -153,6 +166,11 @@ std::vector<std::unique_ptr<Communicator>> make_process_communicators(
                         : make_shared_memory_communicator(host, at, options.block_sizes));
   }
   return mine;
+}
+
+std::string flight_report(const Communicator& communicator) {
+  const HostGroup* host = host_group_of(communicator);
+  return host ? dump_histories(host->histories()) : std::string();
 }
 
 NetworkTraffic network_traffic(const Communicator& communicator) {

@@ -51,6 +51,12 @@ struct ProcessGroupOptions {
 std::vector<std::unique_ptr<Communicator>> make_process_communicators(
     const ProcessGroupOptions& options);
 
+/// The latest collectives of this host's ranks, one line each: "rank N", then "call NUMBER
+/// COLLECTIVE CALL STARTED_MS_AGO ENDED_MS_AGO WHAT" (ended -1: not yet). When a group over the
+/// network times out, the hosts merge these through the store and one writes to stderr which rank
+/// is behind.
+std::string flight_report(const Communicator& communicator);
+
 /// What this process has sent over the network for the group of a communicator; zeros where it
 /// sends nothing.
 struct NetworkTraffic {

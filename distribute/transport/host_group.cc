@@ -67,6 +67,17 @@ WindowLines& HostGroup::window_lines(int rank) const {
   return reinterpret_cast<WindowLines*>(head_memory_.get() + ControlLayout::window_lines())[rank];
 }
 
+RankFlight& HostGroup::flight(int rank) const {
+  return reinterpret_cast<RankFlight*>(head_memory_.get() + layout_.flights())[rank];
+}
+
+std::vector<RankHistory> HostGroup::histories() const {
+  std::vector<RankHistory> all;
+  for (int r = 0; r < size(); ++r)
+    all.push_back(read_flight(flight(r), options_.ranks[static_cast<size_t>(r)]));
+  return all;
+}
+
 void HostGroup::map_windows() {
   const std::lock_guard lock(mutex_);
   if (!windows_.empty()) return;
@@ -105,8 +116,9 @@ void HostGroup::wait_slowly(std::atomic<uint32_t>& counter, uint32_t value, int 
     if (has_ended(peer) && !reached(counter, value)) {
       fail_and_throw(Unavailable("{}: {} has ended", describe_call(caller), describe_rank(peer)));
     } else if (now - begin >= options_.timeout && !reached(counter, value)) {
-      fail_and_throw(DeadlineExceeded("{}: nothing from {} in {} ms", describe_call(caller),
-                                      describe_rank(peer), options_.timeout.count()));
+      fail_and_throw(DeadlineExceeded("{}: nothing from {} in {} ms\n{}", describe_call(caller),
+                                      describe_rank(peer), options_.timeout.count(),
+                                      explain_histories(histories(), options_.rank_names)));
     } else if (!warned && now - begin >= options_.warn_after) {
       warned = true;
       std::fprintf(stderr, "warning: %s: nothing from %s for %lld s\n",

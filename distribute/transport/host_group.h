@@ -29,6 +29,7 @@ struct HostGroupOptions {
   std::vector<int> process_of;  ///< of each rank of this host, a position in process_names
   int process = 0;
   std::vector<std::string> process_names;  ///< of this host
+  std::vector<std::string> rank_names;     ///< of the whole group
   cluster::KeyValueStore* store = nullptr;
   std::string key;
   std::chrono::milliseconds timeout{};
@@ -52,6 +53,9 @@ class HostGroup {
   /// Memory in the heap of `rank`'s process.
   std::shared_ptr<char> map_buffer(int rank, uint64_t location, size_t bytes) const;
   WindowLines& window_lines(int rank) const;
+  RankFlight& flight(int rank) const;
+  /// What the ranks of this host did last.
+  std::vector<RankHistory> histories() const;
   /// The slot of window round `round` of `rank`. Made on the first use.
   char* window_slot(int rank, uint64_t round) const;
   /// Maps the windows; before window_slot.

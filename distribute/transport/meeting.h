@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "distribute/transport/flight_recorder.h"
 #include "distribute/transport/shared_file.h"
 
 /// What the ranks of one host see of each other: the layout of their control file. All of it starts
@@ -79,9 +80,8 @@ struct ControlLayout {
     return (bytes + unit - 1) / unit * unit;
   }
   static constexpr size_t window_lines() { return kSmallPage; }
-  size_t head_bytes() const {
-    return round_up(window_lines() + ranks * sizeof(WindowLines), kSmallPage);
-  }
+  size_t flights() const { return window_lines() + ranks * sizeof(WindowLines); }
+  size_t head_bytes() const { return round_up(flights() + ranks * sizeof(RankFlight), kSmallPage); }
   /// Bytes of one rank that pass in one round.
   size_t round_bytes() const { return ranks * kWindowChunk; }
   size_t window_bytes() const { return round_up(kWindowSlots * round_bytes(), kHugePage); }

@@ -18,6 +18,7 @@ class NetworkRequest : public Communicator::Request {
         buffer_(buffer),
         bytes_(bytes),
         collective_(std::move(collective)),
+        description_(description),
         memory_(host().map_meeting(caller.meeting, false)) {
     const auto& processes = host().options().process_of;
     progress_rank_ =
@@ -35,6 +36,9 @@ class NetworkRequest : public Communicator::Request {
 
   void start() override {
     ++call_;
+    record_ = &host()
+                   .flight(host_rank_)
+                   .begin(static_cast<uint32_t>(caller_.meeting), call_, description_);
     if (collective_) {
       collective_->set_buffer(host_rank_, static_cast<char*>(*buffer_));
     } else if (bytes_ > 0) {
@@ -50,6 +54,7 @@ class NetworkRequest : public Communicator::Request {
     if (host().failed()) host().throw_failure();
     host().wait_for(lines(0).done, call_, progress_rank_, caller_);
     take_result();
+    RankFlight::end(*record_);
     mine().taken.store(call_, std::memory_order_release);
   }
 
@@ -66,7 +71,9 @@ class NetworkRequest : public Communicator::Request {
   void* const* const buffer_;
   const size_t bytes_;
   const std::shared_ptr<NodeCollective> collective_;  ///< in the process of the progress thread
+  const Description description_;
   const std::shared_ptr<char> memory_;
+  FlightRecord* record_ = nullptr;
   int progress_rank_ = 0;       ///< a rank of that process
   std::shared_ptr<void> copy_;  ///< of private memory, where that process sees it
   const void* last_ = nullptr;
@@ -140,6 +147,7 @@ class NetworkCommunicator final : public Communicator {
         bytes, std::move(collective));
   }
 
+  const HostGroup* group() const { return node_->host().get(); }
   const NetworkCounters* counters() const {
     return node_->engine() ? &node_->engine()->counters() : nullptr;
   }
@@ -176,6 +184,11 @@ std::unique_ptr<Communicator> make_network_communicator(std::shared_ptr<NetworkN
 const NetworkCounters* counters_of(const Communicator& communicator) {
   const auto* rank = dynamic_cast<const NetworkCommunicator*>(&communicator);
   return rank ? rank->counters() : nullptr;
+}
+
+const HostGroup* network_group_of(const Communicator& communicator) {
+  const auto* rank = dynamic_cast<const NetworkCommunicator*>(&communicator);
+  return rank ? rank->group() : nullptr;
 }
 
 }  // namespace cohort::distribute

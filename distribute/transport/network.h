@@ -54,4 +54,7 @@ std::unique_ptr<Communicator> make_network_communicator(std::shared_ptr<NetworkN
 /// The progress thread's counters; null for a communicator that has none in this process.
 const NetworkCounters* counters_of(const Communicator& communicator);
 
+/// The host's group of such a communicator; null for another.
+const HostGroup* network_group_of(const Communicator& communicator);
+
 }  // namespace cohort::distribute

@@ -22,6 +22,7 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kCheck = std::chrono::milliseconds(50);
 constexpr auto kPatienceAtEnd = std::chrono::seconds(5);
 constexpr auto kPatienceAtFailure = std::chrono::milliseconds(500);
+constexpr auto kPatienceForRecords = std::chrono::milliseconds(1000);
 constexpr int kReadsInTurn = 16;  // of one connection before the next has its turn
 constexpr size_t kMaxMessage = 1000;
 constexpr uint32_t kMaxAhead = 1 << 20;  // collectives that a peer may have prepared before us
@@ -111,6 +112,30 @@ void NetworkEngine::run() {
     host().fail(Internal("tcp group: {}", error.what()));
   }
   tell_failure();
+  leave_records();
+  if (timed_out_) explain();
+}
+
+void NetworkEngine::leave_records() {
+  try {
+    options_.store->insert(options_.key + std::to_string(node()),
+                           dump_histories(host().histories()));
+  } catch (const Error&) {  // the store may have failed first
+  }
+}
+
+/// Merges what all nodes have left, and says who is behind.
+void NetworkEngine::explain() {
+  std::vector<RankHistory> all;
+  for (int n = 0; n < num_nodes(); ++n) {
+    try {
+      for (RankHistory& history : parse_histories(
+               options_.store->get(options_.key + std::to_string(n), kPatienceForRecords)))
+        all.push_back(std::move(history));
+    } catch (const Error&) {  // that node is silent; the others' records speak
+    }
+  }
+  std::fprintf(stderr, "%s\n", explain_histories(all, host().options().rank_names).c_str());
 }
 
 void NetworkEngine::loop() {
@@ -309,9 +334,11 @@ void NetworkEngine::check_clocks() {
     const NetworkCollective::Silence silence = collective->silence();
     // Who only waits for somebody that waits lets those speak first that know who is late.
     const auto timeout = silence.first_hand ? options_.timeout : options_.timeout + kPatienceAtEnd;
-    if (waited >= timeout)
+    if (waited >= timeout) {
+      timed_out_ = true;
       throw DeadlineExceeded("{}: nothing from {} in {} ms", collective->name(), silence.who,
                              options_.timeout.count());
+    }
     if (watched.warned || waited < options_.warn_after) continue;
     watched.warned = true;
     std::fprintf(

@@ -57,6 +57,8 @@ struct NetworkEngineOptions {
   std::vector<std::string> names;     ///< of the nodes: their ranks
   std::vector<FileDescriptor> links;  ///< connections by node, from connect_mesh
   std::shared_ptr<HostGroup> host;
+  cluster::KeyValueStore* store = nullptr;
+  std::string key;  ///< under which the nodes leave their flight records when the group fails
   std::chrono::milliseconds timeout{};
   std::chrono::milliseconds warn_after{};
 };
@@ -121,6 +123,8 @@ class NetworkEngine {
   void check_clocks();
   void watch(int node);
   void tell_failure();
+  void leave_records();
+  void explain();
   void say_goodbye();
   bool idle() const;
   std::string link_name(int node) const;
@@ -146,6 +150,7 @@ class NetworkEngine {
   std::vector<Kept> kept_;
   std::vector<Watched> watched_;  ///< by collective
   std::chrono::steady_clock::time_point next_check_;
+  bool timed_out_ = false;
   std::atomic<bool> stop_{false};
   std::thread thread_;
 };

@@ -28,6 +28,7 @@ void SharedCollective::wait() {
     agreed_ = true;
   }
   exchange();
+  RankFlight::end(*record_);
 }
 
 void SharedCollective::compare(int peer) const {

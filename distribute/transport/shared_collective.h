@@ -28,6 +28,12 @@ class SharedCollective : public Communicator::Request {
  protected:
   /// Moves the data of this call; all ranks have agreed.
   virtual void exchange() = 0;
+  /// Counts the call; first in start().
+  void begin_call() {
+    ++call_;
+    record_ =
+        &group().flight(rank()).begin(static_cast<uint32_t>(caller_.meeting), call_, description_);
+  }
   /// Once, when all ranks have prepared this collective.
   virtual void agree() {}
 
@@ -55,6 +61,7 @@ class SharedCollective : public Communicator::Request {
   const Caller caller_;
   const Description description_;
   const std::shared_ptr<char> memory_;
+  FlightRecord* record_ = nullptr;
   bool agreed_ = false;
 };
 

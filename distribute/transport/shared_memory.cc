@@ -56,7 +56,7 @@ class TinyAllReduce final : public AllReduce {
   }
 
   void start() override {
-    ++call_;
+    begin_call();
     TinyLine& line = mine().tiny[call_ % 2];
     if (bytes_ > 0) std::memcpy(line.payload, *buffer_, bytes_);
     group().signal(line.number, call_);
@@ -87,7 +87,7 @@ class BufferAllReduce final : public AllReduce {
   }
 
   void start() override {
-    ++call_;
+    begin_call();
     if (!in_bucket_) {
       if (small()) copy_for_others(slot(rank()), *buffer_, bytes_);
     } else if (*buffer_ != last_) {
@@ -210,7 +210,7 @@ class AllGather final : public SharedCollective {
         output_(output) {}
 
   void start() override {
-    ++call_;
+    begin_call();
     if (small() && bytes_ > 0) std::memcpy(slot(rank()), *buffer_, bytes_);
     group().signal(mine().ready, call_);
   }
@@ -305,6 +305,7 @@ class SharedMemoryCommunicator final : public Communicator {
   }
 
   void abort(const Error& error) override { self_->group->fail(error); }
+  const HostGroup* group() const { return self_->group.get(); }
 
  private:
   std::shared_ptr<SharedRank> self_;
@@ -317,6 +318,11 @@ std::unique_ptr<Communicator> make_shared_memory_communicator(std::shared_ptr<Ho
                                                               int rank,
                                                               std::vector<int> block_sizes) {
   return std::make_unique<SharedMemoryCommunicator>(std::move(group), rank, std::move(block_sizes));
+}
+
+const HostGroup* shared_memory_group_of(const Communicator& communicator) {
+  const auto* rank = dynamic_cast<const SharedMemoryCommunicator*>(&communicator);
+  return rank ? rank->group() : nullptr;
 }
 
 }  // namespace cohort::distribute

@@ -25,4 +25,7 @@ std::unique_ptr<Communicator> make_shared_memory_communicator(std::shared_ptr<Ho
                                                               int rank,
                                                               std::vector<int> block_sizes);
 
+/// The host's group of such a communicator; null for another.
+const HostGroup* shared_memory_group_of(const Communicator& communicator);
+
 }  // namespace cohort::distribute

@@ -9,7 +9,8 @@ foreach(folder IN LISTS public_folders)
 endforeach()
 
 set_target_properties(cohort PROPERTIES INSTALL_RPATH "\$ORIGIN")
-install(TARGETS cohort EXPORT cohortTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS cohort cohort_openmp EXPORT cohortTargets
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 foreach(module cohort_cuda cohort_grpc)
   if(TARGET ${module})
     set_target_properties(${module} PROPERTIES INSTALL_RPATH "\$ORIGIN"

@@ -69,6 +69,10 @@ struct OpDef {
   bool stateful = false;
   /// Writes variables (attribute "variables"): runs in the commit phase and cannot fail.
   bool commit = false;
+  /// One output, whose elements depend each on the elements of the (broadcast) inputs at its own
+  /// place. The compiler may run its kernels on blocks: on a CPU they take shapes from their
+  /// operands, do not fail, and give an element the same bits wherever a block begins.
+  bool elementwise = false;
 };
 
 /// The ops a runtime knows. Filled once, by explicit calls, before graphs are built.

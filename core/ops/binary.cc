@@ -115,7 +115,11 @@ Gradients gradient_floor_mod(const Node& node, std::span<const Gradient> dy) {
 
 void add_binary(OpRegistry& ops, std::string name, Types (*infer)(const InferContext&),
                 Gradients (*gradient)(const Node&, std::span<const Gradient>)) {
-  ops.add({.name = std::move(name), .num_inputs = 2, .infer = infer, .gradient = gradient});
+  ops.add({.name = std::move(name),
+           .num_inputs = 2,
+           .infer = infer,
+           .gradient = gradient,
+           .elementwise = true});
 }
 
 }  // namespace

@@ -97,8 +97,16 @@ Value add_n(std::span<const Value> values) {
 void register_math(OpRegistry& ops) {
   register_unary(ops);
   register_binary(ops);
-  ops.add({.name = "Select", .num_inputs = 3, .infer = infer_select, .gradient = gradient_select});
-  ops.add({.name = "Cast", .num_inputs = 1, .infer = infer_cast, .gradient = gradient_cast});
+  ops.add({.name = "Select",
+           .num_inputs = 3,
+           .infer = infer_select,
+           .gradient = gradient_select,
+           .elementwise = true});
+  ops.add({.name = "Cast",
+           .num_inputs = 1,
+           .infer = infer_cast,
+           .gradient = gradient_cast,
+           .elementwise = true});
   ops.add(
       {.name = "StopGradient", .num_inputs = 1, .infer = same_as_first, .gradient = no_gradient});
   ops.add(
@@ -106,16 +114,23 @@ void register_math(OpRegistry& ops) {
   ops.add({.name = "ReluGrad",
            .num_inputs = 2,
            .infer = infer_backward<"relu_grad">,
-           .gradient = gradient_relu_grad});
+           .gradient = gradient_relu_grad,
+           .elementwise = true});
   ops.add({.name = "SigmoidGrad",
            .num_inputs = 2,
            .infer = infer_backward<"sigmoid_grad">,
-           .gradient = gradient_sigmoid_grad});
+           .gradient = gradient_sigmoid_grad,
+           .elementwise = true});
   ops.add({.name = "TanhGrad",
            .num_inputs = 2,
            .infer = infer_backward<"tanh_grad">,
-           .gradient = gradient_tanh_grad});
-  ops.add({.name = "AddN", .num_inputs = -1, .infer = infer_add_n, .gradient = gradient_add_n});
+           .gradient = gradient_tanh_grad,
+           .elementwise = true});
+  ops.add({.name = "AddN",
+           .num_inputs = -1,
+           .infer = infer_add_n,
+           .gradient = gradient_add_n,
+           .elementwise = true});
 }
 
 }  // namespace cohort::ops

@@ -4,6 +4,7 @@
 #include "core/ops/collective.h"
 #include "core/ops/constant.h"
 #include "core/ops/conv.h"
+#include "core/ops/fused.h"
 #include "core/ops/indexing.h"
 #include "core/ops/internal.h"
 #include "core/ops/math.h"
@@ -23,6 +24,7 @@ void register_ops(OpRegistry& ops) {
   register_collective(ops);
   register_constant(ops);
   register_conv(ops);
+  register_fused(ops);
   register_indexing(ops);
   register_internal(ops);
   register_math(ops);

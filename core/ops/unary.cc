@@ -73,7 +73,8 @@ void add_floating(OpRegistry& ops, Gradients (*gradient)(const Node&, std::span<
   ops.add({.name = std::string(kOp.view()),
            .num_inputs = 1,
            .infer = infer_floating<kName>,
-           .gradient = gradient});
+           .gradient = gradient,
+           .elementwise = true});
 }
 
 template <Text kOp, Text kName>
@@ -81,7 +82,8 @@ void add_numeric(OpRegistry& ops, Gradients (*gradient)(const Node&, std::span<c
   ops.add({.name = std::string(kOp.view()),
            .num_inputs = 1,
            .infer = infer_numeric<kName>,
-           .gradient = gradient});
+           .gradient = gradient,
+           .elementwise = true});
 }
 
 }  // namespace
@@ -132,9 +134,16 @@ void register_unary(OpRegistry& ops) {
   add_floating<"Floor", "floor">(ops, no_gradient);
   add_floating<"Ceil", "ceil">(ops, no_gradient);
   add_floating<"Round", "round">(ops, no_gradient);
-  ops.add({.name = "IsFinite", .num_inputs = 1, .infer = infer_is_finite, .gradient = no_gradient});
-  ops.add(
-      {.name = "LogicalNot", .num_inputs = 1, .infer = infer_logical_not, .gradient = no_gradient});
+  ops.add({.name = "IsFinite",
+           .num_inputs = 1,
+           .infer = infer_is_finite,
+           .gradient = no_gradient,
+           .elementwise = true});
+  ops.add({.name = "LogicalNot",
+           .num_inputs = 1,
+           .infer = infer_logical_not,
+           .gradient = no_gradient,
+           .elementwise = true});
 }
 
 }  // namespace cohort::ops

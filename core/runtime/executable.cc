@@ -366,7 +366,10 @@ std::unique_ptr<Executable> compile(Runtime& runtime, const Graph& graph,
   if (!resolved.collectives) function = drop_reductions(function);
   if (enabled(options, "fold")) function = fold_constants(runtime, function);
   if (enabled(options, "cse")) function = merge_common_subexpressions(function);
-  if (enabled(options, "fuse")) function = fuse(function);
+  if (enabled(options, "fuse")) {
+    function = fuse(function);
+    function = fuse_elementwise(runtime, *resolved.device, function);
+  }
   function = insert_copies(function);
   return std::make_unique<GraphExecutable>(runtime, std::move(function), resolved);
 }

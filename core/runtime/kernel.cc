@@ -19,7 +19,9 @@ void KernelRegistry::add(std::string_view op, DeviceType device, std::string_vie
   entries_[{std::string(op), device}].push_back({std::string(name), make});
 }
 
-std::unique_ptr<Kernel> KernelRegistry::make(const KernelRequest& request) const {
+std::unique_ptr<Kernel> KernelRegistry::make(const KernelRequest& asked) const {
+  KernelRequest request = asked;
+  request.kernels = this;
   const auto it = entries_.find({request.node.op_name(), request.device.type()});
   if (it != entries_.end())
     for (const Entry& entry : it->second)
@@ -30,8 +32,10 @@ std::unique_ptr<Kernel> KernelRegistry::make(const KernelRequest& request) const
                       fmt::join(names(request.node.op_name(), request.device.type()), ", "));
 }
 
-std::unique_ptr<Kernel> KernelRegistry::make(const KernelRequest& request,
+std::unique_ptr<Kernel> KernelRegistry::make(const KernelRequest& asked,
                                              std::string_view name) const {
+  KernelRequest request = asked;
+  request.kernels = this;
   const auto it = entries_.find({request.node.op_name(), request.device.type()});
   if (it == entries_.end()) return nullptr;
   for (const Entry& entry : it->second)

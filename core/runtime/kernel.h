@@ -12,6 +12,8 @@
 
 namespace cohort {
 
+class KernelRegistry;
+
 /// A tensor as a kernel sees it: numbers for every dimension, row-major, and a slot that holds its
 /// address while the kernel runs. The slot's content may change between runs; the slot does not
 /// move. A kernel may therefore keep the Operand.
@@ -43,6 +45,8 @@ struct KernelRequest {
   /// Holds the address of the StepState in the device's memory.
   const StepState* const* step = nullptr;
   Device& device;
+  /// Where the request is made: for kernels that are made of others. Set by the registry.
+  const KernelRegistry* kernels = nullptr;
 };
 
 /// One bound computation. Made at compile time, run every step by the device's thread, in schedule

@@ -7,6 +7,7 @@
 /// run alone. Dead nodes fall away in every pass.
 namespace cohort {
 
+class Device;
 class Runtime;
 
 /// Puts numbers in place of symbols, in attributes and types; derived symbols ("N+M") follow from
@@ -28,5 +29,15 @@ GraphFunction merge_common_subexpressions(const GraphFunction& function);
 /// Fuses bias and activation into matmul and convolution, and masks gradients of relu before they
 /// are spread by max pooling, and sums them before that.
 GraphFunction fuse(const GraphFunction& function);
+
+/// From how many bytes of values between them on elementwise ops are fused. Below, these stay in
+/// the caches and each op runs at their speed: benchmarks/fused_chains.cc found no gain.
+inline constexpr size_t kSmallestFusedBytes = 64 << 20;
+
+/// Makes one FusedElementwise of elementwise ops between which values pass that nobody else needs,
+/// where the device (`device`, unless nodes request another) has kernels for it. The same bits:
+/// the kernels of the ops run on blocks. Wants a graph bound to numbers.
+GraphFunction fuse_elementwise(Runtime& runtime, Device& device, const GraphFunction& function,
+                               size_t smallest_bytes = kSmallestFusedBytes);
 
 }  // namespace cohort

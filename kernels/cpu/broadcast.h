@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "core/shape.h"
@@ -32,6 +33,12 @@ class BroadcastPlan {
   /// output's elements [begin, end).
   template <class Fn>
   void for_each_run(int64_t begin, int64_t end, Fn&& fn) const {
+    if (sizes_.size() == 1) {  // one run: no division
+      Offsets at{};
+      for (int i = 0; i < num_inputs_; ++i) at[i] = begin * strides_[0][i];
+      fn(begin, std::as_const(at), end - begin);
+      return;
+    }
     std::array<int64_t, kMaxRank> index;
     Offsets offsets = start(begin, index);
     const size_t last = sizes_.size() - 1;

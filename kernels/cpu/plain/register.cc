@@ -8,6 +8,7 @@ void register_plain_kernels(KernelRegistry& registry) {
   plain::register_unary(registry);
   plain::register_binary(registry);
   plain::register_select(registry);
+  plain::register_fused(registry);
   plain::register_array(registry);
   plain::register_copy(registry);
   plain::register_reduce(registry);

@@ -10,6 +10,7 @@ inline constexpr std::string_view kPlain = "plain";
 void register_unary(KernelRegistry& registry);
 void register_binary(KernelRegistry& registry);
 void register_select(KernelRegistry& registry);
+void register_fused(KernelRegistry& registry);
 void register_array(KernelRegistry& registry);
 void register_copy(KernelRegistry& registry);
 void register_reduce(KernelRegistry& registry);

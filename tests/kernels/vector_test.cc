@@ -46,16 +46,48 @@ TEST(VectorKernelTest, GradientsOfActivationsEqualPlain) {
             dtype);
 }
 
+const std::pair<Shape, Shape> kBroadcastPairs[] = {
+    {{3, 5}, {3, 5}},    {{3, 5}, {5}},          {{3, 1}, {1, 5}},
+    {{}, {4, 1}},        {{4, 1}, {}},           {{2, 1, 7}, {3, 1}},
+    {{1}, {1}},          {{0, 5}, {5}},          {{70000}, {70000}},
+    {{257, 300}, {300}}, {{257, 300}, {257, 1}}, {{2, 8}, {4, 1, 8}}};
+
 TEST(VectorKernelTest, BinaryOpsBroadcastAsPlain) {
-  const std::pair<Shape, Shape> pairs[] = {
-      {{3, 5}, {3, 5}},   {{3, 5}, {5}},       {{3, 1}, {1, 5}},
-      {{}, {4, 1}},       {{2, 1, 7}, {3, 1}}, {{1}, {1}},
-      {{70000}, {70000}}, {{257, 300}, {300}}, {{257, 300}, {257, 1}}};
   for (const char* op : {"Add", "Sub", "Mul", "Div", "Maximum", "Minimum", "SquaredDifference"})
     for (const DType dtype : kFloats)
-      for (const auto& [a, b] : pairs)
+      for (const auto& [a, b] : kBroadcastPairs)
         expect_simd({.op = op, .inputs = {random_tensor(dtype, a), random_tensor(dtype, b, 2)}},
                     dtype);
+}
+
+// Rounded to halves, so that some are equal; some are NaN.
+Tensor coarse_tensor(DType dtype, const Shape& shape, uint64_t seed = 1) {
+  Tensor tensor = random_tensor(DType::kF64, shape, seed);
+  for (int64_t i = 0; i < tensor.num_elements(); ++i) {
+    double& value = tensor.data<double>()[i];
+    value = i % 11 == static_cast<int64_t>(seed) ? std::nan("") : std::round(2 * value) / 2;
+  }
+  return tensor.cast(dtype);
+}
+
+TEST(VectorKernelTest, ComparisonsEqualPlain) {
+  for (const char* op : {"Equal", "NotEqual", "Less", "LessEqual", "Greater", "GreaterEqual"})
+    for (const DType dtype : kFloats)
+      for (const auto& [a, b] : kBroadcastPairs)
+        expect_like_plain(
+            {.op = op, .inputs = {coarse_tensor(dtype, a), coarse_tensor(dtype, b, 2)}}, "simd", 0);
+}
+
+TEST(VectorKernelTest, ChoicesEqualPlain) {
+  const Shape shapes[] = {{6, 35}, {35}, {6, 1}, {}};
+  for (const DType dtype : {DType::kF32, DType::kF64, DType::kI32, DType::kI64})
+    for (const Shape& condition : shapes)
+      for (const Shape& a : shapes)
+        for (const Shape& b : shapes)
+          expect_like_plain({.op = "Select",
+                             .inputs = {random_tensor(DType::kBool, condition, 3),
+                                        random_tensor(dtype, a), random_tensor(dtype, b, 2)}},
+                            "simd", 0);
 }
 
 TEST(VectorKernelTest, SumsOfSeveralEqualPlain) {

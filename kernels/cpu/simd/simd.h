@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kernels/cpu/simd/activation.h"
+#include "kernels/cpu/simd/arithmetic.h"
 #include "kernels/cpu/simd/conv.h"
 #include "kernels/cpu/simd/gemm.h"
 #include "kernels/cpu/simd/move.h"
@@ -21,6 +22,7 @@ template <class T>
 struct FloatRoutines : GemmRoutines<T>,
                        UpdateRoutines<T>,
                        ActivationRoutines<T>,
+                       ArithmeticRoutines<T>,
                        FloatRandomRoutines<T>,
                        SoftmaxRoutines<T>,
                        ReduceRoutines<T>,

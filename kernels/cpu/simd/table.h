@@ -12,6 +12,7 @@ void fill_table(Simd& table);
 void add_gemm(Simd& table);
 void add_update(Simd& table);
 void add_activation(Simd& table);
+void add_arithmetic(Simd& table);
 void add_random(Simd& table);
 void add_softmax(Simd& table);
 void add_reduce(Simd& table);

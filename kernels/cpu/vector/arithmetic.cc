@@ -1,15 +1,14 @@
-// Arithmetic of one operation an element: loops that any compiler vectorises, bound by memory.
+// Arithmetic of one operation an element, comparison and choice.
 #include <algorithm>
 #include <numeric>
 
 #include "kernels/cpu/broadcast.h"
-#include "kernels/cpu/plain/elementwise_ops.h"
 #include "kernels/cpu/vector/vector_kernel.h"
 
 namespace cohort::cpu::vector {
 namespace {
 
-template <class Fn, class T>
+template <Arithmetic kF, class T>
 class UnaryKernel final : public CpuKernel {
  public:
   explicit UnaryKernel(const KernelRequest& request) : CpuKernel(request) {}
@@ -18,51 +17,96 @@ class UnaryKernel final : public CpuKernel {
     T* y = out(0).template data<T>();
     parallel_for(threads(), out(0).num_elements(), grain_for(1, 2 * sizeof(T)),
                  [=](int64_t begin, int64_t end) {
-                   for (int64_t i = begin; i < end; ++i) y[i] = Fn{}(x[i]);
+                   simd().of<T>().arithmetic_unary(kF, x + begin, y + begin, end - begin);
                  });
   }
   bool can_share(int, int) const override { return true; }
 };
 
-template <class Fn, class T>
-class BinaryKernel final : public CpuKernel {
+/// What kernels with broadcast operands share.
+class BroadcastKernel : public CpuKernel {
  public:
-  explicit BinaryKernel(const KernelRequest& request)
-      : CpuKernel(request),
-        plan_(request.outputs[0].shape,
-              std::array{request.inputs[0].shape, request.inputs[1].shape}) {}
-
-  void run() override {
-    const T* a = in(0).template data<T>();
-    const T* b = in(1).template data<T>();
-    T* y = out(0).template data<T>();
-    const bool walk_a = plan_.inner_stride(0) == 1, walk_b = plan_.inner_stride(1) == 1;
-    parallel_for(threads(), plan_.num_elements(), grain_for(1, 3 * sizeof(T)),
-                 [=, this](int64_t begin, int64_t end) {
-                   plan_.for_each_run(begin, end, [=](int64_t at, const auto& from, int64_t n) {
-                     if (walk_a && walk_b)
-                       loop<1, 1>(a + from[0], b + from[1], y + at, n);
-                     else if (walk_a)
-                       loop<1, 0>(a + from[0], b + from[1], y + at, n);
-                     else
-                       loop<0, 1>(a + from[0], b + from[1], y + at, n);
-                   });
-                 });
+  bool can_share(int, int input) const override {
+    return size_of(in(input).dtype) == size_of(out(0).dtype) &&
+           in(input).num_elements() == out(0).num_elements();
   }
 
-  bool can_share(int, int input) const override {
-    return in(input).num_elements() == out(0).num_elements();
+ protected:
+  explicit BroadcastKernel(const KernelRequest& request)
+      : CpuKernel(request), plan_(plan(request)) {}
+
+  template <class T>
+  Stream<T> stream(int i, const BroadcastPlan::Offsets& from) const {
+    return {in(i).data<T>() + from[static_cast<size_t>(i)], plan_.inner_stride(i) == 1};
+  }
+  /// fn(first element of the output, first elements of the inputs, count) for runs in which every
+  /// input walks or stands.
+  template <class Fn>
+  void for_each_run(int64_t bytes_each, Fn&& fn) {
+    parallel_for(threads(), plan_.num_elements(), grain_for(1, bytes_each),
+                 [&, this](int64_t begin, int64_t end) { plan_.for_each_run(begin, end, fn); });
   }
 
  private:
-  // The output may lie on an input of its shape: each element is read before it is written.
-  template <int SA, int SB>
-  static void loop(const T* a, const T* b, T* y, int64_t n) {
-    const T first_a = *a, first_b = *b;
-    for (int64_t i = 0; i < n; ++i) y[i] = Fn{}(SA ? a[i] : first_a, SB ? b[i] : first_b);
+  static BroadcastPlan plan(const KernelRequest& request) {
+    std::vector<Shape> shapes;
+    for (const Operand& input : request.inputs) shapes.push_back(input.shape);
+    return BroadcastPlan(request.outputs[0].shape, shapes);
   }
 
   BroadcastPlan plan_;
+};
+
+template <Arithmetic kF, class T>
+class BinaryKernel final : public BroadcastKernel {
+ public:
+  explicit BinaryKernel(const KernelRequest& request) : BroadcastKernel(request) {}
+  void run() override {
+    T* y = out(0).template data<T>();
+    for_each_run(3 * sizeof(T), [=, this](int64_t at, const auto& from, int64_t n) {
+      simd().of<T>().arithmetic_binary(kF, this->stream<T>(0, from), this->stream<T>(1, from),
+                                       y + at, n);
+    });
+  }
+};
+
+template <Comparison kF, class T>
+class ComparisonKernel final : public BroadcastKernel {
+ public:
+  explicit ComparisonKernel(const KernelRequest& request) : BroadcastKernel(request) {}
+  void run() override {
+    uint8_t* y = out(0).data<uint8_t>();
+    for_each_run(2 * sizeof(T) + 1, [=, this](int64_t at, const auto& from, int64_t n) {
+      simd().of<T>().compare(kF, this->stream<T>(0, from), this->stream<T>(1, from), y + at, n);
+    });
+  }
+};
+
+/// T: of the size of the elements that are chosen.
+template <class T>
+class SelectKernel final : public BroadcastKernel {
+ public:
+  explicit SelectKernel(const KernelRequest& request) : BroadcastKernel(request) {}
+  void run() override {
+    const uint8_t* condition = in(0).data<uint8_t>();
+    T* y = out(0).template data<T>();
+    for_each_run(3 * sizeof(T) + 1, [=, this](int64_t at, const auto& from, int64_t n) {
+      const Stream<T> a = this->stream<T>(1, from), b = this->stream<T>(2, from);
+      if (this->stream<uint8_t>(0, from).walks) {
+        simd().of<T>().select(condition + from[0], a, b, y + at, n);
+      } else {
+        copy(condition[from[0]] ? a : b, y + at, n);
+      }
+    });
+  }
+
+ private:
+  static void copy(Stream<T> from, T* y, int64_t n) {
+    if (from.walks)
+      std::copy_n(from.data, n, y);
+    else
+      std::fill_n(y, n, *from.data);
+  }
 };
 
 // y = x_0 + x_1 + …, in this order.
@@ -139,23 +183,42 @@ class CheckFiniteKernel final : public CpuKernel {
   }
 };
 
-template <class Fn>
+template <Arithmetic kF>
 std::unique_ptr<Kernel> make_unary(const KernelRequest& request) {
   if (request.outputs[0].dtype == DType::kF32)
-    return std::make_unique<UnaryKernel<Fn, float>>(request);
+    return std::make_unique<UnaryKernel<kF, float>>(request);
   if (request.outputs[0].dtype == DType::kF64)
-    return std::make_unique<UnaryKernel<Fn, double>>(request);
+    return std::make_unique<UnaryKernel<kF, double>>(request);
   return nullptr;
 }
 
-template <class Fn>
+template <Arithmetic kF>
 std::unique_ptr<Kernel> make_binary(const KernelRequest& request) {
-  if (request.outputs[0].num_elements() == 0) return nullptr;
   if (request.outputs[0].dtype == DType::kF32)
-    return std::make_unique<BinaryKernel<Fn, float>>(request);
+    return std::make_unique<BinaryKernel<kF, float>>(request);
   if (request.outputs[0].dtype == DType::kF64)
-    return std::make_unique<BinaryKernel<Fn, double>>(request);
+    return std::make_unique<BinaryKernel<kF, double>>(request);
   return nullptr;
+}
+
+template <Comparison kF>
+std::unique_ptr<Kernel> make_comparison(const KernelRequest& request) {
+  if (request.inputs[0].dtype == DType::kF32)
+    return std::make_unique<ComparisonKernel<kF, float>>(request);
+  if (request.inputs[0].dtype == DType::kF64)
+    return std::make_unique<ComparisonKernel<kF, double>>(request);
+  return nullptr;
+}
+
+std::unique_ptr<Kernel> make_select(const KernelRequest& request) {
+  switch (size_of(request.outputs[0].dtype)) {
+    case sizeof(float):
+      return std::make_unique<SelectKernel<float>>(request);
+    case sizeof(double):
+      return std::make_unique<SelectKernel<double>>(request);
+    default:
+      return nullptr;
+  }
 }
 
 std::unique_ptr<Kernel> make_transpose(const KernelRequest& request) {
@@ -180,19 +243,26 @@ void register_arithmetic(KernelRegistry& registry) {
   const auto add = [&](std::string_view op, KernelFactory make) {
     registry.add(op, DeviceType::kCPU, kVector, make);
   };
-  add("Neg", make_unary<plain::Neg>);
-  add("Abs", make_unary<plain::Abs>);
-  add("Square", make_unary<plain::Square>);
-  add("Sqrt", make_unary<plain::Sqrt>);
-  add("Rsqrt", make_unary<plain::Rsqrt>);
-  add("Reciprocal", make_unary<plain::Reciprocal>);
-  add("Add", make_binary<plain::Add>);
-  add("Sub", make_binary<plain::Sub>);
-  add("Mul", make_binary<plain::Mul>);
-  add("Div", make_binary<plain::Div>);
-  add("Maximum", make_binary<plain::Maximum>);
-  add("Minimum", make_binary<plain::Minimum>);
-  add("SquaredDifference", make_binary<plain::SquaredDifference>);
+  add("Neg", make_unary<Arithmetic::kNeg>);
+  add("Abs", make_unary<Arithmetic::kAbs>);
+  add("Square", make_unary<Arithmetic::kSquare>);
+  add("Sqrt", make_unary<Arithmetic::kSqrt>);
+  add("Rsqrt", make_unary<Arithmetic::kRsqrt>);
+  add("Reciprocal", make_unary<Arithmetic::kReciprocal>);
+  add("Add", make_binary<Arithmetic::kAdd>);
+  add("Sub", make_binary<Arithmetic::kSub>);
+  add("Mul", make_binary<Arithmetic::kMul>);
+  add("Div", make_binary<Arithmetic::kDiv>);
+  add("Maximum", make_binary<Arithmetic::kMaximum>);
+  add("Minimum", make_binary<Arithmetic::kMinimum>);
+  add("SquaredDifference", make_binary<Arithmetic::kSquaredDifference>);
+  add("Equal", make_comparison<Comparison::kEqual>);
+  add("NotEqual", make_comparison<Comparison::kNotEqual>);
+  add("Less", make_comparison<Comparison::kLess>);
+  add("LessEqual", make_comparison<Comparison::kLessEqual>);
+  add("Greater", make_comparison<Comparison::kGreater>);
+  add("GreaterEqual", make_comparison<Comparison::kGreaterEqual>);
+  add("Select", make_select);
   add("AddN", make_by_output<AddNKernel>);
   add("Transpose", make_transpose);
   add("CheckFinite", make_check_finite);

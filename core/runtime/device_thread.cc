@@ -1,19 +1,24 @@
 #include "core/runtime/device_thread.h"
 
+#include <algorithm>
+#include <cstdio>
+
 #include "core/runtime/device.h"
 #include "core/runtime/spin_wait.h"
 
 namespace cohort {
 namespace {
 
-constexpr int kSpins = 20000;  // about 100 µs: longer than the gap between two steps
+using Seconds = std::chrono::duration<double>;
+
+constexpr std::chrono::microseconds kSpin{100};  // longer than the gap between two steps
+constexpr std::chrono::seconds kWarnAfter{10};
 
 }  // namespace
 
 DeviceThread::DeviceThread(Device& device) : device_(device), thread_([this] { loop(); }) {}
 
 DeviceThread::~DeviceThread() {
-  wait();
   stop_.store(true, std::memory_order_relaxed);
   requested_.fetch_add(1, std::memory_order_release);
   requested_.notify_one();
@@ -21,33 +26,39 @@ DeviceThread::~DeviceThread() {
 }
 
 void DeviceThread::start(void (*job)(void*), void* argument) {
+  if (!is_idle())
+    throw FailedPrecondition("{}: got a job while the previous one runs; want it waited for",
+                             device_.name().to_string());
   job_ = job;
   argument_ = argument;
   requested_.fetch_add(1, std::memory_order_release);
   requested_.notify_one();
 }
 
-void DeviceThread::wait() {
-  const uint32_t target = requested_.load(std::memory_order_relaxed);
-  for (int i = 0; i < kSpins; ++i) {
-    if (finished_.load(std::memory_order_acquire) == target) return;
-    spin_pause();
+void DeviceThread::wait(std::chrono::nanoseconds timeout) {
+  const auto ended = [this] { return is_idle(); };
+  const auto patience = std::min<std::chrono::nanoseconds>(timeout, kWarnAfter);
+  if (spin_wait(ended, patience)) return;
+  const std::string device = device_.name().to_string();
+  if (timeout > patience) {
+    std::fprintf(stderr, "%s: waiting for its part of the step since %.0f s\n", device.c_str(),
+                 Seconds(patience).count());
+    if (spin_wait(ended, timeout - patience)) return;
   }
-  for (uint32_t seen = finished_.load(std::memory_order_acquire); seen != target;
-       seen = finished_.load(std::memory_order_acquire))
-    finished_.wait(seen, std::memory_order_acquire);
+  throw DeadlineExceeded("{}: got no end of its part of the step in {:g} s", device,
+                         Seconds(timeout).count());
 }
 
 void DeviceThread::loop() {
   device_.bind_thread();
   for (uint32_t done = 0;;) {
-    for (int i = 0; i < kSpins && requested_.load(std::memory_order_acquire) == done; ++i)
-      spin_pause();
+    spin_for(kSpin, [&] { return requested_.load(std::memory_order_acquire) != done; });
     requested_.wait(done, std::memory_order_acquire);
-    if (stop_.load(std::memory_order_relaxed)) return;
+    // The request to stop may come beside one for a job, which is done first.
+    const uint32_t pending = requested_.load(std::memory_order_acquire) - done;
+    if (stop_.load(std::memory_order_relaxed) && pending == 1) return;
     job_(argument_);
     finished_.store(++done, std::memory_order_release);
-    finished_.notify_one();
   }
 }
 

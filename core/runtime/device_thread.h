@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <thread>
 
 namespace cohort {
@@ -11,17 +12,26 @@ class Device;
 /// so that a steady sequence of short steps costs no system call. The job must not throw.
 class DeviceThread {
  public:
+  /// A minute more than the waits inside a job, whose errors say more.
+  static constexpr std::chrono::minutes kTimeout{11};
+
   explicit DeviceThread(Device& device);
-  ~DeviceThread();  ///< finishes the job in hand
+  /// Finishes the job in hand, however long that takes: a thread cannot be stopped from outside.
+  ~DeviceThread();
   DeviceThread(const DeviceThread&) = delete;
   DeviceThread& operator=(const DeviceThread&) = delete;
 
-  /// Starts `job(argument)`; the previous job must have been waited for.
+  /// Starts `job(argument)`. FailedPrecondition when the previous job has not ended.
   void start(void (*job)(void*), void* argument);
-  /// Returns when the job has ended. What the job wrote is visible then.
-  void wait();
+  /// Returns when the job has ended. What the job wrote is visible then. Says on standard error
+  /// after 10 s that it still waits. Throws DeadlineExceeded after `timeout`; the job goes on, and
+  /// may be waited for again.
+  void wait(std::chrono::nanoseconds timeout = kTimeout);
 
  private:
+  bool is_idle() const {
+    return finished_.load(std::memory_order_acquire) == requested_.load(std::memory_order_relaxed);
+  }
   void loop();
 
   Device& device_;

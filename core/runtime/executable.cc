@@ -1,6 +1,7 @@
 #include "core/runtime/executable.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <optional>
 
 #include "core/graph/op.h"
@@ -43,7 +44,8 @@ struct Lane {
   std::vector<Upload> uploads;
 
   // On devices that record: the step as one piece, and where variables lay when it was recorded.
-  bool warm = false;  ///< every kernel has run once
+  bool warm = false;    ///< every kernel has run once
+  bool records = true;  ///< false where a try has failed: the step runs kernel by kernel
   std::unique_ptr<Device::Recording> recording;
   std::vector<const VariablePlace*> places;
   std::vector<const void*> recorded_places;
@@ -63,6 +65,17 @@ bool has_kernel(const Node& node) {
   const std::string& op = node.op_name();
   return op != "Placeholder" && op != "Constant" && op != "ReadVariable" && op != "ReadBucket" &&
          op != "WriteBucket";
+}
+
+/// What fn() throws; "" where it does not.
+template <class Fn>
+std::string error_of(Fn&& fn) {
+  try {
+    fn();
+    return {};
+  } catch (const std::exception& error) {
+    return error.what();
+  }
 }
 
 class GraphExecutable final : public Executable {
@@ -266,19 +279,34 @@ class GraphExecutable final : public Executable {
   bool replay(Lane& lane) {
     if (options_.recorder || lanes_.size() > 1 || !lane.device_step || !lane.warm) return false;
     if (lane.recording && lane.places_moved()) lane.recording.reset();
-    if (!lane.recording) {
-      if (!lane.schedule.device->begin_recording()) return false;
-      try {
-        for (Kernel* step : lane.steps) step->run();
-      } catch (const Error&) {
-        lane.schedule.device->end_recording();
-        throw;
-      }
-      lane.recording = lane.schedule.device->end_recording();
-      lane.note_places();
-    }
+    if (!lane.recording && lane.records) record(lane);
+    if (!lane.recording) return false;
     lane.recording->replay();
     return true;
+  }
+
+  /// Leaves lane.recording null where the device does not record, and where the step cannot be
+  /// recorded: that is said once, and the step runs kernel by kernel from then on.
+  void record(Lane& lane) {
+    Device& device = *lane.schedule.device;
+    std::string reason = error_of([&] { lane.records = device.begin_recording(); });
+    if (reason.empty()) {
+      if (!lane.records) return;
+      reason = error_of([&] {
+        for (Kernel* step : lane.steps) step->run();
+      });
+      // What this throws is a consequence where there is a reason already.
+      const std::string ending = error_of([&] { lane.recording = device.end_recording(); });
+      if (reason.empty()) reason = ending;
+    }
+    if (reason.empty()) {
+      lane.note_places();
+      return;
+    }
+    lane.recording.reset();
+    lane.records = false;
+    std::fprintf(stderr, "%s: the step cannot be recorded and runs kernel by kernel: %s\n",
+                 device.name().to_string().c_str(), reason.c_str());
   }
 
   void run_lane(Lane& lane) {

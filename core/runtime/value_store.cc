@@ -54,7 +54,7 @@ void ValueStore::add_entry(const ScheduleEntry& entry, int position) {
       for (const Value& input : entry.node->inputs()) use(input, position);
       for (int i = 0; i < entry.node->num_outputs(); ++i) {
         const Value output(const_cast<Node*>(entry.node), i);
-        add_source(*entry.node, memories_[static_cast<size_t>(add(output, position))], i);
+        add_source(*entry.node, memories_[static_cast<size_t>(add(output, position))]);
       }
       break;
     case EntryKind::kStart:  // the buckets are in use until the end of the step
@@ -85,7 +85,7 @@ int ValueStore::add(Value value, int position) {
   return index;
 }
 
-void ValueStore::add_source(const Node& node, Memory& memory, int output) {
+void ValueStore::add_source(const Node& node, Memory& memory) {
   const std::string& op = node.op_name();
   if (op == "Placeholder") {
     memory.kind = Kind::kInput;
@@ -113,7 +113,6 @@ void ValueStore::add_source(const Node& node, Memory& memory, int output) {
     memory.address =
         static_cast<char*>(bucket.data) + offset * static_cast<int64_t>(size_of(bucket.dtype));
   }
-  (void)output;
 }
 
 int ValueStore::find(Value value) const {

@@ -53,7 +53,7 @@ class ValueStore {
   int find(Value value) const;  ///< index of the memory of the value's root
   int add(Value value, int position);
   void add_entry(const ScheduleEntry& entry, int position);
-  void add_source(const Node& node, Memory& memory, int output);
+  void add_source(const Node& node, Memory& memory);
   void use(Value value, int position);
   void pin_to_bucket(const Node& reduction);
   void group_gradients(const Node& update);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/cpu/parallel.h"
+
 namespace cohort::cpu::onednn {
 
 using dnnl::algorithm;
@@ -82,6 +84,12 @@ const void* PackedKernel::reverse(const float* from) {
   for (int64_t place = 0; place < reversed_places_; ++place)
     std::copy_n(from + place * block, block, to + (reversed_places_ - 1 - place) * block);
   return to;
+}
+
+int team_for(const KernelRequest& request, const WindowPlan& p) {
+  const int64_t places = p.batch * p.out_height * p.out_width * p.out_channels;
+  const int64_t flops_each = 2 * p.window_height * p.window_width * p.channels_per_group();
+  return places < grain_for(flops_each, 0) ? 1 : request.device.num_threads();
 }
 
 bool takes(const KernelRequest& request) {

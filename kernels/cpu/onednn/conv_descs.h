@@ -45,10 +45,13 @@ class PackedKernel {
   const void* from_ = nullptr;
 };
 
-/// make() within a team of the device's size. Null where oneDNN has no such primitive.
+/// The threads for a convolution: one where a fork would not pay.
+int team_for(const KernelRequest& request, const WindowPlan& plan);
+
+/// make() within a team of this size. Null where oneDNN has no such primitive.
 template <class Make>
-std::unique_ptr<Kernel> make_or_refuse(const KernelRequest& request, Make&& make) {
-  const TeamSize team(request.device.num_threads());
+std::unique_ptr<Kernel> make_or_refuse(const KernelRequest& request, int num_threads, Make&& make) {
+  const TeamSize team(num_threads);
   try {
     return make();
   } catch (const dnnl::error& error) {

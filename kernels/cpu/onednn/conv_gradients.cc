@@ -2,8 +2,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "kernels/cpu/cpu_kernel.h"
-#include "kernels/cpu/onednn/conv_descs.h"
+#include "kernels/cpu/onednn/conv_kernel.h"
 #include "kernels/cpu/onednn/register.h"
 
 namespace cohort::cpu::onednn {
@@ -13,7 +12,7 @@ namespace {
 // in both directions and its channels swapped; oneDNN's forward convolution is the faster one for
 // activations in [N, H, W, C].
 //   dx[h, w, c] = sum over kh, kw, f of dy[h + pad - kh d, …, f] k[kh, kw, c, f]
-class TransposedConvKernel final : public CpuKernel {
+class TransposedConvKernel final : public PackedConvKernel {
  public:
   static bool takes(const WindowPlan& p) {
     const int64_t reach_height = (p.window_height - 1) * p.dilation_height;
@@ -24,31 +23,20 @@ class TransposedConvKernel final : public CpuKernel {
   }
 
   /// `plan`: of the forward convolution.
-  TransposedConvKernel(const KernelRequest& request, const WindowPlan& plan) : CpuKernel(request) {
+  TransposedConvKernel(const KernelRequest& request, const WindowPlan& plan)
+      : PackedConvKernel(request, plan) {
     ConvDescs d(transposed(plan));
     const int64_t c = plan.channels, f = plan.out_channels;
     d.plain_kernel =
         Desc({c, f, plan.window_height, plan.window_width}, dnnl::memory::data_type::f32,
              dnnl::memory::dims{f, 1, plan.window_width * c * f, c * f});
     const auto desc = conv_forward_desc(d, false, false, context_.engine);
-    scratchpad_ = desc.scratchpad_desc().get_size();
     kernel_ = PackedKernel(context_, request.device, request.inputs[1], d.plain_kernel,
                            desc.weights_desc(), plan.window_height * plan.window_width);
-    conv_ = Call(context_, dnnl::convolution_forward(desc),
-                 {{DNNL_ARG_SRC, d.image},
-                  {DNNL_ARG_WEIGHTS, desc.weights_desc()},
-                  {DNNL_ARG_DST, d.output},
-                  {DNNL_ARG_SCRATCHPAD, desc.scratchpad_desc()}});
-  }
-
-  size_t workspace_bytes() const override { return scratchpad_; }
-
-  void run() override {
-    conv_.set(0, in(0).data<float>());
-    conv_.set(1, kernel_.data(context_));
-    conv_.set(2, out(0).data<float>());
-    conv_.set(3, workspace());
-    conv_.execute(context_);
+    bind(dnnl::convolution_forward(desc), desc.scratchpad_desc(),
+         {{{DNNL_ARG_SRC, d.image},
+           {DNNL_ARG_WEIGHTS, desc.weights_desc()},
+           {DNNL_ARG_DST, d.output}}});
   }
 
  private:
@@ -64,70 +52,45 @@ class TransposedConvKernel final : public CpuKernel {
     p.pad_right = reach_width - p.pad_right;
     return p;
   }
-
-  Context context_;
-  PackedKernel kernel_;
-  size_t scratchpad_ = 0;
-  Call conv_;
 };
 
-class ConvBackwardInputKernel final : public CpuKernel {
+/// The primitive of one of the gradients.
+template <class Backward>
+typename Backward::primitive_desc backward_desc(const ConvDescs& d, const dnnl::engine& engine) {
+  const typename Backward::desc backward(dnnl::algorithm::convolution_direct, d.image, d.any_kernel,
+                                         d.output, d.strides, d.dilation, d.pad_before,
+                                         d.pad_after);
+  return {backward, conv_attributes(), engine, conv_forward_desc(d, false, false, engine)};
+}
+
+class ConvBackwardInputKernel final : public PackedConvKernel {
  public:
   ConvBackwardInputKernel(const KernelRequest& request, const WindowPlan& plan)
-      : CpuKernel(request) {
+      : PackedConvKernel(request, plan) {
     const ConvDescs d(plan);
-    using Backward = dnnl::convolution_backward_data;
-    const Backward::desc backward(dnnl::algorithm::convolution_direct, d.image, d.any_kernel,
-                                  d.output, d.strides, d.dilation, d.pad_before, d.pad_after);
-    const Backward::primitive_desc desc(backward, conv_attributes(), context_.engine,
-                                        conv_forward_desc(d, false, false, context_.engine));
-    scratchpad_ = desc.scratchpad_desc().get_size();
+    const auto desc = backward_desc<dnnl::convolution_backward_data>(d, context_.engine);
     kernel_ = PackedKernel(context_, request.device, request.inputs[1], d.plain_kernel,
                            desc.weights_desc());
-    conv_ = Call(context_, Backward(desc),
-                 {{DNNL_ARG_DIFF_DST, d.output},
-                  {DNNL_ARG_WEIGHTS, desc.weights_desc()},
-                  {DNNL_ARG_DIFF_SRC, d.image},
-                  {DNNL_ARG_SCRATCHPAD, desc.scratchpad_desc()}});
+    bind(dnnl::convolution_backward_data(desc), desc.scratchpad_desc(),
+         {{{DNNL_ARG_DIFF_DST, d.output},
+           {DNNL_ARG_WEIGHTS, desc.weights_desc()},
+           {DNNL_ARG_DIFF_SRC, d.image}}});
   }
-
-  size_t workspace_bytes() const override { return scratchpad_; }
-
-  void run() override {
-    conv_.set(0, in(0).data<float>());
-    conv_.set(1, kernel_.data(context_));
-    conv_.set(2, out(0).data<float>());
-    conv_.set(3, workspace());
-    conv_.execute(context_);
-  }
-
- private:
-  Context context_;
-  PackedKernel kernel_;
-  size_t scratchpad_ = 0;
-  Call conv_;
 };
 
 // oneDNN writes the gradient in its own layout; a reorder brings it to [KH, KW, C / groups, F].
-class ConvBackwardKernelKernel final : public CpuKernel {
+class ConvBackwardKernelKernel final : public ConvCallKernel {
  public:
   ConvBackwardKernelKernel(const KernelRequest& request, const WindowPlan& plan)
-      : CpuKernel(request) {
+      : ConvCallKernel(request, plan) {
     const ConvDescs d(plan);
-    using Backward = dnnl::convolution_backward_weights;
-    const Backward::desc backward(dnnl::algorithm::convolution_direct, d.image, d.any_kernel,
-                                  d.output, d.strides, d.dilation, d.pad_before, d.pad_after);
-    const Backward::primitive_desc desc(backward, conv_attributes(), context_.engine,
-                                        conv_forward_desc(d, false, false, context_.engine));
+    const auto desc = backward_desc<dnnl::convolution_backward_weights>(d, context_.engine);
     const Desc packed = desc.diff_weights_desc();
-    scratchpad_ = desc.scratchpad_desc().get_size();
     packed_ = request.device.allocate(packed.get_size());
-    conv_ = Call(context_, Backward(desc),
-                 {{DNNL_ARG_SRC, d.image},
-                  {DNNL_ARG_DIFF_DST, d.output},
-                  {DNNL_ARG_DIFF_WEIGHTS, packed},
-                  {DNNL_ARG_SCRATCHPAD, desc.scratchpad_desc()}});
-    conv_.set(2, packed_.get());
+    bind(dnnl::convolution_backward_weights(desc), desc.scratchpad_desc(),
+         {{{DNNL_ARG_SRC, d.image},
+           {DNNL_ARG_DIFF_DST, d.output},
+           {DNNL_ARG_DIFF_WEIGHTS, packed}}});
     const dnnl::reorder::primitive_desc unpack(context_.engine, packed, context_.engine,
                                                d.plain_kernel);
     unpack_ = Call(context_, dnnl::reorder(unpack),
@@ -135,22 +98,14 @@ class ConvBackwardKernelKernel final : public CpuKernel {
     unpack_.set(0, packed_.get());
   }
 
-  size_t workspace_bytes() const override { return scratchpad_; }
-
-  void run() override {
-    conv_.set(0, in(0).data<float>());
-    conv_.set(1, in(1).data<float>());
-    conv_.set(3, workspace());
-    conv_.execute(context_);
+  void compute() override {
+    execute(in(0).data<float>(), in(1).data<float>(), packed_.get());
     unpack_.set(1, out(0).data<float>());
     unpack_.execute(context_);
   }
 
  private:
-  Context context_;
-  size_t scratchpad_ = 0;
   std::shared_ptr<void> packed_;
-  Call conv_;
   Call unpack_;
 };
 
@@ -158,7 +113,7 @@ std::unique_ptr<Kernel> make_backward_input(const KernelRequest& request) {
   if (!takes(request)) return nullptr;
   const WindowPlan plan = conv_plan(request.node.attrs(), request.outputs[0].shape,
                                     request.inputs[1].shape, request.inputs[0].shape);
-  return make_or_refuse(request, [&]() -> std::unique_ptr<Kernel> {
+  return make_or_refuse(request, team_for(request, plan), [&]() -> std::unique_ptr<Kernel> {
     if (TransposedConvKernel::takes(plan))
       return std::make_unique<TransposedConvKernel>(request, plan);
     return std::make_unique<ConvBackwardInputKernel>(request, plan);
@@ -169,7 +124,7 @@ std::unique_ptr<Kernel> make_backward_kernel(const KernelRequest& request) {
   if (!takes(request)) return nullptr;
   const WindowPlan plan = conv_plan(request.node.attrs(), request.inputs[0].shape,
                                     request.outputs[0].shape, request.inputs[1].shape);
-  return make_or_refuse(request,
+  return make_or_refuse(request, team_for(request, plan),
                         [&] { return std::make_unique<ConvBackwardKernelKernel>(request, plan); });
 }
 

@@ -1,10 +1,9 @@
+#include "kernels/cpu/pool_kernel.h"
+
 #include <algorithm>
 
-#include "kernels/cpu/cpu_kernel.h"
-#include "kernels/cpu/parallel.h"
 #include "kernels/cpu/plain/register.h"
 #include "kernels/cpu/plain/types.h"
-#include "kernels/cpu/window_plan.h"
 
 namespace cohort::cpu::plain {
 namespace {
@@ -22,18 +21,15 @@ Range columns(const WindowPlan& p, int64_t ow) {
   return {std::max<int64_t>(0, -left), std::min(p.window_width, p.width - left)};
 }
 
-class PoolKernel : public CpuKernel {
+class PlainPoolKernel : public PoolKernel {
  protected:
-  PoolKernel(const KernelRequest& request, const Shape& image, const Shape& output)
-      : CpuKernel(request), p_(pool_plan(request.node.attrs(), image, output)) {}
+  PlainPoolKernel(const KernelRequest& request, PoolDirection direction)
+      : PoolKernel(request, direction), p_(plan()) {}
 
-  // fn(image, place, row range, column range, oh, ow) for each output place, the images split over
-  // the team; a backward pass adds within one image only.
+  // fn(image, place, oh, ow) for each output place.
   template <class Fn>
   void for_each_place(Fn&& fn) {
-    const int64_t work = p_.out_height * p_.out_width * p_.channels;
-    parallel_for(threads(), p_.batch,
-                 grain_for(work * p_.window_height * p_.window_width, work * 8),
+    split_images(output_elements() * p_.window_height * p_.window_width, output_elements() * 8,
                  [&, this](int64_t begin, int64_t end) {
                    for (int64_t n = begin; n < end; ++n)
                      for (int64_t oh = 0; oh < p_.out_height; ++oh)
@@ -45,14 +41,14 @@ class PoolKernel : public CpuKernel {
     return ((n * p_.height + p_.row(oh, kh)) * p_.width + p_.column(ow, kw)) * p_.channels;
   }
 
-  WindowPlan p_;
+  const WindowPlan& p_;
 };
 
 template <class T>
-class MaxPoolKernel final : public PoolKernel {
+class MaxPoolKernel final : public PlainPoolKernel {
  public:
   explicit MaxPoolKernel(const KernelRequest& request)
-      : PoolKernel(request, request.inputs[0].shape, request.outputs[0].shape) {}
+      : PlainPoolKernel(request, PoolDirection::kForward) {}
 
   void run() override {
     const T* x = in(0).template data<T>();
@@ -87,10 +83,10 @@ class MaxPoolKernel final : public PoolKernel {
 };
 
 template <class T>
-class MaxPoolGradKernel final : public PoolKernel {
+class MaxPoolGradKernel final : public PlainPoolKernel {
  public:
   explicit MaxPoolGradKernel(const KernelRequest& request)
-      : PoolKernel(request, request.outputs[0].shape, request.inputs[0].shape) {}
+      : PlainPoolKernel(request, PoolDirection::kBackward) {}
 
   void run() override {
     const T* dy = in(0).template data<T>();
@@ -110,10 +106,10 @@ class MaxPoolGradKernel final : public PoolKernel {
 };
 
 template <class T>
-class AvgPoolKernel final : public PoolKernel {
+class AvgPoolKernel final : public PlainPoolKernel {
  public:
   explicit AvgPoolKernel(const KernelRequest& request)
-      : PoolKernel(request, request.inputs[0].shape, request.outputs[0].shape) {}
+      : PlainPoolKernel(request, PoolDirection::kForward) {}
 
   void run() override {
     const T* x = in(0).template data<T>();
@@ -134,10 +130,10 @@ class AvgPoolKernel final : public PoolKernel {
 };
 
 template <class T>
-class AvgPoolGradKernel final : public PoolKernel {
+class AvgPoolGradKernel final : public PlainPoolKernel {
  public:
   explicit AvgPoolGradKernel(const KernelRequest& request)
-      : PoolKernel(request, request.outputs[0].shape, request.inputs[0].shape) {}
+      : PlainPoolKernel(request, PoolDirection::kBackward) {}
 
   void run() override {
     const T* dy = in(0).template data<T>();

@@ -1,7 +1,5 @@
-#include "kernels/cpu/random_stream.h"
+#include "kernels/cpu/random_kernel.h"
 
-#include "kernels/cpu/cpu_kernel.h"
-#include "kernels/cpu/parallel.h"
 #include "kernels/cpu/plain/elementwise_ops.h"
 #include "kernels/cpu/plain/register.h"
 
@@ -10,58 +8,43 @@ namespace {
 
 constexpr int64_t kFlopsEach = 40;  // about what a word of Philox costs
 
-// y = x / (1 - rate) where the element is kept, else 0. Dropout and, on dy, its gradient.
 template <class T>
-class DropoutKernel final : public CpuKernel {
+class DropoutKernel final : public DropoutKernelBase {
  public:
-  explicit DropoutKernel(const KernelRequest& request)
-      : CpuKernel(request),
-        stream_(request.node.attrs(), request.outputs[0].shape),
-        threshold_(philox_drop_threshold(request.node.attrs().get<double>("rate"))) {
-    const double rate = request.node.attrs().get<double>("rate");
-    scale_ = rate < 1 ? static_cast<Compute<T>>(1 / (1 - rate)) : Compute<T>{0};
-  }
+  explicit DropoutKernel(const KernelRequest& request) : DropoutKernelBase(request) {}
 
   void run() override {
     const T* x = in(0).template data<T>();
     T* y = out(0).template data<T>();
-    const uint64_t key = stream_.key(step()), first = stream_.first_index(step());
-    parallel_for(threads(), out(0).num_elements(), grain_for(kFlopsEach, 2 * sizeof(T)),
-                 [=, this](int64_t begin, int64_t end) {
-                   for_each_word(key, first, 0, begin, end, [=, this](int64_t i, uint32_t word) {
-                     y[i] = (word >> 8) >= threshold_
-                                ? static_cast<T>(static_cast<Compute<T>>(x[i]) * scale_)
-                                : T{};
-                   });
-                 });
+    const uint32_t least = threshold();
+    const auto factor = static_cast<Compute<T>>(scale());
+    split_elements(
+        kFlopsEach, 2 * sizeof(T), [=](uint64_t key, uint64_t first, int64_t begin, int64_t end) {
+          for_each_word(key, first, 0, begin, end, [=](int64_t i, uint32_t word) {
+            y[i] =
+                (word >> 8) >= least ? static_cast<T>(static_cast<Compute<T>>(x[i]) * factor) : T{};
+          });
+        });
   }
-  bool can_share(int, int) const override { return true; }
-
- private:
-  RandomStream stream_;
-  uint32_t threshold_;
-  Compute<T> scale_;
 };
 
 // low + (high - low) u. Where rounding would give `high`, the number below it.
 template <class T>
-class UniformKernel final : public CpuKernel {
+class UniformKernel final : public RandomKernel {
  public:
   explicit UniformKernel(const KernelRequest& request)
-      : CpuKernel(request),
-        stream_(request.node.attrs(), request.outputs[0].shape),
+      : RandomKernel(request),
         low_(request.node.attrs().get<double>("low")),
         high_(request.node.attrs().get<double>("high")) {}
 
   void run() override {
     T* y = out(0).template data<T>();
-    const uint64_t key = stream_.key(step()), first = stream_.first_index(step());
-    parallel_for(threads(), out(0).num_elements(), grain_for(kFlopsEach, sizeof(T)),
-                 [=, this](int64_t begin, int64_t end) {
-                   for_each_word(key, first, 0, begin, end, [=, this](int64_t i, uint32_t word) {
-                     y[i] = convert(key, first + static_cast<uint64_t>(i), word);
+    split_elements(kFlopsEach, sizeof(T),
+                   [=, this](uint64_t key, uint64_t first, int64_t begin, int64_t end) {
+                     for_each_word(key, first, 0, begin, end, [=, this](int64_t i, uint32_t word) {
+                       y[i] = convert(key, first + static_cast<uint64_t>(i), word);
+                     });
                    });
-                 });
   }
 
  private:
@@ -93,35 +76,25 @@ class UniformKernel final : public CpuKernel {
     return result;
   }
 
-  RandomStream stream_;
   double low_, high_;
 };
 
 template <class T>
-class NormalKernel final : public CpuKernel {
+class NormalKernel final : public NormalKernelBase {
  public:
-  explicit NormalKernel(const KernelRequest& request)
-      : CpuKernel(request),
-        stream_(request.node.attrs(), request.outputs[0].shape),
-        mean_(request.node.attrs().get<double>("mean")),
-        stddev_(request.node.attrs().get<double>("stddev")) {}
+  explicit NormalKernel(const KernelRequest& request) : NormalKernelBase(request) {}
 
   void run() override {
     T* y = out(0).template data<T>();
-    const uint64_t key = stream_.key(step()), first = stream_.first_index(step());
-    parallel_for(threads(), out(0).num_elements(), grain_for(4 * kFlopsEach, sizeof(T)),
-                 [=, this](int64_t begin, int64_t end) {
-                   for_each_word(key, first, 0, begin, end, [=, this](int64_t i, uint32_t word) {
-                     const uint64_t index = first + static_cast<uint64_t>(i);
-                     const double z = philox_normal(word, philox_word(key, index, 1));
-                     y[i] = static_cast<T>(static_cast<Compute<T>>(mean_ + stddev_ * z));
+    split_elements(4 * kFlopsEach, sizeof(T),
+                   [=, this](uint64_t key, uint64_t first, int64_t begin, int64_t end) {
+                     for_each_word(key, first, 0, begin, end, [=, this](int64_t i, uint32_t word) {
+                       const uint64_t index = first + static_cast<uint64_t>(i);
+                       const double z = philox_normal(word, philox_word(key, index, 1));
+                       y[i] = static_cast<T>(static_cast<Compute<T>>(mean_ + stddev_ * z));
+                     });
                    });
-                 });
   }
-
- private:
-  RandomStream stream_;
-  double mean_, stddev_;
 };
 
 template <template <class> class K>

@@ -25,7 +25,7 @@ class BatchNormalizationImpl : public LayerImpl {
 
   void build(std::span<const TensorType> inputs) override {
     check(inputs[0].shape);
-    const Shape shape{inputs[0].shape[inputs[0].shape.rank() - 1]};
+    const Shape shape{inputs[0].shape[channel_axis(inputs[0].shape)]};
     channels_ = shape.size(0);
     if (options_.scale)
       gamma_ = add_weight("gamma", {.shape = shape,
@@ -46,22 +46,49 @@ class BatchNormalizationImpl : public LayerImpl {
   std::vector<Value> call(const CallArgs& args) override {
     const Value x = as_floating(args.input());
     check(x.shape());
-    if (x.shape().size(x.rank() - 1) != channels_)
-      throw InvalidArgument("{}: got input {}; want {} channels", name(), x.shape(), channels_);
-    const Value gamma = options_.scale ? gamma_.read() : ops::fill({channels_}, dtype(), 1);
-    const Value beta = options_.center ? beta_.read() : ops::fill({channels_}, dtype(), 0);
-    if (!args.training || !trainable())
-      return {ops::batch_norm_inference(x, gamma, beta, moving_mean_, moving_variance_,
-                                        options_.epsilon)};
-    return {options_.synchronized ? normalise_together(x, gamma, beta)
-                                  : normalise_alone(x, gamma, beta)};
+    const int axis = channel_axis(x.shape());
+    if (x.shape().size(axis) != channels_)
+      throw InvalidArgument("{}: got input {}; want {} channels at axis {}", name(), x.shape(),
+                            channels_, options_.axis);
+    if (axis == x.rank() - 1) return {normalise(x, args.training)};
+    return {
+        ops::transpose(normalise(ops::transpose(x, channels_last(axis, x.rank())), args.training),
+                       channels_back(axis, x.rank()))};
   }
 
  private:
+  int channel_axis(const Shape& shape) const { return shape.axis(options_.axis, name()); }
+
+  static std::vector<int64_t> channels_last(int axis, int rank) {
+    std::vector<int64_t> permutation;
+    for (int i = 0; i < rank; ++i)
+      if (i != axis) permutation.push_back(i);
+    permutation.push_back(axis);
+    return permutation;
+  }
+  static std::vector<int64_t> channels_back(int axis, int rank) {
+    std::vector<int64_t> permutation;
+    for (int i = 0; i < rank - 1; ++i) permutation.push_back(i);
+    permutation.insert(permutation.begin() + axis, rank - 1);
+    return permutation;
+  }
+
+  /// x [N, …, C]
+  Value normalise(Value x, bool training) {
+    const Value gamma = options_.scale ? gamma_.read() : ops::fill({channels_}, dtype(), 1);
+    const Value beta = options_.center ? beta_.read() : ops::fill({channels_}, dtype(), 0);
+    if (!training || !trainable())
+      return ops::batch_norm_inference(x, gamma, beta, moving_mean_, moving_variance_,
+                                       options_.epsilon);
+    return options_.synchronized ? normalise_together(x, gamma, beta)
+                                 : normalise_alone(x, gamma, beta);
+  }
+
   void check(const Shape& shape) const {
-    if (shape.rank() < 2 || shape[shape.rank() - 1].is_symbol())
-      throw InvalidArgument("{}: got input {}; want rank 2 or more, [N, …, C] with a number C",
-                            name(), shape);
+    if (shape.rank() < 2 || shape[channel_axis(shape)].is_symbol())
+      throw InvalidArgument(
+          "{}: got input {}; want rank 2 or more, [N, …, C] with a number C at axis {}", name(),
+          shape, options_.axis);
   }
 
   Value normalise_alone(Value x, Value gamma, Value beta) {

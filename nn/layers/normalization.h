@@ -5,6 +5,7 @@
 namespace cohort::nn {
 
 struct BatchNormalizationOptions {
+  int64_t axis = -1;  ///< of the channels; channels last is the fastest
   double momentum = 0.99;
   double epsilon = 0.001;
   bool center = true;
@@ -21,7 +22,7 @@ struct BatchNormalizationOptions {
   DType dtype = DType::kF32;
   std::string name = "";
 };
-/// [N, …, C] normalised over all axes but the last: in training by the batch's statistics, else
+/// [N, …, C] normalised over all axes but `axis`: in training by the batch's statistics, else
 /// (and when not trainable) by the moving ones. Weights "gamma", "beta", "moving_mean",
 /// "moving_variance", all [C]. In training the moving statistics become momentum * old +
 /// (1 - momentum) * the mean over the replicas that have rows; without rows they stay.

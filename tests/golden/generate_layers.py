@@ -171,6 +171,8 @@ def batch_normalization(out):
         ("rank4", (2, 3, 4, 3), dict(momentum=0.9, epsilon=1e-2)),
         ("no_scale", (4, 3), dict(scale=False)),
         ("no_center", (4, 3), dict(center=False)),
+        ("axis1", (2, 3, 4, 2), dict(axis=1)),
+        ("axis-2", (4, 2, 3), dict(axis=-2, momentum=0.9)),
     ]:
         group = f"batch_normalization/{name}"
         layer = keras.layers.BatchNormalization(**arguments, dtype="float64")
@@ -179,6 +181,7 @@ def batch_normalization(out):
             weight.assign(normal(*weight.shape))
         out.case(
             group,
+            axis=np.array(layer.axis),
             momentum=np.array(layer.momentum),
             epsilon=np.array(layer.epsilon),
             scale=np.array(layer.scale),

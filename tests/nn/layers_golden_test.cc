@@ -140,7 +140,8 @@ void check_batch_normalization(bool synchronized) {
   const Golden golden("layers");
   for (const std::string& name : golden.cases("batch_normalization")) {
     const std::string group = "batch_normalization/" + name;
-    const BatchNormalization layer({.momentum = golden.number(group + "/momentum"),
+    const BatchNormalization layer({.axis = static_cast<int64_t>(golden.number(group + "/axis")),
+                                    .momentum = golden.number(group + "/momentum"),
                                     .epsilon = golden.number(group + "/epsilon"),
                                     .center = golden.number(group + "/center") != 0,
                                     .scale = golden.number(group + "/scale") != 0,

@@ -4,6 +4,7 @@
 #include "nn/callbacks/callbacks.h"
 #include "nn/initializers.h"
 #include "nn/layers.h"
+#include "nn/learning_rate_schedules.h"
 #include "nn/loss_scaling.h"
 #include "nn/losses.h"
 #include "nn/metrics.h"

@@ -14,6 +14,10 @@ void check_positive(const std::string& name, std::string_view what, std::optiona
     throw InvalidArgument("{}: got {} {}; want more than 0", name, what, *value);
 }
 
+void check_learning_rate(const std::string& name, double rate) {
+  if (!(rate >= 0)) throw InvalidArgument("{}: got learning_rate {}; want 0 or more", name, rate);
+}
+
 Value sum_of_squares(Value x) { return ops::reduce_sum(ops::square(x)); }
 
 /// limit / max(norm, limit): 1 for small gradients.
@@ -34,11 +38,9 @@ constexpr std::string_view kAccumulator = "gradient_accumulator";
 OptimizerImpl::OptimizerImpl(OptimizerOptions options)
     : options_(std::move(options)),
       iterations_(Tensor::scalar<int64_t>(0), options_.name + "/iterations", false),
-      learning_rate_(Tensor::scalar(static_cast<float>(options_.learning_rate)),
+      learning_rate_(Tensor::scalar(static_cast<float>(options_.learning_rate.rate())),
                      options_.name + "/learning_rate", false) {
-  if (!(options_.learning_rate >= 0))
-    throw InvalidArgument("{}: got learning_rate {}; want 0 or more", name(),
-                          options_.learning_rate);
+  check_learning_rate(name(), options_.learning_rate.rate());
   check_positive(name(), "clipnorm", options_.clipnorm);
   check_positive(name(), "clipvalue", options_.clipvalue);
   check_positive(name(), "global_clipnorm", options_.global_clipnorm);
@@ -85,7 +87,8 @@ std::vector<std::shared_ptr<VariableState>> OptimizerImpl::slots(
 }
 
 std::vector<Variable> OptimizerImpl::variables() const {
-  std::vector<Variable> all{iterations_, learning_rate_};
+  std::vector<Variable> all{iterations_};
+  if (!options_.learning_rate.is_scheduled()) all.push_back(learning_rate_);
   all.insert(all.end(), slots_.begin(), slots_.end());
   return all;
 }
@@ -107,6 +110,15 @@ double OptimizerImpl::decay_of(const Variable& variable) const {
   for (const std::string& part : excluded_names_)
     if (variable.path().find(part) != std::string::npos) return 0;
   return *options_.weight_decay;
+}
+
+Value OptimizerImpl::current_learning_rate() const {
+  if (!options_.learning_rate.is_scheduled()) return learning_rate_.read();
+  const Value rate = options_.learning_rate.schedule()(iterations_.read());
+  if (rate.dtype() != DType::kF32 || rate.rank() != 0)
+    throw InvalidArgument("{}: got a scheduled learning rate {} {}; want float32 []", name(),
+                          rate.dtype(), rate.shape());
+  return rate;
 }
 
 /// True in the batches after which the variables change.
@@ -185,8 +197,9 @@ void OptimizerImpl::apply(const std::vector<Gradient>& gradients,
     group.gradients.push_back(ready[i]);
     if (options_.weight_decay) group.weight_decay.push_back(decay_of(present[i]));
   }
+  const Value learning_rate = current_learning_rate();
   for (auto& [dtype, group] : groups) {
-    group.learning_rate = learning_rate_.read();
+    group.learning_rate = learning_rate;
     group.step = updates + 1.0;
     group.apply = applies;
     update(group);
@@ -213,11 +226,19 @@ void Optimizer::apply(const std::vector<Gradient>& gradients,
 }
 
 int64_t Optimizer::iterations() const { return impl().iterations().value().item<int64_t>(); }
-double Optimizer::learning_rate() const { return impl().learning_rate().value().item<double>(); }
-void Optimizer::set_learning_rate(double learning_rate) const {
-  if (!(learning_rate >= 0))
-    throw InvalidArgument("{}: got learning_rate {}; want 0 or more", impl().name(), learning_rate);
-  impl().learning_rate().assign(Tensor::scalar(static_cast<float>(learning_rate)));
+
+double OptimizerImpl::learning_rate() const {
+  if (options_.learning_rate.is_scheduled())
+    return options_.learning_rate.schedule().at(iterations_.value().item<int64_t>());
+  return learning_rate_.value().item<double>();
+}
+void OptimizerImpl::set_learning_rate(double learning_rate) const {
+  if (options_.learning_rate.is_scheduled())
+    throw FailedPrecondition(
+        "{}: set_learning_rate: got an optimizer whose rate is scheduled; want one with a number",
+        name());
+  check_learning_rate(name(), learning_rate);
+  learning_rate_.assign(Tensor::scalar(static_cast<float>(learning_rate)));
 }
 
 std::vector<Gradient> gradients(Value loss, const std::vector<Variable>& variables) {

@@ -9,6 +9,7 @@
 
 #include "core/graph/op.h"
 #include "nn/handle.h"
+#include "nn/learning_rate_schedules.h"
 #include "nn/variable.h"
 
 namespace cohort::nn {
@@ -17,7 +18,7 @@ class Optimizer;
 
 /// Hyper-parameters that all optimizers share.
 struct OptimizerOptions {
-  double learning_rate;
+  LearningRate learning_rate;
   std::optional<double> weight_decay = {};
   std::optional<double> clipnorm = {};
   std::optional<double> clipvalue = {};
@@ -27,7 +28,8 @@ struct OptimizerOptions {
 };
 
 /// What an optimizer is: it turns gradients into the ops that update variables. iterations and
-/// learning_rate are variables, so that neither is frozen in a traced step.
+/// learning_rate are variables, so that neither is frozen in a traced step; a scheduled rate is
+/// computed in the step from iterations.
 class OptimizerImpl {
  public:
   using HandleType = Optimizer;
@@ -43,8 +45,11 @@ class OptimizerImpl {
 
   const std::string& name() const { return options_.name; }
   const Variable& iterations() const { return iterations_; }
-  const Variable& learning_rate() const { return learning_rate_; }
-  /// iterations, learning_rate, then the slots.
+  /// The rate of the next step.
+  double learning_rate() const;
+  /// FailedPrecondition with a schedule.
+  void set_learning_rate(double learning_rate) const;
+  /// iterations, learning_rate (unless it is scheduled), then the slots.
   std::vector<Variable> variables() const;
   bool built() const { return built_; }
   void exclude_from_weight_decay(const std::vector<Variable>& variables,
@@ -68,6 +73,7 @@ class OptimizerImpl {
 
  private:
   using GradientsAndVariables = std::pair<std::vector<Value>, std::vector<Variable>>;
+  Value current_learning_rate() const;
   Value step_applies() const;
   std::vector<Value> accumulate(const std::vector<Value>& gradients,
                                 const std::vector<Variable>& variables, Value applies);
@@ -104,9 +110,10 @@ class Optimizer : public Handle<OptimizerImpl> {
 
   /// Batches seen: every call of a step counts, also where gradients were only accumulated.
   int64_t iterations() const;
-  double learning_rate() const;
-  /// Takes effect at the next step.
-  void set_learning_rate(double learning_rate) const;
+  /// The rate of the next step.
+  double learning_rate() const { return impl().learning_rate(); }
+  /// Takes effect at the next step. FailedPrecondition where the rate is scheduled.
+  void set_learning_rate(double learning_rate) const { impl().set_learning_rate(learning_rate); }
   std::vector<Variable> variables() const { return impl().variables(); }
   /// No weight decay for these, and for those whose path contains one of `names`. Before the first
   /// step.
@@ -117,7 +124,7 @@ class Optimizer : public Handle<OptimizerImpl> {
 };
 
 struct SGDOptions {
-  double learning_rate = 0.01;
+  LearningRate learning_rate = 0.01;  ///< a number, or a schedule
   double momentum = 0.0;
   bool nesterov = false;
   std::optional<double> weight_decay = {};     ///< p -= decay * learning_rate * p before the update
@@ -134,7 +141,7 @@ class SGD : public Optimizer {
 };
 
 struct AdamOptions {
-  double learning_rate = 0.001;
+  LearningRate learning_rate = 0.001;  ///< a number, or a schedule
   double beta_1 = 0.9;
   double beta_2 = 0.999;
   double epsilon = 1e-7;

@@ -6,6 +6,7 @@
 #include "nn/callback.h"
 #include "nn/callbacks/early_stopping.h"
 #include "nn/callbacks/history.h"
+#include "nn/callbacks/learning_rate.h"
 #include "nn/callbacks/progress_bar.h"
 #include "nn/callbacks/step_report.h"
 

@@ -1,34 +1,21 @@
 #include "nn/callbacks/early_stopping.h"
 
-#include <cmath>
 #include <cstdio>
 
-#include "nn/internal/names.h"
+#include "nn/callbacks/monitor.h"
 #include "nn/model.h"
 
 namespace cohort::nn {
 namespace {
 
-bool larger_is_better(const EarlyStoppingOptions& options) {
-  if (options.mode != "auto") return options.mode == "max";
-  const auto contains = [&](const char* part) {
-    return options.monitor.find(part) != std::string::npos;
-  };
-  if (contains("acc")) return true;
-  if (contains("loss") || contains("error") || contains("mse") || contains("crossentropy"))
-    return false;
-  throw InvalidArgument("EarlyStopping: got mode \"auto\" for monitor {}; want \"min\" or \"max\"",
-                        options.monitor);
-}
-
 class EarlyStoppingImpl : public CallbackImpl {
  public:
-  explicit EarlyStoppingImpl(EarlyStoppingOptions options) : options_(std::move(options)) {
-    internal::check_name("EarlyStopping", "mode", options_.mode, {"auto", "min", "max"});
+  explicit EarlyStoppingImpl(EarlyStoppingOptions options)
+      : options_(std::move(options)),
+        monitor_("EarlyStopping", options_.monitor, options_.mode, options_.min_delta) {
     if (options_.patience < 0 || options_.start_from_epoch < 0)
       throw InvalidArgument("EarlyStopping: got patience {}, start_from_epoch {}; want 0 or more",
                             options_.patience, options_.start_from_epoch);
-    max_ = larger_is_better(options_);
   }
 
   bool same_on_all_workers() const override { return true; }
@@ -41,15 +28,14 @@ class EarlyStoppingImpl : public CallbackImpl {
   }
 
   void on_epoch_end(int64_t epoch, const Logs& logs) override {
-    const double* current = logs.find(options_.monitor);
-    if (!current) warn(logs);
+    const double* current = monitor_.find(logs, params().is_chief);
     if (!current || epoch < options_.start_from_epoch) return;
     if (options_.restore_best_weights && best_weights_.empty()) keep_weights(epoch);
     ++wait_;
-    if (!best_ || improves(*current, *best_)) {
+    if (!best_ || monitor_.improves(*current, *best_)) {
       best_ = *current;
       if (options_.restore_best_weights) keep_weights(epoch);
-      if (!options_.baseline || improves(*current, *options_.baseline)) wait_ = 0;
+      if (!options_.baseline || monitor_.improves(*current, *options_.baseline)) wait_ = 0;
     } else if (wait_ >= options_.patience && epoch > 0) {
       stopped_epoch_ = epoch;
       model().set_stop_training(true);
@@ -67,24 +53,13 @@ class EarlyStoppingImpl : public CallbackImpl {
   }
 
  private:
-  bool improves(double value, double over) const {
-    const double delta = std::abs(options_.min_delta);
-    return max_ ? value - delta > over : value + delta < over;
-  }
   void keep_weights(int64_t epoch) {
     best_weights_ = model().get_weights();
     best_epoch_ = epoch;
   }
-  void warn(const Logs& logs) const {
-    if (!params().is_chief) return;
-    std::string names;
-    for (const auto& [name, value] : logs) names += " " + name;
-    std::fprintf(stderr, "EarlyStopping: monitor %s is not there; there are%s\n",
-                 options_.monitor.c_str(), names.c_str());
-  }
 
   EarlyStoppingOptions options_;
-  bool max_;
+  internal::Monitor monitor_;
   int64_t wait_ = 0, stopped_epoch_ = 0, best_epoch_ = 0;
   std::optional<double> best_;
   std::vector<Tensor> best_weights_;

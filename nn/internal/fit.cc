@@ -87,7 +87,8 @@ class Fit {
   /// one step on.
   void follow_chief() {
     const Optimizer& optimizer = trainer_.options().optimizer;
-    const double mine = optimizer.learning_rate();
+    const bool scheduled = optimizer->options().learning_rate.is_scheduled();
+    const double mine = scheduled ? 0 : optimizer.learning_rate();  // a schedule is the same on all
     std::array<double, 2> chiefs{model_.stop_training ? 1.0 : 0.0, mine};
     model_.strategy().workers().take_from_chief(chiefs);
     model_.stop_training = chiefs[0] != 0;

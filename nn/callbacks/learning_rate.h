@@ -1,0 +1,40 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "nn/callback.h"
+
+namespace cohort::nn {
+
+struct LearningRateSchedulerOptions {
+  /// The rate of an epoch, from its number and the rate before it.
+  std::function<double(int64_t epoch, double learning_rate)> schedule;
+  int verbose = 0;
+};
+/// Sets the optimizer's learning rate before each epoch. Throws from fit: FailedPrecondition where
+/// the optimizer has a schedule of its own. InvalidArgument without a schedule.
+class LearningRateScheduler : public Callback {
+ public:
+  explicit LearningRateScheduler(LearningRateSchedulerOptions options);
+};
+
+struct ReduceLROnPlateauOptions {
+  std::string monitor = "val_loss";
+  double factor = 0.1;
+  int64_t patience = 10;
+  int verbose = 0;
+  std::string mode = "auto";  ///< "min", "max"; "auto": by the monitored name
+  double min_delta = 1e-4;
+  int64_t cooldown = 0;  ///< epochs after a reduction that do not count
+  double min_lr = 0;
+};
+/// Multiplies the learning rate by `factor`, down to min_lr, after `patience` epochs in which
+/// `monitor` did not get better by more than min_delta. InvalidArgument unless 0 < factor < 1, and
+/// when mode "auto" cannot tell which way is better.
+class ReduceLROnPlateau : public Callback {
+ public:
+  explicit ReduceLROnPlateau(ReduceLROnPlateauOptions options = {});
+};
+
+}  // namespace cohort::nn

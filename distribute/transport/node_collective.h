@@ -20,6 +20,9 @@ class NodeCollective : public NetworkCollective {
   /// To be called by a rank of this process before it signals `ready`: where its buffer is.
   void set_buffer(int host_rank, char* buffer) { direct_[static_cast<size_t>(host_rank)] = buffer; }
 
+  /// The meeting's lines, as this process maps them.
+  const std::shared_ptr<char>& meeting() const { return memory_; }
+
   void advance() final;
   char* place_of(int node, const FrameHeader& frame) final;
   void received(int node, const FrameHeader& frame) final;

@@ -77,18 +77,35 @@ void Barriers::enter(const Task& caller, const std::string& name,
   if (rounds.empty()) rounds_.erase(name);
 }
 
+std::string Barriers::missing(const Round& round) {
+  return task_list(difference(round.participants, round.entered));
+}
+
 void Barriers::expire(TimePoint now, AfterUnlock& after) {
   for (auto& [name, rounds] : rounds_)
     for (Round& round : rounds) {
       if (round.error || now < round.deadline) continue;
-      const std::vector<Task> missing = difference(round.participants, round.entered);
       const auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(now - round.begin);
       fail_round(round,
                  DeadlineExceeded("barrier {}: {} of {} tasks came in {} ms; missing: {}", name,
                                   round.entered.size(), round.participants.size(), waited.count(),
-                                  task_list(missing)),
+                                  missing(round)),
                  after);
     }
+}
+
+std::vector<std::string> Barriers::late(TimePoint now, std::chrono::milliseconds late_after) {
+  std::vector<std::string> lines;
+  for (auto& [name, rounds] : rounds_)
+    for (Round& round : rounds) {
+      if (round.error || round.told_late || now - round.begin < late_after) continue;
+      round.told_late = true;
+      const auto waited = std::chrono::duration_cast<std::chrono::seconds>(now - round.begin);
+      lines.push_back(fmt::format("barrier {}: {} of {} tasks have waited for {} s; late: {}", name,
+                                  round.entered.size(), round.participants.size(), waited.count(),
+                                  missing(round)));
+    }
+  return lines;
 }
 
 void Barriers::remove(const Task& task, AfterUnlock& after) {

@@ -48,6 +48,8 @@ class Barriers {
              TimePoint now, std::chrono::milliseconds timeout, Done done, AfterUnlock& after);
   /// Fails the rounds whose deadline has passed.
   void expire(TimePoint now, AfterUnlock& after);
+  /// A line about each round that is `late_after` old, and who is missing; once for each round.
+  std::vector<std::string> late(TimePoint now, std::chrono::milliseconds late_after);
   /// Fails every round that waits for `task`, which has left.
   void remove(const Task& task, AfterUnlock& after);
   /// Fails all.
@@ -60,7 +62,9 @@ class Barriers {
     std::vector<Done> waiting;
     TimePoint begin, deadline;
     std::optional<Error> error;
+    bool told_late = false;
   };
+  static std::string missing(const Round& round);
   static bool complete(const Round& round);
   static void fail_round(Round& round, const Error& error, AfterUnlock& after);
 

@@ -288,6 +288,9 @@ bool Coordinator::account_for_stop(TimePoint now, AfterUnlock& after) {
 
 void Coordinator::expire_waits(TimePoint now, AfterUnlock& after) {
   barriers_.expire(now, after);
+  if (options_.warn)
+    for (std::string& line : barriers_.late(now, options_.late_after))
+      after.add([warn = options_.warn, line = std::move(line)] { warn(line); });
   for (auto at = getting_.begin(); at != getting_.end();) {
     auto& [key, wait] = *at;
     if (now < wait.deadline) {

@@ -25,6 +25,9 @@ class Coordinator {
     std::string version;
     std::chrono::milliseconds heartbeat_interval{1000};
     std::chrono::milliseconds dead_after{5000};
+    std::chrono::milliseconds late_after{10'000};
+    /// Gets a line for people about every barrier that has waited for late_after; may be none.
+    std::function<void(const std::string& line)> warn;
     std::function<TimePoint()> now = [] { return std::chrono::steady_clock::now(); };
   };
   /// Told once each, without a lock held; `failed` may come without `started` before it.

@@ -14,7 +14,12 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-void print(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }
+using Log = std::function<void(const std::string& line)>;
+
+Log log_of(const JoinOptions& options) {
+  if (options.log) return options.log;
+  return [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
+}
 
 milliseconds between(Clock::time_point begin, Clock::time_point end) {
   return std::chrono::duration_cast<milliseconds>(end - begin);
@@ -24,7 +29,10 @@ milliseconds between(Clock::time_point begin, Clock::time_point end) {
 class Start {
  public:
   explicit Start(const JoinOptions& options)
-      : options_(options), begin_(Clock::now()), next_report_(begin_ + options.report_every) {}
+      : options_(options),
+        log_(log_of(options)),
+        begin_(Clock::now()),
+        next_report_(begin_ + options.report_every) {}
 
   const Task& self() const { return options_.tasks[static_cast<size_t>(options_.self)]; }
   milliseconds left() const { return until(begin_ + options_.startup_timeout); }
@@ -34,10 +42,9 @@ class Start {
   void report(const std::string& waits_for) {
     if (Clock::now() < next_report_) return;
     next_report_ = Clock::now() + options_.report_every;
-    const std::string line = fmt::format("cluster: {} waits ({:.0f} of {:.0f} s): {}",
-                                         self().to_string(), seconds(between(begin_, Clock::now())),
-                                         seconds(options_.startup_timeout), waits_for);
-    options_.log ? options_.log(line) : print(line);
+    log_(fmt::format("cluster: {} waits ({:.0f} of {:.0f} s): {}", self().to_string(),
+                     seconds(between(begin_, Clock::now())), seconds(options_.startup_timeout),
+                     waits_for));
   }
 
   Error failure(const std::string& waits_for) const {
@@ -52,6 +59,7 @@ class Start {
   static double seconds(milliseconds time) { return std::chrono::duration<double>(time).count(); }
 
   const JoinOptions& options_;
+  const Log log_;
   const Clock::time_point begin_;
   Clock::time_point next_report_;
 };
@@ -109,7 +117,8 @@ std::unique_ptr<Membership> lead(const JoinOptions& options) {
                            .job_id = options.job_id,
                            .version = options.version,
                            .heartbeat_interval = options.heartbeat_interval,
-                           .dead_after = options.dead_after},
+                           .dead_after = options.dead_after,
+                           .warn = log_of(options)},
       options.coordinator, options.tls, options.listen_alone);
   if (options.on_bound) options.on_bound(leader->address());
   Coordinator& coordinator = *leader->coordinator();

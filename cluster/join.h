@@ -36,7 +36,8 @@ struct JoinOptions {
   std::stop_token stop;
   /// The leader: called once with the address it listens at, before it waits for the others.
   std::function<void(const std::string& address)> on_bound;
-  /// Gets a line for people every `report_every` while tasks are missing; none: standard error.
+  /// Gets a line for people every `report_every` while tasks are missing and, on the leader, about
+  /// every barrier that has waited for 10 s; none: standard error. From any thread.
   std::function<void(const std::string& line)> log;
   std::chrono::milliseconds report_every = std::chrono::seconds(5);
 };

@@ -32,8 +32,12 @@ class CoordinatorTest : public ::testing::Test {
  protected:
   explicit CoordinatorTest(int num_tasks = 3) {
     for (int i = 0; i < num_tasks; ++i) tasks_.push_back(worker(i));
-    coordinator_ = std::make_unique<Coordinator>(Coordinator::Options{
-        .tasks = tasks_, .job_id = "job", .version = "1", .now = [this] { return now_; }});
+    coordinator_ = std::make_unique<Coordinator>(
+        Coordinator::Options{.tasks = tasks_,
+                             .job_id = "job",
+                             .version = "1",
+                             .warn = [this](const std::string& line) { warnings_.push_back(line); },
+                             .now = [this] { return now_; }});
     failures_.resize(tasks_.size());
     started_.resize(tasks_.size());
   }
@@ -82,6 +86,7 @@ class CoordinatorTest : public ::testing::Test {
 
   std::vector<Task> tasks_;
   TimePoint now_{};
+  std::vector<std::string> warnings_;
   std::unique_ptr<Coordinator> coordinator_;
   std::vector<std::vector<Error>> failures_;
   std::vector<bool> started_;
@@ -314,6 +319,20 @@ TEST_F(CoordinatorTest, BarrierNamesWhoDidNotCome) {
   barrier(1, one);  // too late: this round has failed for all
   EXPECT_EQ(one.code(), Code::kDeadlineExceeded);
   EXPECT_FALSE(coordinator_->error());
+}
+
+TEST_F(CoordinatorTest, LateTasksAreNamedOnceBeforeTheDeadline) {
+  all_come();
+  Outcome zero, two;
+  barrier(0, zero, {}, "slow", milliseconds(60'000));
+  pass(milliseconds(5000), {0, 1, 2});
+  barrier(2, two, {}, "slow", milliseconds(60'000));
+  pass(milliseconds(4900), {0, 1, 2});
+  EXPECT_THAT(warnings_, IsEmpty());
+  pass(milliseconds(10'000), {0, 1, 2});
+  EXPECT_THAT(warnings_, ElementsAre("barrier slow: 2 of 3 tasks have waited for 10 s; late: "
+                                     "/job:worker/task:1"));
+  EXPECT_FALSE(zero.done || two.done);
 }
 
 TEST_F(CoordinatorTest, NthUseMeetsTheNthUse) {

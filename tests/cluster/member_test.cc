@@ -16,7 +16,7 @@ using cohort::testing::expect_error;
 using std::chrono::milliseconds;
 using ::testing::HasSubstr;
 
-constexpr milliseconds kLong(20'000);
+constexpr milliseconds kLong(60'000);
 
 // Members as threads of this process, over pipes without a network, with the real clock.
 class MemberTest : public ::testing::Test {

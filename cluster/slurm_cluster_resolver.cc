@@ -98,6 +98,9 @@ SlurmClusterResolver::SlurmClusterResolver(Environment environment, SlurmOptions
 
 void SlurmClusterResolver::read_nodes() {
   hosts_ = expand_hostlist(require(environment_, "SLURM_STEP_NODELIST"));
+  if (hosts_.empty())
+    throw InvalidArgument("SLURM_STEP_NODELIST: got '{}', which names no node; want one or more",
+                          require(environment_, "SLURM_STEP_NODELIST"));
   if (options_.tasks_per_node) {
     const int tasks = *options_.tasks_per_node;
     if (tasks < 1 || tasks > kMaxSlurmTasks / static_cast<int>(hosts_.size()))
@@ -107,16 +110,16 @@ void SlurmClusterResolver::read_nodes() {
   } else {
     tasks_per_node_ = expand_tasks_per_node(require(environment_, "SLURM_STEP_TASKS_PER_NODE"));
   }
+  if (tasks_per_node_.size() != hosts_.size())
+    throw InvalidArgument(
+        "Slurm: got {} nodes in SLURM_STEP_NODELIST and {} in SLURM_STEP_TASKS_PER_NODE; want as "
+        "many",
+        hosts_.size(), tasks_per_node_.size());
   const int fullest = *std::max_element(tasks_per_node_.begin(), tasks_per_node_.end());
   if (options_.port_base < 0 || options_.port_base + fullest > 65536)
     throw InvalidArgument(
         "SlurmClusterResolver: got port_base {} for {} tasks; want ports to 65535",
         options_.port_base, fullest);
-  if (tasks_per_node_.size() != hosts_.size())
-    throw InvalidArgument(
-        "Slurm: got {} nodes in SLURM_STEP_NODELIST and {} in "
-        "SLURM_STEP_TASKS_PER_NODE; want as many",
-        hosts_.size(), tasks_per_node_.size());
   if (const auto addresses = environment_.get("COHORT_NODE_ADDRESSES"))
     replace_names(hosts_, *addresses);
 }

@@ -87,11 +87,16 @@ ClusterSpec MpiClusterResolver::cluster_spec() const {
 }
 
 std::string MpiClusterResolver::job_id() const {
-  std::string id;
-  for (const char* name : {"PMIX_NAMESPACE", "OMPI_MCA_orte_hnp_uri", "OMPI_MCA_ess_base_jobid",
-                           "PMI_JOBID", "PMI_KVSNAME", "HYDRA_PGID"})
-    if (const auto value = environment_.get(name)) id += *value + " ";
-  return id;
+  const auto first = [&](const Names& names) -> std::string {
+    for (const char* name : names)
+      if (const auto value = environment_.get(name)) return *value;
+    return "";
+  };
+  const std::string job = first({"PMIX_NAMESPACE", "OMPI_MCA_ess_base_jobid", "PMI_JOBID"});
+  // Open MPI's number is a hash of 16 bits. What tells its jobs of one host apart for certain is
+  // not known to be equal on several.
+  const std::string launcher = one_host() ? first({"OMPI_MCA_orte_hnp_uri", "PMI_KVSNAME"}) : "";
+  return launcher.empty() ? job : job + " " + launcher;
 }
 
 }  // namespace cohort::cluster

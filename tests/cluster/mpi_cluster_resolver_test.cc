@@ -95,6 +95,17 @@ TEST(MpiClusterResolverTest, JobsHaveTheLaunchersIds) {
   Variables rank0 = open_mpi(2, 2);
   rank0["OMPI_COMM_WORLD_RANK"] = rank0["PMIX_RANK"] = "0";
   EXPECT_EQ(resolver(open_mpi(2, 2)).job_id(), resolver(rank0).job_id());
+  Variables beside = open_mpi(2, 2);
+  beside["OMPI_MCA_orte_hnp_uri"] = "2870083584.0;tcp://10.0.0.1:4000";
+  EXPECT_NE(resolver(open_mpi(2, 2)).job_id(), resolver(beside).job_id());
+}
+
+TEST(MpiClusterResolverTest, HostsOfOneJobHaveOneId) {
+  Variables here = open_mpi(4, 2), there = open_mpi(4, 2);
+  here["COHORT_COORDINATOR"] = there["COHORT_COORDINATOR"] = "node1:2222";
+  here["OMPI_MCA_orte_hnp_uri"] = "2870083584.0;tcp://10.0.0.1:4000";
+  there["OMPI_MCA_orte_hnp_uri"] = "2870083584.0;tcp://10.1.0.1:4000";
+  EXPECT_EQ(resolver(here).job_id(), resolver(there).job_id());
 }
 
 }  // namespace

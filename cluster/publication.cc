@@ -193,8 +193,8 @@ Publication publish_address(const std::string& job_id, const std::string& addres
   throw Unavailable("publication: {} vanishes again and again", folder);
 }
 
-std::string await_address(const std::string& job_id,
-                          std::chrono::steady_clock::time_point deadline) {
+std::string await_address(const std::string& job_id, std::chrono::steady_clock::time_point deadline,
+                          std::stop_token stop) {
   const std::string folder = folder_of(job_id);
   const std::string path = folder + kFile;
   auto pause = std::chrono::microseconds(500);
@@ -202,6 +202,8 @@ std::string await_address(const std::string& job_id,
     if (check_folder(folder))
       if (const auto published = read_file(path); published && published->alive())
         return published->address;
+    if (stop.stop_requested())
+      throw Cancelled("publication: stopped while waiting for the leader of job {}", job_id);
     const auto now = std::chrono::steady_clock::now();
     if (now >= deadline)
       throw DeadlineExceeded(

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <stop_token>
 #include <string>
 
 namespace cohort::cluster {
@@ -35,8 +36,9 @@ class Publication {
 /// user holds the folder's name; Unavailable naming the file that could not be written.
 Publication publish_address(const std::string& job_id, const std::string& address);
 
-/// Waits for it. Throws DeadlineExceeded naming the file, and PermissionDenied as above.
-std::string await_address(const std::string& job_id,
-                          std::chrono::steady_clock::time_point deadline);
+/// Waits for it. Throws DeadlineExceeded naming the file, PermissionDenied as above, and Cancelled
+/// soon after a stop is requested.
+std::string await_address(const std::string& job_id, std::chrono::steady_clock::time_point deadline,
+                          std::stop_token stop = {});
 
 }  // namespace cohort::cluster

@@ -123,8 +123,9 @@ std::shared_ptr<Membership> Server::take_seat() {
   };
   try {
     if (self_ != 0 && publish)
-      options.coordinator = await_address(
-          options_.job_id, std::chrono::steady_clock::now() + options_.startup_timeout);
+      options.coordinator =
+          await_address(options_.job_id,
+                        std::chrono::steady_clock::now() + options_.startup_timeout, options.stop);
     std::shared_ptr<Membership> membership = join_cluster(options);
     membership->insert(key_of(task_), target().substr(target().find("//") + 2));
     return membership;

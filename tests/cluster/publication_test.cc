@@ -176,6 +176,15 @@ TEST_F(PublicationTest, GarbageInTheFileCountsAsAbsent) {
   }
 }
 
+TEST_F(PublicationTest, AStopEndsTheWait) {
+  std::stop_source source;
+  source.request_stop();
+  testing::expect_error(Code::kCancelled, {"stopped"}, [&] {
+    await_address("never", std::chrono::steady_clock::now() + std::chrono::hours(1),
+                  source.get_token());
+  });
+}
+
 TEST_F(PublicationTest, WrongArgumentsAreErrors) {
   expect_invalid({"job id"}, [] { publish_address("", "h:1"); });
   expect_invalid({"host:port"}, [] { publish_address("job-1", ""); });

@@ -104,6 +104,8 @@ void NetworkEngine::run() {
   make_cpu_device(0, 1)->bind_thread();  // its additions flush denormals, as the replicas' do
   try {
     loop();
+    // The failure may have come with the end: the other nodes are to hear of it, not of a good-bye.
+    if (host().failed()) host().throw_failure();
     say_goodbye();
     return;
   } catch (const Error& error) {

@@ -177,6 +177,7 @@ std::unique_ptr<Membership> follow(const JoinOptions& options) {
       throw Cancelled("cluster: {} was stopped", start.self().to_string());
     if (start.left().count() == 0) throw start.failure(waits_for);
     start.report(waits_for);
+    // Nobody can tell us when a leader that is not there yet begins to listen.
     std::this_thread::sleep_for(std::min(start.left(), pause));
     pause = std::min(2 * pause, kLongestPause);
   }

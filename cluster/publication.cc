@@ -208,6 +208,7 @@ std::string await_address(const std::string& job_id, std::chrono::steady_clock::
     if (now >= deadline)
       throw DeadlineExceeded(
           "publication: the leader of job {} has not published its address in {}", job_id, path);
+    // The folder may not exist yet, so there is nothing to watch but the clock.
     std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(pause, deadline - now));
     pause = std::min(pause * 2, std::chrono::microseconds(20'000));
   }

@@ -208,6 +208,11 @@ TEST(JoinTest, OneTaskNeedsNoNetwork) {
   membership->leave(std::chrono::seconds(1));
 }
 
+// Else a module that is broken would only skip the tests that need it.
+TEST(JoinTest, GrpcLoadsWhereTheBuildHasIt) {
+  EXPECT_EQ(why_no_grpc().empty(), COHORT_TEST_HAS_GRPC == 1) << why_no_grpc();
+}
+
 TEST(JoinTest, WithoutGrpcTheErrorSaysSo) {
   if (why_no_grpc().empty()) GTEST_SKIP() << "this build has gRPC";
   expect_error(Code::kFailedPrecondition, {"COHORT_GRPC"}, [] {

@@ -135,6 +135,7 @@ std::set<int> pids(const std::string& out) {
 void expect_gone(const std::set<int>& processes) {
   const auto until = Clock::now() + 10s;
   for (const int pid : processes) {
+    // They are not our children: nothing but looking tells us of their end.
     while (!cluster::process_start(pid).empty() && Clock::now() < until)
       std::this_thread::sleep_for(5ms);
     EXPECT_EQ(cluster::process_start(pid), "") << "process " << pid << " is still there";

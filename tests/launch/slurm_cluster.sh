@@ -102,7 +102,7 @@ stop() {
     ((${#left[@]})) || return 0
     sleep 0.25
   done
-  kill -KILL "${left[@]}" 2>/dev/null || true
+  kill -KILL "${left[@]}" 2>/dev/null || true # the last may have ended just now
 }
 
 case ${1:-} in

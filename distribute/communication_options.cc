@@ -33,21 +33,4 @@ CommunicationOptions CommunicationOptions::merge(const CommunicationOptions& oth
   return merged;
 }
 
-std::vector<std::vector<size_t>> cut_into_packs(const std::vector<int64_t>& bytes,
-                                                int64_t bytes_per_pack) {
-  CommunicationOptions{.bytes_per_pack = bytes_per_pack}.check();
-  std::vector<std::vector<size_t>> packs;
-  int64_t held = 0;
-  for (size_t i = 0; i < bytes.size(); ++i) {
-    const bool full = bytes_per_pack > 0 && held >= bytes_per_pack;
-    if (packs.empty() || full) {
-      packs.emplace_back();
-      held = 0;
-    }
-    packs.back().push_back(i);
-    held += bytes[i];
-  }
-  return packs;
-}
-
 }  // namespace cohort::distribute

@@ -5,7 +5,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace cohort::distribute {
 
@@ -23,7 +22,7 @@ CommunicationImplementation parse_communication_implementation(std::string_view 
 struct CommunicationOptions {
   /// Gradients are reduced in packs of about so many bytes; 0: the strategy's default.
   int64_t bytes_per_pack = 0;
-  /// After which a collective fails with DeadlineExceeded; none: the strategy's default.
+  /// After which a collective fails with DeadlineExceeded; none or 0: the strategy's default.
   std::optional<std::chrono::milliseconds> timeout = {};
   CommunicationImplementation implementation = CommunicationImplementation::kAuto;
 
@@ -32,10 +31,5 @@ struct CommunicationOptions {
   /// These options, and those of `other` that are not at their default in their place.
   CommunicationOptions merge(const CommunicationOptions& other) const;
 };
-
-/// Positions of tensors of these bytes, in order, cut into packs that are closed when they hold
-/// `bytes_per_pack` (0: one pack). Throws InvalidArgument when it is negative.
-std::vector<std::vector<size_t>> cut_into_packs(const std::vector<int64_t>& bytes,
-                                                int64_t bytes_per_pack);
 
 }  // namespace cohort::distribute

@@ -27,6 +27,17 @@ constexpr const char* kName = "MultiWorkerMirroredStrategy";
 /// Of what workers tell each other outside of the graph.
 constexpr const char* kVersion = "cohort 0.1 workers 1";
 
+constexpr std::chrono::minutes kTimeout(10);
+
+int64_t bytes_per_pack(const CommunicationOptions& options) {
+  return options.bytes_per_pack == 0 ? int64_t{4} << 20 : options.bytes_per_pack;
+}
+
+std::chrono::milliseconds timeout_of(const CommunicationOptions& options) {
+  const auto timeout = options.timeout.value_or(kTimeout);
+  return timeout.count() == 0 ? kTimeout : timeout;
+}
+
 /// The first line of `mine` that `theirs` has otherwise.
 std::string first_difference(const std::string& mine, const std::string& theirs) {
   size_t line = 0, at = 0;
@@ -125,7 +136,7 @@ class MultiWorkerStrategy final : public Strategy::Impl {
     const int num_devices = here * group_->count();
     part_.num_replicas = choose_replicas(kName, options.num_replicas, num_devices);
     part_.in_turn = part_.num_replicas > num_devices;
-    part_.bucket_bytes = check_bytes_per_pack(kName, options.bytes_per_pack);
+    part_.bucket_bytes = check_bytes_per_pack(kName, bytes_per_pack(options.communication_options));
     all_blocks_ = split_into_blocks(part_.num_replicas, num_devices);
     const auto mine = all_blocks_.begin() + group_->index() * here;
     part_.blocks.assign(mine, mine + here);
@@ -178,20 +189,23 @@ class MultiWorkerStrategy final : public Strategy::Impl {
 }  // namespace
 
 Strategy MultiWorkerMirroredStrategy(MultiWorkerMirroredOptions options) {
+  options.communication_options.check();
+  if (options.communication_options.implementation == CommunicationImplementation::kNccl)
+    throw Unimplemented("{}: got the implementation NCCL; want AUTO or RING", kName);
   const cluster::Job job = cluster::resolve_job(cluster::Environment::of_process());
   Runtime& runtime = default_runtime();
   if (job.tasks.size() > 1) {
     const std::string address =
         job.coordinator.empty() ? "127.0.0.1" : cluster::local_address_towards(job.coordinator);
-    auto group =
-        std::make_unique<WorkerGroup>(join(job, options.startup_timeout), address, options.timeout);
+    auto group = std::make_unique<WorkerGroup>(join(job, options.startup_timeout), address,
+                                               timeout_of(options.communication_options));
     return Strategy(std::make_shared<MultiWorkerStrategy>(runtime, std::move(group), options));
   }
   LocalStrategyConfig config{.name = kName,
                              .devices = choose_devices(kName, runtime, options.devices)};
   config.num_replicas =
       choose_replicas(kName, options.num_replicas, static_cast<int>(config.devices.size()));
-  config.bucket_bytes = check_bytes_per_pack(kName, options.bytes_per_pack);
+  config.bucket_bytes = check_bytes_per_pack(kName, bytes_per_pack(options.communication_options));
   return Strategy(make_local_strategy(runtime, std::move(config)));
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "distribute/communication_options.h"
 #include "distribute/strategy.h"
 
 namespace cohort::distribute {
@@ -17,9 +18,9 @@ struct MultiWorkerMirroredOptions {
   /// devices of worker 0 first; 0: one for each device. A job keeps its number for life; results do
   /// not depend on how many devices and workers carry it.
   int num_replicas = 0;
-  int64_t bytes_per_pack = int64_t{4} << 20;
-  /// How long a worker waits in a step for peers that live but are late.
-  std::chrono::milliseconds timeout = std::chrono::minutes(10);
+  /// Packs of 4 MiB, and 10 minutes for a worker in a step to wait for peers that live but are
+  /// late, unless said otherwise. NCCL is refused.
+  CommunicationOptions communication_options = {};
   /// How long the workers wait for each other at the start.
   std::chrono::milliseconds startup_timeout = std::chrono::minutes(5);
 };

@@ -214,14 +214,6 @@ TEST_P(CollectivesConcurrentTest, ManyDifferentSizesAreForgottenInStep) {
   });
 }
 
-TEST(CommunicationOptionsTest, PacksAreClosedWhenFull) {
-  using Packs = std::vector<std::vector<size_t>>;
-  EXPECT_EQ(cut_into_packs({128, 32, 800, 4}, 200), (Packs{{0, 1, 2}, {3}}));
-  EXPECT_EQ(cut_into_packs({128, 32, 800, 4}, 0), (Packs{{0, 1, 2, 3}}));
-  EXPECT_EQ(cut_into_packs({}, 200), Packs{});
-  testing::expect_invalid({"bytes_per_pack", "-1"}, [] { cut_into_packs({1}, -1); });
-}
-
 TEST(CommunicationOptionsTest, NamesInAnyCaseAndMergedValues) {
   EXPECT_EQ(parse_communication_implementation("NCCL"), CommunicationImplementation::kNccl);
   EXPECT_EQ(parse_communication_implementation("Ring"), CommunicationImplementation::kRing);

@@ -202,8 +202,9 @@ void run(int argc, char** argv) {
   nn::set_random_seed(7);
   const Setting setting{distribute::MultiWorkerMirroredStrategy(
                             {.num_replicas = replicas,
-                             .bytes_per_pack = 2000,
-                             .timeout = std::chrono::seconds(scenario == "stuck" ? 3 : 600),
+                             .communication_options = {.bytes_per_pack = 2000,
+                                                       .timeout = std::chrono::seconds(
+                                                           scenario == "stuck" ? 3 : 600)},
                              .startup_timeout = std::chrono::seconds(60)}),
                         scenario};
   say("chief", setting.strategy.is_chief() ? "yes" : "no");

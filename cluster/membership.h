@@ -27,7 +27,7 @@ class Membership : public KeyValueStore {
   /// it.
   virtual void report_error(const Error& error) = 0;
   /// What the cluster failed with: a dead peer (Unavailable, naming it), a restarted one (Aborted),
-  /// or what a task reported. Cheap; may be polled in a wait.
+  /// or what a task reported. There before any call throws it. Cheap; may be polled in a wait.
   virtual std::optional<Error> error() const = 0;
   /// Calls `handler` once, from a thread of the membership, when the cluster fails (at once if it
   /// has failed already). The handler must not block, and calls nothing of this membership. Returns

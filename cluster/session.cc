@@ -11,10 +11,19 @@ Message failure(MessageKind kind, uint64_t id, const Error& error) {
   return {.kind = kind, .id = id, .code = static_cast<int>(error.code()), .error = error.what()};
 }
 
-Done reply_to(std::shared_ptr<Pipe> pipe, uint64_t id) {
-  return [pipe = std::move(pipe), id](const Error* error, const std::string& value) {
+// A call that the cluster's failure ended is answered with that failure: whoever sees the call fail
+// sees the cluster failed.
+void refuse_call(const Coordinator& coordinator, Pipe& pipe, uint64_t id, const Error& error) {
+  if (const std::optional<Error> fatal = coordinator.error())
+    pipe.send(failure(MessageKind::kFailed, 0, *fatal));
+  pipe.send(failure(MessageKind::kReply, id, error));
+}
+
+// For `coordinator` to call.
+Done reply_to(const Coordinator& coordinator, std::shared_ptr<Pipe> pipe, uint64_t id) {
+  return [&coordinator, pipe = std::move(pipe), id](const Error* error, const std::string& value) {
     if (error)
-      pipe->send(failure(MessageKind::kReply, id, *error));
+      refuse_call(coordinator, *pipe, id, *error);
     else
       pipe->send({.kind = MessageKind::kReply, .id = id, .value = value});
   };
@@ -34,8 +43,9 @@ class Session {
       else
         take_seat(message);
     } catch (const Error& error) {
-      pipe_->send(failure(task_ ? MessageKind::kReply : MessageKind::kFailed, id, error));
-      if (!task_) end();
+      if (task_) return refuse_call(*coordinator_, *pipe_, id, error);
+      pipe_->send(failure(MessageKind::kFailed, id, error));
+      end();
     }
   }
 
@@ -74,21 +84,22 @@ class Session {
         coordinator_->insert(message.name, message.value);
         return pipe_->send({.kind = MessageKind::kReply, .id = message.id});
       case MessageKind::kGet:
-        return coordinator_->get(message.name, timeout, reply_to(pipe_, message.id));
+        return coordinator_->get(message.name, timeout, reply_to(*coordinator_, pipe_, message.id));
       case MessageKind::kTryGet:
         return reply_if_there(message);
       case MessageKind::kBarrier:
         return coordinator_->barrier(*task_, message.name, std::move(message.tasks), timeout,
-                                     reply_to(pipe_, message.id));
+                                     reply_to(*coordinator_, pipe_, message.id));
       case MessageKind::kReportError:
         return coordinator_->report_error(*task_, error_of(message));
       case MessageKind::kLeave:
-        return coordinator_->leave(*task_, timeout,
-                                   [pipe = pipe_, reply = reply_to(pipe_, message.id)](
-                                       const Error* error, const std::string& value) {
-                                     reply(error, value);
-                                     pipe->close();
-                                   });
+        return coordinator_->leave(
+            *task_, timeout,
+            [pipe = pipe_, reply = reply_to(*coordinator_, pipe_, message.id)](
+                const Error* error, const std::string& value) {
+              reply(error, value);
+              pipe->close();
+            });
       case MessageKind::kEnd:
         end_reason_ = "its program ended without leaving the cluster";
         return end();

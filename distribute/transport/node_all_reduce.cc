@@ -39,6 +39,7 @@ class NodeAllReduce final : public NodeCollective {
     int rank, node;
     char* stage[2];      ///< for even and odd calls; the same unless in direct mode
     size_t progress[2];  ///< bytes that have come
+    size_t base[2];      ///< what stands at the beginning of the stage
   };
 
   /// What a node adds: whole cache lines.
@@ -55,7 +56,7 @@ class NodeAllReduce final : public NodeCollective {
       if (n == node()) continue;
       for (const int rank : split_.roots[static_cast<size_t>(n)]) {
         foreign_of_[static_cast<size_t>(rank)] = static_cast<int>(foreign_.size());
-        foreign_.push_back({rank, n, {}, {}});
+        foreign_.push_back({rank, n, {}, {}, {}});
       }
     }
     if (direct_mode_) kept_.resize(bytes_ * split_.roots[static_cast<size_t>(node())].size());
@@ -145,7 +146,8 @@ class NodeAllReduce final : public NodeCollective {
       for (const int rank : layout_.ranks_of[static_cast<size_t>(node())])
         at_[static_cast<size_t>(rank)] = local(rank) + at;
       for (const Foreign& foreign : foreign_)
-        at_[static_cast<size_t>(foreign.rank)] = foreign.stage[call_ % 2] + reduced_;
+        at_[static_cast<size_t>(foreign.rank)] =
+            foreign.stage[call_ % 2] + (reduced_ - foreign.base[call_ % 2]);
       add(split_.rest, n);
       if (op_ == ops::ReduceOp::kMean)
         divide_by(at_[0], static_cast<int64_t>(n / element_), dtype_, num_replicas());
@@ -168,13 +170,16 @@ class NodeAllReduce final : public NodeCollective {
     if (frame.kind == FrameKind::kPartial && frame.part < foreign_of_.size()) {
       const int index = foreign_of_[frame.part];
       if (index < 0) refuse(from, frame);
-      const Foreign& foreign = foreign_[static_cast<size_t>(index)];
+      Foreign& foreign = foreign_[static_cast<size_t>(index)];
       const Range own = chunk(node());
       const size_t progress = foreign.progress[frame.call % 2];
+      size_t& base = foreign.base[frame.call % 2];
       if (foreign.node != from || frame.offset != own.begin + progress ||
           frame.bytes > own.bytes() - progress)
         refuse(from, frame);
-      return foreign.stage[frame.call % 2] + progress;
+      // What came before has been added: its memory, still in the caches, serves again.
+      if (running_ && frame.call == call_ && progress == reduced_) base = progress;
+      return foreign.stage[frame.call % 2] + (progress - base);
     }
     const Range theirs = chunk(from);
     const size_t progress = results_[static_cast<size_t>(from)];
@@ -202,7 +207,7 @@ class NodeAllReduce final : public NodeCollective {
   }
 
   void end() override {
-    for (Foreign& foreign : foreign_) foreign.progress[call_ % 2] = 0;
+    for (Foreign& foreign : foreign_) foreign.progress[call_ % 2] = foreign.base[call_ % 2] = 0;
   }
 
   bool waits_for(int from, bool first_hand) const override {

@@ -1,0 +1,271 @@
+// All-reduce of floats over TCP beside the raw two-way throughput of the same link, in the same
+// processes, sample by sample in turn. The raw peer sends and receives as many bytes as each rank
+// of the all-reduce must.
+//   collectives_tcp RANK FOLDER SECONDS_PER_SIZE ADDRESS,ADDRESS [BYTES...]
+// Two processes, which meet in FOLDER. Rank 0 prints "bytes raw low high ours low high ratio wire":
+// microseconds until both ranks are done (medians and quartiles), the raw time over ours, and the
+// bytes that a rank sent over the least possible. benchmarks/collectives_tcp.sh runs it.
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/error.h"
+#include "distribute/process_group.h"
+#include "distribute/transport/file_descriptor.h"
+#include "tests/support/folder_store.h"
+
+namespace {
+
+using namespace cohort;
+using distribute::FileDescriptor;
+using Clock = std::chrono::steady_clock;
+
+double since(Clock::time_point begin) {
+  return std::chrono::duration<double, std::micro>(Clock::now() - begin).count();
+}
+
+void check(bool good, const char* what) {
+  if (!good) throw Unavailable("{}: {}", what, std::strerror(errno));
+}
+
+/// A connection between the two ranks that sends and receives at once, as fast as it goes.
+class RawLink {
+ public:
+  RawLink(int rank, const std::string& address, const std::string& peer, test::FolderStore& store,
+          const std::string& key) {
+    FileDescriptor fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    inet_pton(AF_INET, (rank == 0 ? address : peer).c_str(), &at.sin_addr);
+    if (rank == 0) {
+      check(bind(fd.get(), reinterpret_cast<sockaddr*>(&at), sizeof at) == 0, "bind");
+      check(listen(fd.get(), 1) == 0, "listen");
+      socklen_t bytes = sizeof at;
+      getsockname(fd.get(), reinterpret_cast<sockaddr*>(&at), &bytes);
+      store.insert(key, std::to_string(ntohs(at.sin_port)));
+      fd_ = FileDescriptor(accept(fd.get(), nullptr, nullptr));
+    } else {
+      at.sin_port =
+          htons(static_cast<uint16_t>(std::stoi(store.get(key, std::chrono::seconds(20)))));
+      check(connect(fd.get(), reinterpret_cast<sockaddr*>(&at), sizeof at) == 0, "connect");
+      fd_ = std::move(fd);
+    }
+    check(static_cast<bool>(fd_), "accept");
+    const int on = 1;
+    setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  }
+
+  /// One thread that sends and receives in turn, `piece` bytes at most in a call. What comes goes
+  /// all to the same `piece` bytes.
+  void exchange(const char* out, char* in, size_t bytes, size_t piece) {
+    size_t sent = 0, got = 0;
+    while (sent < bytes || got < bytes) {
+      bool moved = false;
+      if (got < bytes) {
+        const ssize_t n = recv(fd_.get(), in, std::min(piece, bytes - got), MSG_DONTWAIT);
+        check(n > 0 || (n < 0 && errno == EAGAIN), "recv");
+        if (n > 0) got += static_cast<size_t>(n), moved = true;
+      }
+      if (sent < bytes) {
+        const ssize_t n = ::send(fd_.get(), out + sent, std::min(piece, bytes - sent),
+                                 MSG_DONTWAIT | MSG_NOSIGNAL);
+        check(n > 0 || errno == EAGAIN, "send");
+        if (n > 0) sent += static_cast<size_t>(n), moved = true;
+      }
+      if (moved) continue;
+      pollfd events{fd_.get(), 0, 0};
+      if (got < bytes) events.events |= POLLIN;
+      if (sent < bytes) events.events |= POLLOUT;
+      poll(&events, 1, -1);
+    }
+  }
+
+  /// One thread that sends and one that receives.
+  void exchange_with_threads(const char* out, char* in, size_t bytes, size_t piece) {
+    std::thread sender([&] {
+      for (size_t sent = 0; sent < bytes;) {
+        const ssize_t n =
+            ::send(fd_.get(), out + sent, std::min(piece, bytes - sent), MSG_NOSIGNAL);
+        check(n > 0, "send");
+        sent += static_cast<size_t>(n);
+      }
+    });
+    for (size_t got = 0; got < bytes;) {
+      const ssize_t n = recv(fd_.get(), in, std::min(piece, bytes - got), 0);
+      check(n > 0, "recv");
+      got += static_cast<size_t>(n);
+    }
+    sender.join();
+  }
+
+  template <class T>
+  T swap(T mine) {
+    T theirs{};
+    exchange(reinterpret_cast<const char*>(&mine), reinterpret_cast<char*>(&theirs), sizeof mine,
+             sizeof mine);
+    return theirs;
+  }
+
+ private:
+  FileDescriptor fd_;
+};
+
+struct Spread {
+  explicit Spread(std::vector<double> samples) {
+    std::sort(samples.begin(), samples.end());
+    const auto at = [&](size_t quarter) { return samples[(samples.size() - 1) * quarter / 4]; };
+    median = at(2);
+    low = at(1);
+    high = at(3);
+  }
+  double median, low, high;
+};
+
+/// Memory in huge pages.
+float* private_memory(size_t bytes) {
+  constexpr size_t kHuge = size_t{2} << 20;
+  const size_t mapped = (bytes + kHuge - 1) / kHuge * kHuge + kHuge;
+  void* base = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  const size_t at = (reinterpret_cast<size_t>(base) + kHuge - 1) / kHuge * kHuge;
+  madvise(reinterpret_cast<void*>(at), mapped - kHuge, MADV_HUGEPAGE);
+  std::memset(reinterpret_cast<void*>(at), 0, mapped - kHuge);
+  return reinterpret_cast<float*>(at);
+}
+
+class Bench {
+ public:
+  Bench(RawLink& raw, RawLink& control, Communicator& ours)
+      : raw_(raw), control_(control), ours_(ours) {}
+
+  void run(size_t bytes, double seconds) {
+    const auto count = static_cast<int64_t>(bytes / sizeof(float));
+    const auto memory = ours_.allocate_bucket(bytes);
+    void* bucket = memory.get();
+    float* const out = private_memory(bytes);
+    float* const in = private_memory(bytes);
+    const auto request = ours_.prepare_all_reduce(&bucket, DType::kF32, count, ops::ReduceOp::kSum);
+    const auto all_reduce = [&] {
+      request->start();
+      request->wait();
+    };
+    time(static_cast<float*>(bucket), count, all_reduce);  // describes itself to the others
+    const distribute::NetworkTraffic before = distribute::network_traffic(ours_);
+    std::vector<std::vector<double>> raw(kVariants.size());
+    std::vector<double> mine;
+    const auto begin = Clock::now();
+    while (go_on(since(begin) < seconds * 1e6 || mine.size() < 5)) {
+      for (size_t v = 0; v < kVariants.size(); ++v) {
+        const auto exchange = kVariants[v].exchange;
+        raw[v].push_back(time(out, count, [&] {
+          (raw_.*exchange)(reinterpret_cast<char*>(out), reinterpret_cast<char*>(in), bytes,
+                           kVariants[v].piece);
+        }));
+      }
+      mine.push_back(time(static_cast<float*>(bucket), count, all_reduce));
+      const float* sums = static_cast<float*>(bucket);
+      if (std::any_of(sums, sums + count, [](float sum) { return sum != 3.0f; }))
+        throw Internal("a sum is wrong");
+    }
+    const distribute::NetworkTraffic after = distribute::network_traffic(ours_);
+    const double sent = static_cast<double>(after.payload_bytes - before.payload_bytes) +
+                        static_cast<double>(after.frames - before.frames) * 32;
+    // 2 (n - 1) / n of the bytes, for n = 2.
+    const double wire = sent / (static_cast<double>(mine.size()) * static_cast<double>(bytes));
+    if (ours_.rank() == 0) report(bytes, raw, mine, wire);
+  }
+
+ private:
+  /// Ways to use the raw link; the fastest for a size counts.
+  struct Variant {
+    void (RawLink::*exchange)(const char*, char*, size_t, size_t);
+    size_t piece;
+  };
+  inline static const std::vector<Variant> kVariants{
+      {&RawLink::exchange, size_t{128} << 10},
+      {&RawLink::exchange, size_t{256} << 10},
+      {&RawLink::exchange, size_t{1} << 20},
+      {&RawLink::exchange_with_threads, size_t{256} << 10}};
+
+  static void report(size_t bytes, const std::vector<std::vector<double>>& raw,
+                     const std::vector<double>& mine, double wire) {
+    const Spread ours(mine);
+    size_t best = 0;
+    for (size_t v = 1; v < raw.size(); ++v)
+      if (Spread(raw[v]).median < Spread(raw[best]).median) best = v;
+    const Spread peer(raw[best]);
+    fmt::print("{} {:.1f} {:.1f} {:.1f} {:.1f} {:.1f} {:.1f} {:.3f} {:.5f} {}\n", bytes,
+               peer.median, peer.low, peer.high, ours.median, ours.low, ours.high,
+               peer.median / ours.median, wire, best);
+    std::fflush(stdout);
+  }
+
+  /// Rank 0 decides for both.
+  bool go_on(bool mine) {
+    const bool theirs = control_.swap(mine);
+    return ours_.rank() == 0 ? mine : theirs;
+  }
+
+  /// Microseconds of one call until both ranks are done, after a rewrite of the whole buffer.
+  template <class Call>
+  double time(float* values, int64_t count, Call&& call) {
+    std::fill_n(values, count, static_cast<float>(ours_.rank() + 1));
+    control_.swap('r');
+    const auto begin = Clock::now();
+    call();
+    const double mine = since(begin);
+    return std::max(mine, control_.swap(mine));
+  }
+
+  RawLink& raw_;
+  RawLink& control_;
+  Communicator& ours_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  if (argc < 5) {
+    fmt::print("usage: collectives_tcp RANK FOLDER SECONDS_PER_SIZE ADDRESS,ADDRESS [BYTES...]\n");
+    return 1;
+  }
+  const int rank = std::atoi(argv[1]);
+  test::FolderStore store{std::string(argv[2])};
+  const std::string addresses = argv[4];
+  const std::string mine = rank == 0 ? addresses.substr(0, addresses.find(','))
+                                     : addresses.substr(addresses.find(',') + 1);
+  const std::string peer = rank == 0 ? addresses.substr(addresses.find(',') + 1)
+                                     : addresses.substr(0, addresses.find(','));
+  RawLink raw(rank, mine, peer, store, "raw"), control(rank, mine, peer, store, "control");
+  const auto ranks = distribute::make_process_communicators({.block_sizes = {1, 1},
+                                                             .process_of = {0, 1},
+                                                             .process = rank,
+                                                             .host_of = {"first", "second"},
+                                                             .store = &store,
+                                                             .name = "bench",
+                                                             .address = mine});
+  Bench bench(raw, control, *ranks.front());
+  std::vector<size_t> sizes;
+  for (int i = 5; i < argc; ++i) sizes.push_back(std::strtoull(argv[i], nullptr, 10));
+  if (sizes.empty())
+    for (size_t bytes = size_t{64} << 10; bytes <= size_t{64} << 20; bytes *= 4)
+      sizes.push_back(bytes);
+  for (const size_t bytes : sizes) bench.run(bytes, std::atof(argv[3]));
+} catch (const Error& error) {
+  fmt::print(stderr, "collectives_tcp: {}\n", error.what());
+  return 1;
+}

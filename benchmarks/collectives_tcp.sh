@@ -1,0 +1,26 @@
+#!/bin/bash
+# All-reduce over TCP between two network namespaces beside the raw two-way throughput of the same link:
+# one line per size. As root.
+#   benchmarks/collectives_tcp.sh [bytes...]
+# Environment: COHORT_BENCH_SECONDS of each size (2), COHORT_BENCH_NICE (-20 keeps other work away; 0),
+# COHORT_BENCH_CONGESTION (congestion control of both, such as reno; the system's), COHORT_BENCH_PREFIX (in
+# front of the program, such as "chrt -r 10"), COHORT_COLLECTIVES_TCP (our program).
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+program=${COHORT_COLLECTIVES_TCP:-$root/build/release/benchmarks/collectives_tcp}
+. "$root/benchmarks/namespaces.sh"
+scratch=$(mktemp -d)
+trap 'drop_hosts; rm -rf "$scratch"' EXIT
+make_hosts 2
+for i in 0 1; do
+  [ -z "${COHORT_BENCH_CONGESTION:-}" ] || ip netns exec "$hosts-$i" \
+    sysctl -qw "net.ipv4.tcp_congestion_control=$COHORT_BENCH_CONGESTION"
+  on_host "$i" ${COHORT_BENCH_PREFIX:-} "$program" "$i" "$scratch" "${COHORT_BENCH_SECONDS:-2}" 10.79.0.1,10.79.0.2 "$@" \
+    > "$scratch/out-$i" &
+done
+wait
+[ -s "$scratch/out-0" ]
+echo "bytes      raw_us (quartiles)          ours_us (quartiles)         raw/ours (bar 0.9)  sent/least (bar 1.02)"
+awk '{ printf "%-9d %9.1f (%.1f-%.1f)  %9.1f (%.1f-%.1f)  %.2f %s  %.5f %s  # raw %.2f GB/s each way, variant %d\n",
+         $1, $2, $3, $4, $5, $6, $7, $8, ($8 >= 0.9 ? "met" : "MISSED"), $9, ($9 <= 1.02 ? "met" : "MISSED"),
+         $1 / $2 / 1e3, $10 }' "$scratch/out-0"

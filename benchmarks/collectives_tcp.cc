@@ -6,135 +6,30 @@
 // microseconds until both ranks are done (medians and quartiles), the raw time over ours, and the
 // bytes that a rank sent over the least possible. benchmarks/collectives_tcp.sh runs it.
 
-#include <arpa/inet.h>
-#include <fcntl.h>
 #include <fmt/core.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "benchmarks/raw_link.h"
+#include "benchmarks/spread.h"
 #include "core/error.h"
 #include "distribute/process_group.h"
-#include "distribute/transport/file_descriptor.h"
 #include "tests/support/folder_store.h"
 
 namespace {
 
 using namespace cohort;
-using distribute::FileDescriptor;
 using Clock = std::chrono::steady_clock;
 
 double since(Clock::time_point begin) {
   return std::chrono::duration<double, std::micro>(Clock::now() - begin).count();
 }
-
-void check(bool good, const char* what) {
-  if (!good) throw Unavailable("{}: {}", what, std::strerror(errno));
-}
-
-/// A connection between the two ranks that sends and receives at once, as fast as it goes.
-class RawLink {
- public:
-  RawLink(int rank, const std::string& address, const std::string& peer, test::FolderStore& store,
-          const std::string& key) {
-    FileDescriptor fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in at{};
-    at.sin_family = AF_INET;
-    inet_pton(AF_INET, (rank == 0 ? address : peer).c_str(), &at.sin_addr);
-    if (rank == 0) {
-      check(bind(fd.get(), reinterpret_cast<sockaddr*>(&at), sizeof at) == 0, "bind");
-      check(listen(fd.get(), 1) == 0, "listen");
-      socklen_t bytes = sizeof at;
-      getsockname(fd.get(), reinterpret_cast<sockaddr*>(&at), &bytes);
-      store.insert(key, std::to_string(ntohs(at.sin_port)));
-      fd_ = FileDescriptor(accept(fd.get(), nullptr, nullptr));
-    } else {
-      at.sin_port =
-          htons(static_cast<uint16_t>(std::stoi(store.get(key, std::chrono::seconds(20)))));
-      check(connect(fd.get(), reinterpret_cast<sockaddr*>(&at), sizeof at) == 0, "connect");
-      fd_ = std::move(fd);
-    }
-    check(static_cast<bool>(fd_), "accept");
-    const int on = 1;
-    setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  }
-
-  /// One thread that sends and receives in turn, `piece` bytes at most in a call. What comes goes
-  /// all to the same `piece` bytes.
-  void exchange(const char* out, char* in, size_t bytes, size_t piece) {
-    size_t sent = 0, got = 0;
-    while (sent < bytes || got < bytes) {
-      bool moved = false;
-      if (got < bytes) {
-        const ssize_t n = recv(fd_.get(), in, std::min(piece, bytes - got), MSG_DONTWAIT);
-        check(n > 0 || (n < 0 && errno == EAGAIN), "recv");
-        if (n > 0) got += static_cast<size_t>(n), moved = true;
-      }
-      if (sent < bytes) {
-        const ssize_t n = ::send(fd_.get(), out + sent, std::min(piece, bytes - sent),
-                                 MSG_DONTWAIT | MSG_NOSIGNAL);
-        check(n > 0 || errno == EAGAIN, "send");
-        if (n > 0) sent += static_cast<size_t>(n), moved = true;
-      }
-      if (moved) continue;
-      pollfd events{fd_.get(), 0, 0};
-      if (got < bytes) events.events |= POLLIN;
-      if (sent < bytes) events.events |= POLLOUT;
-      poll(&events, 1, -1);
-    }
-  }
-
-  /// One thread that sends and one that receives.
-  void exchange_with_threads(const char* out, char* in, size_t bytes, size_t piece) {
-    std::thread sender([&] {
-      for (size_t sent = 0; sent < bytes;) {
-        const ssize_t n =
-            ::send(fd_.get(), out + sent, std::min(piece, bytes - sent), MSG_NOSIGNAL);
-        check(n > 0, "send");
-        sent += static_cast<size_t>(n);
-      }
-    });
-    for (size_t got = 0; got < bytes;) {
-      const ssize_t n = recv(fd_.get(), in, std::min(piece, bytes - got), 0);
-      check(n > 0, "recv");
-      got += static_cast<size_t>(n);
-    }
-    sender.join();
-  }
-
-  template <class T>
-  T swap(T mine) {
-    T theirs{};
-    exchange(reinterpret_cast<const char*>(&mine), reinterpret_cast<char*>(&theirs), sizeof mine,
-             sizeof mine);
-    return theirs;
-  }
-
- private:
-  FileDescriptor fd_;
-};
-
-struct Spread {
-  explicit Spread(std::vector<double> samples) {
-    std::sort(samples.begin(), samples.end());
-    const auto at = [&](size_t quarter) { return samples[(samples.size() - 1) * quarter / 4]; };
-    median = at(2);
-    low = at(1);
-    high = at(3);
-  }
-  double median, low, high;
-};
 
 /// Memory in huge pages.
 float* private_memory(size_t bytes) {
@@ -250,7 +145,8 @@ int main(int argc, char** argv) try {
                                      : addresses.substr(addresses.find(',') + 1);
   const std::string peer = rank == 0 ? addresses.substr(addresses.find(',') + 1)
                                      : addresses.substr(0, addresses.find(','));
-  RawLink raw(rank, mine, peer, store, "raw"), control(rank, mine, peer, store, "control");
+  const std::string& listens = rank == 0 ? mine : peer;
+  RawLink raw(rank == 0, listens, store, "raw"), control(rank == 0, listens, store, "control");
   const auto ranks = distribute::make_process_communicators({.block_sizes = {1, 1},
                                                              .process_of = {0, 1},
                                                              .process = rank,

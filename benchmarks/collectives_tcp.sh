@@ -3,8 +3,8 @@
 # one line per size. As root.
 #   benchmarks/collectives_tcp.sh [bytes...]
 # Environment: COHORT_BENCH_SECONDS of each size (2), COHORT_BENCH_NICE (-20 keeps other work away; 0),
-# COHORT_BENCH_CONGESTION (congestion control of both, such as reno; the system's), COHORT_BENCH_PREFIX (in
-# front of the program, such as "chrt -r 10"), COHORT_COLLECTIVES_TCP (our program).
+# COHORT_BENCH_CONGESTION (of both, see protocol.md; reno), COHORT_BENCH_PREFIX (in front of the program, such as
+# "chrt -r 10" on a machine with other work), COHORT_COLLECTIVES_TCP (our program).
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 program=${COHORT_COLLECTIVES_TCP:-$root/build/release/benchmarks/collectives_tcp}
@@ -13,8 +13,6 @@ scratch=$(mktemp -d)
 trap 'drop_hosts; rm -rf "$scratch"' EXIT
 make_hosts 2
 for i in 0 1; do
-  [ -z "${COHORT_BENCH_CONGESTION:-}" ] || ip netns exec "$hosts-$i" \
-    sysctl -qw "net.ipv4.tcp_congestion_control=$COHORT_BENCH_CONGESTION"
   on_host "$i" ${COHORT_BENCH_PREFIX:-} "$program" "$i" "$scratch" "${COHORT_BENCH_SECONDS:-2}" 10.79.0.1,10.79.0.2 "$@" \
     > "$scratch/out-$i" &
 done

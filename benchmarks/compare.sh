@@ -4,6 +4,7 @@
 #                                         mlp_b32@2 cnn_b64@2 (two workers, beside PyTorch's DDP)
 #   benchmarks/compare.sh collectives     all-reduce between processes beside Open MPI, see collectives.sh
 #   benchmarks/compare.sh collectives_tcp all-reduce over TCP beside the link's raw throughput (as root)
+#   benchmarks/compare.sh overlap         communication that shaped links cannot hide (as root)
 # Environment: COHORT_BENCH_ROUNDS (7), COHORT_BENCH_SECONDS of one block (1), COHORT_BENCH_CLOCK (wall, cpu),
 # COHORT_BENCH_NICE (-20, as root, keeps other work away from a block; 0),
 # COHORT_PEERS_VENV (where the peers are or go), COHORT_TRAIN_STEPS (our program),
@@ -11,7 +12,7 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 case ${1:-} in
-  collectives | collectives_tcp)
+  collectives | collectives_tcp | overlap)
     script=$root/benchmarks/$1.sh
     shift
     exec "$script" "$@"

@@ -1,12 +1,15 @@
 # Network namespaces as hosts of their own; to be sourced by bash, as root.
-#   make_hosts COUNT [RATE]   the hosts $hosts-0 … at 10.79.0.1 …; RATE shapes what each sends ("100mbit")
+#   make_hosts COUNT [RATE [BURST]]   the hosts $hosts-0 … at 10.79.0.1 …; RATE shapes what each sends
+#                             ("100mbit"), but for BURST bytes after a rest. A burst below 65 KB costs a
+#                             processor: the shaper then takes every large packet apart.
 #   on_host I COMMAND...      runs it there, at COHORT_BENCH_NICE where that is set
 #   drop_hosts                takes them away
+# COHORT_BENCH_CONGESTION: their congestion control (reno; protocol.md says why).
 hosts=w$((RANDOM % 10000))
 host_count=0
 
 make_hosts() {
-  local count=$1 rate=${2:-} i
+  local count=$1 rate=${2:-} burst=${3:-65536} i
   host_count=$count
   if ((count == 2)); then # one link, no bridge between
     for i in 0 1; do ip netns add "$hosts-$i"; done
@@ -21,11 +24,13 @@ make_hosts() {
     done
   fi
   for ((i = 0; i < count; ++i)); do
+    ip netns exec "$hosts-$i" \
+      sysctl -qw "net.ipv4.tcp_congestion_control=${COHORT_BENCH_CONGESTION:-reno}"
     ip -n "$hosts-$i" addr add "10.79.0.$((i + 1))/24" dev eth0
     ip -n "$hosts-$i" link set lo up
     ip -n "$hosts-$i" link set eth0 up
     if [ -n "$rate" ]; then
-      ip netns exec "$hosts-$i" tc qdisc add dev eth0 root tbf rate "$rate" burst 64kb latency 50ms
+      ip netns exec "$hosts-$i" tc qdisc add dev eth0 root tbf rate "$rate" burst "$burst" latency 50ms
     fi
   done
 }

@@ -1,5 +1,6 @@
 #include <memory>
 
+#include "cluster/metrics_server.h"
 #include "core/ops/register.h"
 #include "core/runtime/cpu_device.h"
 #include "core/runtime/module.h"
@@ -15,6 +16,8 @@ std::unique_ptr<Runtime> make_runtime() {
   cpu::register_cpu_kernels(runtime->kernels());
   runtime->add_device(make_cpu_device(0, num_cpu_cores()));
   load_gpu_module(*runtime);
+  if (auto server = cluster::serve_metrics(runtime->metrics(), cluster::Environment::of_process()))
+    runtime->keep(std::move(server));
   return runtime;
 }
 

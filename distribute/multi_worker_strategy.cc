@@ -199,6 +199,7 @@ Strategy MultiWorkerMirroredStrategy(MultiWorkerMirroredOptions options) {
         job.coordinator.empty() ? "127.0.0.1" : cluster::local_address_towards(job.coordinator);
     auto group = std::make_unique<WorkerGroup>(join(job, options.startup_timeout), address,
                                                timeout_of(options.communication_options));
+    group->report_to(runtime.metrics());
     return Strategy(std::make_shared<MultiWorkerStrategy>(runtime, std::move(group), options));
   }
   LocalStrategyConfig config{.name = kName,

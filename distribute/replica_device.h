@@ -32,6 +32,8 @@ class ReplicaDevice {
   Device& device() { return program_.device(); }
   /// Time spent in waits for the other devices.
   std::chrono::nanoseconds waited() { return program_.collectives().waited; }
+  /// Of one step.
+  size_t num_collectives() { return program_.collectives().buckets.size(); }
   /// The symbols of the trace's inputs, in order of appearance; their numbers choose the
   /// executable.
   static std::vector<std::string> symbols(const Graph& graph);

@@ -106,9 +106,11 @@ class ReplicaRunner final : public StepRunner {
   }
 
   CommunicationCost communication_cost() override {
-    CommunicationCost cost{.waited = carriers_.front()->replicas->waited(), .bytes_sent = 0};
-    for (const auto& communicator : communicators_)
-      cost.bytes_sent += network_traffic(*communicator).payload_bytes;
+    CommunicationCost cost{.waited = carriers_.front()->replicas->waited(),
+                           .bytes_sent = 0,
+                           .collectives = collectives_};
+    if (!communicators_.empty())  // the traffic of the whole process, on each of them
+      cost.bytes_sent = network_traffic(*communicators_.front()).payload_bytes;
     return cost;
   }
 
@@ -261,6 +263,7 @@ class ReplicaRunner final : public StepRunner {
     run_carrier(*carriers_.front());
     for (size_t c = 1; c < carriers_.size(); ++c) carriers_[c]->thread->wait();
     rethrow();
+    collectives_ += carriers_.front()->replicas->num_collectives();
   }
 
   static void run_carrier(Carrier& carrier) {
@@ -303,6 +306,7 @@ class ReplicaRunner final : public StepRunner {
   std::vector<std::shared_ptr<void>> watches_;
   std::vector<ReplicaFeed> feeds_;  ///< of this process' replicas
   std::vector<int64_t> rows_;       ///< of all replicas in the current step
+  uint64_t collectives_ = 0;
   std::vector<std::unique_ptr<Carrier>> carriers_;
 };
 

@@ -29,6 +29,26 @@ TensorType type_of(const Argument& argument, int num_replicas) {
   return type;
 }
 
+StepMetrics::Totals totals_of(StepRunner& step) {
+  const CommunicationCost cost = step.communication_cost();
+  return {cost.waited, cost.bytes_sent, cost.collectives};
+}
+
+/// Runs the step of `entry`, and counts it where the program's metrics are served.
+void run_counted(StepCache::Entry& entry) {
+  using Clock = std::chrono::steady_clock;
+  const StepNumber number{.seed = default_runtime().random_seed(), .step = entry.step++};
+  MetricRegistry& metrics = default_runtime().metrics();
+  if (!metrics.served()) return entry.runner->run(entry.elements, number);
+  if (!entry.metrics) entry.metrics.emplace(metrics).begin(totals_of(*entry.runner));
+  const auto begin = Clock::now();
+  entry.runner->run(entry.elements, number);
+  int64_t rows = 0;
+  for (const data::Element& element : entry.elements)
+    if (!element.empty() && element.front().rank() > 0) rows += element.front().size(0);
+  entry.metrics->add({}, Clock::now() - begin, rows, totals_of(*entry.runner));
+}
+
 }  // namespace
 
 StepCache::Entry& StepCache::find(const Strategy& strategy, const Function& function,
@@ -43,7 +63,7 @@ StepCache::Entry& StepCache::find(const Strategy& strategy, const Function& func
   Trace trace = function.record(signature);
   trace.shared_inputs = shared;
   Entry entry{function, signature, shared, trace.outputs.size(), strategy.make_runner(trace),
-              0,        {}};
+              0,        {},        {}};
   entry.elements.resize(static_cast<size_t>(strategy.num_local_replicas()));
   entries_.push_front(std::move(entry));
   return entries_.front();
@@ -68,8 +88,7 @@ std::vector<PerReplica> Strategy::run(const Function& step,
     element.clear();
     for (const Argument& argument : arguments) element.push_back(argument.of(r).contiguous());
   }
-  entry.runner->run(entry.elements,
-                    {.seed = default_runtime().random_seed(), .step = entry.step++});
+  run_counted(entry);
   std::vector<PerReplica> results;
   for (size_t i = 0; i < entry.num_outputs; ++i) {
     std::vector<Tensor> values;

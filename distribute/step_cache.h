@@ -2,7 +2,9 @@
 
 #include <list>
 #include <memory>
+#include <optional>
 
+#include "core/trace/step_metrics.h"
 #include "distribute/strategy.h"
 
 namespace cohort::distribute {
@@ -18,7 +20,8 @@ class StepCache {
     size_t num_outputs = 0;
     std::unique_ptr<StepRunner> runner;
     int64_t step = 0;
-    std::vector<data::Element> elements;  ///< of each replica, reused between runs
+    std::vector<data::Element> elements;      ///< of each replica, reused between runs
+    std::optional<StepMetrics> metrics = {};  ///< when they are served
   };
 
   /// Traces and binds on first use. `shared`: which arguments are the same on every replica.

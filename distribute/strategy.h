@@ -62,7 +62,8 @@ struct StepNumber {
 struct CommunicationCost {
   /// Time in which the first device of this process waited for sums.
   std::chrono::nanoseconds waited{0};
-  uint64_t bytes_sent = 0;  ///< over the network, by this process
+  uint64_t bytes_sent = 0;   ///< over the network, by this process
+  uint64_t collectives = 0;  ///< that the first device took part in
 };
 
 /// A traced step bound to a strategy's replicas. run() is the hot path: in steady state it

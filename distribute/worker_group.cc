@@ -56,6 +56,7 @@ WorkerGroup::WorkerGroup(std::unique_ptr<cluster::Membership> membership, std::s
 }
 
 WorkerGroup::~WorkerGroup() {
+  metrics_.reset();
   try {
     if (std::uncaught_exceptions() > exceptions_ && !failed_)
       membership_->report_error(Error(Code::kUnavailable, "ended with an error"));

@@ -2,10 +2,12 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "cluster/membership.h"
+#include "cluster/metrics_server.h"
 #include "distribute/abort_switch.h"
 #include "distribute/process_exchange.h"
 #include "distribute/workers.h"
@@ -31,6 +33,9 @@ class WorkerGroup final : public Workers {
   std::shared_ptr<void> watch(Communicator& communicator) override;
   void report_error(const Error& error) override;
 
+  /// Keeps `metrics` informed of the cluster, and the cluster of where they are served.
+  void report_to(MetricRegistry& metrics) { metrics_.emplace(metrics, *membership_); }
+
   /// Replaces `bytes` at `data` by the chief's. Collective.
   void broadcast(std::string_view label, void* data, size_t bytes);
   /// Workers that run on this one's host and share all of its cores with it, itself included.
@@ -46,6 +51,7 @@ class WorkerGroup final : public Workers {
   void meet_hosts();
 
   std::unique_ptr<cluster::Membership> membership_;
+  std::optional<cluster::ClusterMetrics> metrics_;
   const std::string address_;
   const std::chrono::milliseconds timeout_;
   const int exceptions_;  ///< on their way when this was made

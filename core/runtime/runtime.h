@@ -9,6 +9,7 @@
 #include "core/graph/op.h"
 #include "core/runtime/device.h"
 #include "core/runtime/kernel.h"
+#include "core/trace/metrics.h"
 
 namespace cohort {
 
@@ -61,6 +62,11 @@ class Runtime {
   void record_to(TraceRecorder* recorder) { recorder_ = recorder; }
   TraceRecorder* recorder() const { return recorder_; }
 
+  /// What this program tells whoever watches it.
+  MetricRegistry& metrics() { return metrics_; }
+  /// Keeps `owned` until the runtime ends, and lets it go before anything else.
+  void keep(std::shared_ptr<void> owned) { kept_.push_back(std::move(owned)); }
+
   /// The seed of every random op and initialiser that has none of its own.
   void set_random_seed(uint64_t seed) { seed_ = seed; }
   uint64_t random_seed() const { return seed_; }
@@ -73,6 +79,8 @@ class Runtime {
   TraceRecorder* recorder_ = nullptr;
   uint64_t seed_ = 0;
   bool cpu_in_use_ = false;
+  MetricRegistry metrics_;
+  std::vector<std::shared_ptr<void>> kept_;  // last: may use the others
 };
 
 /// The runtime of this program, made on first use with everything that is built in

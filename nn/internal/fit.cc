@@ -1,7 +1,9 @@
 #include <array>
 #include <optional>
 
+#include "core/runtime/runtime.h"
 #include "nn/callbacks/progress_bar.h"
+#include "nn/internal/fit_metrics.h"
 #include "nn/internal/loops.h"
 #include "nn/internal/step_clock.h"
 
@@ -43,20 +45,24 @@ class Fit {
         {.verbose = options_.verbose.level(), .epochs = options_.epochs, .steps = source.steps()});
     model_.stop_training = false;
     asks_chief_ = model_.strategy().workers().any("callbacks", !callbacks.same_on_all_workers());
-    if (model_.strategy().workers().any("step times", callbacks.want_step_times()))
-      clock_.emplace(*step_);
+    tells_times_ = model_.strategy().workers().any("step times", callbacks.want_step_times());
+    MetricRegistry& metrics = default_runtime().metrics();
+    if (metrics.served()) metrics_.emplace(metrics, *step_);
+    if (tells_times_ || metrics_) clock_.emplace(*step_);
     Logs last;
     callbacks.call(&CallbackImpl::on_train_begin);
     for (int64_t epoch = options_.initial_epoch; epoch < options_.epochs; ++epoch) {
       trainer_.objective().reset();
+      if (metrics_) metrics_->begin_epoch(epoch);
       callbacks.call(&CallbackImpl::on_epoch_begin, epoch);
       run_steps(source, callbacks);
-      if (clock_)
+      if (tells_times_)
         callbacks.call(&CallbackImpl::on_step_times, epoch,
                        clock_->take(model_.strategy().workers()));
       logs_.refresh();
       last = logs_;
       if (validates_after(epoch)) add_validation(last, callbacks);
+      if (metrics_) metrics_->show(*clock_, last, true);
       callbacks.call(&CallbackImpl::on_epoch_end, epoch, last);
       follow_chief();
       if (model_.stop_training) break;
@@ -75,6 +81,7 @@ class Fit {
       step_->run(*element, source.row_range(), number_);
       ++number_.step;
       if (clock_) clock_->has_run();
+      if (metrics_) metrics_->add_step(*clock_, *element);
       if (batch % stride_ != stride_ - 1) continue;
       report(batch, callbacks);
       if (asks_chief_) follow_chief();
@@ -97,6 +104,7 @@ class Fit {
 
   void report(int64_t batch, CallbackList& callbacks) {
     logs_.refresh();
+    if (metrics_) metrics_->show(*clock_, logs_, false);
     callbacks.call(&CallbackImpl::on_train_batch_end, batch, logs_);
   }
 
@@ -119,8 +127,10 @@ class Fit {
   Logs logs_;
   distribute::StepRunner* step_ = nullptr;
   distribute::StepNumber number_;
-  std::optional<StepClock> clock_;  ///< when somebody wants the times
-  bool asks_chief_ = false;         ///< after every batch
+  std::optional<StepClock> clock_;     ///< when somebody wants the times
+  bool tells_times_ = false;           ///< a callback does, here or on another worker
+  std::optional<FitMetrics> metrics_;  ///< when they are served
+  bool asks_chief_ = false;            ///< after every batch
 };
 
 }  // namespace

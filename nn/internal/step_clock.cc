@@ -15,13 +15,15 @@ void StepClock::begin() {
 
 void StepClock::has_input() {
   const auto now = Clock::now();
-  input_ += now - last_;
+  last_input_ = now - last_;
+  input_ += last_input_;
   last_ = now;
 }
 
 void StepClock::has_run() {
   const auto now = Clock::now();
-  step_time_ += now - last_;
+  last_step_ = now - last_;
+  step_time_ += last_step_;
   last_ = now;
   ++steps_;
 }

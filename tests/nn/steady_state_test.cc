@@ -22,14 +22,22 @@ Cost cost_of_epoch(const Model& model, const data::Dataset& dataset, int64_t ste
   return {test::thread_allocations() - allocations, after.ru_minflt - before.ru_minflt};
 }
 
-class SteadyStateConcurrentTest : public testing::TestWithParam<int> {};
+/// Devices, and whether somebody may read the program's metrics.
+class SteadyStateConcurrentTest : public testing::TestWithParam<std::tuple<int, bool>> {
+ protected:
+  void SetUp() override {
+    if (std::get<1>(GetParam())) default_runtime().metrics().set_served_at("nowhere:1");
+  }
+  void TearDown() override { default_runtime().metrics().set_served_at(""); }
+};
 
-INSTANTIATE_TEST_SUITE_P(Devices, SteadyStateConcurrentTest, testing::Values(1, 2));
+INSTANTIATE_TEST_SUITE_P(Devices, SteadyStateConcurrentTest,
+                         testing::Combine(testing::Values(1, 2), testing::Bool()));
 
 /// An epoch of 400 steps costs the training thread no more than one of 100: a step costs nothing.
 TEST_P(SteadyStateConcurrentTest, AStepAllocatesNothingAndFaultsNoPages) {
   std::vector<std::string> devices;
-  for (int i = 0; i < GetParam(); ++i) devices.push_back("cpu:" + std::to_string(i));
+  for (int i = 0; i < std::get<0>(GetParam()); ++i) devices.push_back("cpu:" + std::to_string(i));
   const Model model = distribute::MirroredStrategy({.devices = devices}).scope([] {
     const Model model =
         Sequential({Input({.shape = {20}}), Dense({.units = 16, .activation = "relu"}),

@@ -32,6 +32,8 @@ class Workers {
   /// Reads what the workers print until `worker` has printed `text`; fails the test at the
   /// deadline.
   void wait_for(int worker, std::string_view text, std::chrono::seconds deadline);
+  /// What it has printed so far, as far as it has been read.
+  const std::string& output(int worker) const { return workers_[static_cast<size_t>(worker)].text; }
   /// Waits until all but `except` have ended; kills them and fails the test at the deadline.
   std::vector<WorkerResult> wait(std::chrono::seconds deadline, int except = -1);
 

@@ -149,6 +149,10 @@ Job resolve_job(const Environment& environment) {
     job.addresses.push_back(spec.has_task(task) ? spec.task_address(task) : "127.0.0.1:0");
   job.job_id = find_job_id(environment, chosen, spec);
   if (self.type == "evaluator") job.job_id += "-evaluator";
+  job.tls = {
+      .certificate_authority = environment.get("COHORT_TLS_CERTIFICATE_AUTHORITY").value_or(""),
+      .certificate = environment.get("COHORT_TLS_CERTIFICATE").value_or(""),
+      .private_key = environment.get("COHORT_TLS_PRIVATE_KEY").value_or("")};
   job.why = described ? chosen.why : chosen.why + ", but names no cluster: one worker";
   check_addresses(job);
   find_coordinator(job, environment, chosen.launcher);

@@ -6,6 +6,7 @@
 #include "cluster/environment.h"
 #include "cluster/publication.h"
 #include "cluster/task.h"
+#include "cluster/tls.h"
 
 namespace cohort::cluster {
 
@@ -25,6 +26,8 @@ struct Job {
   std::string coordinator;
   /// The same on all tasks and on no other running job of this user.
   std::string job_id;
+  /// For all that the tasks send each other; see join.h.
+  TlsOptions tls;
   /// One sentence for a person: what described the job.
   std::string why;
 };
@@ -33,6 +36,7 @@ struct Job {
 /// evaluator is a job of its own. On every task:
 ///   COHORT_COORDINATOR  host:port of the leader, instead of what the description says
 ///   COHORT_JOB_ID       the job's id, likewise; cohort-launch sets it
+///   COHORT_TLS_CERTIFICATE_AUTHORITY, COHORT_TLS_CERTIFICATE, COHORT_TLS_PRIVATE_KEY   PEM files
 /// The tasks of a TF_CONFIG may have port 0 if they are all on this host and COHORT_JOB_ID is set,
 /// or if there is a COHORT_COORDINATOR. In a Slurm step over several nodes the leader's port is
 /// made from the job and the step. Throws InvalidArgument for a description that is wrong

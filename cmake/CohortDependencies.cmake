@@ -36,6 +36,8 @@ endmacro()
 cohort_optional_package(ONEDNN "CPU kernels of oneDNN" DNNL MODULE)
 cohort_optional_package(LAUNCH "the program cohort-launch, with CLI11" CLI11 CONFIG)
 
+cohort_optional_package(TLS "encrypted TCP between hosts, with OpenSSL" OpenSSL MODULE)
+
 cohort_option(CUDA "the CUDA device, a module loaded at run time")
 if(NOT COHORT_CUDA STREQUAL "OFF")
   include(CohortFindCuda)

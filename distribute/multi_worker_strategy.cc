@@ -60,7 +60,8 @@ std::unique_ptr<cluster::Membership> join(const cluster::Job& job,
                                .addresses = job.addresses,
                                .job_id = job.job_id,
                                .version = kVersion,
-                               .startup_timeout = timeout};
+                               .startup_timeout = timeout,
+                               .tls = job.tls};
   if (job.coordinator.empty() && job.self == 0) {
     options.coordinator = "127.0.0.1:0";
     options.on_bound = [&](const std::string& address) {
@@ -198,7 +199,8 @@ Strategy MultiWorkerMirroredStrategy(MultiWorkerMirroredOptions options) {
     const std::string address =
         job.coordinator.empty() ? "127.0.0.1" : cluster::local_address_towards(job.coordinator);
     auto group = std::make_unique<WorkerGroup>(join(job, options.startup_timeout), address,
-                                               timeout_of(options.communication_options));
+                                               timeout_of(options.communication_options),
+                                               cluster::read_tls_keys(job.tls));
     group->report_to(runtime.metrics());
     return Strategy(std::make_shared<MultiWorkerStrategy>(runtime, std::move(group), options));
   }

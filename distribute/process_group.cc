@@ -5,6 +5,7 @@
 #include "distribute/transport/network.h"
 #include "distribute/transport/shared_memory.h"
 #include "distribute/transport/tcp_mesh.h"
+#include "distribute/transport/tls_connection.h"
 
 namespace cohort::distribute {
 namespace {
@@ -128,12 +129,15 @@ std::shared_ptr<NetworkNode> make_node(const ProcessGroupOptions& options, const
   std::vector<std::string> names;
   for (const std::vector<int>& ranks : node->layout().ranks_of)
     names.push_back(ranks_text(node->layout(), ranks));
-  std::vector<FileDescriptor> links = connect_mesh({.store = options.store,
-                                                    .key = options.name + "/tcp",
-                                                    .node = number,
-                                                    .names = names,
-                                                    .address = options.address,
-                                                    .timeout = options.timeout});
+  auto links = connect_mesh({.store = options.store,
+                             .key = options.name + "/tcp",
+                             .node = number,
+                             .names = names,
+                             .address = options.address,
+                             .timeout = options.timeout,
+                             .connections = options.tls.certificate.empty()
+                                                ? make_plain_connections()
+                                                : make_tls_connections(options.tls)});
   node->start({.node = number,
                .names = std::move(names),
                .links = std::move(links),

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cluster/key_value_store.h"
+#include "cluster/tls.h"
 #include "core/runtime/communicator.h"
 
 namespace cohort::distribute {
@@ -33,6 +34,9 @@ struct ProcessGroupOptions {
   /// Name or number of this process's machine for the others; TCP listens there alone, at a free
   /// port, until the group stands.
   std::string address = "127.0.0.1";
+  /// TCP is encrypted, and both ends show a certificate that this authority signed; empty: plain
+  /// text. The store says which certificate belongs to which process, so the names in it are free.
+  cluster::TlsKeys tls = {};
 };
 
 /// The communicators of this process's ranks, in rank order. Collective: returns when the processes
@@ -47,7 +51,9 @@ struct ProcessGroupOptions {
 /// of every rank ends with that error, and later calls throw it. Memory goes with the last user,
 /// however the processes end.
 /// Throws InvalidArgument for options that contradict each other, DeadlineExceeded naming the
-/// processes that did not come.
+/// processes that did not come; FailedPrecondition when some processes have keys and others none,
+/// or this build has no OpenSSL; PermissionDenied naming a process whose certificate is not
+/// accepted.
 std::vector<std::unique_ptr<Communicator>> make_process_communicators(
     const ProcessGroupOptions& options);
 

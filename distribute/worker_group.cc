@@ -39,10 +39,11 @@ std::string core_set() {
 }  // namespace
 
 WorkerGroup::WorkerGroup(std::unique_ptr<cluster::Membership> membership, std::string address,
-                         std::chrono::milliseconds timeout)
+                         std::chrono::milliseconds timeout, cluster::TlsKeys tls)
     : membership_(std::move(membership)),
       address_(std::move(address)),
       timeout_(timeout),
+      tls_(std::move(tls)),
       exceptions_(std::uncaught_exceptions()) {
   const auto& tasks = membership_->tasks();
   worker_ =
@@ -98,6 +99,7 @@ std::vector<std::unique_ptr<Communicator>> WorkerGroup::connect(std::vector<int>
   options.name = name;
   options.timeout = timeout_;
   options.address = address_;
+  options.tls = tls_;
   for (int worker = 0; worker < count(); ++worker) options.process_names.push_back(name_of(worker));
   return make_process_communicators(options);
 }

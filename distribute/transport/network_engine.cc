@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
 
 #include <algorithm>
 #include <array>
@@ -37,10 +35,10 @@ NetworkEngine::NetworkEngine(NetworkEngineOptions options)
   epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, host().bell(), &bell);
   links_.resize(options_.links.size());
   for (size_t node = 0; node < links_.size(); ++node) {
-    links_[node].fd = std::move(options_.links[node]);
-    if (!links_[node].fd) continue;
+    links_[node].connection = std::move(options_.links[node]);
+    if (!links_[node].connection) continue;
     epoll_event event{.events = EPOLLIN, .data = {.u64 = node}};
-    epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, links_[node].fd.get(), &event);
+    epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, links_[node].connection->descriptor(), &event);
   }
   thread_ = std::thread([this] { run(); });
 }
@@ -146,7 +144,8 @@ void NetworkEngine::loop() {
   Clock::time_point last_moment{};
   while (!stop_ || !idle()) {
     const int wait_ms = static_cast<int>(std::chrono::milliseconds(kCheck).count());
-    const int count = epoll_wait(epoll_.get(), events.data(), events.size(), wait_ms);
+    const int count =
+        epoll_wait(epoll_.get(), events.data(), events.size(), has_unread() ? 0 : wait_ms);
     const std::lock_guard lock(mutex_);
     if (host().failed()) host().throw_failure();
     for (int i = 0; i < count; ++i) {
@@ -157,6 +156,10 @@ void NetworkEngine::loop() {
       } else {
         handle_link(static_cast<int>(event.data.u64), event.events);
       }
+    }
+    for (int node = 0; node < num_nodes(); ++node) {
+      const Link& link = links_[static_cast<size_t>(node)];
+      if (link.connection && link.connection->has_more()) handle_link(node, EPOLLIN);
     }
     advance_all();
     if (Clock::now() >= next_check_) {
@@ -175,20 +178,27 @@ bool NetworkEngine::idle() const {
                      [](const Link& link) { return link.first == link.queue.size(); });
 }
 
+/// Whether there is something to read that no descriptor tells of.
+bool NetworkEngine::has_unread() const {
+  return std::any_of(links_.begin(), links_.end(), [](const Link& link) {
+    return link.connection && !link.paused && !link.has_left && link.connection->has_more();
+  });
+}
+
 void NetworkEngine::advance_all() {
   for (const auto& collective : collectives_)
     if (collective) collective->advance();
   for (int node = 0; node < num_nodes(); ++node)
     if (links_[static_cast<size_t>(node)].paused) receive(node);
   for (int node = 0; node < num_nodes(); ++node)
-    if (links_[static_cast<size_t>(node)].fd && !links_[static_cast<size_t>(node)].writing)
+    if (links_[static_cast<size_t>(node)].connection && !links_[static_cast<size_t>(node)].writing)
       flush(node);
 }
 
 void NetworkEngine::handle_link(int node, uint32_t events) {
   Link& link = links_[static_cast<size_t>(node)];
   if (events & EPOLLOUT) flush(node);
-  if (events & ~static_cast<uint32_t>(EPOLLOUT) && !link.paused) receive(node);
+  if (events & ~static_cast<uint32_t>(EPOLLOUT) && !link.paused && !link.has_left) receive(node);
 }
 
 void NetworkEngine::watch(int node) {
@@ -197,7 +207,15 @@ void NetworkEngine::watch(int node) {
   if (!link.paused) events |= EPOLLIN;
   if (link.writing) events |= EPOLLOUT;
   epoll_event event{.events = events, .data = {.u64 = static_cast<uint64_t>(node)}};
-  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, link.fd.get(), &event);
+  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, link.connection->descriptor(), &event);
+}
+
+size_t NetworkEngine::write_some(int node, std::span<const iovec> parts) {
+  try {
+    return links_[static_cast<size_t>(node)].connection->try_write(parts);
+  } catch (const Error& error) {
+    throw Error(error.code(), fmt::format("{} is gone: {}", link_name(node), error.what()));
+  }
 }
 
 void NetworkEngine::flush(int node) {
@@ -206,23 +224,18 @@ void NetworkEngine::flush(int node) {
     const Outgoing& out = link.queue[link.first];
     const size_t header_left = sizeof out.frame - std::min(sizeof out.frame, link.sent_bytes);
     const size_t data_sent = link.sent_bytes - (sizeof out.frame - header_left);
-    std::array<iovec, 2> parts{
+    const std::array<iovec, 2> parts{
         iovec{const_cast<char*>(reinterpret_cast<const char*>(&out.frame)) + link.sent_bytes,
               header_left},
         iovec{const_cast<char*>(out.data) + data_sent, out.frame.bytes - data_sent}};
-    msghdr message{};
-    message.msg_iov = header_left > 0 ? parts.data() : parts.data() + 1;
-    message.msg_iovlen = (header_left > 0 ? 1u : 0u) + (out.frame.bytes > data_sent ? 1u : 0u);
-    const ssize_t sent = sendmsg(link.fd.get(), &message, MSG_NOSIGNAL);
-    if (sent < 0) {
-      if (errno == EINTR) continue;
-      if (errno == EAGAIN) {
-        if (!std::exchange(link.writing, true)) watch(node);
-        return;
-      }
-      throw Unavailable("{} is gone: {}", link_name(node), std::strerror(errno));
+    const size_t first = header_left > 0 ? 0 : 1;
+    const size_t end = out.frame.bytes > data_sent ? 2 : 1;
+    const size_t sent = write_some(node, std::span(parts).subspan(first, end - first));
+    if (sent == 0) {
+      if (!std::exchange(link.writing, true)) watch(node);
+      return;
     }
-    link.sent_bytes += static_cast<size_t>(sent);
+    link.sent_bytes += sent;
     if (link.sent_bytes < sizeof out.frame + out.frame.bytes) continue;
     counters_.payload_bytes.fetch_add(out.frame.bytes, std::memory_order_relaxed);
     counters_.frames.fetch_add(1, std::memory_order_relaxed);
@@ -234,6 +247,14 @@ void NetworkEngine::flush(int node) {
       collectives_[collective]->sent();
   }
   if (std::exchange(link.writing, false)) watch(node);
+}
+
+size_t NetworkEngine::read_some(int node, char* to, size_t bytes) {
+  try {
+    return links_[static_cast<size_t>(node)].connection->try_read(to, bytes);
+  } catch (const Error& error) {
+    throw Error(error.code(), fmt::format("{} is gone: {}", link_name(node), error.what()));
+  }
 }
 
 void NetworkEngine::receive(int node) {
@@ -257,12 +278,9 @@ bool NetworkEngine::receive_some(int node) {
                        : link.place + (link.got_bytes - sizeof link.frame);
   const size_t want = in_header ? sizeof link.frame - link.got_bytes
                                 : sizeof link.frame + link.frame.bytes - link.got_bytes;
-  const ssize_t got = recv(link.fd.get(), to, want, 0);
-  if (got < 0 && errno == EINTR) return true;
-  if (got < 0 && errno == EAGAIN) return false;
-  if (got < 0) throw Unavailable("{} is gone: {}", link_name(node), std::strerror(errno));
-  if (got == 0) throw Unavailable("{} is gone: it closed the connection", link_name(node));
-  link.got_bytes += static_cast<size_t>(got);
+  const size_t got = read_some(node, to, want);
+  if (got == 0) return false;
+  link.got_bytes += got;
   if (in_header && link.got_bytes == sizeof link.frame && !open_frame(node)) {
     link.paused = true;
     watch(node);
@@ -315,7 +333,7 @@ void NetworkEngine::close_frame(int node) {
     throw Error(static_cast<Code>(std::clamp(link.frame.part, 1u, 15u)), abort_message_);
   if (link.frame.kind == FrameKind::kGoodbye) {
     link.has_left = true;
-    epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, link.fd.get(), nullptr);
+    epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, link.connection->descriptor(), nullptr);
     return;
   }
   if (NetworkCollective* collective = find(link.frame)) collective->received(node, link.frame);
@@ -361,32 +379,39 @@ void NetworkEngine::tell_failure() {
     frame.part = static_cast<uint32_t>(error.code());
   }
   frame.bytes = static_cast<uint32_t>(message.size());
-  const auto until = Clock::now() + kPatienceAtFailure;
   for (Link& link : links_) {
     // A frame that is half sent cannot be ended any more: its memory may be gone.
-    if (!link.fd || link.sent_bytes > 0 || link.has_left) continue;
-    std::string bytes(reinterpret_cast<const char*>(&frame), sizeof frame);
-    bytes += message;
-    while (!bytes.empty() && Clock::now() < until) {
-      const ssize_t sent = ::send(link.fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-      if (sent > 0) bytes.erase(0, static_cast<size_t>(sent));
-      if (sent < 0 && errno != EAGAIN && errno != EINTR) break;
-    }
+    if (!link.connection || link.sent_bytes > 0 || link.connection->is_stuck() || link.has_left)
+      continue;
+    send_last(*link.connection, frame, message);
   }
   for (Link& link : links_) {
-    if (!link.fd) continue;
-    shutdown(link.fd.get(), SHUT_WR);
+    if (!link.connection) continue;
+    link.connection->finish();
     link.queue.clear();
     link.first = 0;
   }
 }
 
+/// The peer may be gone: then nothing is sent.
+void NetworkEngine::send_last(Connection& connection, FrameHeader frame, std::string message) {
+  const auto until = Clock::now() + kPatienceAtFailure;
+  std::string bytes(reinterpret_cast<const char*>(&frame), sizeof frame);
+  bytes += message;
+  try {
+    for (size_t sent = 0; sent < bytes.size() && Clock::now() < until;) {
+      const iovec rest{bytes.data() + sent, bytes.size() - sent};
+      sent += connection.try_write({&rest, 1});
+    }
+  } catch (const Error&) {
+  }
+}
+
 void NetworkEngine::say_goodbye() {
   const std::lock_guard lock(mutex_);
-  const FrameHeader frame{.kind = FrameKind::kGoodbye};
   for (const Link& link : links_)
-    if (link.fd && link.first == link.queue.size())
-      static_cast<void>(::send(link.fd.get(), &frame, sizeof frame, MSG_NOSIGNAL));
+    if (link.connection && link.first == link.queue.size())
+      send_last(*link.connection, {.kind = FrameKind::kGoodbye}, "");
 }
 
 }  // namespace cohort::distribute

@@ -5,11 +5,13 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "core/error.h"
+#include "distribute/transport/connection.h"
 #include "distribute/transport/frame.h"
 #include "distribute/transport/host_group.h"
 
@@ -54,8 +56,8 @@ struct NetworkCounters {
 
 struct NetworkEngineOptions {
   int node = 0;
-  std::vector<std::string> names;     ///< of the nodes: their ranks
-  std::vector<FileDescriptor> links;  ///< connections by node, from connect_mesh
+  std::vector<std::string> names;                  ///< of the nodes: their ranks
+  std::vector<std::unique_ptr<Connection>> links;  ///< by node, none to itself
   std::shared_ptr<HostGroup> host;
   cluster::KeyValueStore* store = nullptr;
   std::string key;  ///< under which the nodes leave their flight records when the group fails
@@ -98,7 +100,7 @@ class NetworkEngine {
     const char* data;
   };
   struct Link {
-    FileDescriptor fd;
+    std::unique_ptr<Connection> connection;
     std::vector<Outgoing> queue;  ///< from `first` on
     size_t first = 0;
     size_t sent_bytes = 0;  ///< of the first frame, header included
@@ -113,6 +115,10 @@ class NetworkEngine {
   void run();
   void loop();
   void handle_link(int node, uint32_t events);
+  bool has_unread() const;
+  size_t write_some(int node, std::span<const iovec> parts);
+  size_t read_some(int node, char* to, size_t bytes);
+  static void send_last(Connection& connection, FrameHeader frame, std::string message);
   void flush(int node);
   void receive(int node);
   bool receive_some(int node);

@@ -27,6 +27,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr size_t kMaxStrangers = 64;
 constexpr auto kStrangerPatience = std::chrono::seconds(5);
+constexpr auto kLookAround = std::chrono::milliseconds(100);
 constexpr int kDeadAfterMs = 8000;
 constexpr size_t kSecretBytes = sizeof Greeting::secret;
 
@@ -52,17 +53,22 @@ std::string random_secret() {
   return fmt::format("{:02x}", fmt::join(bytes, ""));
 }
 
-/// What a node writes into the store: "secret port address".
+/// What a node writes into the store: "secret port identity address".
 struct Card {
-  std::string secret, port, address;
+  std::string secret, port, identity, address;
   static Card parse(const std::string& text) {
-    const size_t first = text.find(' '), second = text.find(' ', first + 1);
-    if (first != kSecretBytes || second == std::string::npos)
+    const size_t first = text.find(' '), second = text.find(' ', first + 1),
+                 third = text.find(' ', second + 1);
+    if (first != kSecretBytes || second == std::string::npos || third == std::string::npos)
       throw Internal("tcp group: got \"{}\" for an address", text);
     return {text.substr(0, first), text.substr(first + 1, second - first - 1),
-            text.substr(second + 1)};
+            text.substr(second + 1, third - second - 1), text.substr(third + 1)};
   }
 };
+
+const char* words_for(const std::string& identity) {
+  return identity == kPlainIdentity ? "plain text" : "TLS";
+}
 
 void set_option(int fd, int level, int name, int value) {
   setsockopt(fd, level, name, &value, sizeof value);
@@ -79,28 +85,54 @@ void tune(int fd) {
   fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
-bool send_all(int fd, const Greeting& greeting) {
-  return send(fd, &greeting, sizeof greeting, MSG_NOSIGNAL) ==
-         static_cast<ssize_t>(sizeof greeting);
-}
-
 /// A connection that has not shown its greeting yet.
 struct Stranger {
-  FileDescriptor fd;
+  std::unique_ptr<Connection> connection;
   Clock::time_point since;
-  std::array<char, sizeof(Greeting)> bytes{};
+  Greeting greeting;
   size_t got = 0;
 };
 
-enum class Heard { kNotYet, kAll, kEnd };
+/// Sends what is left of a greeting. True: all of it has left.
+bool send_rest(Connection& connection, const Greeting& greeting, size_t& sent) {
+  if (sent == sizeof greeting) return true;
+  const iovec rest{const_cast<char*>(reinterpret_cast<const char*>(&greeting)) + sent,
+                   sizeof greeting - sent};
+  sent += connection.try_write({&rest, 1});
+  return sent == sizeof greeting;
+}
 
-Heard hear(Stranger& stranger) {
-  const ssize_t got = recv(stranger.fd.get(), stranger.bytes.data() + stranger.got,
-                           stranger.bytes.size() - stranger.got, MSG_DONTWAIT);
-  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return Heard::kNotYet;
-  if (got <= 0) return Heard::kEnd;
-  stranger.got += static_cast<size_t>(got);
-  return stranger.got == stranger.bytes.size() ? Heard::kAll : Heard::kNotYet;
+/// True: the greeting is complete.
+bool hear(Stranger& stranger) {
+  stranger.got +=
+      stranger.connection->try_read(reinterpret_cast<char*>(&stranger.greeting) + stranger.got,
+                                    sizeof stranger.greeting - stranger.got);
+  return stranger.got == sizeof stranger.greeting;
+}
+
+/// What comes of trying something on a connection that may end meanwhile.
+enum class Outcome { kNotYet, kDone, kEnd, kRefused };
+
+template <class Try>
+Outcome outcome_of(const Try& attempt) {
+  try {
+    return attempt() ? Outcome::kDone : Outcome::kNotYet;
+  } catch (const Error& error) {
+    return error.code() == Code::kPermissionDenied ? Outcome::kRefused : Outcome::kEnd;
+  }
+}
+
+/// A connection refused during its handshake, until the peer has heard why.
+struct Refused {
+  std::unique_ptr<Connection> connection;
+  Clock::time_point since;
+};
+
+/// True: the peer has left.
+bool drain(const Refused& refused) {
+  std::array<char, 4096> unread;
+  const ssize_t got = recv(refused.connection->descriptor(), unread.data(), unread.size(), 0);
+  return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
 }
 
 class Mesh {
@@ -112,11 +144,13 @@ class Mesh {
         links_(options.names.size()),
         why_(options.names.size(), "did not connect") {}
 
-  std::vector<FileDescriptor> run() {
+  std::vector<std::unique_ptr<Connection>> run() {
     open_listener();
     options_.store->insert(key_of(options_.node),
-                           fmt::format("{} {} {}", secret_, port_, options_.address));
+                           fmt::format("{} {} {} {}", secret_, port_,
+                                       options_.connections->identity(), options_.address));
     while (true) {
+      look_around();
       for (int node = 0; node < options_.node; ++node)
         if (!links_[static_cast<size_t>(node)]) try_connect(node);
       accept_all();
@@ -132,6 +166,45 @@ class Mesh {
 
  private:
   std::string key_of(int node) const { return options_.key + "/" + std::to_string(node); }
+  std::string refusal_key() const { return options_.key + "/refused"; }
+
+  std::optional<Card> card_of(int node) const {
+    const std::optional<std::string> text = options_.store->try_get(key_of(node));
+    if (!text) return {};
+    return Card::parse(*text);
+  }
+
+  /// Now and then: what the others have put into the store that makes waiting useless.
+  void look_around() {
+    if (Clock::now() < next_look_) return;
+    next_look_ = Clock::now() + kLookAround;
+    if (const auto refusal = options_.store->try_get(refusal_key()))
+      throw Error(Code::kPermissionDenied, *refusal);
+    for (int node = 0; node < static_cast<int>(links_.size()); ++node) {
+      if (node == options_.node || links_[static_cast<size_t>(node)]) continue;
+      const std::optional<Card> card = card_of(node);
+      if (!card) continue;
+      const std::string mine = words_for(options_.connections->identity());
+      if (mine != words_for(card->identity))
+        throw FailedPrecondition("tcp group: {} uses {}, and {} uses {}; want TLS on all or none",
+                                 name_of(node), words_for(card->identity), name_of(options_.node),
+                                 mine);
+    }
+  }
+
+  /// A peer whose address the store says is not who it should be, or does not accept this node.
+  [[noreturn]] void refuse(int node, const Card& card, const Error& reason) {
+    const std::string message =
+        fmt::format("tcp group: {} at {}:{}, whom {} called: {}", name_of(node), card.address,
+                    card.port, name_of(options_.node), reason.what());
+    try {
+      options_.store->insert(refusal_key(), message);
+    } catch (const Error&) {  // somebody was faster
+    }
+    throw Error(Code::kPermissionDenied, message);
+  }
+
+  const std::string& name_of(int node) const { return options_.names[static_cast<size_t>(node)]; }
 
   void open_listener() {
     const AddressList addresses(options_.address, "0", true);
@@ -155,25 +228,26 @@ class Mesh {
   std::string& why(int node) { return why_[static_cast<size_t>(node)]; }
 
   void try_connect(int node) {
-    const std::optional<std::string> text = options_.store->try_get(key_of(node));
-    if (!text) {
+    const std::optional<Card> card = card_of(node);
+    if (!card) {
       why(node) = "has not said where it listens";
       return;
     }
-    const Card card = Card::parse(*text);
-    const AddressList addresses(card.address, card.port, false);
-    why(node) = fmt::format("{}:{}: {}", card.address, card.port, addresses.reason);
+    const std::string where = fmt::format("at {}:{}", card->address, card->port);
+    const AddressList addresses(card->address, card->port, false);
+    why(node) = where + ": " + addresses.reason;
     for (const addrinfo* a = addresses.list.get(); a; a = a->ai_next) {
-      Stranger peer{.fd = FileDescriptor(socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0))};
+      FileDescriptor fd(socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
       const timeval patience{2, 0};
-      setsockopt(peer.fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-      if (!peer.fd || connect(peer.fd.get(), a->ai_addr, a->ai_addrlen) != 0) {
-        why(node) = fmt::format("{}:{}: {}", card.address, card.port, std::strerror(errno));
+      setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+      if (!fd || connect(fd.get(), a->ai_addr, a->ai_addrlen) != 0) {
+        why(node) = where + ": " + std::strerror(errno);
         continue;
       }
-      why(node) = fmt::format("{}:{}: no answer", card.address, card.port);
-      if (!send_all(peer.fd.get(), greeting(card.secret)) || !hear_answer(peer)) continue;
-      if (accepts(peer, node)) return;
+      tune(fd.get());
+      Stranger peer{.connection = options_.connections->make(std::move(fd), Side::kCaller)};
+      why(node) = where + ": no answer";
+      if (exchange_greetings(peer, node, *card) && accepts(peer, node)) return;
     }
   }
 
@@ -183,13 +257,23 @@ class Mesh {
     return mine;
   }
 
-  bool hear_answer(Stranger& peer) {
+  bool exchange_greetings(Stranger& peer, int node, const Card& card) {
+    const Greeting mine = greeting(card.secret);
     const auto until = std::min(deadline_, Clock::now() + kStrangerPatience);
-    while (Clock::now() < until) {
-      pollfd readable{peer.fd.get(), POLLIN, 0};
+    for (size_t sent = 0; Clock::now() < until;) {
+      try {
+        if (send_rest(*peer.connection, mine, sent) && hear(peer)) return true;
+        if (sent > 0 && peer.connection->peer_identity() != card.identity)
+          throw Error(Code::kPermissionDenied, "its certificate is not the one in the store");
+      } catch (const Error& error) {
+        if (error.code() == Code::kPermissionDenied) refuse(node, card, error);
+        why(node) += std::string(", ") + error.what();
+        return false;
+      }
+      pollfd readable{peer.connection->descriptor(), POLLIN, 0};
       poll(&readable, 1, 100);
-      if (const Heard heard = hear(peer); heard != Heard::kNotYet) return heard == Heard::kAll;
       // The peer may be waiting for this node's answer to its own connection.
+      look_around();
       accept_all();
       hear_all();
     }
@@ -198,8 +282,7 @@ class Mesh {
 
   /// Takes a connection whose greeting is complete and right. `expected`: -1 for any higher node.
   bool accepts(Stranger& stranger, int expected) {
-    Greeting theirs;
-    std::memcpy(&theirs, stranger.bytes.data(), sizeof theirs);
+    const Greeting& theirs = stranger.greeting;
     const int node = theirs.node;
     const bool fits =
         theirs.magic == kFrameMagic && theirs.version == kFrameVersion &&
@@ -208,36 +291,50 @@ class Mesh {
         (expected >= 0 ? node == expected : node > options_.node && node < theirs.num_nodes);
     if (!fits) return false;
     if (expected < 0) {  // a node that gave an earlier connection up comes again
-      const std::optional<std::string> text = options_.store->try_get(key_of(node));
-      if (!text || !send_all(stranger.fd.get(), greeting(Card::parse(*text).secret))) return false;
+      const std::optional<Card> card = card_of(node);
+      size_t sent = 0;
+      if (!card || stranger.connection->peer_identity() != card->identity) return false;
+      const Greeting mine = greeting(card->secret);
+      if (outcome_of([&] { return send_rest(*stranger.connection, mine, sent); }) != Outcome::kDone)
+        return false;
     }
-    tune(stranger.fd.get());
-    links_[static_cast<size_t>(node)] = std::move(stranger.fd);
+    links_[static_cast<size_t>(node)] = std::move(stranger.connection);
     return true;
   }
 
   void accept_all() {
-    while (strangers_.size() < kMaxStrangers) {
+    while (strangers_.size() + refused_.size() < kMaxStrangers) {
       FileDescriptor fd(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
       if (!fd) return;
-      strangers_.push_back({.fd = std::move(fd), .since = Clock::now()});
+      tune(fd.get());
+      strangers_.push_back(
+          {.connection = options_.connections->make(std::move(fd), Side::kListener),
+           .since = Clock::now()});
     }
   }
 
   void hear_all() {
     std::vector<Stranger> waiting;
     for (Stranger& stranger : strangers_) {
-      const Heard heard = hear(stranger);
-      if (heard == Heard::kAll) accepts(stranger, -1);
-      if (heard == Heard::kNotYet && Clock::now() - stranger.since < kStrangerPatience)
+      const Outcome outcome = outcome_of([&] { return hear(stranger); });
+      if (outcome == Outcome::kDone) accepts(stranger, -1);
+      if (outcome == Outcome::kNotYet && Clock::now() - stranger.since < kStrangerPatience)
         waiting.push_back(std::move(stranger));
+      if (outcome == Outcome::kRefused) {
+        stranger.connection->finish();
+        refused_.push_back({std::move(stranger.connection), Clock::now()});
+      }
     }
     strangers_ = std::move(waiting);
+    std::erase_if(refused_, [](const Refused& refused) {
+      return drain(refused) || Clock::now() - refused.since > kStrangerPatience;
+    });
   }
 
   void wait_for_events() {
     std::vector<pollfd> events{{listener_.get(), POLLIN, 0}};
-    for (const Stranger& stranger : strangers_) events.push_back({stranger.fd.get(), POLLIN, 0});
+    for (const Stranger& stranger : strangers_)
+      events.push_back({stranger.connection->descriptor(), POLLIN, 0});
     poll(events.data(), events.size(), 10);  // short: the store has no descriptor to poll
   }
 
@@ -254,14 +351,16 @@ class Mesh {
   const std::string secret_;
   FileDescriptor listener_;
   int port_ = 0;
+  Clock::time_point next_look_;
   std::vector<Stranger> strangers_;
-  std::vector<FileDescriptor> links_;
+  std::vector<Refused> refused_;
+  std::vector<std::unique_ptr<Connection>> links_;
   std::vector<std::string> why_;
 };
 
 }  // namespace
 
-std::vector<FileDescriptor> connect_mesh(const TcpMeshOptions& options) {
+std::vector<std::unique_ptr<Connection>> connect_mesh(const TcpMeshOptions& options) {
   return Mesh(options).run();
 }
 

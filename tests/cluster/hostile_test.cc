@@ -13,6 +13,7 @@
 #include "cluster/rpc.h"
 #include "tests/cluster/task_process.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/tls_keys.h"
 
 namespace cohort::cluster {
 namespace {
@@ -150,7 +151,6 @@ TEST_F(HostileTest, HealthAndReflectionAreServed) {
   expect_that_the_cluster_works();
 }
 
-// Keys that openssl makes: an authority and a certificate for localhost.
 class TlsProcessTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -159,36 +159,18 @@ class TlsProcessTest : public ::testing::Test {
     } catch (const Error& error) {
       GTEST_SKIP() << error.what();
     }
-    if (std::system("openssl version > /dev/null 2>&1") != 0)
+    if (!test::TlsKeyFolder::possible())
       GTEST_SKIP() << "there is no openssl command here to make keys with";
-    std::string name = (std::filesystem::temp_directory_path() / "cohort_tls_XXXXXX").string();
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    root_ = name;
-    make_keys("ours");
-    make_keys("others");
+    folder_.make("ours");
+    folder_.make("others");
   }
-  ~TlsProcessTest() override { std::filesystem::remove_all(root_); }
 
-  void make_keys(const std::string& name) {
-    const std::string folder = root_ + "/" + name;
-    std::filesystem::create_directory(folder);
-    const std::string command =
-        "cd " + folder +
-        " && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-        " -subj /CN=authority -keyout ca.key -out ca.pem 2> log"
-        " && openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=task"
-        " -keyout task.key -out task.csr 2>> log"
-        " && printf 'subjectAltName=DNS:localhost,IP:127.0.0.1' > extensions"
-        " && openssl x509 -req -in task.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2"
-        " -extfile extensions -out task.pem 2>> log";
-    ASSERT_EQ(std::system(command.c_str()), 0);
-  }
-  std::string keys(const std::string& name) const { return root_ + "/" + name; }
+  std::string keys(const std::string& name) const { return folder_.path() + "/" + name; }
   TlsOptions options(const std::string& name) const {
     return {keys(name) + "/ca.pem", keys(name) + "/task.pem", keys(name) + "/task.key"};
   }
 
-  std::string root_;
+  test::TlsKeyFolder folder_;
 };
 
 TEST_F(TlsProcessTest, TasksWithKeysMeetAndOthersAreKeptOut) {

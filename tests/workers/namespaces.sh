@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Workers in network namespaces, as on hosts of their own: they reach each other over TCP alone.
 #   namespaces.sh WORKER_PROGRAM equal      four workers end with the weights that one process has
+#   namespaces.sh WORKER_PROGRAM tls        the same over encrypted connections
 #   namespaces.sh WORKER_PROGRAM cut        a link goes down: every worker names a peer and ends
 #   namespaces.sh WORKER_PROGRAM one_way    one direction is dropped: the same
 # Exits with 77 where namespaces cannot be made (ctest counts that as skipped).
@@ -74,8 +75,24 @@ expect_errors() {
   done
 }
 
+make_keys() { # one certificate for all hosts
+  command -v openssl >/dev/null || skip "no openssl command"
+  (
+    cd "$work"
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=ca \
+      -keyout ca.key -out ca.pem
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=worker \
+      -keyout worker.key -out worker.csr
+    openssl x509 -req -in worker.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
+      -extfile <(echo "subjectAltName=IP:10.78.0.1") -out worker.pem
+  ) 2>"$work/openssl.log" || fail "openssl"
+  export COHORT_TLS_CERTIFICATE_AUTHORITY=$work/ca.pem
+  export COHORT_TLS_CERTIFICATE=$work/worker.pem COHORT_TLS_PRIVATE_KEY=$work/worker.key
+}
+
 case $case in
-  equal)
+  equal | tls)
+    [[ $case == equal ]] || make_keys
     start fit 1
     for ((i = 0; i < count; ++i)); do wait "${pids[$i]}" || fail "worker $i ended with $?"; done
     "$program" fit 4 >"$work/one.log" 2>&1

@@ -90,7 +90,7 @@ void Coordinator::register_task(const Registration& registration, Listener liste
   for (const auto& [task, other] : seats_) after.add(other.listener.started);
 }
 
-void Coordinator::heartbeat(const Task& task, uint64_t incarnation) {
+void Coordinator::heartbeat(const Task& task, uint64_t incarnation, std::vector<Wait> waits) {
   AfterUnlock after;
   const std::lock_guard lock(mutex_);
   throw_if_failed();
@@ -105,6 +105,7 @@ void Coordinator::heartbeat(const Task& task, uint64_t incarnation) {
     throw Error(*error_);
   }
   seat.last_beat = options_.now();
+  waiting_.report(task, std::move(waits));
 }
 
 void Coordinator::disconnect(const Task& task, uint64_t incarnation, const std::string& reason) {
@@ -136,7 +137,7 @@ void Coordinator::fail_locked(const Error& error, AfterUnlock& after) {
   barriers_.fail(error, after);
   for (auto& [key, wait] : getting_) after.finish(std::move(wait.done), error);
   getting_.clear();
-  for (Wait& wait : leaving_) after.finish(std::move(wait.done), error);
+  for (Call& wait : leaving_) after.finish(std::move(wait.done), error);
   leaving_.clear();
 }
 
@@ -222,7 +223,7 @@ void Coordinator::get(const std::string& key, milliseconds timeout, Done done) {
   if (const auto found = values_.find(name); found != values_.end())
     return after.finish(std::move(done), {}, found->second);
   const TimePoint now = options_.now();
-  getting_.emplace(name, Wait{now, after_timeout(now, timeout), std::move(done)});
+  getting_.emplace(name, Call{now, after_timeout(now, timeout), std::move(done)});
 }
 
 std::optional<std::string> Coordinator::try_get(const std::string& key) const {
@@ -246,11 +247,12 @@ void Coordinator::leave(const Task& task, milliseconds timeout, Done done) {
   const std::lock_guard lock(mutex_);
   if (error_) return after.finish(std::move(done), error_);
   seat(task).state = State::kLeft;
+  waiting_.report(task, {});
   barriers_.remove(task, after);
   const TimePoint now = options_.now();
   leaving_.push_back({now, after_timeout(now, timeout), std::move(done)});
   if (!not_left().empty()) return;
-  for (Wait& wait : leaving_) after.finish(std::move(wait.done));
+  for (Call& wait : leaving_) after.finish(std::move(wait.done));
   leaving_.clear();
 }
 
@@ -268,6 +270,19 @@ void Coordinator::tick() {
     return;
   }
   expire_waits(now, after);
+  find_circle(now, after);
+}
+
+void Coordinator::find_circle(TimePoint now, AfterUnlock& after) {
+  if (now < next_circle_check_) return;
+  next_circle_check_ = now + options_.heartbeat_interval;
+  if (const std::optional<std::string> circle = waiting_.find_circle())
+    fail_locked(
+        FailedPrecondition("cluster: the tasks wait for each other, and none can go on: {}; "
+                           "want the same collectives in the same order on every task (has "
+                           "one of them ended its data early?)",
+                           *circle),
+        after);
 }
 
 bool Coordinator::account_for_stop(TimePoint now, AfterUnlock& after) {
@@ -302,7 +317,7 @@ void Coordinator::expire_waits(TimePoint now, AfterUnlock& after) {
                                   milliseconds_between(wait.begin, now)));
     at = getting_.erase(at);
   }
-  std::erase_if(leaving_, [&](Wait& wait) {
+  std::erase_if(leaving_, [&](Call& wait) {
     if (now < wait.deadline) return false;
     after.finish(std::move(wait.done),
                  DeadlineExceeded("cluster: left, but after {} ms these have not: {}",

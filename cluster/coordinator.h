@@ -8,6 +8,7 @@
 
 #include "cluster/barriers.h"
 #include "cluster/message.h"
+#include "cluster/wait_graph.h"
 
 namespace cohort::cluster {
 
@@ -52,8 +53,9 @@ class Coordinator {
   /// has been silent for two heartbeats: it was restarted.
   void register_task(const Registration& registration, Listener listener);
   /// Throws InvalidArgument for a task without a seat, Aborted, which fails the cluster, for
-  /// another incarnation than the one registered, or the cluster's error.
-  void heartbeat(const Task& task, uint64_t incarnation);
+  /// another incarnation than the one registered, or the cluster's error. `waits`: what the task
+  /// has waited for a while; a circle of them fails the cluster with FailedPrecondition.
+  void heartbeat(const Task& task, uint64_t incarnation, std::vector<Wait> waits = {});
   /// The task's connection has ended; unless it had left, that is its death: Unavailable.
   void disconnect(const Task& task, uint64_t incarnation, const std::string& reason);
   /// Fails the cluster with `error`, the task's name before it.
@@ -96,7 +98,7 @@ class Coordinator {
     std::string turned_away;
     std::string note;
   };
-  struct Wait {
+  struct Call {
     TimePoint begin, deadline;
     Done done;
   };
@@ -106,6 +108,7 @@ class Coordinator {
   void fail_locked(const Error& error, AfterUnlock& after);
   void throw_if_failed() const;
   void expire_waits(TimePoint now, AfterUnlock& after);
+  void find_circle(TimePoint now, AfterUnlock& after);
   bool account_for_stop(TimePoint now, AfterUnlock& after);
   std::vector<Task> not_left() const;
 
@@ -115,8 +118,10 @@ class Coordinator {
   size_t num_here_ = 0;         // seats taken so far
   Barriers barriers_;
   std::map<std::string, std::string> values_;
-  std::multimap<std::string, Wait> getting_;  // by key
-  std::vector<Wait> leaving_;
+  std::multimap<std::string, Call> getting_;  // by key
+  std::vector<Call> leaving_;
+  WaitGraph waiting_;
+  TimePoint next_circle_check_{};
   std::optional<TimePoint> last_tick_;
   std::optional<Error> error_;
 };

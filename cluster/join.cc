@@ -90,7 +90,8 @@ Member::Options member_options(const JoinOptions& options) {
           .leader_address = options.coordinator,
           .heartbeat_interval = options.heartbeat_interval,
           .dead_after = options.dead_after,
-          .stop = options.stop};
+          .stop = options.stop,
+          .wait_board = options.wait_board};
 }
 
 // Looks up the names of the tasks that have not come, as many as the report names, so that a typing

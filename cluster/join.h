@@ -9,6 +9,7 @@
 
 #include "cluster/membership.h"
 #include "cluster/tls.h"
+#include "cluster/wait_board.h"
 
 namespace cohort::cluster {
 
@@ -30,6 +31,10 @@ struct JoinOptions {
   /// A task, or the leader, that is silent for so long is dead.
   std::chrono::milliseconds dead_after = std::chrono::seconds(5);
   TlsOptions tls;
+  /// What this task waits for, told to the leader with every heartbeat; may be none. A circle of
+  /// waits that lasts fails the cluster with FailedPrecondition, which tells each task's part in
+  /// it.
+  std::shared_ptr<const WaitBoard> wait_board;
   /// The leader listens even when it is the only task.
   bool listen_alone = false;
   /// Ends the start-up, and later every wait of the membership, with Cancelled.

@@ -50,7 +50,7 @@ std::optional<std::string> Member::take_seat(const Connect& connect, millisecond
   {
     const std::lock_guard lock(mutex_);
     seat_ = Seat::kAsked;
-    error_.reset();
+    if (error_ && error_->code() != Code::kCancelled) error_.reset();  // of the last attempt
   }
   pipe_ = connect({.received = [this](Message message) { received(std::move(message)); },
                    .closed = [this](const std::string& reason) { closed(reason); }});
@@ -145,7 +145,8 @@ void Member::closed(const std::string& reason) {
 void Member::fail(const Error& error) {
   {
     const std::lock_guard lock(mutex_);
-    if (error_ || left_) return;
+    const bool has_seat = seat_ == Seat::kTaken;  // else an error is that of an attempt
+    if (left_ || (error_ && has_seat)) return;
     error_ = error;
     changed_.notify_all();
   }
@@ -239,7 +240,9 @@ void Member::beat() {
   std::unique_lock lock(mutex_);
   while (!ending_) {
     lock.unlock();
-    pipe_->send({.kind = MessageKind::kHeartbeat});
+    pipe_->send(
+        {.kind = MessageKind::kHeartbeat,
+         .waits = options_.wait_board ? options_.wait_board->waits() : std::vector<Wait>()});
     lock.lock();
     const Clock::time_point next = Clock::now() + options_.heartbeat_interval;
     changed_.wait_until(lock, next, [&] { return ending_; });

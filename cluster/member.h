@@ -24,7 +24,8 @@ class Member final : public Membership {
     std::string leader_address;  ///< for messages
     std::chrono::milliseconds heartbeat_interval{1000};
     std::chrono::milliseconds dead_after{5000};
-    std::stop_token stop;  ///< ends every wait with Cancelled
+    std::stop_token stop;                         ///< ends every wait with Cancelled
+    std::shared_ptr<const WaitBoard> wait_board;  ///< told to the leader; may be none
   };
   using Connect = std::function<std::unique_ptr<Pipe>(PipeReceiver)>;
 

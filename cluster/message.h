@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cluster/task.h"
+#include "cluster/wait_board.h"
 
 namespace cohort::cluster {
 
@@ -21,7 +22,7 @@ struct Registration {
 enum class MessageKind : uint8_t {
   // From a task to the leader. A request has an id, which its kReply repeats.
   kRegister = 1,     ///< the first one; registration
-  kHeartbeat = 2,    ///< answered by kAlive
+  kHeartbeat = 2,    ///< waits; answered by kAlive
   kInsert = 3,       ///< request: name, value
   kGet = 4,          ///< request: name, timeout_ms; the reply has the value
   kTryGet = 5,       ///< request: name; the reply has a value or the code NotFound
@@ -48,6 +49,7 @@ struct Message {
   int code = 0;  ///< a cohort::Code, 0: no error
   std::string error;
   std::optional<Registration> registration;
+  std::vector<Wait> waits;  ///< of the task, that have lasted a while
 };
 
 /// Key and value of one insert together; a message is bounded a little above it.

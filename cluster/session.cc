@@ -78,7 +78,7 @@ class Session {
     const milliseconds timeout(message.timeout_ms);
     switch (message.kind) {
       case MessageKind::kHeartbeat:
-        coordinator_->heartbeat(*task_, incarnation_);
+        coordinator_->heartbeat(*task_, incarnation_, std::move(message.waits));
         return pipe_->send({.kind = MessageKind::kAlive, .error = coordinator_->missing_text()});
       case MessageKind::kInsert:
         coordinator_->insert(message.name, message.value);

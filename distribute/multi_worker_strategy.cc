@@ -52,7 +52,8 @@ std::string first_difference(const std::string& mine, const std::string& theirs)
 /// The job's seat of this process. Where the leader has no address, it takes a free port and
 /// publishes it on this host.
 std::unique_ptr<cluster::Membership> join(const cluster::Job& job,
-                                          std::chrono::milliseconds timeout) {
+                                          std::chrono::milliseconds timeout,
+                                          std::shared_ptr<const cluster::WaitBoard> wait_board) {
   std::optional<cluster::Publication> publication;
   cluster::JoinOptions options{.tasks = job.tasks,
                                .self = job.self,
@@ -61,7 +62,8 @@ std::unique_ptr<cluster::Membership> join(const cluster::Job& job,
                                .job_id = job.job_id,
                                .version = kVersion,
                                .startup_timeout = timeout,
-                               .tls = job.tls};
+                               .tls = job.tls,
+                               .wait_board = std::move(wait_board)};
   if (job.coordinator.empty() && job.self == 0) {
     options.coordinator = "127.0.0.1:0";
     options.on_bound = [&](const std::string& address) {
@@ -198,9 +200,13 @@ Strategy MultiWorkerMirroredStrategy(MultiWorkerMirroredOptions options) {
   if (job.tasks.size() > 1) {
     const std::string address =
         job.coordinator.empty() ? "127.0.0.1" : cluster::local_address_towards(job.coordinator);
-    auto group = std::make_unique<WorkerGroup>(join(job, options.startup_timeout), address,
-                                               timeout_of(options.communication_options),
-                                               cluster::read_tls_keys(job.tls));
+    const auto wait_board = std::make_shared<cluster::WaitBoard>();
+    auto group = std::make_unique<WorkerGroup>(
+        join(job, options.startup_timeout, wait_board),
+        WorkerGroup::Options{.address = address,
+                             .timeout = timeout_of(options.communication_options),
+                             .tls = cluster::read_tls_keys(job.tls),
+                             .wait_board = wait_board});
     group->report_to(runtime.metrics());
     return Strategy(std::make_shared<MultiWorkerStrategy>(runtime, std::move(group), options));
   }

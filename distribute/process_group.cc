@@ -82,6 +82,9 @@ HostGroupOptions host_part(const ProcessGroupOptions& options, const Nodes& node
                         .process = place(options.process),
                         .store = options.store,
                         .key = options.name + "/host/" + std::to_string(node),
+                        .group_name = options.name,
+                        .node = node,
+                        .wait_board = options.wait_board,
                         .timeout = options.timeout,
                         .warn_after = options.warn_after};
   for (const int process : processes) part.process_names.push_back(process_name(options, process));

@@ -7,6 +7,7 @@
 
 #include "cluster/key_value_store.h"
 #include "cluster/tls.h"
+#include "cluster/wait_board.h"
 #include "core/runtime/communicator.h"
 
 namespace cohort::distribute {
@@ -37,6 +38,8 @@ struct ProcessGroupOptions {
   /// TCP is encrypted, and both ends show a certificate that this authority signed; empty: plain
   /// text. The store says which certificate belongs to which process, so the names in it are free.
   cluster::TlsKeys tls = {};
+  /// Where waits of more than a second are written; may be none.
+  std::shared_ptr<cluster::WaitBoard> wait_board = nullptr;
 };
 
 /// The communicators of this process's ranks, in rank order. Collective: returns when the processes

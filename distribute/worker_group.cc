@@ -38,12 +38,9 @@ std::string core_set() {
 
 }  // namespace
 
-WorkerGroup::WorkerGroup(std::unique_ptr<cluster::Membership> membership, std::string address,
-                         std::chrono::milliseconds timeout, cluster::TlsKeys tls)
+WorkerGroup::WorkerGroup(std::unique_ptr<cluster::Membership> membership, Options options)
     : membership_(std::move(membership)),
-      address_(std::move(address)),
-      timeout_(timeout),
-      tls_(std::move(tls)),
+      options_(std::move(options)),
       exceptions_(std::uncaught_exceptions()) {
   const auto& tasks = membership_->tasks();
   worker_ =
@@ -62,7 +59,7 @@ WorkerGroup::~WorkerGroup() {
     if (std::uncaught_exceptions() > exceptions_ && !failed_)
       membership_->report_error(Error(Code::kUnavailable, "ended with an error"));
     else if (!failed_ && !membership_->error())
-      membership_->leave(timeout_);
+      membership_->leave(options_.timeout);
   } catch (const Error&) {
     // Nobody is left to hear it.
   }
@@ -79,7 +76,7 @@ void WorkerGroup::meet_hosts() {
   membership_->insert(key(worker_), host_identity() + "\n" + cores);
   sharing_cores_ = 0;
   for (int worker = 0; worker < count(); ++worker) {
-    const std::string told = membership_->get(key(worker), timeout_);
+    const std::string told = membership_->get(key(worker), options_.timeout);
     const size_t end = told.find('\n');
     hosts_.push_back(told.substr(0, end));
     if (hosts_.back() == host_identity() && told.substr(end + 1) == cores) ++sharing_cores_;
@@ -97,9 +94,10 @@ std::vector<std::unique_ptr<Communicator>> WorkerGroup::connect(std::vector<int>
   options.host_of = hosts_;
   options.store = membership_.get();
   options.name = name;
-  options.timeout = timeout_;
-  options.address = address_;
-  options.tls = tls_;
+  options.timeout = options_.timeout;
+  options.address = options_.address;
+  options.tls = options_.tls;
+  options.wait_board = options_.wait_board;
   for (int worker = 0; worker < count(); ++worker) options.process_names.push_back(name_of(worker));
   return make_process_communicators(options);
 }

@@ -9,6 +9,7 @@
 #include "cluster/membership.h"
 #include "cluster/metrics_server.h"
 #include "cluster/tls.h"
+#include "cluster/wait_board.h"
 #include "distribute/abort_switch.h"
 #include "distribute/process_exchange.h"
 #include "distribute/workers.h"
@@ -19,9 +20,14 @@ namespace cohort::distribute {
 /// small values, and what ends their waits when one of them fails. One thread uses it.
 class WorkerGroup final : public Workers {
  public:
-  /// `address`: of this host, for the workers of others. `tls`: as in ProcessGroupOptions.
-  WorkerGroup(std::unique_ptr<cluster::Membership> membership, std::string address,
-              std::chrono::milliseconds timeout, cluster::TlsKeys tls = {});
+  struct Options {
+    std::string address;                  ///< of this host, for the workers of others
+    std::chrono::milliseconds timeout{};  ///< as in ProcessGroupOptions, as are those below
+    cluster::TlsKeys tls = {};
+    std::shared_ptr<cluster::WaitBoard> wait_board = nullptr;  ///< the one the membership tells
+  };
+
+  WorkerGroup(std::unique_ptr<cluster::Membership> membership, Options options);
   /// Says good-bye to the others; when an exception is on its way through this scope, tells them
   /// that this worker failed.
   ~WorkerGroup() override;
@@ -53,9 +59,7 @@ class WorkerGroup final : public Workers {
 
   std::unique_ptr<cluster::Membership> membership_;
   std::optional<cluster::ClusterMetrics> metrics_;
-  const std::string address_;
-  const std::chrono::milliseconds timeout_;
-  const cluster::TlsKeys tls_;
+  const Options options_;
   const int exceptions_;  ///< on their way when this was made
   int worker_ = -1;
   int sharing_cores_ = 1;

@@ -24,6 +24,13 @@ void to_proto(const Message& message, control::Message& proto) {
   proto.set_timeout_ms(message.timeout_ms);
   proto.set_code(message.code);
   proto.set_error(message.error);
+  for (const Wait& wait : message.waits) {
+    control::Wait& to = *proto.add_waits();
+    to.set_id(wait.id);
+    to.set_from(wait.from);
+    to.set_to(wait.to);
+    to.set_what(wait.what);
+  }
   if (!message.registration) return;
   control::Registration& registration = *proto.mutable_registration();
   to_proto(message.registration->task, *registration.mutable_task());
@@ -43,6 +50,8 @@ Message from_proto(const control::Message& proto) {
       .code = proto.code(),
       .error = proto.error()};
   for (const control::Task& task : proto.tasks()) message.tasks.push_back(from_proto(task));
+  for (const control::Wait& wait : proto.waits())
+    message.waits.push_back({wait.id(), wait.from(), wait.to(), wait.what()});
   if (proto.has_registration())
     message.registration = Registration{.task = from_proto(proto.registration().task()),
                                         .incarnation = proto.registration().incarnation(),

@@ -21,6 +21,7 @@ constexpr int kSpinsWhenCrowded = 20;
 constexpr int kYields = 200;
 constexpr int kYieldsWhenCrowded = 20;
 constexpr auto kLivenessCheck = std::chrono::milliseconds(50);
+constexpr auto kPostAfter = std::chrono::seconds(1);
 // A sleeper that was not woken looks again by itself.
 constexpr timespec kNap{0, 2'000'000};
 
@@ -37,6 +38,15 @@ HostExchange meet_on_host(const HostGroupOptions& options, const SharedHeap& hea
                           heap.file());
 }
 
+std::unique_ptr<cluster::WaitBoard::Group> join_board(const HostGroupOptions& options) {
+  if (!options.wait_board) return nullptr;
+  std::vector<int> mine;
+  for (size_t r = 0; r < options.ranks.size(); ++r)
+    if (options.process_of[r] == options.process) mine.push_back(options.ranks[r]);
+  return std::make_unique<cluster::WaitBoard::Group>(options.wait_board, options.group_name,
+                                                     std::move(mine));
+}
+
 }  // namespace
 
 HostGroup::HostGroup(HostGroupOptions options)
@@ -44,6 +54,7 @@ HostGroup::HostGroup(HostGroupOptions options)
       layout_(static_cast<int>(options_.ranks.size())),
       heap_(std::make_shared<SharedHeap>()),
       exchange_(meet_on_host(options_, *heap_)),
+      board_(join_board(options_)),
       oversubscribed_(size() > exchange_.num_cores),
       spins_(oversubscribed_ ? kSpinsWhenCrowded : kSpins),
       head_memory_(exchange_.control.map(0, layout_.head_bytes())),
@@ -99,6 +110,7 @@ void HostGroup::wait_slowly(std::atomic<uint32_t>& counter, uint32_t value, int 
   const auto begin = Clock::now();
   auto next_check = begin + kLivenessCheck;
   bool warned = false;
+  std::shared_ptr<void> posted;
   const int yields = oversubscribed_ ? kYieldsWhenCrowded : kYields;
   for (int n = 0; !reached(counter, value); ++n) {
     if (failed()) throw_failure();
@@ -113,6 +125,7 @@ void HostGroup::wait_slowly(std::atomic<uint32_t>& counter, uint32_t value, int 
     const auto now = Clock::now();
     if (now < next_check) continue;
     next_check = now + kLivenessCheck;
+    if (board_ && !posted && now - begin >= kPostAfter) posted = post_wait(value, peer, caller);
     if (has_ended(peer) && !reached(counter, value)) {
       fail_and_throw(Unavailable("{}: {} has ended", describe_call(caller), describe_rank(peer)));
     } else if (now - begin >= options_.timeout && !reached(counter, value)) {
@@ -127,6 +140,14 @@ void HostGroup::wait_slowly(std::atomic<uint32_t>& counter, uint32_t value, int 
                        std::chrono::duration_cast<std::chrono::seconds>(now - begin).count()));
     }
   }
+}
+
+std::shared_ptr<void> HostGroup::post_wait(uint32_t value, int peer, const Caller& caller) const {
+  const auto number = [this](int rank) { return options_.ranks[static_cast<size_t>(rank)]; };
+  return board_->post_rank(number(caller.rank),
+                           caller.of_node ? board_->node_name(options_.node, caller.meeting, value)
+                                          : board_->rank_name(number(peer)),
+                           describe_call(caller));
 }
 
 void HostGroup::ring() const {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cluster/wait_board.h"
 #include "core/dtype.h"
 #include "core/error.h"
 #include "core/runtime/spin_wait.h"
@@ -20,7 +21,8 @@ struct Caller {
   int rank;          ///< position on this host
   size_t meeting;
   int64_t count;
-  const char* unit;  ///< "float32", "bytes"
+  const char* unit;      ///< "float32", "bytes"
+  bool of_node = false;  ///< waits for its node's progress thread
 };
 
 struct HostGroupOptions {
@@ -32,6 +34,9 @@ struct HostGroupOptions {
   std::vector<std::string> rank_names;     ///< of the whole group
   cluster::KeyValueStore* store = nullptr;
   std::string key;
+  std::string group_name;  ///< the same on all hosts
+  int node = 0;            ///< this host among the group's
+  std::shared_ptr<cluster::WaitBoard> wait_board = nullptr;
   std::chrono::milliseconds timeout{};
   std::chrono::milliseconds warn_after{};
 };
@@ -90,6 +95,8 @@ class HostGroup {
   void ring() const;
   /// What ring() makes readable.
   int bell() const { return exchange_.peers.front().bell.get(); }
+  /// The group's part of the wait board; null without one.
+  cluster::WaitBoard::Group* board() const { return board_.get(); }
   bool is_first_process() const { return options_.process == 0; }
   /// The process of this rank has ended.
   bool has_ended(int rank) const;
@@ -101,6 +108,7 @@ class HostGroup {
 
  private:
   void wake(std::atomic<uint32_t>& counter) const;
+  std::shared_ptr<void> post_wait(uint32_t value, int peer, const Caller& caller) const;
   void wait_slowly(std::atomic<uint32_t>& counter, uint32_t value, int peer,
                    const Caller& caller) const;
 
@@ -108,6 +116,7 @@ class HostGroup {
   const ControlLayout layout_;
   std::shared_ptr<SharedHeap> heap_;
   HostExchange exchange_;
+  std::unique_ptr<cluster::WaitBoard::Group> board_;
   bool oversubscribed_ = false;
   int spins_ = 0;
   std::shared_ptr<char> head_memory_;

@@ -160,7 +160,12 @@ class NetworkCommunicator final : public Communicator {
 
  private:
   Caller caller(const char* what, size_t index, int64_t count, const char* unit) const {
-    return {.what = what, .rank = host_rank_, .meeting = index, .count = count, .unit = unit};
+    return {.what = what,
+            .rank = host_rank_,
+            .meeting = index,
+            .count = count,
+            .unit = unit,
+            .of_node = true};
   }
 
   const std::shared_ptr<NetworkNode> node_;

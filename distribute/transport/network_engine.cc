@@ -18,6 +18,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr auto kCheck = std::chrono::milliseconds(50);
+constexpr auto kPostAfter = std::chrono::seconds(1);
 constexpr auto kPatienceAtEnd = std::chrono::seconds(5);
 constexpr auto kPatienceAtFailure = std::chrono::milliseconds(500);
 constexpr auto kPatienceForRecords = std::chrono::milliseconds(1000);
@@ -342,11 +343,17 @@ void NetworkEngine::close_frame(int node) {
 void NetworkEngine::check_clocks() {
   const auto now = Clock::now();
   std::erase_if(kept_, [](const Kept& kept) { return kept.unneeded(); });
+  const bool stands_still =
+      options_.host->options().wait_board && options_.host->options().wait_board->has_ranks();
   for (size_t i = 0; i < collectives_.size(); ++i) {
     NetworkCollective* collective = collectives_[i].get();
     Watched& watched = watched_[i];
     const uint32_t call = collective ? collective->pending_call() : 0;
     if (call != watched.call) watched = {.call = call, .since = now};
+    if (collective && stands_still && (call == 0 || now - watched.since >= kPostAfter))
+      post_wait(i);
+    else
+      watched.posted.clear();
     if (call == 0) continue;
     collective->check_alive();
     const auto waited = now - watched.since;
@@ -366,6 +373,25 @@ void NetworkEngine::check_clocks() {
         silence.who.c_str(),
         static_cast<long long>(std::chrono::duration_cast<std::chrono::seconds>(waited).count()));
   }
+}
+
+/// Writes on the wait board whom this node's part in the next call of a collective waits for.
+void NetworkEngine::post_wait(size_t index) {
+  const NetworkCollective& collective = *collectives_[index];
+  Watched& watched = watched_[index];
+  NetworkCollective::Silence silence = collective.silence();
+  const uint32_t call = collective.next_call();
+  if (!watched.posted.empty() && watched.posted_call == call && watched.posted_who == silence.who)
+    return;
+  watched.posted_call = call;
+  watched.posted_who = std::move(silence.who);
+  watched.posted.clear();
+  cluster::WaitBoard::Group& board = *host().board();
+  const auto post = [&](std::string to) {
+    watched.posted.push_back(board.post_node(board.node_name(node(), index, call), std::move(to)));
+  };
+  for (const int rank : silence.ranks) post(board.rank_name(rank));
+  for (const int other : silence.nodes) post(board.node_name(other, index, call));
 }
 
 void NetworkEngine::tell_failure() {

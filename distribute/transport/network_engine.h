@@ -37,11 +37,15 @@ class NetworkCollective {
   virtual uint32_t pending_call() const = 0;
   /// Throws Unavailable when somebody whom the pending call needs has gone.
   virtual void check_alive() const = 0;
-  /// Whom the pending call waits for, and whether they have shown no sign of the call (rather than
+  /// The call that comes after those that have ended.
+  virtual uint32_t next_call() const = 0;
+  /// Whom the next call waits for, and whether they have shown no sign of the call (rather than
   /// waiting themselves for others).
   struct Silence {
     std::string who;
     bool first_hand = true;
+    std::vector<int> ranks = {};  ///< of this host, that have not started it; else
+    std::vector<int> nodes = {};  ///< others, from which something has not come
   };
   virtual Silence silence() const = 0;
   /// "all_reduce #4 of 1000 float32"
@@ -127,6 +131,7 @@ class NetworkEngine {
   NetworkCollective* find(const FrameHeader& frame);
   void advance_all();
   void check_clocks();
+  void post_wait(size_t index);
   void watch(int node);
   void tell_failure();
   void leave_records();
@@ -148,6 +153,9 @@ class NetworkEngine {
     uint32_t call = 0;
     std::chrono::steady_clock::time_point since;
     bool warned = false;
+    uint32_t posted_call = 0;
+    std::string posted_who;
+    std::vector<std::shared_ptr<void>> posted;  ///< on the wait board
   };
   struct Kept {
     std::shared_ptr<void> memory;

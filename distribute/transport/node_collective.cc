@@ -152,19 +152,26 @@ void NodeCollective::check_alive() const {
 
 NetworkCollective::Silence NodeCollective::silence() const {
   std::vector<std::string> who;
-  for (int r = 0; r < num_local(); ++r)
-    if (!reached(lines(r).ready, completed_ + 1)) who.push_back(host().describe_rank(r));
-  if (!who.empty()) return {fmt::format("{}", fmt::join(who, ", "))};
+  std::vector<int> ranks, nodes;
+  for (int r = 0; r < num_local(); ++r) {
+    if (reached(lines(r).ready, completed_ + 1)) continue;
+    who.push_back(host().describe_rank(r));
+    ranks.push_back(host().options().ranks[static_cast<size_t>(r)]);
+  }
+  if (!who.empty()) return {.who = fmt::format("{}", fmt::join(who, ", ")), .ranks = ranks};
   for (const bool first_hand : {true, false}) {
     for (int n = 0; n < layout_.num_nodes(); ++n) {
       if (n == node()) continue;
       const bool late = ready_ ? waits_for(n, first_hand)
                                : theirs_[static_cast<size_t>(n)].front().kind == CollectiveKind{};
       if (!late) continue;
+      nodes.push_back(n);
       for (const int rank : layout_.ranks_of[static_cast<size_t>(n)])
         who.push_back(layout_.rank_names[static_cast<size_t>(rank)]);
     }
-    if (!who.empty()) return {fmt::format("{}", fmt::join(who, ", ")), first_hand};
+    if (!who.empty())
+      return {
+          .who = fmt::format("{}", fmt::join(who, ", ")), .first_hand = first_hand, .nodes = nodes};
   }
   return {"this host's connections", false};
 }

@@ -28,6 +28,7 @@ class NodeCollective : public NetworkCollective {
   void received(int node, const FrameHeader& frame) final;
   void sent() final;
   uint32_t pending_call() const final;
+  uint32_t next_call() const final { return completed_ + 1; }
   void check_alive() const final;
   Silence silence() const final;
   const std::string& name() const final { return name_; }

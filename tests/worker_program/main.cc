@@ -160,14 +160,25 @@ void custom_loop(const Setting& setting) {
         return loss;
       },
       "step");
+  const cohort::Function check = cohort::function(
+      [model = model](Value x, Value y) {
+        const Value losses = cohort::ops::squared_difference(model(x, {.training = false}), y);
+        return distribute::get_replica_context().all_reduce(distribute::ReduceOp::kSum,
+                                                            nn::compute_average_loss(losses));
+      },
+      "check");
+  const int last_epoch = setting.odd() && setting.is("ends_early") ? 1 : 2;
   double total = 0;
-  for (int epoch = 0; epoch < 3; ++epoch) {
+  for (int epoch = 0; epoch <= last_epoch; ++epoch) {
     auto iterator = batches.iterate({.epoch = epoch});
     while (const distribute::DistributedElement* batch = iterator.next()) {
-      const auto losses = strategy.run(step, {(*batch)[0], (*batch)[1]});
+      const bool other = setting.odd() && setting.is("other_function") && epoch == 2;
+      const auto losses = strategy.run(other ? check : step, {(*batch)[0], (*batch)[1]});
       total += strategy.reduce(distribute::ReduceOp::kSum, losses[0]).item<double>();
+      if (setting.is("other_function")) strategy.run(check, {(*batch)[0], (*batch)[1]});
     }
   }
+  if (setting.is("ends_early")) strategy.reduce(distribute::ReduceOp::kSum, Tensor::scalar(1.0f));
   say("total", fmt::format("{:.9g}", total));
   say("weights", model.fingerprint());
 }
@@ -210,7 +221,7 @@ void run(int argc, char** argv) {
   say("chief", setting.strategy.is_chief() ? "yes" : "no");
   if (setting.odd() && setting.is("exits")) std::exit(0);
   if (setting.odd() && setting.is("other_seed")) nn::set_random_seed(8);
-  if (setting.is("custom_loop"))
+  if (setting.is("custom_loop") || setting.is("ends_early") || setting.is("other_function"))
     custom_loop(setting);
   else if (setting.is("values"))
     values(setting);

@@ -8,6 +8,8 @@
 namespace cohort {
 namespace {
 
+using testing::AllOf;
+using testing::ContainsRegex;
 using testing::HasSubstr;
 
 /// What all workers of a job print alike, by name.
@@ -153,6 +155,28 @@ TEST(WorkerFailureTest, AnErrorInAUsersFunctionEndsTheJob) {
   EXPECT_THAT(results[1].value("error"), HasSubstr("got a broken example"));
   EXPECT_EQ(results[0].exit_code, 3) << results[0].output;
   EXPECT_THAT(results[0].value("error"), HasSubstr("/job:worker/task:1"));
+}
+
+class CircleOfWaitsTest : public testing::TestWithParam<const char*> {};
+
+TEST_P(CircleOfWaitsTest, IsFoundAndNamesWhatEachWorkerWaitsIn) {
+  for (const WorkerResult& result : run_workers(3, {"other_function", GetParam()})) {
+    EXPECT_EQ(result.exit_code, 3) << result.output;
+    EXPECT_THAT(
+        result.value("error"),
+        AllOf(HasSubstr("FailedPrecondition"), HasSubstr("the tasks wait for each other"),
+              HasSubstr("/job:worker/task:0 in "), ContainsRegex("/job:worker/task:[12] in ")));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(, CircleOfWaitsTest, testing::Values("1", "2"),
+                         [](const auto& info) { return std::string("devices_") + info.param; });
+
+TEST(WorkerFailureTest, ALoopThatEndsEarlyIsToldByWhatEachWorkerIsAbout) {
+  for (const WorkerResult& result : run_workers(2, {"ends_early"})) {
+    EXPECT_EQ(result.exit_code, 3) << result.output;
+    EXPECT_THAT(result.value("error"), HasSubstr("1 about to exchange \"reduce\" while process 0"));
+  }
 }
 
 TEST(WorkerFailureTest, AWorkerThatExitsEarlyIsNamed) {

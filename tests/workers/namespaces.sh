@@ -4,6 +4,7 @@
 #   namespaces.sh WORKER_PROGRAM tls        the same over encrypted connections
 #   namespaces.sh WORKER_PROGRAM cut        a link goes down: every worker names a peer and ends
 #   namespaces.sh WORKER_PROGRAM one_way    one direction is dropped: the same
+#   namespaces.sh WORKER_PROGRAM circle     the chief runs another function than the others: the same
 # Exits with 77 where namespaces cannot be made (ctest counts that as skipped).
 set -euo pipefail
 program=$1 case=$2
@@ -114,6 +115,10 @@ case $case in
     ip netns exec "$id-1" nft -f - <<<'table inet chaos {
       chain in { type filter hook input priority 0; ip saddr 10.78.0.3 drop; }
     }'
+    expect_errors
+    ;;
+  circle)
+    start other_function 1
     expect_errors
     ;;
 esac

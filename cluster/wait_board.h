@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace cohort::cluster {
+
+/// One that waits for another, both by names that all tasks use alike.
+struct Wait {
+  uint64_t id = 0;  ///< new for every wait of a process
+  std::string from;
+  std::string to;
+  std::string what;  ///< for people; empty where another wait says it
+};
+
+/// The waits of this process that have lasted a while, for the leader, which finds those that can
+/// never end (wait_graph.h). Thread-safe.
+class WaitBoard {
+ public:
+  /// The ranks of a group that run in this process, as long as it lives. A process works for one
+  /// of its groups at a time: while a rank of one waits, those of the others stand still.
+  class Group {
+   public:
+    Group(std::shared_ptr<WaitBoard> board, std::string name, std::vector<int> ranks);
+    ~Group();
+    Group(const Group&) = delete;
+    Group& operator=(const Group&) = delete;
+
+    /// Who waits and is waited for: a rank, or a node's part in one call of a collective.
+    std::string rank_name(int rank) const;
+    std::string node_name(int node, size_t collective, uint32_t call) const;
+
+    /// A wait is on the board as long as the result lives, which the group outlives.
+    std::shared_ptr<void> post_rank(int rank, std::string to, std::string what);
+    std::shared_ptr<void> post_node(std::string from, std::string to);
+
+   private:
+    friend WaitBoard;
+    std::shared_ptr<void> post(bool is_rank, std::string from, std::string to, std::string what);
+
+    const std::shared_ptr<WaitBoard> board_;
+    const std::string name_;
+    const std::vector<int> ranks_;
+  };
+
+  std::vector<Wait> waits() const;
+  /// Whether a rank of this process waits.
+  bool has_ranks() const;
+
+ private:
+  struct Entry {
+    const Group* group;
+    bool is_rank;
+    Wait wait;
+  };
+
+  mutable std::mutex mutex_;
+  std::vector<const Group*> groups_;  // guarded by mutex_, as all below
+  std::list<Entry> entries_;
+  uint64_t last_id_ = 0;
+};
+
+}  // namespace cohort::cluster

@@ -131,9 +131,10 @@ void print_nodes(const TraceRecorder& recorder) {
   std::map<std::string, std::pair<double, std::string>> least;
   std::vector<std::string> order;
   for (const auto& event : recorder.events()) {
-    const auto [it, inserted] = least.try_emplace(event.name, event.duration_us, event.op);
+    const double us = static_cast<double>(event.duration_ns) / 1e3;
+    const auto [it, inserted] = least.try_emplace(event.name, us, event.op);
     if (inserted) order.push_back(event.name);
-    it->second.first = std::min(it->second.first, event.duration_us);
+    it->second.first = std::min(it->second.first, us);
   }
   for (const std::string& name : order)
     fmt::print("    {:9.2f}  {:26} {}\n", least[name].first, least[name].second, name);

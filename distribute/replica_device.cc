@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/runtime/runtime.h"
+#include "core/trace/recorder.h"
 
 namespace cohort::distribute {
 namespace {
@@ -47,7 +48,8 @@ std::unique_ptr<Communicator> solo_communicator(Communicator* communicator, Devi
 ReplicaDevice::ReplicaDevice(Runtime& runtime, const Trace& trace, Device& device,
                              Communicator* communicator, int num_replicas, bool in_turn,
                              size_t bucket_bytes)
-    : num_replicas_(num_replicas),
+    : runtime_(runtime),
+      num_replicas_(num_replicas),
       in_turn_(in_turn),
       symbols_(symbols(*trace.graph)),
       solo_(solo_communicator(communicator, device, num_replicas)),
@@ -119,10 +121,31 @@ void ReplicaDevice::run_in_turn(std::span<const ReplicaFeed> feeds) {
     if (sum_) sum_->add();
   }
   if (sum_) sum_->finish();
-  for (Bucket& bucket : program_.collectives().buckets) bucket.request->start();
-  for (Bucket& bucket : program_.collectives().buckets) bucket.request->wait();
+  reduce();
   combine_->step() = feeds.front().step;
   combine_->run();
+}
+
+void ReplicaDevice::reduce() {
+  std::vector<Bucket>& buckets = program_.collectives().buckets;
+  TraceRecorder* recorder = runtime_.recorder();
+  const auto event = [&](size_t bucket, TraceEvent::Kind kind) -> TraceEvent {
+    return {.track = device().name().to_string(),
+            .name = "AllReduce",
+            .op = "AllReduce",
+            .kind = kind,
+            .bucket = static_cast<int64_t>(bucket)};
+  };
+  for (size_t b = 0; b < buckets.size(); ++b) {
+    std::optional<TraceRecorder::Span> span;
+    if (recorder) span.emplace(*recorder, event(b, TraceEvent::Kind::kStart));
+    buckets[b].request->start();
+  }
+  for (size_t b = 0; b < buckets.size(); ++b) {
+    std::optional<TraceRecorder::Span> span;
+    if (recorder) span.emplace(*recorder, event(b, TraceEvent::Kind::kWait));
+    buckets[b].request->wait();
+  }
 }
 
 void ReplicaDevice::keep_outputs(Executable& executable, int replica) {

@@ -58,9 +58,11 @@ class ReplicaDevice {
   void run_in_turn(std::span<const ReplicaFeed> feeds);
   void keep_outputs(Executable& executable, int replica);
 
+  void reduce();
+
+  Runtime& runtime_;
   const int num_replicas_;
   const bool in_turn_;
-  Communicator* communicator_;
   std::vector<std::string> symbols_;
   std::unique_ptr<Communicator> solo_;  ///< where replicas share the only device
   Program program_;

@@ -28,6 +28,7 @@ struct Lane {
   std::vector<std::unique_ptr<Kernel>> owned;
   std::vector<Kernel*> steps;         ///< in order; entries without work left out
   std::vector<const Node*> nodes;     ///< of each step, for errors and traces; null for transfers
+  std::vector<EntryKind> kinds;       ///< likewise
   size_t commit_begin = 0;            ///< in steps
   std::vector<uint64_t*> written;     ///< versions to raise after a commit
   std::shared_ptr<void> device_step;  ///< where a device that is no CPU keeps the step state
@@ -109,6 +110,7 @@ class GraphExecutable final : public Executable {
   }
 
   void run() override {
+    recorder_ = options_.recorder ? options_.recorder : runtime_.recorder();
     state_.run.fetch_add(1, std::memory_order_relaxed);
     state_.failed.store(false, std::memory_order_relaxed);
     state_.ready_to_commit.store(0, std::memory_order_relaxed);
@@ -183,6 +185,7 @@ class GraphExecutable final : public Executable {
       if (!kernel) continue;
       lane.steps.push_back(kernel.get());
       lane.nodes.push_back(lane.schedule.entries[position].node);
+      lane.kinds.push_back(lane.schedule.entries[position].kind);
       lane.owned.push_back(std::move(kernel));
     }
     if (lane.schedule.commit_begin == lane.schedule.entries.size())
@@ -277,7 +280,7 @@ class GraphExecutable final : public Executable {
 
   /// Runs the lane's work as one recording, made after the first run on devices that record.
   bool replay(Lane& lane) {
-    if (options_.recorder || lanes_.size() > 1 || !lane.device_step || !lane.warm) return false;
+    if (recorder_ || lanes_.size() > 1 || !lane.device_step || !lane.warm) return false;
     if (lane.recording && lane.places_moved()) lane.recording.reset();
     if (!lane.recording && lane.records) record(lane);
     if (!lane.recording) return false;
@@ -317,7 +320,7 @@ class GraphExecutable final : public Executable {
     }
     size_t i = 0;
     try {
-      if (options_.recorder) {
+      if (recorder_) {
         for (; i < lane.commit_begin; ++i) run_recorded(lane, i);
       } else {
         for (; i < lane.commit_begin; ++i) lane.steps[i]->run();
@@ -329,7 +332,7 @@ class GraphExecutable final : public Executable {
     // No device commits before every device has computed what could fail.
     if (lanes_.size() > 1) state_.wait_for_all(static_cast<int>(lanes_.size()));
     for (; i < lane.steps.size(); ++i) {
-      if (options_.recorder) {
+      if (recorder_) {
         run_recorded(lane, i);
       } else {
         lane.steps[i]->run();
@@ -340,9 +343,22 @@ class GraphExecutable final : public Executable {
   }
 
   void run_recorded(Lane& lane, size_t i) {
-    const TraceRecorder::Span span(*options_.recorder, lane.nodes[i]);
+    const TraceRecorder::Span span(*recorder_, event_of(lane, i));
     lane.steps[i]->run();
     lane.schedule.device->synchronize();
+  }
+
+  static TraceEvent event_of(const Lane& lane, size_t i) {
+    TraceEvent event{
+        .track = lane.schedule.device->name().to_string(), .name = "transfer", .op = "Transfer"};
+    if (!lane.nodes[i]) return event;
+    event.name = lane.nodes[i]->name();
+    event.op = lane.nodes[i]->op_name();
+    const bool starts = lane.kinds[i] == EntryKind::kStart;
+    if (!starts && lane.kinds[i] != EntryKind::kWait) return event;
+    event.kind = starts ? TraceEvent::Kind::kStart : TraceEvent::Kind::kWait;
+    event.bucket = lane.nodes[i]->attrs().get<int64_t>("bucket");
+    return event;
   }
 
   void run_guarded(Lane& lane) {
@@ -369,6 +385,7 @@ class GraphExecutable final : public Executable {
   Runtime& runtime_;
   GraphFunction function_;
   CompileOptions options_;
+  TraceRecorder* recorder_ = nullptr;  ///< of the run under way
   StepState step_;
   RunState state_;
   std::vector<std::unique_ptr<Lane>> lanes_;

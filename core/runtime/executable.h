@@ -24,7 +24,7 @@ struct CompileOptions {
   CollectivePlan* collectives = nullptr;
   /// Compiler passes left out (for tests and for finding faults): "fold", "cse", "fuse".
   std::vector<std::string> disabled_passes = {};
-  /// Records the time of every node of every run. Null: no recording.
+  /// Records the time of every node of every run. Null: the runtime's, while it has one.
   TraceRecorder* recorder = nullptr;
 };
 

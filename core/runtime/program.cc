@@ -21,7 +21,6 @@ void refuse_gathers(const Graph& graph) {
 
 Program::Program(Runtime& runtime, const Trace& trace, ProgramOptions options)
     : runtime_(runtime), options_(std::move(options)) {
-  if (!options_.recorder) options_.recorder = runtime.recorder();
   if (!options_.device) options_.device = &runtime.default_device();
   function_ = plan_collectives(*trace.graph, trace.outputs, options_.bucket_bytes, plan_);
   lay_out_variables(runtime, *options_.device, *function_.graph);
@@ -40,8 +39,7 @@ Executable& Program::cached(Cache& cache, const GraphFunction& function,
   auto executable = compile(runtime_, *function.graph, function.fetches, bindings,
                             {.device = options_.device,
                              .collectives = options_.communicator ? &plan_ : nullptr,
-                             .disabled_passes = options_.disabled_passes,
-                             .recorder = options_.recorder});
+                             .disabled_passes = options_.disabled_passes});
   cache.push_front({bindings, std::move(executable)});
   return *cache.front().executable;
 }

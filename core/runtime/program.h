@@ -16,7 +16,6 @@ struct ProgramOptions {
   Communicator* communicator = nullptr;   ///< null: one replica
   size_t bucket_bytes = size_t{4} << 20;  ///< about the size of what is reduced together
   std::vector<std::string> disabled_passes = {};
-  TraceRecorder* recorder = nullptr;  ///< null: the runtime's
 };
 
 /// A trace made ready for one device: collectives planned, variables laid out, and compiled for

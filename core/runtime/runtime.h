@@ -57,8 +57,8 @@ class Runtime {
     return it == communicator_factories_.end() ? nullptr : it->second;
   }
 
-  /// Steps that are made ready from now on note when each of their nodes runs; null: none do.
-  /// `recorder` must outlive them.
+  /// Steps that run from now on note when each of their nodes runs; null: none do. To be called
+  /// between steps.
   void record_to(TraceRecorder* recorder) { recorder_ = recorder; }
   TraceRecorder* recorder() const { return recorder_; }
 

@@ -1,55 +1,53 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <mutex>
 #include <string>
 #include <vector>
 
 namespace cohort {
 
-class Node;
+/// Something that took time, for a trace.
+struct TraceEvent {
+  enum class Kind { kSpan, kStart, kWait };  ///< the latter two: the ends of a collective
+
+  std::string track;  ///< the device or thread: "/device:CPU:0"
+  std::string name;   ///< the node's full name
+  std::string op;
+  Kind kind = Kind::kSpan;
+  int64_t bucket = -1;   ///< of a collective
+  int64_t begin_ns = 0;  ///< of the steady clock
+  int64_t duration_ns = 0;
+};
 
 /// Collects when each node ran, for a Chrome or Perfetto trace. Thread-safe. Recording allocates;
 /// it is meant for looking at a few steps.
 class TraceRecorder {
  public:
-  TraceRecorder() : start_(std::chrono::steady_clock::now()) {}
+  using Clock = std::chrono::steady_clock;
 
-  /// Times its own life as one run of `node` (null: a transfer or a wait).
+  /// Times its own life as `event`.
   class Span {
    public:
-    Span(TraceRecorder& recorder, const Node* node);
-    ~Span();
+    Span(TraceRecorder& recorder, TraceEvent event)
+        : recorder_(recorder), event_(std::move(event)), begin_(Clock::now()) {}
+    ~Span() { recorder_.add(std::move(event_), begin_, Clock::now()); }
     Span(const Span&) = delete;
     Span& operator=(const Span&) = delete;
 
    private:
     TraceRecorder& recorder_;
-    const Node* node_;
-    std::chrono::steady_clock::time_point begin_;
+    TraceEvent event_;
+    Clock::time_point begin_;
   };
 
-  struct Event {
-    std::string name;  ///< the node's full name
-    std::string op;
-    size_t thread;
-    double begin_us;  ///< since the recorder was made
-    double duration_us;
-  };
-  std::vector<Event> events() const;
-
-  /// The events in Chrome's trace event format (JSON object with "traceEvents"), times in µs.
-  std::string to_chrome_json() const;
-  /// Writes to_chrome_json() to `path`; throws Unavailable naming the path and the system's reason.
-  void save(const std::string& path) const;
+  void add(TraceEvent event, Clock::time_point begin, Clock::time_point end);
+  std::vector<TraceEvent> events() const;
 
  private:
-  void add(const Node* node, std::chrono::steady_clock::time_point begin,
-           std::chrono::steady_clock::time_point end);
-
-  std::chrono::steady_clock::time_point start_;
   mutable std::mutex mutex_;
-  std::vector<Event> events_;  // guarded by mutex_
+  std::vector<TraceEvent> events_;  // guarded by mutex_
 };
 
 }  // namespace cohort

@@ -9,6 +9,7 @@
 #include "nn/callbacks/learning_rate.h"
 #include "nn/callbacks/progress_bar.h"
 #include "nn/callbacks/step_report.h"
+#include "nn/callbacks/step_trace.h"
 
 namespace cohort::nn {
 

@@ -84,6 +84,8 @@ std::vector<nn::Callback> callbacks(const Setting& setting) {
     return {nn::Callback(std::make_shared<Stop>(SIGSTOP))};
   if (setting.odd() && setting.is("stuck")) return {stuck()};
   if (setting.is("endless")) return {first_step()};
+  if (setting.is("traced"))
+    return {nn::StepTrace({.path = std::getenv("TRACE_PATH"), .first_step = 3, .num_steps = 4})};
   return {};
 }
 

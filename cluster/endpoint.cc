@@ -10,6 +10,7 @@
 #include <cstring>
 #include <memory>
 
+#include "cluster/port_holder.h"
 #include "core/error.h"
 
 namespace cohort::cluster {
@@ -87,9 +88,11 @@ void check_listenable(const Address& numeric) {
       bind(socket.fd(), address->ai_addr, address->ai_addrlen) == 0 && listen(socket.fd(), 1) == 0)
     return;
   const int error = errno;
-  if (error == EADDRINUSE)
-    throw AlreadyExists("server: port {} is in use: cannot listen at {}", numeric.port,
-                        numeric.to_string());
+  if (error == EADDRINUSE) {
+    const std::string holder = port_holder(numeric.port);
+    throw AlreadyExists("server: port {} is in use{}: cannot listen at {}", numeric.port,
+                        holder.empty() ? "" : " by " + holder, numeric.to_string());
+  }
   throw FailedPrecondition("server: cannot listen at {}: {}{}", numeric.to_string(),
                            lower_case(std::strerror(error)),
                            error == EADDRNOTAVAIL ? "; it is not an address of this machine" : "");

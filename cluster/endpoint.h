@@ -16,8 +16,9 @@ std::vector<Address> resolve(const Address& address);
 /// refused", "no answer in 2000 ms").
 std::string try_connect(const Address& numeric, std::chrono::milliseconds timeout);
 
-/// Throws AlreadyExists when a numeric address cannot be listened at because its port is in use,
-/// FailedPrecondition with the system's reason otherwise; both name the address.
+/// Throws AlreadyExists when a numeric address cannot be listened at because its port is in use
+/// (by which process, where that can be seen), FailedPrecondition with the system's reason
+/// otherwise; both name the address.
 void check_listenable(const Address& numeric);
 
 }  // namespace cohort::cluster

@@ -77,10 +77,11 @@ TEST_F(ServerTest, AddressWithoutAPortIsRefused) {
   });
 }
 
-TEST_F(ServerTest, SecondServerOnOnePortNamesThePort) {
+TEST_F(ServerTest, SecondServerOnOnePortNamesThePortAndWhoHasIt) {
   const auto first = Server::create_local_server();
   const ClusterSpec same({{"local", {"localhost:" + port_of(*first)}}});
-  expect_error(Code::kAlreadyExists, {"in use", port_of(*first)},
+  expect_error(Code::kAlreadyExists,
+               {"in use by process " + std::to_string(getpid()), port_of(*first)},
                [&] { Server({.cluster = same}); });
   first->stop();
   const Server again({.cluster = same});

@@ -1,96 +1,10 @@
-#include "cluster/coordinator.h"
-
-#include <gmock/gmock.h>
-
-#include "tests/support/expect_error.h"
+#include "tests/cluster/coordinator_support.h"
 
 namespace cohort::cluster {
 namespace {
 
-using cohort::testing::expect_error;
-using std::chrono::milliseconds;
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
-using ::testing::IsEmpty;
-
-constexpr milliseconds kEndless = milliseconds::max();
-
-Task worker(int index) { return {"worker", index}; }
-
-// How one wait ended, if it has.
-struct Outcome {
-  bool done = false;
-  std::optional<Error> error;
-  std::string value;
-
-  bool ok() const { return done && !error; }
-  Code code() const { return error ? error->code() : Code{}; }
-};
-
-// A coordinator of N workers with a clock that the test moves.
-class CoordinatorTest : public ::testing::Test {
- protected:
-  explicit CoordinatorTest(int num_tasks = 3) {
-    for (int i = 0; i < num_tasks; ++i) tasks_.push_back(worker(i));
-    coordinator_ = std::make_unique<Coordinator>(
-        Coordinator::Options{.tasks = tasks_,
-                             .job_id = "job",
-                             .version = "1",
-                             .warn = [this](const std::string& line) { warnings_.push_back(line); },
-                             .now = [this] { return now_; }});
-    failures_.resize(tasks_.size());
-    started_.resize(tasks_.size());
-  }
-
-  void come(int index, uint64_t incarnation = 0) {
-    const auto i = static_cast<size_t>(index);
-    coordinator_->register_task(
-        {.task = worker(index),
-         .incarnation = incarnation ? incarnation : 100 + i,
-         .job_id = "job",
-         .version = "1",
-         .place = "host h" + std::to_string(index)},
-        {.started = [this, i] { started_[i] = true; },
-         .failed = [this, i](const Error& error) { failures_[i].push_back(error); }});
-  }
-  void all_come() {
-    for (size_t i = 0; i < tasks_.size(); ++i) come(static_cast<int>(i));
-  }
-  void beat(int index) {
-    coordinator_->heartbeat(worker(index), 100 + static_cast<uint64_t>(index));
-  }
-
-  // Time goes on as it does in a leader; these tasks beat, the others are silent.
-  void pass(milliseconds time, std::vector<int> beating = {}) {
-    for (milliseconds step(100); time.count() > 0; time -= step) {
-      now_ += step;
-      for (int index : beating)
-        if (!coordinator_->error()) beat(index);
-      coordinator_->tick();
-    }
-  }
-
-  Done into(Outcome& outcome) {
-    return [&outcome](const Error* error, const std::string& value) {
-      EXPECT_FALSE(outcome.done) << "ended twice";
-      outcome = {.done = true, .value = value};
-      if (error) outcome.error = *error;
-    };
-  }
-  void barrier(int index, Outcome& outcome, std::vector<int> participants = {},
-               const std::string& name = "b", milliseconds timeout = milliseconds(2000)) {
-    std::vector<Task> tasks;
-    for (int i : participants) tasks.push_back(worker(i));
-    coordinator_->barrier(worker(index), name, tasks, timeout, into(outcome));
-  }
-
-  std::vector<Task> tasks_;
-  TimePoint now_{};
-  std::vector<std::string> warnings_;
-  std::unique_ptr<Coordinator> coordinator_;
-  std::vector<std::vector<Error>> failures_;
-  std::vector<bool> started_;
-};
+using ::testing::AllOf;
+using ::testing::SizeIs;
 
 // --- registration --------------------------------------------------------------------------------
 
@@ -246,115 +160,22 @@ TEST_F(CoordinatorTest, FirstErrorStays) {
   EXPECT_EQ(failures_[0].size(), 1u);
 }
 
-// --- barriers ------------------------------------------------------------------------------------
-
-TEST_F(CoordinatorTest, BarrierReleasesNobodyBeforeTheLast) {
+TEST_F(CoordinatorTest, ACircleOfWaitsThatLastsFailsTheJob) {
   all_come();
-  Outcome outcomes[3];
-  barrier(0, outcomes[0]);
-  barrier(1, outcomes[1]);
-  EXPECT_FALSE(outcomes[0].done || outcomes[1].done);
-  barrier(2, outcomes[2]);
-  for (const Outcome& outcome : outcomes) EXPECT_TRUE(outcome.ok());
-}
-
-TEST_F(CoordinatorTest, BarrierOfASubset) {
-  all_come();
-  Outcome outcomes[2];
-  barrier(0, outcomes[0], {0, 1});
-  barrier(1, outcomes[1], {1, 0});
-  for (const Outcome& outcome : outcomes) EXPECT_TRUE(outcome.ok());
-}
-
-TEST_F(CoordinatorTest, DifferentParticipantsFailBothAndTheNextRoundIsClean) {
-  all_come();
-  Outcome zero, two, one, again[2];
-  barrier(0, zero, {0, 1});
-  barrier(2, two, {1, 2});
-  EXPECT_EQ(zero.code(), Code::kInvalidArgument);
-  EXPECT_EQ(two.code(), Code::kInvalidArgument);
-  barrier(1, one, {0, 1});  // its share of the round that failed
-  EXPECT_EQ(one.code(), Code::kInvalidArgument);
-  barrier(0, again[0], {0, 1});
-  barrier(1, again[1], {0, 1});
-  EXPECT_TRUE(again[0].ok() && again[1].ok());
-}
-
-TEST_F(CoordinatorTest, StrangerFailsABarrierUnderWayButNotOneThatHasPassed) {
-  all_come();
-  Outcome zero, one, stranger, late;
-  barrier(0, zero, {0, 1});
-  barrier(2, stranger, {0, 1});
-  EXPECT_EQ(zero.code(), Code::kInvalidArgument);
-  EXPECT_EQ(stranger.code(), Code::kInvalidArgument);
-  barrier(1, one, {0, 1});
-  EXPECT_EQ(one.code(), Code::kInvalidArgument);
-
-  Outcome again[2];
-  barrier(0, again[0], {0, 1});
-  barrier(1, again[1], {0, 1});
-  EXPECT_TRUE(again[0].ok() && again[1].ok());
-  barrier(2, late, {0, 1});
-  EXPECT_EQ(late.code(), Code::kInvalidArgument);
-}
-
-TEST_F(CoordinatorTest, BarrierOfAnUnknownTaskIsInvalid) {
-  all_come();
-  Outcome outcome;
-  expect_error(Code::kInvalidArgument, {"worker/task:67"}, [&] { barrier(0, outcome, {0, 67}); });
-}
-
-TEST_F(CoordinatorTest, BarrierNamesWhoDidNotCome) {
-  all_come();
-  Outcome zero, one, two;
-  barrier(0, zero);
-  pass(milliseconds(500), {0, 1, 2});
-  barrier(2, two);
-  pass(milliseconds(1600), {0, 1, 2});
-  for (const Outcome* outcome : {&zero, &two}) {
-    EXPECT_EQ(outcome->code(), Code::kDeadlineExceeded);
-    EXPECT_THAT(outcome->error->what(),
-                HasSubstr("barrier b: 2 of 3 tasks came in 2000 ms; missing: /job:worker/task:1"));
-  }
-  barrier(1, one);  // too late: this round has failed for all
-  EXPECT_EQ(one.code(), Code::kDeadlineExceeded);
+  const auto beat_and_tick = [&] {
+    coordinator_->heartbeat(worker(0), 100, {{7, "step/0", "step/1", "all_reduce"}});
+    coordinator_->heartbeat(worker(1), 101, {{9, "step/1", "step/0", "all_gather"}});
+    pass(milliseconds(1000), {2});
+  };
+  beat_and_tick();
   EXPECT_FALSE(coordinator_->error());
-}
-
-TEST_F(CoordinatorTest, LateTasksAreNamedOnceBeforeTheDeadline) {
-  all_come();
-  Outcome zero, two;
-  barrier(0, zero, {}, "slow", milliseconds(60'000));
-  pass(milliseconds(5000), {0, 1, 2});
-  barrier(2, two, {}, "slow", milliseconds(60'000));
-  pass(milliseconds(4900), {0, 1, 2});
-  EXPECT_THAT(warnings_, IsEmpty());
-  pass(milliseconds(10'000), {0, 1, 2});
-  EXPECT_THAT(warnings_, ElementsAre("barrier slow: 2 of 3 tasks have waited for 10 s; late: "
-                                     "/job:worker/task:1"));
-  EXPECT_FALSE(zero.done || two.done);
-}
-
-TEST_F(CoordinatorTest, NthUseMeetsTheNthUse) {
-  all_come();
-  Outcome zero[2], one[2];
-  barrier(0, zero[0], {0, 1});
-  barrier(0, zero[1], {0, 1});  // another thread of task 0, a round ahead
-  barrier(1, one[0], {0, 1});
-  EXPECT_TRUE(zero[0].ok() && one[0].ok());
-  EXPECT_FALSE(zero[1].done);
-  barrier(1, one[1], {0, 1});
-  EXPECT_TRUE(zero[1].ok() && one[1].ok());
-}
-
-TEST_F(CoordinatorTest, NobodyWaitsForATaskThatHasLeft) {
-  all_come();
-  Outcome zero, one, leaving;
-  barrier(0, zero);
-  coordinator_->leave(worker(2), kEndless, into(leaving));
-  EXPECT_EQ(zero.code(), Code::kFailedPrecondition);
-  EXPECT_THAT(zero.error->what(), HasSubstr("worker/task:2 has left"));
-  expect_error(Code::kFailedPrecondition, {"worker/task:2 has left"}, [&] { barrier(1, one); });
+  for (int i = 0; i < 2; ++i)
+    if (!coordinator_->error()) beat_and_tick();
+  ASSERT_TRUE(coordinator_->error());
+  EXPECT_EQ(coordinator_->error()->code(), Code::kFailedPrecondition);
+  EXPECT_THAT(coordinator_->error()->what(),
+              AllOf(HasSubstr("task:0 in all_reduce"), HasSubstr("task:1 in all_gather")));
+  EXPECT_THAT(failures_[2], SizeIs(1));
 }
 
 // --- key-value store -----------------------------------------------------------------------------

@@ -38,6 +38,22 @@ cohort_optional_package(LAUNCH "the program cohort-launch, with CLI11" CLI11 CON
 
 cohort_optional_package(TLS "encrypted TCP between hosts, with OpenSSL" OpenSSL MODULE)
 
+# MPI's C library alone: its C++ bindings are gone from the standard, and slow to compile.
+cohort_option(MPI "MPI between hosts, a module loaded at run time")
+if(NOT COHORT_MPI STREQUAL "OFF")
+  include(CheckLanguage)
+  check_language(C)
+  if(CMAKE_C_COMPILER)
+    enable_language(C)
+    find_package(MPI QUIET COMPONENTS C)
+  endif()
+  if(MPI_C_FOUND)
+    set(COHORT_HAVE_MPI ON)
+  elseif(COHORT_MPI STREQUAL "ON")
+    message(FATAL_ERROR "COHORT_MPI=ON, but MPI's C library was not found")
+  endif()
+endif()
+
 cohort_option(CUDA "the CUDA device, a module loaded at run time")
 if(NOT COHORT_CUDA STREQUAL "OFF")
   include(CohortFindCuda)

@@ -11,7 +11,7 @@ endforeach()
 set_target_properties(cohort PROPERTIES INSTALL_RPATH "\$ORIGIN")
 install(TARGETS cohort cohort_openmp EXPORT cohortTargets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-foreach(module cohort_cuda cohort_grpc cohort_http cohort_tls)
+foreach(module cohort_cuda cohort_grpc cohort_http cohort_tls cohort_mpi)
   if(TARGET ${module})
     set_target_properties(${module} PROPERTIES INSTALL_RPATH "\$ORIGIN"
                                                INSTALL_RPATH_USE_LINK_PATH ON)

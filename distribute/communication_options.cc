@@ -14,7 +14,8 @@ CommunicationImplementation parse_communication_implementation(std::string_view 
   if (lower == "auto") return CommunicationImplementation::kAuto;
   if (lower == "ring") return CommunicationImplementation::kRing;
   if (lower == "nccl") return CommunicationImplementation::kNccl;
-  throw InvalidArgument("implementation: got \"{}\"; want auto, ring or nccl", name);
+  if (lower == "mpi") return CommunicationImplementation::kMpi;
+  throw InvalidArgument("implementation: got \"{}\"; want auto, ring, nccl or mpi", name);
 }
 
 void CommunicationOptions::check() const {

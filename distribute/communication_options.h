@@ -13,9 +13,10 @@ enum class CommunicationImplementation {
   kAuto,  ///< chosen by device
   kRing,  ///< Cohort's own: shared memory within a host, TCP between hosts
   kNccl,  ///< NCCL, for GPUs
+  kMpi,   ///< shared memory within a host, MPI between hosts
 };
 
-/// "auto", "ring" or "nccl" in any case. Throws InvalidArgument that lists them.
+/// "auto", "ring", "nccl" or "mpi" in any case. Throws InvalidArgument that lists them.
 CommunicationImplementation parse_communication_implementation(std::string_view name);
 
 /// How gradients are exchanged, in tf.distribute's words.

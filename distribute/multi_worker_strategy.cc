@@ -18,6 +18,7 @@
 #include "distribute/replica_runner.h"
 #include "distribute/replica_tree.h"
 #include "distribute/step_cache.h"
+#include "distribute/transport/mpi_world.h"
 #include "distribute/worker_group.h"
 
 namespace cohort::distribute {
@@ -74,6 +75,27 @@ std::unique_ptr<cluster::Membership> join(const cluster::Job& job,
         cluster::await_address(job.job_id, std::chrono::steady_clock::now() + timeout);
   }
   return cluster::join_cluster(options);  // all tasks are there: nobody needs the file any more
+}
+
+/// MPI among the job's tasks; null where it is not wanted. A failure is told to the other tasks.
+std::shared_ptr<MpiWorld> join_mpi(cluster::Membership& membership,
+                                   const MultiWorkerMirroredOptions& options) {
+  if (options.communication_options.implementation != CommunicationImplementation::kMpi) return {};
+  try {
+    auto world =
+        start_mpi(cluster::Environment::of_process(), options.startup_timeout, [&membership] {
+          if (const auto error = membership.error()) throw Error(*error);
+        });
+    if (world->size() != static_cast<int>(membership.tasks().size())) {
+      world->give_up();
+      throw InvalidArgument("{}: got {} tasks and {} processes of MPI; want equally many", kName,
+                            membership.tasks().size(), world->size());
+    }
+    return world;
+  } catch (const Error& error) {
+    if (!membership.error()) membership.report_error(error);
+    throw;
+  }
 }
 
 class MultiWorkerStrategy final : public Strategy::Impl {
@@ -201,11 +223,14 @@ Strategy MultiWorkerMirroredStrategy(MultiWorkerMirroredOptions options) {
     const std::string address =
         job.coordinator.empty() ? "127.0.0.1" : cluster::local_address_towards(job.coordinator);
     const auto wait_board = std::make_shared<cluster::WaitBoard>();
+    auto membership = join(job, options.startup_timeout, wait_board);
+    auto mpi = join_mpi(*membership, options);
     auto group = std::make_unique<WorkerGroup>(
-        join(job, options.startup_timeout, wait_board),
+        std::move(membership),
         WorkerGroup::Options{.address = address,
                              .timeout = timeout_of(options.communication_options),
                              .tls = cluster::read_tls_keys(job.tls),
+                             .mpi = std::move(mpi),
                              .wait_board = wait_board});
     group->report_to(runtime.metrics());
     return Strategy(std::make_shared<MultiWorkerStrategy>(runtime, std::move(group), options));

@@ -19,7 +19,8 @@ struct MultiWorkerMirroredOptions {
   /// not depend on how many devices and workers carry it.
   int num_replicas = 0;
   /// Packs of 4 MiB, and 10 minutes for a worker in a step to wait for peers that live but are
-  /// late, unless said otherwise. NCCL is refused.
+  /// late, unless said otherwise. NCCL is refused. MPI: all workers are processes of one mpirun, or
+  /// of srun with --mpi; MPI is begun unless the program has done so, with MPI_THREAD_MULTIPLE.
   CommunicationOptions communication_options = {};
   /// How long the workers wait for each other at the start.
   std::chrono::milliseconds startup_timeout = std::chrono::minutes(5);
@@ -34,7 +35,8 @@ struct MultiWorkerMirroredOptions {
 /// that names it: Unavailable for a death.
 ///
 /// Throws InvalidArgument for a wrong environment or devices, DeadlineExceeded naming the workers
-/// that did not come, FailedPrecondition when the workers' programs differ.
+/// that did not come, FailedPrecondition when the workers' programs differ, or there is no MPI
+/// where it is wanted.
 Strategy MultiWorkerMirroredStrategy(MultiWorkerMirroredOptions options = {});
 
 }  // namespace cohort::distribute

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "distribute/transport/mpi_world.h"
 #include "distribute/transport/network.h"
 #include "distribute/transport/shared_memory.h"
 #include "distribute/transport/tcp_mesh.h"
@@ -38,6 +39,13 @@ void check(const ProcessGroupOptions& options) {
                           options.process_names.size(), num_processes);
   if (!options.store || options.name.empty())
     throw InvalidArgument("process group: got no store or no name; want both");
+  if (options.transport != Transport::kAuto &&
+      (options.transport == Transport::kMpi) != (options.mpi != nullptr))
+    throw InvalidArgument("process group: got {}; want both or neither",
+                          options.mpi ? "MPI for the transport TCP" : "the transport MPI alone");
+  if (options.mpi && !options.tls.certificate.empty())
+    throw FailedPrecondition(
+        "process group: got TLS keys and MPI, which does not encrypt; want one of them");
 }
 
 std::string process_name(const ProcessGroupOptions& options, int process) {
@@ -55,8 +63,8 @@ struct Nodes {
   explicit Nodes(const ProcessGroupOptions& options) {
     std::vector<std::string> hosts;
     for (size_t process = 0; process < options.host_of.size(); ++process) {
-      const std::string host =
-          options.transport == Transport::kTcp ? std::to_string(process) : options.host_of[process];
+      const std::string host = options.transport == Transport::kAuto ? options.host_of[process]
+                                                                     : std::to_string(process);
       auto it = std::find(hosts.begin(), hosts.end(), host);
       if (it == hosts.end()) {
         it = hosts.insert(hosts.end(), host);
@@ -124,6 +132,26 @@ std::string ranks_text(const NetworkLayout& layout, const std::vector<int>& rank
   return ranks.size() > 3 ? text + ", …" : text;
 }
 
+std::vector<std::unique_ptr<Connection>> connect_nodes(const ProcessGroupOptions& options, int node,
+                                                       const std::vector<std::string>& names) {
+  if (options.mpi)
+    return connect_by_mpi({.store = options.store,
+                           .key = options.name + "/mpi",
+                           .node = node,
+                           .names = names,
+                           .world = options.mpi.get(),
+                           .timeout = options.timeout});
+  return connect_mesh({.store = options.store,
+                       .key = options.name + "/tcp",
+                       .node = node,
+                       .names = names,
+                       .address = options.address,
+                       .timeout = options.timeout,
+                       .connections = options.tls.certificate.empty()
+                                          ? make_plain_connections()
+                                          : make_tls_connections(options.tls)});
+}
+
 std::shared_ptr<NetworkNode> make_node(const ProcessGroupOptions& options, const Nodes& nodes,
                                        std::shared_ptr<HostGroup> host) {
   const auto node = std::make_shared<NetworkNode>(host, network_layout(options, nodes));
@@ -132,15 +160,7 @@ std::shared_ptr<NetworkNode> make_node(const ProcessGroupOptions& options, const
   std::vector<std::string> names;
   for (const std::vector<int>& ranks : node->layout().ranks_of)
     names.push_back(ranks_text(node->layout(), ranks));
-  auto links = connect_mesh({.store = options.store,
-                             .key = options.name + "/tcp",
-                             .node = number,
-                             .names = names,
-                             .address = options.address,
-                             .timeout = options.timeout,
-                             .connections = options.tls.certificate.empty()
-                                                ? make_plain_connections()
-                                                : make_tls_connections(options.tls)});
+  auto links = connect_nodes(options, number, names);
   node->start({.node = number,
                .names = std::move(names),
                .links = std::move(links),

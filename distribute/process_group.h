@@ -12,9 +12,12 @@
 
 namespace cohort::distribute {
 
+class MpiWorld;
+
 enum class Transport {
-  kAuto,  ///< shared memory among the processes of a host, TCP between hosts
+  kAuto,  ///< shared memory among the processes of a host, TCP or MPI between hosts
   kTcp,   ///< TCP between all processes
+  kMpi,   ///< MPI between all processes
 };
 
 /// A group of ranks in several processes. All processes give the same values but for `process`.
@@ -38,6 +41,10 @@ struct ProcessGroupOptions {
   /// TCP is encrypted, and both ends show a certificate that this authority signed; empty: plain
   /// text. The store says which certificate belongs to which process, so the names in it are free.
   cluster::TlsKeys tls = {};
+  /// What carries frames between hosts instead of TCP (transport/mpi_world.h); null: TCP does.
+  /// Groups are made one at a time then, and a process that is killed is not noticed by itself:
+  /// abort() is needed.
+  std::shared_ptr<MpiWorld> mpi = nullptr;
   /// Where waits of more than a second are written; may be none.
   std::shared_ptr<cluster::WaitBoard> wait_board = nullptr;
 };
@@ -55,7 +62,8 @@ struct ProcessGroupOptions {
 /// however the processes end.
 /// Throws InvalidArgument for options that contradict each other, DeadlineExceeded naming the
 /// processes that did not come; FailedPrecondition when some processes have keys and others none,
-/// or this build has no OpenSSL; PermissionDenied naming a process whose certificate is not
+/// this build has no OpenSSL, or MPI, which does not encrypt, is to carry what has keys;
+/// PermissionDenied naming a process whose certificate is not
 /// accepted.
 std::vector<std::unique_ptr<Communicator>> make_process_communicators(
     const ProcessGroupOptions& options);

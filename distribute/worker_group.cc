@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "distribute/process_group.h"
+#include "distribute/transport/mpi_world.h"
 
 namespace cohort::distribute {
 namespace {
@@ -54,6 +55,8 @@ WorkerGroup::WorkerGroup(std::unique_ptr<cluster::Membership> membership, Option
 }
 
 WorkerGroup::~WorkerGroup() {
+  if (options_.mpi && (failed_ || membership_->error() || std::uncaught_exceptions() > exceptions_))
+    options_.mpi->give_up();
   metrics_.reset();
   try {
     if (std::uncaught_exceptions() > exceptions_ && !failed_)
@@ -97,6 +100,7 @@ std::vector<std::unique_ptr<Communicator>> WorkerGroup::connect(std::vector<int>
   options.timeout = options_.timeout;
   options.address = options_.address;
   options.tls = options_.tls;
+  options.mpi = options_.mpi;
   options.wait_board = options_.wait_board;
   for (int worker = 0; worker < count(); ++worker) options.process_names.push_back(name_of(worker));
   return make_process_communicators(options);

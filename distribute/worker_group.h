@@ -16,6 +16,8 @@
 
 namespace cohort::distribute {
 
+class MpiWorld;
+
 /// The workers of a job as one of them sees them: its seat in the cluster, where they exchange
 /// small values, and what ends their waits when one of them fails. One thread uses it.
 class WorkerGroup final : public Workers {
@@ -24,6 +26,7 @@ class WorkerGroup final : public Workers {
     std::string address;                  ///< of this host, for the workers of others
     std::chrono::milliseconds timeout{};  ///< as in ProcessGroupOptions, as are those below
     cluster::TlsKeys tls = {};
+    std::shared_ptr<MpiWorld> mpi = nullptr;
     std::shared_ptr<cluster::WaitBoard> wait_board = nullptr;  ///< the one the membership tells
   };
 

@@ -18,6 +18,7 @@ namespace {
 struct Arguments {
   std::string model = "mlp";
   std::string strategy = "one_device";
+  std::string communication = "auto";
   int devices = 0;
   int epochs = 5;
   int batch_size = 0;
@@ -27,6 +28,7 @@ struct Arguments {
 
 constexpr const char* kUsage =
     "usage: fashion_mnist [--model mlp|cnn] [--strategy one_device|mirrored|multi_worker_mirrored]\n"
+    "                     [--communication auto|ring|mpi]\n"
     "                     [--devices N] [--epochs N] [--batch-size N] [--seed N] [--data-dir DIR]\n"
     "--devices: GPUs, or logical CPU devices where there is no GPU, of each worker; 0: all GPUs, or\n"
     "           of the CPU 2 (mirrored) or 1 (multi_worker_mirrored)\n"
@@ -50,6 +52,7 @@ Arguments parse(int argc, char** argv) {
   const std::map<std::string, std::function<void(const std::string&)>> options{
       {"--model", [&](const std::string& text) { result.model = text; }},
       {"--strategy", [&](const std::string& text) { result.strategy = text; }},
+      {"--communication", [&](const std::string& text) { result.communication = text; }},
       {"--devices", [&](const std::string& text) { result.devices = number(text); }},
       {"--epochs", [&](const std::string& text) { result.epochs = number(text); }},
       {"--batch-size", [&](const std::string& text) { result.batch_size = number(text); }},
@@ -78,7 +81,10 @@ distribute::Strategy make_strategy(const Arguments& arguments) {
   for (int i = 0; gpu && i < arguments.devices; ++i) devices.push_back("gpu:" + std::to_string(i));
   if (arguments.strategy == "multi_worker_mirrored") {
     if (!gpu && arguments.devices > 0) runtime.set_logical_cpu_devices(arguments.devices, 1);
-    return distribute::MultiWorkerMirroredStrategy({.devices = devices});
+    const auto implementation =
+        distribute::parse_communication_implementation(arguments.communication);
+    return distribute::MultiWorkerMirroredStrategy(
+        {.devices = devices, .communication_options = {.implementation = implementation}});
   }
   if (!gpu) runtime.set_logical_cpu_devices(arguments.devices > 0 ? arguments.devices : 2);
   return distribute::MirroredStrategy({.devices = devices});

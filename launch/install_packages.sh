@@ -8,6 +8,7 @@ packages=(
   libfmt-dev zlib1g-dev nlohmann-json3-dev libdnnl-dev  # libraries
   libcli11-dev libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler
   libcpp-httplib-dev libssl-dev pkg-config  # metrics over HTTP, TLS
+  libopenmpi-dev                         # MPI between hosts
   libgtest-dev libgmock-dev              # tests
   openmpi-bin slurm-wlm munge slurmctld slurmd slurm-client iproute2 nftables openssl  # tests of jobs
   dataset-fashion-mnist                  # the demo's data

@@ -10,10 +10,11 @@
 
 namespace cohort::distribute {
 
-/// Bytes to one peer and from it, in order and without loss. No call waits. One thread at a time
-/// uses it. A connection that cannot go on throws: Unavailable when the peer has closed it or is
-/// gone, PermissionDenied when an end refuses who the other is, DataLoss for bytes that cannot have
-/// come from it. The message does not name the peer.
+/// Bytes to one peer and from it, in order and without loss: frames, each a header and its payload
+/// (frame.h), written as these two parts and read as these two parts. No call waits. One thread at
+/// a time uses it. A connection that cannot go on throws: Unavailable when the peer has closed it
+/// or is gone, PermissionDenied when an end refuses who the other is, DataLoss for bytes that
+/// cannot have come from it. The message does not name the peer.
 class Connection {
  public:
   virtual ~Connection() = default;
@@ -27,11 +28,14 @@ class Connection {
   virtual size_t try_read(char* to, size_t bytes) = 0;
   /// Something may be there to read of which descriptor() says nothing.
   virtual bool has_more() const { return false; }
-  /// To be polled for reading, and for writing when there was no room.
+  /// Nothing is put into the memory of a read any more; nothing more is read.
+  virtual void stop_reading() {}
+  /// To be polled for reading, and for writing when there was no room; -1: there is none, writes
+  /// and reads are to be tried again and again.
   virtual int descriptor() const = 0;
   /// Who the peer has shown to be, as ConnectionMaker::identity; empty while it has not.
   virtual std::string peer_identity() const = 0;
-  /// Nothing will be written any more; the peer reads what has been, then the end.
+  /// After a failure: nothing will be written any more. The peer reads what has been, then the end.
   virtual void finish() = 0;
 };
 

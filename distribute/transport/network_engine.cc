@@ -1,6 +1,7 @@
 #include "distribute/transport/network_engine.h"
 
 #include <fmt/format.h>
+#include <sched.h>
 #include <sys/epoll.h>
 
 #include <algorithm>
@@ -25,7 +26,22 @@ constexpr auto kPatienceForRecords = std::chrono::milliseconds(1000);
 constexpr int kReadsInTurn = 16;  // of one connection before the next has its turn
 constexpr size_t kMaxMessage = 1000;
 constexpr uint32_t kMaxAhead = 1 << 20;  // collectives that a peer may have prepared before us
+constexpr int kMostVainPolls = 2000;
 constexpr uint64_t kBell = ~uint64_t{0};
+
+/// What is left of a frame of which `sent` bytes have left: the header's part and the payload's.
+std::span<const iovec> rest_of_frame(const FrameHeader& frame, const char* data, size_t sent,
+                                     std::array<iovec, 2>& parts) {
+  const size_t header_left = sizeof frame - std::min(sizeof frame, sent);
+  const size_t data_sent = sent - (sizeof frame - header_left);
+  parts = {
+      iovec{const_cast<char*>(reinterpret_cast<const char*>(&frame)) + (sizeof frame - header_left),
+            header_left},
+      iovec{const_cast<char*>(data) + data_sent, frame.bytes - data_sent}};
+  const size_t first = header_left > 0 ? 0 : 1;
+  const size_t end = frame.bytes > data_sent ? 2 : 1;
+  return std::span<const iovec>(parts).subspan(first, end - first);
+}
 
 }  // namespace
 
@@ -38,8 +54,13 @@ NetworkEngine::NetworkEngine(NetworkEngineOptions options)
   for (size_t node = 0; node < links_.size(); ++node) {
     links_[node].connection = std::move(options_.links[node]);
     if (!links_[node].connection) continue;
+    const int descriptor = links_[node].connection->descriptor();
+    if (descriptor < 0) {
+      polled_ = true;
+      continue;
+    }
     epoll_event event{.events = EPOLLIN, .data = {.u64 = node}};
-    epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, links_[node].connection->descriptor(), &event);
+    epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, descriptor, &event);
   }
   thread_ = std::thread([this] { run(); });
 }
@@ -72,8 +93,10 @@ void NetworkEngine::forget(size_t collective) {
         [&](const Outgoing& out) { return out.data && out.frame.collective == collective; });
   };
   std::unique_lock lock(mutex_);
-  // Its descriptions may still be on their way out. A failed group sends nothing any more.
-  for (int n = 0; !host().failed() && std::any_of(links_.begin(), links_.end(), has_frames); ++n) {
+  // Its descriptions may still be on their way out. A failed group sends nothing any more, when the
+  // thread has seen the failure.
+  for (int n = 0;
+       host().failed() ? !released_ : std::any_of(links_.begin(), links_.end(), has_frames); ++n) {
     lock.unlock();
     back_off(n);
     lock.lock();
@@ -106,12 +129,14 @@ void NetworkEngine::run() {
     // The failure may have come with the end: the other nodes are to hear of it, not of a good-bye.
     if (host().failed()) host().throw_failure();
     say_goodbye();
+    release_memory();
     return;
   } catch (const Error& error) {
     host().fail(error);
   } catch (const std::exception& error) {
     host().fail(Internal("tcp group: {}", error.what()));
   }
+  release_memory();
   tell_failure();
   leave_records();
   if (timed_out_) explain();
@@ -143,10 +168,9 @@ void NetworkEngine::loop() {
   std::array<epoll_event, 64> events;
   next_check_ = Clock::now() + kCheck;
   Clock::time_point last_moment{};
+  int wait_ms = 0;
   while (!stop_ || !idle()) {
-    const int wait_ms = static_cast<int>(std::chrono::milliseconds(kCheck).count());
-    const int count =
-        epoll_wait(epoll_.get(), events.data(), events.size(), has_unread() ? 0 : wait_ms);
+    const int count = epoll_wait(epoll_.get(), events.data(), events.size(), wait_ms);
     const std::lock_guard lock(mutex_);
     if (host().failed()) host().throw_failure();
     for (int i = 0; i < count; ++i) {
@@ -160,9 +184,11 @@ void NetworkEngine::loop() {
     }
     for (int node = 0; node < num_nodes(); ++node) {
       const Link& link = links_[static_cast<size_t>(node)];
-      if (link.connection && link.connection->has_more()) handle_link(node, EPOLLIN);
+      if (link.connection && (link.connection->has_more() || link.connection->descriptor() < 0))
+        handle_link(node, EPOLLIN);
     }
     advance_all();
+    wait_ms = next_wait_ms();
     if (Clock::now() >= next_check_) {
       check_clocks();
       next_check_ = Clock::now() + kCheck;
@@ -186,13 +212,25 @@ bool NetworkEngine::has_unread() const {
   });
 }
 
+/// How long the thread may sleep if nobody wakes it.
+int NetworkEngine::next_wait_ms() {
+  if (has_unread()) return 0;
+  if (!polled_) return static_cast<int>(std::chrono::milliseconds(kCheck).count());
+  const bool busy = !idle() || std::any_of(collectives_.begin(), collectives_.end(),
+                                           [](const auto& c) { return c && c->pending_call(); });
+  if (!busy || ++vain_polls_ > kMostVainPolls) return 1;
+  sched_yield();
+  return 0;
+}
+
 void NetworkEngine::advance_all() {
   for (const auto& collective : collectives_)
     if (collective) collective->advance();
   for (int node = 0; node < num_nodes(); ++node)
     if (links_[static_cast<size_t>(node)].paused) receive(node);
   for (int node = 0; node < num_nodes(); ++node)
-    if (links_[static_cast<size_t>(node)].connection && !links_[static_cast<size_t>(node)].writing)
+    if (const Link& link = links_[static_cast<size_t>(node)];
+        link.connection && (!link.writing || link.connection->descriptor() < 0))
       flush(node);
 }
 
@@ -204,6 +242,7 @@ void NetworkEngine::handle_link(int node, uint32_t events) {
 
 void NetworkEngine::watch(int node) {
   const Link& link = links_[static_cast<size_t>(node)];
+  if (link.connection->descriptor() < 0) return;
   uint32_t events = 0;
   if (!link.paused) events |= EPOLLIN;
   if (link.writing) events |= EPOLLOUT;
@@ -213,7 +252,9 @@ void NetworkEngine::watch(int node) {
 
 size_t NetworkEngine::write_some(int node, std::span<const iovec> parts) {
   try {
-    return links_[static_cast<size_t>(node)].connection->try_write(parts);
+    const size_t sent = links_[static_cast<size_t>(node)].connection->try_write(parts);
+    if (sent > 0) vain_polls_ = 0;
+    return sent;
   } catch (const Error& error) {
     throw Error(error.code(), fmt::format("{} is gone: {}", link_name(node), error.what()));
   }
@@ -223,15 +264,9 @@ void NetworkEngine::flush(int node) {
   Link& link = links_[static_cast<size_t>(node)];
   while (link.first < link.queue.size()) {
     const Outgoing& out = link.queue[link.first];
-    const size_t header_left = sizeof out.frame - std::min(sizeof out.frame, link.sent_bytes);
-    const size_t data_sent = link.sent_bytes - (sizeof out.frame - header_left);
-    const std::array<iovec, 2> parts{
-        iovec{const_cast<char*>(reinterpret_cast<const char*>(&out.frame)) + link.sent_bytes,
-              header_left},
-        iovec{const_cast<char*>(out.data) + data_sent, out.frame.bytes - data_sent}};
-    const size_t first = header_left > 0 ? 0 : 1;
-    const size_t end = out.frame.bytes > data_sent ? 2 : 1;
-    const size_t sent = write_some(node, std::span(parts).subspan(first, end - first));
+    std::array<iovec, 2> parts;
+    const size_t sent =
+        write_some(node, rest_of_frame(out.frame, out.data, link.sent_bytes, parts));
     if (sent == 0) {
       if (!std::exchange(link.writing, true)) watch(node);
       return;
@@ -252,7 +287,9 @@ void NetworkEngine::flush(int node) {
 
 size_t NetworkEngine::read_some(int node, char* to, size_t bytes) {
   try {
-    return links_[static_cast<size_t>(node)].connection->try_read(to, bytes);
+    const size_t got = links_[static_cast<size_t>(node)].connection->try_read(to, bytes);
+    if (got > 0) vain_polls_ = 0;
+    return got;
   } catch (const Error& error) {
     throw Error(error.code(), fmt::format("{} is gone: {}", link_name(node), error.what()));
   }
@@ -334,7 +371,8 @@ void NetworkEngine::close_frame(int node) {
     throw Error(static_cast<Code>(std::clamp(link.frame.part, 1u, 15u)), abort_message_);
   if (link.frame.kind == FrameKind::kGoodbye) {
     link.has_left = true;
-    epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, link.connection->descriptor(), nullptr);
+    if (link.connection->descriptor() >= 0)
+      epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, link.connection->descriptor(), nullptr);
     return;
   }
   if (NetworkCollective* collective = find(link.frame)) collective->received(node, link.frame);
@@ -394,6 +432,14 @@ void NetworkEngine::post_wait(size_t index) {
   for (const int other : silence.nodes) post(board.node_name(other, index, call));
 }
 
+/// Afterwards the connections touch no memory of the collectives.
+void NetworkEngine::release_memory() {
+  const std::lock_guard lock(mutex_);
+  for (const Link& link : links_)
+    if (link.connection) link.connection->stop_reading();
+  released_ = true;
+}
+
 void NetworkEngine::tell_failure() {
   const std::lock_guard lock(mutex_);
   std::string message;
@@ -420,15 +466,13 @@ void NetworkEngine::tell_failure() {
 }
 
 /// The peer may be gone: then nothing is sent.
-void NetworkEngine::send_last(Connection& connection, FrameHeader frame, std::string message) {
+void NetworkEngine::send_last(Connection& connection, const FrameHeader& frame,
+                              const std::string& message) {
   const auto until = Clock::now() + kPatienceAtFailure;
-  std::string bytes(reinterpret_cast<const char*>(&frame), sizeof frame);
-  bytes += message;
   try {
-    for (size_t sent = 0; sent < bytes.size() && Clock::now() < until;) {
-      const iovec rest{bytes.data() + sent, bytes.size() - sent};
-      sent += connection.try_write({&rest, 1});
-    }
+    std::array<iovec, 2> parts;
+    for (size_t sent = 0; sent < sizeof frame + message.size() && Clock::now() < until;)
+      sent += connection.try_write(rest_of_frame(frame, message.data(), sent, parts));
   } catch (const Error&) {
   }
 }

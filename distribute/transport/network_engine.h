@@ -122,7 +122,10 @@ class NetworkEngine {
   bool has_unread() const;
   size_t write_some(int node, std::span<const iovec> parts);
   size_t read_some(int node, char* to, size_t bytes);
-  static void send_last(Connection& connection, FrameHeader frame, std::string message);
+  static void send_last(Connection& connection, const FrameHeader& frame,
+                        const std::string& message);
+  int next_wait_ms();
+  void release_memory();
   void flush(int node);
   void receive(int node);
   bool receive_some(int node);
@@ -165,6 +168,9 @@ class NetworkEngine {
   std::vector<Watched> watched_;  ///< by collective
   std::chrono::steady_clock::time_point next_check_;
   bool timed_out_ = false;
+  bool released_ = false;
+  bool polled_ = false;  ///< some connections have no descriptor
+  int vain_polls_ = 0;   ///< since something was sent or received
   std::atomic<bool> stop_{false};
   std::thread thread_;
 };

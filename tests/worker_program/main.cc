@@ -1,6 +1,6 @@
-// One worker of a job, for tests/workers: `worker_program SCENARIO [DEVICES [REPLICAS]]`. What a
-// test compares is printed as `name: value` lines. An error is printed as `error: CODE message`,
-// and the exit code is 3.
+// One worker of a job, for tests/workers: `worker_program SCENARIO [DEVICES [REPLICAS
+// [IMPLEMENTATION]]]`. What a test compares is printed as `name: value` lines. An error is printed
+// as `error: CODE message`, and the exit code is 3.
 #include <unistd.h>
 
 #include <csignal>
@@ -211,15 +211,18 @@ void run(int argc, char** argv) {
   const int devices = argc > 2 ? std::atoi(argv[2]) : 1;
   const int replicas = argc > 3 ? std::atoi(argv[3]) : 0;
   const std::string scenario = argc > 1 ? argv[1] : "";
+  const auto implementation =
+      distribute::parse_communication_implementation(argc > 4 ? argv[4] : "auto");
   cohort::default_runtime().set_logical_cpu_devices(devices, 1);
   nn::set_random_seed(7);
-  const Setting setting{distribute::MultiWorkerMirroredStrategy(
-                            {.num_replicas = replicas,
-                             .communication_options = {.bytes_per_pack = 2000,
-                                                       .timeout = std::chrono::seconds(
-                                                           scenario == "stuck" ? 3 : 600)},
-                             .startup_timeout = std::chrono::seconds(60)}),
-                        scenario};
+  const Setting setting{
+      distribute::MultiWorkerMirroredStrategy(
+          {.num_replicas = replicas,
+           .communication_options = {.bytes_per_pack = 2000,
+                                     .timeout = std::chrono::seconds(scenario == "stuck" ? 3 : 600),
+                                     .implementation = implementation},
+           .startup_timeout = std::chrono::seconds(60)}),
+      scenario};
   say("chief", setting.strategy.is_chief() ? "yes" : "no");
   if (setting.odd() && setting.is("exits")) std::exit(0);
   if (setting.odd() && setting.is("other_seed")) nn::set_random_seed(8);

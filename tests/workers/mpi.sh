@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Workers of one mpirun whose tensors travel by MPI. Each has an IPC namespace of its own, so that it
+# takes the others for other hosts.
+#   mpi.sh WORKER_PROGRAM equal     they end with the weights that they have over TCP
+#   mpi.sh WORKER_PROGRAM killed    a rank is killed: every other names it and ends
+#   mpi.sh WORKER_PROGRAM refused   no mpirun: an error says so, on every worker
+# Exits with 77 where there is no mpirun or no namespace (ctest counts that as skipped).
+set -euo pipefail
+program=$1 case=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+unset TF_CONFIG COHORT_COORDINATOR COHORT_JOB_ID
+
+skip() {
+  echo "skipped: $1"
+  exit 77
+}
+fail() {
+  echo "FAILED: $1"
+  tail -n 40 "$work"/*
+  exit 1
+}
+command -v mpirun >/dev/null || skip "no mpirun"
+unshare --ipc true 2>/dev/null || skip "no namespaces here"
+
+job() { # job NAME mpirun's and the program's arguments...
+  local log=$work/$1
+  shift
+  timeout -k 5 120 mpirun -np 3 --oversubscribe --bind-to none --mca mpi_yield_when_idle 1 "$@" \
+    >"$log" 2>&1
+}
+# What all three print alike.
+value() {
+  [[ $(grep -c "^$2: " "$work/$1") == 3 ]] || fail "not three times $2"
+  [[ $(grep "^$2: " "$work/$1" | sort -u | wc -l) == 1 ]] || fail "different $2"
+  grep -m 1 "^$2: " "$work/$1"
+}
+
+case $case in
+  equal)
+    job mpi unshare --ipc "$program" fit 1 0 mpi || fail "mpi ended with $?"
+    job ring unshare --ipc "$program" fit 1 0 ring || fail "ring ended with $?"
+    for name in weights loss predicted; do
+      [[ $(value mpi $name) == "$(value ring $name)" ]] || fail "other $name over MPI"
+    done
+    ;;
+  killed)
+    # With recovery, because mpirun else ends the others before they can speak. Its own exit code is
+    # of no use then.
+    job mpi --enable-recovery unshare --ipc sh -c '"$@"; code=$?; echo "exit: $code"; exit $code' - \
+      "$program" killed 1 0 mpi || true
+    (($(grep -c '^error: Unavailable .*/job:worker/task:2' "$work/mpi") == 2)) ||
+      fail "not named by the two others"
+    (($(grep -c '^exit: 3$' "$work/mpi") == 2)) || fail "other exit codes than 3"
+    ;;
+  refused)
+    export COHORT_JOB_ID=mpi-refused-$$
+    for i in 0 1; do
+      TF_CONFIG="{\"cluster\":{\"worker\":[\"127.0.0.1:0\",\"127.0.0.1:0\"]},\"task\":{\"type\":\"worker\",\"index\":$i}}" \
+        timeout 60 "$program" fit 1 0 mpi >"$work/$i" 2>&1 &
+    done
+    wait
+    for i in 0 1; do
+      grep -q '^error: FailedPrecondition .*not started for MPI' "$work/$i" || fail "worker $i"
+    done
+    ;;
+esac
+echo "passed"

@@ -65,11 +65,12 @@ def programs():
 
 
 class Running:
-    """One program of one case: started, then asked for blocks."""
+    """One program of one case: started, then asked for blocks. Has the last processors, or those
+    before the last `leave`."""
 
-    def __init__(self, program, case, threads):
+    def __init__(self, program, case, threads, leave=0):
         self.program, self.floor, self.blocks, self.losses = program, None, [], []
-        processors = sorted(os.sched_getaffinity(0))[-threads:]
+        processors = sorted(os.sched_getaffinity(0), reverse=True)[leave : leave + threads]
         environment = {
             **os.environ,
             "TORCHINDUCTOR_CACHE_DIR": str(VENV / "inductor"),
@@ -117,8 +118,14 @@ class Running:
                 group.write_text(str(nice))
 
     def block(self):
+        self.begin_block()
+        self.end_block()
+
+    def begin_block(self):
         self.prioritise(NICE)
         print(f"go {SECONDS}", file=self.process.stdin, flush=True)
+
+    def end_block(self):
         words = self.process.stdout.readline().split()
         self.prioritise(0)
         if len(words) != 6:
@@ -191,27 +198,34 @@ def compare(programs, label):
 
 
 def compare_workers(label):
-    """Workers of one job, each with the case's batch, beside one alone and beside DDP."""
+    """Workers of one job, each with the case's batch, beside one alone, as many that have nothing to
+    do with each other, and DDP."""
     case, _, count = label.partition("@")
     ours = [os.environ["COHORT_TRAIN_STEPS"]]
     workers = {"COHORT_BENCH_WORKERS": count}
     together = Running(Program("cohort", ours, environment=workers), case, int(count))
     alone = Running(Program("cohort", ours), case, 1)
+    apart = [Running(Program("cohort", ours), case, 1, leave=i) for i in range(int(count))]
     ddp = Running(peer("torch_ddp", "torch", "torch_ddp.py"), case, int(count))
     for number in range(ROUNDS):
-        turn = number % 3
-        running = [together, alone, ddp]
-        for program in running[turn:] + running[:turn]:
-            program.block()
-    for program in (together, alone, ddp):
+        turn = number % 4
+        running = [[together], [alone], apart, [ddp]]
+        for programs in running[turn:] + running[:turn]:
+            for program in programs:
+                program.begin_block()
+            for program in programs:
+                program.end_block()
+    for program in (together, alone, *apart, ddp):
         program.stop()
     scaling = int(count) * alone.median / together.median
+    ceiling = sum(alone.median / program.median for program in apart)
     ratio = ddp.median / together.median
     scaling_bar, ratio_bar = WORKER_BARS[label]
     verdict = lambda value, bar: f"bar {bar:g}x {'met' if value >= bar else 'MISSED'}"
     print(
         f"{case} {count} workers, us: {together.describe()}; one worker alone {alone.describe()}; "
-        f"{ddp.describe()}; {scaling:.2f}x the samples of one ({verdict(scaling, scaling_bar)}); "
+        f"{ddp.describe()}; {scaling:.2f}x the samples of one ({verdict(scaling, scaling_bar)}; "
+        f"{count} programs apart {ceiling:.2f}x); "
         f"{ratio:.2f}x DDP ({verdict(ratio, ratio_bar)})",
         flush=True,
     )

@@ -1,7 +1,6 @@
 #include "core/runtime/executable.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <optional>
 
 #include "core/graph/op.h"
@@ -9,6 +8,7 @@
 #include "core/runtime/aliases.h"
 #include "core/runtime/device_thread.h"
 #include "core/runtime/passes.h"
+#include "core/runtime/recorded_step.h"
 #include "core/runtime/runtime.h"
 #include "core/runtime/transfer.h"
 #include "core/runtime/value_store.h"
@@ -44,39 +44,13 @@ struct Lane {
   };
   std::vector<Upload> uploads;
 
-  // On devices that record: the step as one piece, and where variables lay when it was recorded.
-  bool warm = false;    ///< every kernel has run once
-  bool records = true;  ///< false where a try has failed: the step runs kernel by kernel
-  std::unique_ptr<Device::Recording> recording;
-  std::vector<const VariablePlace*> places;
-  std::vector<const void*> recorded_places;
-
-  void note_places() {
-    recorded_places.clear();
-    for (const VariablePlace* place : places) recorded_places.push_back(place->data);
-  }
-  bool places_moved() const {
-    for (size_t i = 0; i < places.size(); ++i)
-      if (places[i]->data != recorded_places[i]) return true;
-    return false;
-  }
+  RecordedStep recorded;
 };
 
 bool has_kernel(const Node& node) {
   const std::string& op = node.op_name();
   return op != "Placeholder" && op != "Constant" && op != "ReadVariable" && op != "ReadBucket" &&
          op != "WriteBucket";
-}
-
-/// What fn() throws; "" where it does not.
-template <class Fn>
-std::string error_of(Fn&& fn) {
-  try {
-    fn();
-    return {};
-  } catch (const std::exception& error) {
-    return error.what();
-  }
 }
 
 class GraphExecutable final : public Executable {
@@ -193,7 +167,7 @@ class GraphExecutable final : public Executable {
     lane.values->place(by_position);
     for (const auto& variable : function_.graph->variables())
       for (const auto& place : variable->places())
-        if (place->device == lane.schedule.device) lane.places.push_back(place.get());
+        if (place->device == lane.schedule.device) lane.recorded.add(*place);
   }
 
   std::unique_ptr<Kernel> make_kernel(Lane& lane, size_t position) {
@@ -278,43 +252,11 @@ class GraphExecutable final : public Executable {
       device.copy_from_host(upload.to, inputs_[upload.input], upload.bytes);
   }
 
-  /// Runs the lane's work as one recording, made after the first run on devices that record.
-  bool replay(Lane& lane) {
-    if (recorder_ || lanes_.size() > 1 || !lane.device_step || !lane.warm) return false;
-    if (lane.recording && lane.places_moved()) lane.recording.reset();
-    if (!lane.recording && lane.records) record(lane);
-    if (!lane.recording) return false;
-    lane.recording->replay();
-    return true;
-  }
-
-  /// Leaves lane.recording null where the device does not record, and where the step cannot be
-  /// recorded: that is said once, and the step runs kernel by kernel from then on.
-  void record(Lane& lane) {
-    Device& device = *lane.schedule.device;
-    std::string reason = error_of([&] { lane.records = device.begin_recording(); });
-    if (reason.empty()) {
-      if (!lane.records) return;
-      reason = error_of([&] {
-        for (Kernel* step : lane.steps) step->run();
-      });
-      // What this throws is a consequence where there is a reason already.
-      const std::string ending = error_of([&] { lane.recording = device.end_recording(); });
-      if (reason.empty()) reason = ending;
-    }
-    if (reason.empty()) {
-      lane.note_places();
-      return;
-    }
-    lane.recording.reset();
-    lane.records = false;
-    std::fprintf(stderr, "%s: the step cannot be recorded and runs kernel by kernel: %s\n",
-                 device.name().to_string().c_str(), reason.c_str());
-  }
-
   void run_lane(Lane& lane) {
     upload(lane);
-    if (replay(lane)) {
+    // Transfers and traces need the host between the kernels.
+    const bool whole = lane.device_step && lanes_.size() == 1 && !recorder_;
+    if (whole && lane.recorded.replay(*lane.schedule.device, lane.steps)) {
       for (uint64_t* version : lane.written) ++*version;
       return;
     }
@@ -339,7 +281,7 @@ class GraphExecutable final : public Executable {
       }
     }
     for (uint64_t* version : lane.written) ++*version;
-    lane.warm = true;
+    lane.recorded.note_first_run();
   }
 
   void run_recorded(Lane& lane, size_t i) {

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/device.h"
+#include "core/runtime/kernel.h"
+
+namespace cohort {
+
+struct VariablePlace;
+
+/// The kernels of a step as one piece, on devices that record: recorded when all have run once, and
+/// again when a variable has moved since.
+class RecordedStep {
+ public:
+  /// A variable that the step reads or writes, which outlives this.
+  void add(const VariablePlace& place) { places_.push_back(&place); }
+  /// Every kernel has run once.
+  void note_first_run() { warm_ = true; }
+
+  /// Runs `steps` as one recording. False where they must be run one by one: before the first run,
+  /// on a device that does not record, and for a step that cannot be recorded (said once, on
+  /// stderr).
+  bool replay(Device& device, std::span<Kernel* const> steps);
+
+ private:
+  void record(Device& device, std::span<Kernel* const> steps);
+  bool places_moved() const;
+
+  bool warm_ = false;
+  bool records_ = true;  ///< false where a try has failed
+  std::unique_ptr<Device::Recording> recording_;
+  std::vector<const VariablePlace*> places_;
+  std::vector<const void*> recorded_places_;
+};
+
+}  // namespace cohort

@@ -31,8 +31,9 @@ std::string task_list(const std::vector<Task>& tasks) {
 }
 
 bool Barriers::complete(const Round& round) {
-  return std::includes(round.entered.begin(), round.entered.end(), round.participants.begin(),
-                       round.participants.end());
+  if (!round.error) return round.entered.size() == round.participants->size();
+  return std::includes(round.entered.begin(), round.entered.end(), round.participants->begin(),
+                       round.participants->end());
 }
 
 void Barriers::fail_round(Round& round, const Error& error, AfterUnlock& after) {
@@ -41,15 +42,15 @@ void Barriers::fail_round(Round& round, const Error& error, AfterUnlock& after) 
   round.waiting.clear();
 }
 
-void Barriers::enter(const Task& caller, const std::string& name,
-                     const std::set<Task>& participants, TimePoint now,
-                     std::chrono::milliseconds timeout, Done done, AfterUnlock& after) {
+void Barriers::enter(const Task& caller, const std::string& name, Participants participants,
+                     TimePoint now, std::chrono::milliseconds timeout, Done done,
+                     AfterUnlock& after) {
   std::list<Round>& rounds = rounds_[name];
   auto round = std::find_if(rounds.begin(), rounds.end(),
                             [&](const Round& r) { return !r.entered.contains(caller); });
-  if (!participants.contains(caller)) {
+  if (!participants->contains(caller)) {
     const Error error = InvalidArgument("barrier {}: {} is not among its participants {}", name,
-                                        caller.to_string(), task_list(list(participants)));
+                                        caller.to_string(), task_list(list(*participants)));
     if (round != rounds.end() && !round->error) fail_round(*round, error, after);
     if (rounds.empty()) rounds_.erase(name);
     return after.finish(std::move(done), error);
@@ -63,11 +64,14 @@ void Barriers::enter(const Task& caller, const std::string& name,
     after.finish(std::move(done), round->error);
   } else {
     round->waiting.push_back(std::move(done));
-    if (round->participants != participants) {
-      const Error error = InvalidArgument(
-          "barrier {}: {} came with the participants {}; those before it with {}", name,
-          caller.to_string(), task_list(list(participants)), task_list(list(round->participants)));
-      round->participants.insert(participants.begin(), participants.end());
+    if (round->participants != participants && *round->participants != *participants) {
+      const Error error =
+          InvalidArgument("barrier {}: {} came with the participants {}; those before it with {}",
+                          name, caller.to_string(), task_list(list(*participants)),
+                          task_list(list(*round->participants)));
+      auto both = std::make_shared<std::set<Task>>(*round->participants);
+      both->insert(participants->begin(), participants->end());
+      round->participants = std::move(both);
       fail_round(*round, error, after);
     }
   }
@@ -78,7 +82,7 @@ void Barriers::enter(const Task& caller, const std::string& name,
 }
 
 std::string Barriers::missing(const Round& round) {
-  return task_list(difference(round.participants, round.entered));
+  return task_list(difference(*round.participants, round.entered));
 }
 
 void Barriers::expire(TimePoint now, AfterUnlock& after) {
@@ -88,7 +92,7 @@ void Barriers::expire(TimePoint now, AfterUnlock& after) {
       const auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(now - round.begin);
       fail_round(round,
                  DeadlineExceeded("barrier {}: {} of {} tasks came in {} ms; missing: {}", name,
-                                  round.entered.size(), round.participants.size(), waited.count(),
+                                  round.entered.size(), round.participants->size(), waited.count(),
                                   missing(round)),
                  after);
     }
@@ -102,7 +106,7 @@ std::vector<std::string> Barriers::late(TimePoint now, std::chrono::milliseconds
       round.told_late = true;
       const auto waited = std::chrono::duration_cast<std::chrono::seconds>(now - round.begin);
       lines.push_back(fmt::format("barrier {}: {} of {} tasks have waited for {} s; late: {}", name,
-                                  round.entered.size(), round.participants.size(), waited.count(),
+                                  round.entered.size(), round.participants->size(), waited.count(),
                                   missing(round)));
     }
   return lines;
@@ -112,8 +116,11 @@ void Barriers::remove(const Task& task, AfterUnlock& after) {
   for (auto at = rounds_.begin(); at != rounds_.end();) {
     const std::string& name = at->first;
     for (Round& round : at->second) {
-      if (round.entered.contains(task) || round.participants.erase(task) == 0 || round.error)
-        continue;
+      if (round.entered.contains(task) || !round.participants->contains(task)) continue;
+      auto others = std::make_shared<std::set<Task>>(*round.participants);
+      others->erase(task);
+      round.participants = std::move(others);
+      if (round.error) continue;
       fail_round(round,
                  FailedPrecondition("barrier {}: {} has left the cluster and will not come", name,
                                     task.to_string()),

@@ -4,6 +4,7 @@
 #include <functional>
 #include <list>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -43,9 +44,12 @@ class AfterUnlock {
 /// has come and got its error. Not thread-safe.
 class Barriers {
  public:
+  /// Shared by all who name the same ones: a barrier of W tasks costs each a look-up, not W.
+  using Participants = std::shared_ptr<const std::set<Task>>;
+
   /// `participants` is not empty.
-  void enter(const Task& caller, const std::string& name, const std::set<Task>& participants,
-             TimePoint now, std::chrono::milliseconds timeout, Done done, AfterUnlock& after);
+  void enter(const Task& caller, const std::string& name, Participants participants, TimePoint now,
+             std::chrono::milliseconds timeout, Done done, AfterUnlock& after);
   /// Fails the rounds whose deadline has passed.
   void expire(TimePoint now, AfterUnlock& after);
   /// A line about each round that is `late_after` old, and who is missing; once for each round.
@@ -57,8 +61,8 @@ class Barriers {
 
  private:
   struct Round {
-    std::set<Task> participants;
-    std::set<Task> entered;
+    Participants participants;
+    std::set<Task> entered;  ///< some of the participants, unless the round has failed
     std::vector<Done> waiting;
     TimePoint begin, deadline;
     std::optional<Error> error;

@@ -28,6 +28,7 @@ Coordinator::Coordinator(Options options) : options_(std::move(options)) {
     if (!seats_.try_emplace(task).second)
       throw InvalidArgument("cluster: got {} twice", task.to_string());
   if (seats_.empty()) throw InvalidArgument("cluster: got no task; want at least one");
+  everyone_ = std::make_shared<std::set<Task>>(options_.tasks.begin(), options_.tasks.end());
 }
 
 Coordinator::Seat& Coordinator::seat(const Task& task) {
@@ -130,7 +131,7 @@ void Coordinator::fail(const Error& error) {
 }
 
 void Coordinator::fail_locked(const Error& error, AfterUnlock& after) {
-  if (error_ || not_left().empty()) return;
+  if (error_ || all_left()) return;
   error_ = error;
   for (const auto& [task, seat] : seats_)
     if (seat.listener.failed) after.add([failed = seat.listener.failed, error] { failed(error); });
@@ -189,14 +190,17 @@ void Coordinator::barrier(const Task& caller, const std::string& name,
   AfterUnlock after;
   const std::lock_guard lock(mutex_);
   if (error_) return after.finish(std::move(done), error_);
-  if (participants.empty()) participants = options_.tasks;
+  const bool all = participants.empty();
+  if (all && num_left_ > 0) participants = options_.tasks;
   for (const Task& task : participants) {
     if (seat(task).state == State::kLeft)
       throw FailedPrecondition("barrier {}: {} has left the cluster and will not come", name,
                                task.to_string());
   }
   const TimePoint now = options_.now();
-  barriers_.enter(caller, name, {participants.begin(), participants.end()}, now,
+  auto named =
+      all ? everyone_ : std::make_shared<std::set<Task>>(participants.begin(), participants.end());
+  barriers_.enter(caller, name, std::move(named), now,
                   std::clamp(timeout, milliseconds(0), kLongest), std::move(done), after);
 }
 
@@ -246,12 +250,14 @@ void Coordinator::leave(const Task& task, milliseconds timeout, Done done) {
   AfterUnlock after;
   const std::lock_guard lock(mutex_);
   if (error_) return after.finish(std::move(done), error_);
-  seat(task).state = State::kLeft;
+  Seat& seat = this->seat(task);
+  if (seat.state != State::kLeft) ++num_left_;
+  seat.state = State::kLeft;
   waiting_.report(task, {});
   barriers_.remove(task, after);
   const TimePoint now = options_.now();
   leaving_.push_back({now, after_timeout(now, timeout), std::move(done)});
-  if (!not_left().empty()) return;
+  if (!all_left()) return;
   for (Call& wait : leaving_) after.finish(std::move(wait.done));
   leaving_.clear();
 }

@@ -111,11 +111,14 @@ class Coordinator {
   void find_circle(TimePoint now, AfterUnlock& after);
   bool account_for_stop(TimePoint now, AfterUnlock& after);
   std::vector<Task> not_left() const;
+  bool all_left() const { return num_left_ == seats_.size(); }
 
   const Options options_;
   mutable std::mutex mutex_;
   std::map<Task, Seat> seats_;  // guarded by mutex_, as all below
   size_t num_here_ = 0;         // seats taken so far
+  size_t num_left_ = 0;
+  Barriers::Participants everyone_;
   Barriers barriers_;
   std::map<std::string, std::string> values_;
   std::multimap<std::string, Call> getting_;  // by key

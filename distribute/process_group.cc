@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "distribute/process_nodes.h"
 #include "distribute/transport/mpi_world.h"
 #include "distribute/transport/network.h"
 #include "distribute/transport/shared_memory.h"
@@ -19,6 +20,7 @@ void check(const ProcessGroupOptions& options) {
         "process group: got {} block sizes and processes of {} ranks; want one of "
         "each for every rank",
         size, options.process_of.size());
+  std::vector<bool> has_rank(static_cast<size_t>(num_processes));
   for (size_t rank = 0; rank < size; ++rank) {
     if (options.block_sizes[rank] < 1)
       throw InvalidArgument("process group: got {} replicas on rank {}; want at least 1",
@@ -26,11 +28,12 @@ void check(const ProcessGroupOptions& options) {
     if (options.process_of[rank] < 0 || options.process_of[rank] >= num_processes)
       throw InvalidArgument("process group: got process {} for rank {}; want one of {} processes",
                             options.process_of[rank], rank, num_processes);
+    has_rank[static_cast<size_t>(options.process_of[rank])] = true;
   }
-  for (int process = 0; process < num_processes; ++process)
-    if (std::find(options.process_of.begin(), options.process_of.end(), process) ==
-        options.process_of.end())
-      throw InvalidArgument("process group: got no rank of process {}; want at least one", process);
+  const auto idle = std::find(has_rank.begin(), has_rank.end(), false);
+  if (idle != has_rank.end())
+    throw InvalidArgument("process group: got no rank of process {}; want at least one",
+                          idle - has_rank.begin());
   if (options.process < 0 || options.process >= num_processes)
     throw InvalidArgument("process group: got process {}; want one of {}", options.process,
                           num_processes);
@@ -48,38 +51,8 @@ void check(const ProcessGroupOptions& options) {
         "process group: got TLS keys and MPI, which does not encrypt; want one of them");
 }
 
-std::string process_name(const ProcessGroupOptions& options, int process) {
-  if (options.process_names.empty()) return "process " + std::to_string(process);
-  return options.process_names[static_cast<size_t>(process)];
-}
-
-std::string rank_name(const ProcessGroupOptions& options, size_t rank) {
-  return "rank " + std::to_string(rank) + " (" + process_name(options, options.process_of[rank]) +
-         ")";
-}
-
-/// The nodes: processes that share memory. The first process of each speaks for it.
-struct Nodes {
-  explicit Nodes(const ProcessGroupOptions& options) {
-    std::vector<std::string> hosts;
-    for (size_t process = 0; process < options.host_of.size(); ++process) {
-      const std::string host = options.transport == Transport::kAuto ? options.host_of[process]
-                                                                     : std::to_string(process);
-      auto it = std::find(hosts.begin(), hosts.end(), host);
-      if (it == hosts.end()) {
-        it = hosts.insert(hosts.end(), host);
-        processes_of.emplace_back();
-      }
-      node_of.push_back(static_cast<int>(it - hosts.begin()));
-      processes_of[static_cast<size_t>(node_of.back())].push_back(static_cast<int>(process));
-    }
-  }
-  std::vector<int> node_of;                    ///< of every process
-  std::vector<std::vector<int>> processes_of;  ///< of every node
-};
-
 /// The part of the group on this process's host.
-HostGroupOptions host_part(const ProcessGroupOptions& options, const Nodes& nodes) {
+HostGroupOptions host_part(const ProcessGroupOptions& options, const ProcessNodes& nodes) {
   const int node = nodes.node_of[static_cast<size_t>(options.process)];
   const std::vector<int>& processes = nodes.processes_of[static_cast<size_t>(node)];
   const auto place = [&](int process) {
@@ -111,19 +84,6 @@ HostGroupOptions host_part(const ProcessGroupOptions& options, const Nodes& node
   return part;
 }
 
-NetworkLayout network_layout(const ProcessGroupOptions& options, const Nodes& nodes) {
-  NetworkLayout layout{.block_sizes = options.block_sizes};
-  layout.ranks_of.resize(nodes.processes_of.size());
-  for (size_t rank = 0; rank < options.process_of.size(); ++rank) {
-    const int process = options.process_of[rank];
-    const int node = nodes.node_of[static_cast<size_t>(process)];
-    layout.node_of.push_back(node);
-    layout.ranks_of[static_cast<size_t>(node)].push_back(static_cast<int>(rank));
-    layout.rank_names.push_back(rank_name(options, rank));
-  }
-  return layout;
-}
-
 /// "rank 2 (worker 1), rank 3 (worker 1)", with three ranks at most.
 std::string ranks_text(const NetworkLayout& layout, const std::vector<int>& ranks) {
   std::string text;
@@ -152,8 +112,8 @@ std::vector<std::unique_ptr<Connection>> connect_nodes(const ProcessGroupOptions
                                           : make_tls_connections(options.tls)});
 }
 
-std::shared_ptr<NetworkNode> make_node(const ProcessGroupOptions& options, const Nodes& nodes,
-                                       std::shared_ptr<HostGroup> host) {
+std::shared_ptr<NetworkNode> make_node(const ProcessGroupOptions& options,
+                                       const ProcessNodes& nodes, std::shared_ptr<HostGroup> host) {
   const auto node = std::make_shared<NetworkNode>(host, network_layout(options, nodes));
   if (!host->is_first_process()) return node;
   const int number = nodes.node_of[static_cast<size_t>(options.process)];
@@ -182,7 +142,7 @@ const HostGroup* host_group_of(const Communicator& communicator) {
 std::vector<std::unique_ptr<Communicator>> make_process_communicators(
     const ProcessGroupOptions& options) {
   check(options);
-  const Nodes nodes(options);
+  const ProcessNodes nodes(options);
   const auto host = std::make_shared<HostGroup>(host_part(options, nodes));
   std::shared_ptr<NetworkNode> node;
   if (nodes.processes_of.size() > 1) node = make_node(options, nodes, host);

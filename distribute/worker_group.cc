@@ -7,6 +7,7 @@
 #include <exception>
 #include <fstream>
 
+#include "distribute/host_table.h"
 #include "distribute/process_group.h"
 #include "distribute/transport/mpi_world.h"
 
@@ -75,15 +76,22 @@ std::string WorkerGroup::name_of(int worker) const {
 
 void WorkerGroup::meet_hosts() {
   const auto key = [](int worker) { return "hosts/" + std::to_string(worker); };
-  const std::string cores = core_set();
-  membership_->insert(key(worker_), host_identity() + "\n" + cores);
-  sharing_cores_ = 0;
-  for (int worker = 0; worker < count(); ++worker) {
-    const std::string told = membership_->get(key(worker), options_.timeout);
-    const size_t end = told.find('\n');
-    hosts_.push_back(told.substr(0, end));
-    if (hosts_.back() == host_identity() && told.substr(end + 1) == cores) ++sharing_cores_;
+  constexpr const char* kTable = "hosts/table";
+  membership_->insert(key(worker_), host_identity() + "\n" + core_set());
+  if (worker_ == 0) {
+    std::vector<std::string> told;
+    try {
+      for (int worker = 0; worker < count(); ++worker)
+        told.push_back(membership_->get(key(worker), options_.timeout));
+    } catch (const Error& error) {
+      if (!membership_->error()) membership_->report_error(error);
+      throw;
+    }
+    membership_->insert(kTable, HostTable::of(told).to_string());
   }
+  const HostTable table = HostTable::parse(membership_->get(kTable, options_.timeout), count());
+  sharing_cores_ = table.sharing_cores(worker_);
+  for (const int host : table.host_of) hosts_.push_back(std::to_string(host));
 }
 
 std::vector<std::unique_ptr<Communicator>> WorkerGroup::connect(std::vector<int> block_sizes,

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -65,11 +66,13 @@ std::vector<Address> resolve(const Address& address) {
   return found;
 }
 
-std::string try_connect(const Address& numeric, std::chrono::milliseconds timeout) {
-  const AddressList address = look_up(numeric, AI_NUMERICHOST);
-  const Socket socket(*address);
+namespace {
+
+/// Empty, or why there is no connection.
+std::string connect_within(const Socket& socket, const addrinfo& address,
+                           std::chrono::milliseconds timeout) {
   if (socket.fd() < 0) return lower_case(std::strerror(errno));
-  if (connect(socket.fd(), address->ai_addr, address->ai_addrlen) == 0) return "";
+  if (connect(socket.fd(), address.ai_addr, address.ai_addrlen) == 0) return "";
   if (errno != EINPROGRESS) return lower_case(std::strerror(errno));
   pollfd ready{.fd = socket.fd(), .events = POLLOUT, .revents = 0};
   const int count = poll(&ready, 1, static_cast<int>(timeout.count()));
@@ -78,6 +81,37 @@ std::string try_connect(const Address& numeric, std::chrono::milliseconds timeou
   socklen_t size = sizeof(error);
   if (count > 0) getsockopt(socket.fd(), SOL_SOCKET, SO_ERROR, &error, &size);
   return error == 0 ? "" : lower_case(std::strerror(error));
+}
+
+}  // namespace
+
+std::string try_connect(const Address& numeric, std::chrono::milliseconds timeout) {
+  const AddressList address = look_up(numeric, AI_NUMERICHOST);
+  return connect_within(Socket(*address), *address, timeout);
+}
+
+std::string ask(const Address& numeric, const std::string& text, size_t count,
+                std::chrono::milliseconds timeout) {
+  using Clock = std::chrono::steady_clock;
+  const auto deadline = Clock::now() + timeout;
+  const AddressList address = look_up(numeric, AI_NUMERICHOST);
+  const Socket socket(*address);
+  std::string got;
+  if (!connect_within(socket, *address, timeout).empty() ||
+      send(socket.fd(), text.data(), text.size(), MSG_NOSIGNAL) !=
+          static_cast<ssize_t>(text.size()))
+    return got;
+  while (got.size() < count && Clock::now() < deadline) {
+    pollfd ready{.fd = socket.fd(), .events = POLLIN, .revents = 0};
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
+    if (poll(&ready, 1, static_cast<int>(left.count()) + 1) <= 0) break;
+    char bytes[64];
+    const ssize_t some = recv(socket.fd(), bytes, std::min(sizeof bytes, count - got.size()), 0);
+    if (some <= 0) break;
+    got.append(bytes, static_cast<size_t>(some));
+  }
+  return got;
 }
 
 void check_listenable(const Address& numeric) {

@@ -16,6 +16,11 @@ std::vector<Address> resolve(const Address& address);
 /// refused", "no answer in 2000 ms").
 std::string try_connect(const Address& numeric, std::chrono::milliseconds timeout);
 
+/// Sends `text` to a numeric address on a connection of its own, and returns the first bytes that
+/// come back, `count` of them; fewer or none if the other end closes or the time is up.
+std::string ask(const Address& numeric, const std::string& text, size_t count,
+                std::chrono::milliseconds timeout);
+
 /// Throws AlreadyExists when a numeric address cannot be listened at because its port is in use
 /// (by which process, where that can be seen), FailedPrecondition with the system's reason
 /// otherwise; both name the address.

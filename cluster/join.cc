@@ -7,6 +7,7 @@
 #include "cluster/leader.h"
 #include "cluster/member.h"
 #include "cluster/session.h"
+#include "cluster/tls_probe.h"
 
 namespace cohort::cluster {
 namespace {
@@ -141,9 +142,24 @@ std::unique_ptr<Membership> lead(const JoinOptions& options) {
   return member;
 }
 
+// Throws when the leader uses TLS and this task does not, or the other way round: waiting will not
+// change that. True: the two agree.
+bool expect_same_speech(const JoinOptions& options, const Address& address, milliseconds timeout) {
+  const Speech speech = probe_speech(address, timeout);
+  const Speech ours = options.tls.enabled() ? Speech::kTls : Speech::kPlainText;
+  const auto words = [](Speech s) { return s == Speech::kTls ? "TLS" : "plain text"; };
+  if (speech != Speech::kUnknown && speech != ours)
+    throw FailedPrecondition(
+        "cluster: the leader {} at {} uses {}, and {} {}; want TLS on all tasks or none",
+        options.tasks.front().to_string(), options.coordinator, words(speech),
+        options.tasks[static_cast<size_t>(options.self)].to_string(), words(ours));
+  return speech == ours;
+}
+
 // One attempt to take the seat: nothing, or why the leader could not be asked.
 std::optional<std::string> try_once(const JoinOptions& options, const RpcModule& rpc,
-                                    const TlsKeys& keys, Member& member, milliseconds left) {
+                                    const TlsKeys& keys, Member& member, milliseconds left,
+                                    bool& same_speech) {
   const Address named = parse_address(options.coordinator);
   std::string reason;
   try {
@@ -154,7 +170,9 @@ std::optional<std::string> try_once(const JoinOptions& options, const RpcModule&
       const auto connect = [&](PipeReceiver receiver) {
         return rpc.connect({address, named.host, keys}, std::move(receiver));
       };
-      return member.take_seat(connect, std::max(timeout, options.dead_after));
+      const auto refusal = member.take_seat(connect, std::max(timeout, options.dead_after));
+      if (refusal && !same_speech) same_speech = expect_same_speech(options, address, timeout);
+      return refusal;
     }
   } catch (const Error& error) {
     if (error.code() != Code::kNotFound) throw;
@@ -170,7 +188,8 @@ std::unique_ptr<Membership> follow(const JoinOptions& options) {
   const TlsKeys keys = read_tls_keys(options.tls);
   auto member = std::make_unique<Member>(member_options(options));
   milliseconds pause = kFirstPause;
-  while (const auto reason = try_once(options, rpc, keys, *member, start.left())) {
+  bool same_speech = false;
+  while (const auto reason = try_once(options, rpc, keys, *member, start.left(), same_speech)) {
     const std::string waits_for =
         fmt::format("for the leader {} at {} ({})", options.tasks.front().to_string(),
                     options.coordinator, *reason);

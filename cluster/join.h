@@ -53,9 +53,10 @@ struct JoinOptions {
 /// A task that cannot reach the leader keeps trying, and says why. After startup_timeout:
 /// DeadlineExceeded with the tasks that are missing and why. InvalidArgument when the leader
 /// belongs to another job; AlreadyExists when this task is there already, naming where;
-/// FailedPrecondition when a task runs another version, or when this build has no gRPC (a cluster
-/// of one task needs none); Unavailable naming a task that died meanwhile; Aborted when one was
-/// restarted. AlreadyExists from the leader when its port is in use.
+/// FailedPrecondition when a task runs another version, the leader uses TLS and this task does not
+/// or the other way round, or when this build has no gRPC (a cluster of one task needs none);
+/// Unavailable naming a task that died meanwhile; Aborted when one was restarted. AlreadyExists
+/// from the leader when its port is in use.
 ///
 /// A failed cluster stays so: Unavailable (a dead task, found at once when its connection breaks
 /// and after `dead_after` otherwise, plus one heartbeat at most) and Aborted mean that all tasks

@@ -183,12 +183,15 @@ TEST_F(TlsProcessTest, TasksWithKeysMeetAndOthersAreKeptOut) {
   stranger.startup_ms = 1000;
   stranger.tls_folder = keys("others");
   TaskPlan plain = stranger;
+  plain.startup_ms = plan.startup_ms;
   plain.tls_folder = "";
-  for (const TaskPlan& outsider : {stranger, plain}) {
-    TaskProcess process(outsider);
-    EXPECT_THAT(process.wait_for("failed"),
-                AllOf(StartsWith("DeadlineExceeded"), HasSubstr("the leader /job:worker/task:0")));
-  }
+  TaskProcess refused(stranger);
+  EXPECT_THAT(refused.wait_for("failed"),
+              AllOf(StartsWith("DeadlineExceeded"), HasSubstr("the leader /job:worker/task:0")));
+  TaskProcess without_keys(plain);
+  EXPECT_THAT(without_keys.wait_for("failed"),
+              AllOf(StartsWith("FailedPrecondition"), HasSubstr("the leader /job:worker/task:0"),
+                    HasSubstr("uses TLS, and /job:worker/task:1 plain text")));
   check_health(plan.coordinator, options("ours"), kTimeout);
   EXPECT_ANY_THROW(check_health(plan.coordinator, options("others"), milliseconds(2000)));
   EXPECT_ANY_THROW(check_health(plan.coordinator, {}, milliseconds(2000)));
@@ -205,10 +208,11 @@ TEST_F(TlsProcessTest, PlainLeaderIsNotTrusted) {
   TaskProcess leader(plan);
   plan.coordinator = leader.wait_for("bound");
   plan.self = 1;
-  plan.startup_ms = 1000;
   plan.tls_folder = keys("ours");
   TaskProcess task(plan);
-  EXPECT_THAT(task.wait_for("failed"), StartsWith("DeadlineExceeded"));
+  EXPECT_THAT(task.wait_for("failed"),
+              AllOf(StartsWith("FailedPrecondition"),
+                    HasSubstr("uses plain text, and /job:worker/task:1 TLS")));
 }
 
 TEST_F(TlsProcessTest, KeyFilesAreCheckedBeforeAnythingIsSent) {

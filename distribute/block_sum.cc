@@ -1,6 +1,7 @@
 #include "distribute/block_sum.h"
 
 #include <bit>
+#include <deque>
 
 #include "core/ops/math.h"
 #include "core/runtime/runtime.h"
@@ -60,7 +61,7 @@ struct BlockSum::Level {
     std::unique_ptr<BucketKernel> keep;     ///< level = bucket
     std::unique_ptr<BucketKernel> combine;  ///< bucket = level op bucket
   };
-  std::vector<Part> parts;
+  std::deque<Part> parts;
   bool full = false;
 };
 
@@ -69,10 +70,9 @@ BlockSum::BlockSum(Runtime& runtime, Device& device, CollectivePlan& plan, int n
   const int num_levels = std::bit_width(static_cast<unsigned>(num_replicas));
   for (int l = 0; l < num_levels; ++l) {
     auto level = std::make_unique<Level>();
-    level->parts.resize(plan.buckets.size());
-    for (size_t b = 0; b < plan.buckets.size(); ++b) {
-      Bucket& bucket = plan.buckets[b];
-      Level::Part& part = level->parts[b];
+    for (Bucket& bucket : plan.buckets) {
+      if (bucket.gathers) continue;
+      Level::Part& part = level->parts.emplace_back();
       part.memory =
           device.allocate(static_cast<size_t>(bucket.num_elements) * size_of(bucket.dtype));
       part.data = part.memory.get();

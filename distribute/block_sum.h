@@ -12,9 +12,9 @@ class Runtime;
 
 namespace cohort::distribute {
 
-/// Adds up, in tree order, the buckets that the replicas of one device leave one after the other.
-/// Like a binary counter: level k holds the sum of 2^k replicas until its neighbour is complete;
-/// memory is one copy of the buckets for each level.
+/// Adds up, in tree order, the buckets (but for those that gather) that the replicas of one device
+/// leave one after the other. Like a binary counter: level k holds the sum of 2^k replicas until
+/// its neighbour is complete; memory is one copy of the buckets for each level.
 class BlockSum {
  public:
   BlockSum(Runtime& runtime, Device& device, CollectivePlan& plan, int num_replicas);

@@ -22,8 +22,9 @@ class SoloCommunicator final : public Communicator {
                                               ops::ReduceOp) override {
     return std::make_unique<Nothing>();
   }
-  std::unique_ptr<Request> prepare_all_gather(void* const*, size_t, void* const*) override {
-    throw Unimplemented("all_gather: got one rank with several replicas; want Strategy::gather");
+  std::unique_ptr<Request> prepare_all_gather(void* const* input, size_t bytes,
+                                              void* const* output) override {
+    return std::make_unique<CopyToOutput>(device_, input, bytes, output);
   }
   void abort(const Error&) override {}
 
@@ -32,6 +33,19 @@ class SoloCommunicator final : public Communicator {
    public:
     void start() override {}
     void wait() override {}
+  };
+  class CopyToOutput final : public Request {
+   public:
+    CopyToOutput(Device& device, void* const* input, size_t bytes, void* const* output)
+        : device_(device), input_(input), bytes_(bytes), output_(output) {}
+    void start() override { device_.copy_from_device(*output_, device_, *input_, bytes_); }
+    void wait() override {}
+
+   private:
+    Device& device_;
+    void* const* input_;
+    const size_t bytes_;
+    void* const* output_;
   };
 
   Device& device_;
@@ -46,8 +60,8 @@ std::unique_ptr<Communicator> solo_communicator(Communicator* communicator, Devi
 }  // namespace
 
 ReplicaDevice::ReplicaDevice(Runtime& runtime, const Trace& trace, Device& device,
-                             Communicator* communicator, int num_replicas, bool in_turn,
-                             size_t bucket_bytes)
+                             Communicator* communicator, int num_replicas, int all_replicas,
+                             bool in_turn, size_t bucket_bytes)
     : runtime_(runtime),
       num_replicas_(num_replicas),
       in_turn_(in_turn),
@@ -56,6 +70,8 @@ ReplicaDevice::ReplicaDevice(Runtime& runtime, const Trace& trace, Device& devic
       program_(runtime, trace,
                {.device = &device,
                 .communicator = solo_ ? solo_.get() : communicator,
+                .local_replicas = num_replicas,
+                .num_replicas = all_replicas,
                 .bucket_bytes = bucket_bytes}) {
   prepared_.reserve(kLargestMemo);
   if (num_replicas_ > 1)
@@ -118,6 +134,7 @@ void ReplicaDevice::run_in_turn(std::span<const ReplicaFeed> feeds) {
     Executable& executable = executable_for(feeds[r]);
     feed_and_run(executable, feeds[r]);
     keep_outputs(executable, static_cast<int>(r));
+    program_.collectives().keep(device(), static_cast<int>(r));
     if (sum_) sum_->add();
   }
   if (sum_) sum_->finish();

@@ -24,9 +24,9 @@ class ReplicaDevice {
  public:
   /// `communicator` is null when this is the only device. Collective when it is not. `in_turn`:
   /// this or another device of the group carries several replicas; then all of them reduce after
-  /// their local parts, in one order.
+  /// their local parts, in one order. `all_replicas`: of all devices.
   ReplicaDevice(Runtime& runtime, const Trace& trace, Device& device, Communicator* communicator,
-                int num_replicas, bool in_turn, size_t bucket_bytes);
+                int num_replicas, int all_replicas, bool in_turn, size_t bucket_bytes);
 
   int num_replicas() const { return num_replicas_; }
   Device& device() { return program_.device(); }

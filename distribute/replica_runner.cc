@@ -41,9 +41,9 @@ class ReplicaRunner final : public StepRunner {
       auto carrier = std::make_unique<Carrier>();
       carrier->runner = this;
       carrier->communicator = communicator;
-      carrier->replicas =
-          std::make_unique<ReplicaDevice>(runtime, trace, *part.devices[d], communicator,
-                                          part.blocks[d], part.in_turn, part.bucket_bytes);
+      carrier->replicas = std::make_unique<ReplicaDevice>(
+          runtime, trace, *part.devices[d], communicator, part.blocks[d], part.num_replicas,
+          part.in_turn, part.bucket_bytes);
       carrier->first = first;
       first += part.blocks[d];
       if (d > 0) carrier->thread = std::make_unique<DeviceThread>(*part.devices[d]);

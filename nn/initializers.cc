@@ -166,6 +166,8 @@ Initializer::Function by_name(std::string_view name) {
       {"zeros", constant(0)},
       {"ones", constant(1)},
       {"random_uniform", uniform(-0.05, 0.05, {})},
+      {"uniform", uniform(-0.05, 0.05, {})},
+      {"normal", normal(0, 0.05, {})},
       {"random_normal", normal(0, 0.05, {})},
       {"truncated_normal", truncated_normal(0, 0.05, {})},
       {"glorot_uniform", variance_scaling(1, "fan_avg", "uniform", {})},

@@ -1,9 +1,14 @@
+#include <algorithm>
+
 #include "core/graph/gradients.h"
 #include "core/ops/collective.h"
 #include "core/ops/constant.h"
 #include "core/ops/math.h"
 #include "core/ops/reduce.h"
+#include "core/ops/slices.h"
 #include "core/ops/state.h"
+#include "core/symbol.h"
+#include "distribute/strategy.h"
 #include "nn/optimizers.h"
 
 namespace cohort::nn {
@@ -32,6 +37,49 @@ std::string slot_path(const std::string& optimizer, const std::string& slot,
 }
 
 constexpr std::string_view kAccumulator = "gradient_accumulator";
+
+/// The elements of a gradient that may differ from 0.
+Value numbers_of(const Gradient& gradient) {
+  return gradient.is_slices() ? gradient.slices().values : gradient.dense();
+}
+
+void set_numbers(Gradient& gradient, Value numbers) {
+  if (!gradient.is_slices()) {
+    gradient = numbers;
+    return;
+  }
+  Slices slices = gradient.slices();
+  slices.values = numbers;
+  gradient = slices;
+}
+
+/// The same with every row once.
+Slices combined(const Slices& slices) {
+  return ops::is_combined(slices) ? slices : ops::combine_slices(slices);
+}
+
+/// The rows that each replica gives to a gather of these slices; 0: they are better added as a
+/// dense tensor. A ring sends (R - 1) / R of all that is gathered, and twice that part of a dense
+/// tensor.
+int64_t rows_to_gather(const Slices& slices, const StepRows& step) {
+  const int64_t replicas = step.num_replicas;
+  Dim rows = slices.indices.shape()[0];
+  if (step.batch_size > 0)
+    rows = bind(rows, {{batch_dim().symbol(), (step.batch_size + replicas - 1) / replicas}});
+  if (rows.is_symbol() || slices.dense_shape[0].number() > ops::kLargestTable) return 0;
+  const int64_t row_bytes = slices.dense_shape.num_elements(1, slices.dense_shape.rank()) *
+                            static_cast<int64_t>(size_of(slices.values.dtype()));
+  const int64_t gathered =
+      replicas * rows.number() * (row_bytes + static_cast<int64_t>(size_of(DType::kI32)));
+  return gathered < 2 * slices.dense_shape[0].number() * row_bytes ? rows.number() : 0;
+}
+
+Slices gather_over_replicas(const Slices& slices, int64_t rows) {
+  Slices all = ops::pad_slices(slices, rows);
+  all.indices = ops::all_gather(all.indices, 0);
+  all.values = ops::all_gather(all.values, 0);
+  return ops::combine_slices(all, rows);
+}
 
 }  // namespace
 
@@ -131,41 +179,46 @@ Value OptimizerImpl::step_applies() const {
 }
 
 /// The means over the batches since the last update. Until then the sums grow.
-std::vector<Value> OptimizerImpl::accumulate(const std::vector<Value>& gradients,
-                                             const std::vector<Variable>& variables,
-                                             Value applies) {
-  if (!options_.gradient_accumulation_steps) return gradients;
+void OptimizerImpl::accumulate(std::vector<Gradient>& gradients,
+                               const std::vector<Variable>& variables, Value applies) {
+  if (!options_.gradient_accumulation_steps) return;
   const auto steps = static_cast<double>(*options_.gradient_accumulation_steps);
-  std::vector<Value> means;
   for (size_t i = 0; i < gradients.size(); ++i) {
     const Variable sum = slot(std::string(kAccumulator), variables[i]);
-    const Value total = sum.read() + gradients[i];
+    const Value total = sum.read() + gradients[i].dense();
     ops::assign(sum.shared(), ops::where(applies, ops::zeros_like(total), total));
-    means.push_back(total / steps);
+    gradients[i] = total / steps;
   }
-  return means;
 }
 
-std::vector<Value> OptimizerImpl::clip(const std::vector<Value>& gradients) const {
-  std::vector<Value> clipped;
+void OptimizerImpl::clip(std::vector<Gradient>& gradients) const {
   Value global;
   if (options_.global_clipnorm) {
     std::vector<Value> squares;
-    for (const Value& g : gradients)
-      squares.push_back(ops::cast(sum_of_squares(g), gradients[0].dtype()));
+    const DType dtype = numbers_of(gradients[0]).dtype();
+    for (const Gradient& g : gradients)
+      squares.push_back(ops::cast(sum_of_squares(numbers_of(g)), dtype));
     global = clipping_scale(ops::sqrt(ops::add_n(squares)), *options_.global_clipnorm);
   }
-  for (const Value& g : gradients) {
+  for (Gradient& gradient : gradients) {
+    const Value g = numbers_of(gradient);
     if (options_.clipvalue)
-      clipped.push_back(ops::clip(g, -*options_.clipvalue, *options_.clipvalue));
+      set_numbers(gradient, ops::clip(g, -*options_.clipvalue, *options_.clipvalue));
     else if (options_.clipnorm)
-      clipped.push_back(g * clipping_scale(ops::sqrt(sum_of_squares(g)), *options_.clipnorm));
+      set_numbers(gradient, g * clipping_scale(ops::sqrt(sum_of_squares(g)), *options_.clipnorm));
     else if (options_.global_clipnorm)
-      clipped.push_back(g * ops::cast(global, g.dtype()));
-    else
-      clipped.push_back(g);
+      set_numbers(gradient, g * ops::cast(global, g.dtype()));
   }
-  return clipped;
+}
+
+bool OptimizerImpl::keeps_slices(const Variable& variable) const {
+  return updates_rows() && !options_.gradient_accumulation_steps &&
+         variable.shape()[0].number() <= ops::kLargestTable &&
+         !(options_.weight_decay && decay_of(variable) != 0);
+}
+
+void OptimizerImpl::update_rows(const Variable&, const Slices&, Value, Value) {
+  throw Internal("{}: got slices; want an optimizer that updates rows", name());
 }
 
 void OptimizerImpl::apply(const std::vector<Gradient>& gradients,
@@ -173,14 +226,16 @@ void OptimizerImpl::apply(const std::vector<Gradient>& gradients,
   if (gradients.size() != variables.size())
     throw InvalidArgument("{}: got {} gradients for {} variables; want one for each", name(),
                           gradients.size(), variables.size());
-  std::vector<Value> dense;
+  std::vector<Gradient> ready;
   std::vector<Variable> present;
   for (size_t i = 0; i < gradients.size(); ++i) {
     if (gradients[i].absent()) continue;
-    dense.push_back(gradients[i].dense());
+    const bool sliced = gradients[i].is_slices() && keeps_slices(variables[i]);
+    ready.push_back(sliced ? Gradient(combined(gradients[i].slices()))
+                           : Gradient(gradients[i].dense()));
     present.push_back(variables[i]);
   }
-  if (dense.empty())
+  if (ready.empty())
     throw FailedPrecondition(
         "{}: got no gradient for any of {} variables; want a loss that depends on them", name(),
         variables.size());
@@ -189,15 +244,20 @@ void OptimizerImpl::apply(const std::vector<Gradient>& gradients,
   Value updates = iterations_.read();
   if (steps > 1) updates = updates / static_cast<double>(steps);
   const Value applies = step_applies();
-  const std::vector<Value> ready = clip(accumulate(dense, present, applies));
+  accumulate(ready, present, applies);
+  clip(ready);
+  const Value learning_rate = current_learning_rate();
   std::map<DType, Group> groups;
   for (size_t i = 0; i < present.size(); ++i) {
+    if (ready[i].is_slices()) {
+      update_rows(present[i], ready[i].slices(), learning_rate, applies);
+      continue;
+    }
     Group& group = groups[present[i].dtype()];
     group.variables.push_back(present[i]);
-    group.gradients.push_back(ready[i]);
+    group.gradients.push_back(ready[i].dense());
     if (options_.weight_decay) group.weight_decay.push_back(decay_of(present[i]));
   }
-  const Value learning_rate = current_learning_rate();
   for (auto& [dtype, group] : groups) {
     group.learning_rate = learning_rate;
     group.step = updates + 1.0;
@@ -221,7 +281,8 @@ void Optimizer::apply(const std::vector<Gradient>& gradients,
                       const std::vector<Variable>& variables) const {
   std::vector<Gradient> reduced = gradients;
   std::vector<Value> none;
-  reduce_over_replicas(reduced, none);
+  const distribute::Strategy strategy = distribute::current_strategy();
+  reduce_over_replicas(reduced, none, {.num_replicas = strategy.num_replicas_in_sync()});
   impl().apply(reduced, variables);
 }
 
@@ -259,25 +320,27 @@ std::vector<GradientAndVariable> zip(const std::vector<Gradient>& gradients,
   return pairs;
 }
 
-void reduce_over_replicas(std::vector<Gradient>& gradients, std::vector<Value>& values) {
+void reduce_over_replicas(std::vector<Gradient>& gradients, std::vector<Value>& values,
+                          const StepRows& rows) {
   std::vector<Value> together;
+  std::vector<Gradient*> dense;
   for (Gradient& gradient : gradients) {
     if (gradient.absent()) continue;
     if (gradient.is_slices()) {
-      const Slices& slices = gradient.slices();
-      gradient = Slices{ops::all_gather(slices.indices, 0), ops::all_gather(slices.values, 0),
-                        slices.dense_shape};
-    } else {
-      together.push_back(gradient.dense());
+      if (rows.num_replicas == 1) continue;
+      if (const int64_t most = rows_to_gather(gradient.slices(), rows); most > 0) {
+        gradient = gather_over_replicas(gradient.slices(), most);
+        continue;
+      }
     }
+    together.push_back(gradient.dense());
+    dense.push_back(&gradient);
   }
   together.insert(together.end(), values.begin(), values.end());
   if (together.empty()) return;
   together = ops::all_reduce(together, ops::ReduceOp::kSum);
-  size_t next = 0;
-  for (Gradient& gradient : gradients)
-    if (!gradient.absent() && !gradient.is_slices()) gradient = together[next++];
-  for (Value& value : values) value = together[next++];
+  for (size_t i = 0; i < dense.size(); ++i) *dense[i] = together[i];
+  std::copy(together.begin() + static_cast<int64_t>(dense.size()), together.end(), values.begin());
 }
 
 }  // namespace cohort::nn

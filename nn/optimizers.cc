@@ -50,6 +50,11 @@ class SGDImpl : public OptimizerImpl {
         group.apply,
         {.momentum = momentum_, .nesterov = nesterov_, .weight_decay = group.weight_decay});
   }
+  bool updates_rows() const override { return momentum_ == 0; }
+  void update_rows(const Variable& variable, const Slices& gradient, Value learning_rate,
+                   Value apply) override {
+    ops::sparse_sgd_update(variable.shared(), gradient, learning_rate, apply);
+  }
 
  private:
   double momentum_;

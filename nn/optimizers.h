@@ -38,7 +38,8 @@ class OptimizerImpl {
 
   /// Records the update of `variables` by gradients that are already summed over the replicas:
   /// accumulation, clipping, weight decay, update, iterations. Absent gradients leave their
-  /// variables alone; FailedPrecondition when all are absent.
+  /// variables alone; FailedPrecondition when all are absent. Slices stay slices where the update
+  /// changes nothing but their rows, and are the same as the dense gradient otherwise.
   void apply(const std::vector<Gradient>& gradients, const std::vector<Variable>& variables);
   /// Makes the slots for these variables.
   void build(const std::vector<Variable>& variables);
@@ -65,6 +66,10 @@ class OptimizerImpl {
     Value learning_rate, step, apply;
   };
   virtual void update(const Group& group) = 0;
+  /// True when a row whose gradient is 0 stays as it is; then update_rows does what update would.
+  virtual bool updates_rows() const { return false; }
+  virtual void update_rows(const Variable& variable, const Slices& gradient, Value learning_rate,
+                           Value apply);
   /// The slots that one variable has: "momentum".
   virtual std::vector<std::string> slot_names() const = 0;
   /// Slot `name` of each variable.
@@ -72,12 +77,12 @@ class OptimizerImpl {
                                                     const std::vector<Variable>& variables) const;
 
  private:
-  using GradientsAndVariables = std::pair<std::vector<Value>, std::vector<Variable>>;
   Value current_learning_rate() const;
   Value step_applies() const;
-  std::vector<Value> accumulate(const std::vector<Value>& gradients,
-                                const std::vector<Variable>& variables, Value applies);
-  std::vector<Value> clip(const std::vector<Value>& gradients) const;
+  void accumulate(std::vector<Gradient>& gradients, const std::vector<Variable>& variables,
+                  Value applies);
+  void clip(std::vector<Gradient>& gradients) const;
+  bool keeps_slices(const Variable& variable) const;
   double decay_of(const Variable& variable) const;
   Variable slot(const std::string& name, const Variable& variable) const;
   void add_slot(const std::string& name, const Variable& variable);
@@ -165,7 +170,15 @@ std::vector<Gradient> gradients(Value loss, const std::vector<Variable>& variabl
 std::vector<GradientAndVariable> zip(const std::vector<Gradient>& gradients,
                                      const std::vector<Variable>& variables);
 
-/// Sums gradients and other values over all replicas in one collective. Slices are gathered.
-void reduce_over_replicas(std::vector<Gradient>& gradients, std::vector<Value>& values);
+/// How many rows a replica may have in a step, as far as that is known when the step is traced.
+struct StepRows {
+  int num_replicas = 1;
+  int64_t batch_size = 0;  ///< of full global batches; 0: not known
+};
+/// Sums gradients and other values over all replicas in one collective. Slices are gathered, and
+/// added row by row, where that sends fewer bytes than adding them as a dense tensor and the most
+/// rows of a replica are known; the sums have the same bits either way.
+void reduce_over_replicas(std::vector<Gradient>& gradients, std::vector<Value>& values,
+                          const StepRows& rows);
 
 }  // namespace cohort::nn

@@ -8,7 +8,8 @@ namespace cohort::ops {
 /// An index outside 0 … K-1 is an OutOfRange at run time that names the index and K. Its gradient
 /// is Slices.
 Value gather(Value params, Value indices);
-/// Op "SlicesToDense": (indices, values) -> dense_shape; attr "shape". Equal indices add, in order.
+/// Op "SlicesToDense": (indices, values) -> dense_shape; attr "shape". Equal indices add, in order;
+/// rows of index -1 are left out.
 Value slices_to_dense(const Slices& slices);
 /// Op "OneHot": indices [...] -> [..., depth]; attrs "depth", "dtype", "on_value", "off_value". An
 /// index outside gives a row of off_value.

@@ -13,6 +13,7 @@
 #include "core/ops/pool.h"
 #include "core/ops/random.h"
 #include "core/ops/reduce.h"
+#include "core/ops/slices.h"
 #include "core/ops/softmax.h"
 #include "core/ops/state.h"
 #include "core/ops/update.h"
@@ -33,6 +34,7 @@ void register_ops(OpRegistry& ops) {
   register_pool(ops);
   register_random(ops);
   register_reduce(ops);
+  register_slices(ops);
   register_softmax(ops);
   register_state(ops);
   register_update(ops);

@@ -39,7 +39,8 @@ Node* adam_update(const Variables& variables, const Variables& m, const Variable
                   const Variables& v_max, std::span<const Value> gradients, Value learning_rate,
                   Value step, Value apply, AdamOptions options);
 
-/// Adds the rows of a sliced gradient times -lr: the sparse form of SGD. Op "SparseSgdUpdate":
+/// Adds the rows of a sliced gradient times -lr: the sparse form of SGD, which touches these rows
+/// alone. Op "SparseSgdUpdate":
 /// (indices, values, learning_rate, apply).
 Node* sparse_sgd_update(const std::shared_ptr<VariableState>& variable, const Slices& gradient,
                         Value learning_rate, Value apply);

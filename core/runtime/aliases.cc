@@ -4,6 +4,7 @@
 #include <set>
 
 #include "core/graph/op.h"
+#include "core/runtime/collective_plan.h"
 
 namespace cohort {
 namespace {
@@ -14,7 +15,7 @@ bool is_source(const Node& node) {
 }
 
 bool reduces_in_place(const Node& node) {
-  return node.op_name() == "AllReduce" || node.op_name() == "WriteBucket";
+  return is_collective(node) || node.op_name() == "AllReduce" || node.op_name() == "WriteBucket";
 }
 
 /// Which commit nodes write each variable.

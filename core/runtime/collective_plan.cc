@@ -8,6 +8,7 @@
 #include "core/graph/scope.h"
 #include "core/ops/math.h"
 #include "core/ops/state.h"
+#include "core/runtime/device.h"
 #include "core/runtime/update_layout.h"
 
 namespace cohort {
@@ -90,6 +91,22 @@ void rewrite_all_reduce(Rewriter& rewriter, const Node& node, size_t bucket_byte
   }
 }
 
+/// False for a gather along another axis, and of rows whose number depends on the batch.
+bool rewrite_all_gather(Rewriter& rewriter, const Node& node, CollectivePlan& plan) {
+  const TensorType& type = node.input(0).type();
+  if (node.attrs().get<int64_t>("axis") != 0 || !type.shape.is_concrete()) return false;
+  Attrs attrs = node.attrs();
+  attrs.set("bucket", static_cast<int64_t>(plan.buckets.size()));
+  Bucket bucket;
+  bucket.dtype = type.dtype;
+  bucket.gathers = true;
+  bucket.offsets = {0};
+  bucket.num_elements = type.shape.num_elements();
+  plan.buckets.push_back(std::move(bucket));
+  rewriter.copy(node, std::move(attrs));
+  return true;
+}
+
 /// Adds the time of its waits to a sum.
 class TimedRequest final : public Communicator::Request {
  public:
@@ -110,14 +127,39 @@ class TimedRequest final : public Communicator::Request {
 
 }  // namespace
 
-void CollectivePlan::allocate(Communicator& communicator) {
+bool is_collective(const Node& node) {
+  return (node.op_name() == "AllReduce" || node.op_name() == "AllGather") &&
+         node.attrs().has("bucket");
+}
+
+void CollectivePlan::allocate(Communicator& communicator, int local_replicas, int num_replicas) {
   for (Bucket& bucket : buckets) {
-    bucket.memory = communicator.allocate_bucket(static_cast<size_t>(bucket.num_elements) *
-                                                 size_of(bucket.dtype));
+    bucket.memory = communicator.allocate_bucket(bucket.num_bytes());
     bucket.data = bucket.memory.get();
-    bucket.request = std::make_unique<TimedRequest>(
-        communicator.prepare_all_reduce(&bucket.data, bucket.dtype, bucket.num_elements, bucket.op),
-        waited);
+    std::unique_ptr<Communicator::Request> request;
+    if (bucket.gathers) {
+      const auto local = static_cast<size_t>(local_replicas),
+                 all = static_cast<size_t>(num_replicas);
+      if (local > 1) bucket.local_memory = communicator.allocate_bucket(local * bucket.num_bytes());
+      bucket.local = local > 1 ? bucket.local_memory.get() : bucket.data;
+      bucket.gathered_memory = communicator.allocate_bucket(all * bucket.num_bytes());
+      bucket.gathered = bucket.gathered_memory.get();
+      request = communicator.prepare_all_gather(&bucket.local, local * bucket.num_bytes(),
+                                                &bucket.gathered);
+    } else {
+      request = communicator.prepare_all_reduce(&bucket.data, bucket.dtype, bucket.num_elements,
+                                                bucket.op);
+    }
+    bucket.request = std::make_unique<TimedRequest>(std::move(request), waited);
+  }
+}
+
+void CollectivePlan::keep(Device& device, int replica) {
+  for (Bucket& bucket : buckets) {
+    if (!bucket.gathers || bucket.local == bucket.data) continue;
+    const size_t offset = static_cast<size_t>(replica) * bucket.num_bytes();
+    device.copy_from_device(static_cast<char*>(bucket.local) + offset, device, bucket.data,
+                            bucket.num_bytes());
   }
 }
 
@@ -127,6 +169,8 @@ GraphFunction plan_collectives(const Graph& graph, std::span<const Value> fetche
   for (const Node* node : rewriter.nodes()) {
     if (node->op_name() == "AllReduce") {
       rewrite_all_reduce(rewriter, *node, bucket_bytes, plan);
+    } else if (node->op_name() == "AllGather" && rewrite_all_gather(rewriter, *node, plan)) {
+      continue;
     } else if (is_update(*node)) {
       copy_update_in_layout_order(rewriter, *node);
     } else {

@@ -9,33 +9,60 @@
 
 namespace cohort {
 
-/// Tensors that are reduced together, side by side in one block of memory.
+class Device;
+
+/// Tensors that are reduced together, side by side in one block of memory; or one tensor that is
+/// gathered.
 struct Bucket {
   DType dtype = DType::kF32;
-  ops::ReduceOp op = ops::ReduceOp::kSum;
-  std::vector<int64_t> offsets;  ///< of each tensor, in elements; multiples of 64 bytes
-  int64_t num_elements = 0;      ///< padding included
+  bool gathers = false;
+  ops::ReduceOp op = ops::ReduceOp::kSum;  ///< unless it gathers
+  std::vector<int64_t> offsets;            ///< of each tensor, in elements; multiples of 64 bytes
+  int64_t num_elements = 0;                ///< of one replica, padding included
+
+  size_t num_bytes() const { return static_cast<size_t>(num_elements) * size_of(dtype); }
+  /// Where one replica leaves its tensor, and where the result is found.
+  void* source(size_t tensor) const { return place(data, tensor); }
+  void* result(size_t tensor) const { return place(gathers ? gathered : data, tensor); }
 
   // Filled for one device by allocate().
   std::shared_ptr<void> memory;
-  void* data = nullptr;  ///< memory.get(); its address is the slot of the request
+  void* data = nullptr;  ///< memory.get(); its address is the slot of a reduction
   std::unique_ptr<Communicator::Request> request;
+  // For a gather: what the replicas of this device leave, one after the other (`data` itself for
+  // one), and what those of all devices left.
+  std::shared_ptr<void> local_memory, gathered_memory;
+  void* local = nullptr;
+  void* gathered = nullptr;
+
+ private:
+  void* place(void* base, size_t tensor) const {
+    return static_cast<char*>(base) + offsets[tensor] * static_cast<int64_t>(size_of(dtype));
+  }
 };
 
 /// The collectives of one traced step, fixed before batch symbols are bound: so every rank runs the
-/// same sequence whatever its rows. Bucket i belongs to the AllReduce node with attribute "bucket"
-/// = i.
+/// same sequence whatever its rows. Bucket i belongs to the AllReduce or AllGather node with
+/// attribute "bucket" = i.
 struct CollectivePlan {
   std::vector<Bucket> buckets;
   /// Time that the device's thread has spent in waits for buckets: communication that backward did
   /// not hide.
   std::chrono::nanoseconds waited{0};
 
-  /// Takes bucket memory from `communicator` and prepares one request each, in order. Collective.
-  void allocate(Communicator& communicator);
+  /// Takes bucket memory from `communicator` and prepares one request each, in order. This device
+  /// carries `local_replicas` of `num_replicas`. Collective.
+  void allocate(Communicator& communicator, int local_replicas, int num_replicas);
+  /// Keeps what the device's `replica`-th replica has left to be gathered, where several take
+  /// turns.
+  void keep(Device& device, int replica);
 };
 
-/// Divides every AllReduce node into buckets of one dtype and about `bucket_bytes`, tensors in the
+/// True for the AllReduce and AllGather nodes of a planned graph.
+bool is_collective(const Node& node);
+
+/// Gives every AllGather of a tensor of fixed size along axis 0 a bucket of its own. Divides every
+/// AllReduce node into buckets of one dtype and about `bucket_bytes`, tensors in the
 /// order in which they become ready, and appends their layout to `plan`. A mean becomes a sum and a
 /// division. Also puts the variables of update nodes into that order, and splits update nodes by
 /// the device that each variable is read on. Throws InvalidArgument for a tensor whose size depends

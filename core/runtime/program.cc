@@ -10,11 +10,11 @@ constexpr size_t kLargestCache = 16;
 
 void refuse_gathers(const Graph& graph) {
   for (const auto& node : graph.nodes())
-    if (node->op_name() == "AllGather")
+    if (node->op_name() == "AllGather" && !is_collective(*node))
       throw Unimplemented(
-          "{}: got all_gather inside a step of several replicas; return the value and use "
-          "Strategy::gather",
-          node->name());
+          "{}: got all_gather of {} inside a step of several replicas; want a fixed number of rows "
+          "along axis 0, or return the value and use Strategy::gather",
+          node->name(), node->input(0).shape());
 }
 
 }  // namespace
@@ -25,7 +25,8 @@ Program::Program(Runtime& runtime, const Trace& trace, ProgramOptions options)
   function_ = plan_collectives(*trace.graph, trace.outputs, options_.bucket_bytes, plan_);
   lay_out_variables(runtime, *options_.device, *function_.graph);
   if (options_.communicator) refuse_gathers(*function_.graph);
-  if (options_.communicator) plan_.allocate(*options_.communicator);
+  if (options_.communicator)
+    plan_.allocate(*options_.communicator, options_.local_replicas, options_.num_replicas);
 }
 
 Executable& Program::cached(Cache& cache, const GraphFunction& function,
@@ -36,7 +37,9 @@ Executable& Program::cached(Cache& cache, const GraphFunction& function,
     return *cache.front().executable;
   }
   if (cache.size() == kLargestCache) cache.pop_back();
-  auto executable = compile(runtime_, *function.graph, function.fetches, bindings,
+  SymbolBindings all = bindings;
+  all.emplace(std::string(ops::kNumReplicas), options_.num_replicas);
+  auto executable = compile(runtime_, *function.graph, function.fetches, all,
                             {.device = options_.device,
                              .collectives = options_.communicator ? &plan_ : nullptr,
                              .disabled_passes = options_.disabled_passes});

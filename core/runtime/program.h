@@ -14,6 +14,8 @@ class Communicator;
 struct ProgramOptions {
   Device* device = nullptr;               ///< null: the runtime's default device
   Communicator* communicator = nullptr;   ///< null: one replica
+  int local_replicas = 1;                 ///< of those that the device carries
+  int num_replicas = 1;                   ///< of all ranks of the communicator
   size_t bucket_bytes = size_t{4} << 20;  ///< about the size of what is reduced together
   std::vector<std::string> disabled_passes = {};
 };

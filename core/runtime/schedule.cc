@@ -6,15 +6,12 @@
 
 #include "core/graph/op.h"
 #include "core/runtime/aliases.h"
+#include "core/runtime/collective_plan.h"
 
 namespace cohort {
 namespace {
 
 using Kind = ScheduleEntry::Kind;
-
-bool is_reduction(const Node& node) {
-  return node.op_name() == "AllReduce" && node.attrs().has("bucket");
-}
 
 class Scheduler {
  public:
@@ -22,7 +19,7 @@ class Scheduler {
 
   std::vector<Schedule> run() {
     for (const auto& node : graph_.nodes())
-      if (is_reduction(*node)) expect_inputs(*node);
+      if (is_collective(*node)) expect_inputs(*node);
     for (const auto& node : graph_.nodes())
       if (!node->op().commit) place(*node);
     // What commits need is fetched in the part that may fail.
@@ -34,7 +31,7 @@ class Scheduler {
     // Every reduction is waited for, needed or not: the ranks stay in step, and buckets are free
     // again.
     for (const auto& node : graph_.nodes())
-      if (is_reduction(*node)) await(*node);
+      if (is_collective(*node)) await(*node);
     for (Schedule& schedule : schedules_) schedule.commit_begin = schedule.entries.size();
     for (const Node* node : commits)
       line(device_of_(*node)).entries.push_back({Kind::kCompute, node, {}});
@@ -58,7 +55,7 @@ class Scheduler {
   void need(Value input, Device* user) {
     const Value root = root_of(input);
     const Node& maker = *root.node();
-    if (is_reduction(maker)) await(maker);
+    if (is_collective(maker)) await(maker);
     Device* home = device_of_(maker);
     if (home == user || !received_.insert({root.node(), root.index(), user}).second) return;
     if (sent_.insert({root.node(), root.index()}).second)
@@ -76,7 +73,7 @@ class Scheduler {
   void place(const Node& node) {
     Device* device = device_of_(node);
     line(device);
-    if (is_alias(node) || is_reduction(node)) return;
+    if (is_alias(node) || is_collective(node)) return;
     for (const Value& input : node.inputs()) need(input, device);
     line(device).entries.push_back({Kind::kCompute, &node, {}});
     for (const Node* reduction : feeds_[&node])

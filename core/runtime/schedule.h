@@ -13,8 +13,8 @@ class Device;
 struct ScheduleEntry {
   enum class Kind {
     kCompute,
-    kStart,    ///< of the AllReduce `node`: its last input is ready
-    kWait,     ///< for the AllReduce `node`
+    kStart,    ///< of the collective `node`: its last input is ready
+    kWait,     ///< for the collective `node`
     kSend,     ///< `value` is ready for other devices
     kReceive,  ///< brings `value` from the device that made it
   };

@@ -1,6 +1,7 @@
 #include "core/runtime/step_parts.h"
 
 #include "core/graph/op.h"
+#include "core/runtime/collective_plan.h"
 
 namespace cohort {
 namespace {
@@ -8,7 +9,7 @@ namespace {
 std::vector<bool> after_reduction(const Graph& graph) {
   std::vector<bool> after(graph.nodes().size(), false);
   for (const auto& node : graph.nodes()) {
-    bool reached = node->op_name() == "AllReduce";
+    bool reached = is_collective(*node);
     for (const Value& input : node->inputs()) reached = reached || after[input.node()->id()];
     after[node->id()] = reached;
   }
@@ -22,7 +23,7 @@ std::vector<bool> needed_to_combine(const Graph& graph, std::span<const Value> f
   for (auto it = graph.nodes().rbegin(); it != graph.nodes().rend(); ++it) {
     const Node& node = **it;
     if (node.op().commit) needed[node.id()] = true;
-    if (!needed[node.id()] || node.op_name() == "AllReduce") continue;
+    if (!needed[node.id()] || is_collective(node)) continue;
     if (node.op_name() == "Placeholder")
       throw Unimplemented(
           "{}: got an input of each replica that is needed after the reduction; want it reduced "
@@ -74,7 +75,7 @@ StepParts split_at_reduction(const GraphFunction& function) {
   Rewriter all(graph, function.fetches);
   Rewriter local(graph, local_fetches);
   for (const Node* node : all.nodes()) {
-    if (node->op_name() == "AllReduce") {
+    if (is_collective(*node)) {
       check_reduced_once(*node, after);
       local.graph().add("WriteBucket", local.mapped_inputs(*node),
                         {{"bucket", node->attrs().get<int64_t>("bucket")}});
@@ -88,7 +89,7 @@ StepParts split_at_reduction(const GraphFunction& function) {
   Rewriter combine(graph, combine_fetches);
   for (const Node* node : all.nodes()) {
     if (!needed[node->id()]) continue;
-    if (node->op_name() == "AllReduce") {
+    if (is_collective(*node)) {
       read_bucket(combine, *node);
     } else {
       combine.copy(*node);

@@ -7,9 +7,10 @@ namespace cohort {
 /// A step cut at its reductions, for a device that carries several logical replicas: it runs
 /// `local` once for each of them, adds up their buckets, and runs `combine` once.
 struct StepParts {
-  /// Up to the inputs of all-reduces, which op "WriteBucket" leaves in their buckets.
+  /// Up to the inputs of collectives, which op "WriteBucket" leaves in their buckets.
   GraphFunction local;
-  /// From the reduced buckets (op "ReadBucket") on: fetches that need them, and every commit.
+  /// From the results in the buckets (op "ReadBucket") on: fetches that need them, and every
+  /// commit.
   GraphFunction combine;
   /// For fetch i of the whole: does `combine` compute it, and as which fetch of its part?
   struct Fetch {

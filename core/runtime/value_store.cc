@@ -20,8 +20,8 @@ size_t bytes_of(const TensorType& type) {
 
 size_t padded(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
-bool reduces_in_place(const Node& node) {
-  return node.op_name() == "AllReduce" || node.op_name() == "WriteBucket";
+bool fills_bucket(const Node& node) {
+  return is_collective(node) || node.op_name() == "WriteBucket";
 }
 
 }  // namespace
@@ -41,7 +41,7 @@ ValueStore::ValueStore(Runtime& runtime, const Graph& graph, const Schedule& sch
     if (index_.count({root_of(value).node(), root_of(value).index()})) use(value, end);
   for (const ScheduleEntry& entry : schedule.entries) {
     if (!entry.node || entry.kind == EntryKind::kWait) continue;
-    if (reduces_in_place(*entry.node)) pin_to_bucket(*entry.node);
+    if (fills_bucket(*entry.node)) pin_to_bucket(*entry.node);
   }
   for (const ScheduleEntry& entry : schedule.entries)
     if (entry.node && is_update(*entry.node)) group_gradients(*entry.node);
@@ -63,7 +63,14 @@ void ValueStore::add_entry(const ScheduleEntry& entry, int position) {
     case EntryKind::kWait:
       for (int i = 0; i < entry.node->num_outputs(); ++i) {
         const Value output(const_cast<Node*>(entry.node), i);
-        index_[{entry.node, i}] = find(entry.node->inputs()[static_cast<size_t>(i)]);
+        const Bucket& bucket = bucket_of(*entry.node);
+        if (bucket.gathers) {
+          Memory& memory = memories_[static_cast<size_t>(add(output, position))];
+          memory.kind = Kind::kFixed;
+          memory.address = bucket.result(0);
+        } else {
+          index_[{entry.node, i}] = find(entry.node->inputs()[static_cast<size_t>(i)]);
+        }
       }
       break;
     case EntryKind::kSend:
@@ -104,14 +111,9 @@ void ValueStore::add_source(const Node& node, Memory& memory) {
     memory.kind = Kind::kVariable;
     memory.variable = &graph_.variables()[static_cast<size_t>(id)]->place(device_);
   } else if (op == "ReadBucket") {
-    COHORT_CHECK(collectives_ != nullptr);
-    const Bucket& bucket =
-        collectives_->buckets[static_cast<size_t>(node.attrs().get<int64_t>("bucket"))];
-    const int64_t offset =
-        bucket.offsets[static_cast<size_t>(node.attrs().get<int64_t>("segment"))];
     memory.kind = Kind::kFixed;
     memory.address =
-        static_cast<char*>(bucket.data) + offset * static_cast<int64_t>(size_of(bucket.dtype));
+        bucket_of(node).result(static_cast<size_t>(node.attrs().get<int64_t>("segment")));
   }
 }
 
@@ -129,16 +131,18 @@ void ValueStore::use(Value value, int position) {
   memory.last = std::max(memory.last, position);
 }
 
-void ValueStore::pin_to_bucket(const Node& reduction) {
+const Bucket& ValueStore::bucket_of(const Node& node) const {
   COHORT_CHECK(collectives_ != nullptr);
-  const Bucket& bucket =
-      collectives_->buckets[static_cast<size_t>(reduction.attrs().get<int64_t>("bucket"))];
-  for (size_t i = 0; i < reduction.inputs().size(); ++i) {
-    Memory& memory = memories_[static_cast<size_t>(find(reduction.inputs()[i]))];
+  return collectives_->buckets[static_cast<size_t>(node.attrs().get<int64_t>("bucket"))];
+}
+
+void ValueStore::pin_to_bucket(const Node& node) {
+  const Bucket& bucket = bucket_of(node);
+  for (size_t i = 0; i < node.inputs().size(); ++i) {
+    Memory& memory = memories_[static_cast<size_t>(find(node.inputs()[i]))];
     COHORT_CHECK(memory.kind == Kind::kArena);
     memory.kind = Kind::kFixed;
-    memory.address = static_cast<char*>(bucket.data) +
-                     bucket.offsets[i] * static_cast<int64_t>(size_of(bucket.dtype));
+    memory.address = bucket.source(i);
   }
 }
 

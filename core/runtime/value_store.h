@@ -55,7 +55,8 @@ class ValueStore {
   void add_entry(const ScheduleEntry& entry, int position);
   void add_source(const Node& node, Memory& memory);
   void use(Value value, int position);
-  void pin_to_bucket(const Node& reduction);
+  const Bucket& bucket_of(const Node& node) const;
+  void pin_to_bucket(const Node& node);
   void group_gradients(const Node& update);
   void share(const Kernel& kernel, const Node& node, int position);
   int owner(int index) const;

@@ -23,5 +23,7 @@ void check_labels(const Operand& labels, int64_t num_classes, const std::string&
 
 /// Throws OutOfRange naming index and K where an index lies outside 0 … K-1.
 void check_indices(const Operand& indices, int64_t num_rows, const std::string& node);
+/// The same for the indices of slices, where -1 stands for no row.
+void check_slices(const Operand& indices, int64_t num_rows, const std::string& node);
 
 }  // namespace cohort::cpu

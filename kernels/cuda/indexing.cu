@@ -41,7 +41,7 @@ __global__ void __launch_bounds__(kThreads)
   for (int64_t i = 0; i < indices.count; ++i) {
     const int64_t index = index_at(indices, i);
     if (!inside(indices, index)) {
-      report(indices.fault, indices.site, index, i, indices.limit - 1);
+      if (index != -1) report(indices.fault, indices.site, index, i, indices.limit - 1);
       continue;
     }
     T& to = y[index * width + column];

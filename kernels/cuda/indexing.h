@@ -22,7 +22,7 @@ struct Indices {
 /// y[i, …] = table[indices[i], …], rows of `width` elements; a bad index gives zeros.
 void gather(int element_bytes, const Indices& indices, int64_t width, const void* table, void* y,
             cudaStream_t stream);
-/// y [limit, width] += values [count, width] at the indices, in order.
+/// y [limit, width] += values [count, width] at the indices, in order; -1 is passed over.
 bool add_slices(DType dtype, const Indices& indices, int64_t width, const void* values, void* y,
                 cudaStream_t stream);
 /// p [limit, width] -= learning_rate * values at the indices, in order, unless a fault is set or

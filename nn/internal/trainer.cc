@@ -134,18 +134,20 @@ std::vector<Value> Trainer::record(Kind kind, const ElementLayout& layout,
   }
   Objective::Terms terms =
       objective_.record(model_.output_names(), batch.y, predictions, batch.weights, penalties);
+  const StepRows rows{.num_replicas = model_.strategy().num_replicas_in_sync(),
+                      .batch_size = layout.batch_size};
   if (kind == Kind::kTrain) {
-    record_update(terms);
+    record_update(terms, rows);
   } else {
     std::vector<Gradient> none;
-    reduce_over_replicas(none, terms.contributions);
+    reduce_over_replicas(none, terms.contributions, rows);
   }
   for (size_t i = 0; i < terms.states.size(); ++i)
     ops::assign_add(terms.states[i].shared(), terms.contributions[i]);
   return {};
 }
 
-void Trainer::record_update(Objective::Terms& terms) {
+void Trainer::record_update(Objective::Terms& terms, const StepRows& rows) {
   if (!options_.optimizer.defined())
     throw FailedPrecondition("{}: compile: got no optimizer; want one for training", model_.name());
   const Layer model(std::static_pointer_cast<LayerImpl>(model_.shared_from_this()));
@@ -153,7 +155,7 @@ void Trainer::record_update(Objective::Terms& terms) {
   if (variables.empty())
     throw FailedPrecondition("{}: got no trainable weight; want one or more", model_.name());
   std::vector<Gradient> gradients = nn::gradients(terms.total, variables);
-  reduce_over_replicas(gradients, terms.contributions);
+  reduce_over_replicas(gradients, terms.contributions, rows);
   options_.optimizer.impl().apply(gradients, variables);
 }
 

@@ -55,7 +55,7 @@ class Trainer {
   distribute::StepRunner& step(Kind kind, const ElementLayout& layout);
   std::vector<Value> record(Kind kind, const ElementLayout& layout, std::span<const Value> inputs);
   Batch split(const ElementLayout& layout, std::span<const Value> inputs, size_t num_outputs) const;
-  void record_update(Objective::Terms& terms);
+  void record_update(Objective::Terms& terms, const StepRows& rows);
 
   ModelImpl& model_;
   CompileOptions options_;

@@ -26,6 +26,25 @@ class Dense : public Layer {
   explicit Dense(DenseOptions options);
 };
 
+struct EmbeddingOptions {
+  int64_t input_dim;   ///< rows of the table
+  int64_t output_dim;  ///< elements of a row
+  Initializer embeddings_initializer = "uniform";
+  Regularizer embeddings_regularizer = {};
+  bool mask_zero = false;  ///< refused: no layer here makes masks
+  bool trainable = true;
+  DType dtype = DType::kF32;
+  std::string name = "";
+};
+/// Rows of a table: [N, …] of 0 … input_dim - 1 -> [N, …, output_dim]; weight "embeddings"
+/// [input_dim, output_dim]. Inputs that are not integers are rounded towards zero. The gradient
+/// stays slices, rows and their numbers, as long as that is less than the table. InvalidArgument
+/// for dimensions < 1, Unimplemented for mask_zero; OutOfRange, in a step, for another index.
+class Embedding : public Layer {
+ public:
+  explicit Embedding(EmbeddingOptions options);
+};
+
 struct ActivationOptions {
   ActivationFunction activation;
   bool trainable = true;

@@ -8,7 +8,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras  # noqa: E402
 
 GROUPS = {
-    "layers": "InputLayer Dense Conv2D MaxPooling2D AveragePooling2D GlobalAveragePooling2D "
+    "layers": "InputLayer Dense Embedding Conv2D MaxPooling2D AveragePooling2D GlobalAveragePooling2D "
     "GlobalMaxPooling2D Flatten Reshape Dropout BatchNormalization Activation "
     "Concatenate Add ReLU LeakyReLU Softmax ELU",
     "initializers": "Zeros Ones Constant RandomUniform RandomNormal TruncatedNormal "

@@ -89,6 +89,38 @@ TEST_F(GpuArrayTest, EqualRowsAddInOrder) {
                     0);
 }
 
+/// i32 in -1 … limit - 1, where -1 stands for no row.
+Tensor random_rows(int64_t count, int32_t limit) {
+  Tensor rows(DType::kI32, Shape{count});
+  uint32_t x = 7;
+  for (int64_t i = 0; i < count; ++i)
+    rows.data<int32_t>()[i] =
+        static_cast<int32_t>((x = x * 1664525 + 1013904223) >> 8) % (limit + 1) - 1;
+  return rows;
+}
+
+TEST_F(GpuArrayTest, RowsThatAreNotThereAreLeftOut) {
+  expect_like_cpu({"SlicesToDense",
+                   {random_rows(50, 4), random_numbers(DType::kF32, {50, 9})},
+                   {{"shape", Shape{4, 9}}}},
+                  0);
+}
+
+TEST_F(GpuArrayTest, SlicesArePaddedAndCombined) {
+  for (const DType dtype : {DType::kF32, DType::kF64, DType::kF16, DType::kBF16}) {
+    for (const int64_t rows : {0, 5, 8})
+      expect_like_cpu({"PadSlices",
+                       {random_integers({rows}, 6), random_numbers(dtype, {rows, 3})},
+                       {{"rows", int64_t{8}}}},
+                      0);
+    for (const int64_t part_rows : {0, 1, 7, 20, 140})
+      expect_like_cpu({"CombineSlices",
+                       {random_rows(140, 11), random_numbers(dtype, {140, 5})},
+                       {{"part_rows", part_rows}, {"shape", Shape{11, 5}}}},
+                      0);
+  }
+}
+
 TEST_F(GpuArrayTest, OneHotAndArgMaxAgree) {
   expect_like_cpu(
       {"OneHot",

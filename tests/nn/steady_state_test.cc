@@ -59,5 +59,29 @@ TEST_P(SteadyStateConcurrentTest, AStepAllocatesNothingAndFaultsNoPages) {
   EXPECT_LE(many.page_faults, few.page_faults + 2) << "besides those of setting up an epoch";
 }
 
+/// The same where the gradient of a table is gathered by rows.
+TEST_P(SteadyStateConcurrentTest, AStepOnATableAllocatesNothingAndFaultsNoPages) {
+  std::vector<std::string> devices;
+  for (int i = 0; i < GetParam(); ++i) devices.push_back("cpu:" + std::to_string(i));
+  const Model model = distribute::MirroredStrategy({.devices = devices}).scope([] {
+    const Model model =
+        Sequential({Input({.shape = {5}}), Embedding({.input_dim = 900, .output_dim = 4}),
+                    Flatten(), Dense({.units = 5})});
+    model.compile({.optimizer = SGD({.global_clipnorm = 1.0}),
+                   .loss = SparseCategoricalCrossentropy({.from_logits = true})});
+    return model;
+  });
+  Tensor x(DType::kI32, Shape{512, 5}), y(DType::kI32, Shape{512});
+  for (int64_t i = 0; i < x.num_elements(); ++i)
+    x.data<int32_t>()[i] = static_cast<int32_t>(i * 37 % 900);
+  for (int64_t i = 0; i < 512; ++i) y.data<int32_t>()[i] = static_cast<int32_t>(i % 5);
+  const data::Dataset dataset =
+      data::Dataset::from_tensor_slices({x, y}).shuffle(512).repeat().batch(32).prefetch();
+  cost_of_epoch(model, dataset, 100);  // compiles
+  const Cost few = cost_of_epoch(model, dataset, 100), many = cost_of_epoch(model, dataset, 400);
+  EXPECT_EQ(many.allocations, few.allocations);
+  EXPECT_LE(many.page_faults, few.page_faults + 2) << "besides those of setting up an epoch";
+}
+
 }  // namespace
 }  // namespace cohort::nn

@@ -89,12 +89,21 @@ std::vector<nn::Callback> callbacks(const Setting& setting) {
   return {};
 }
 
+/// Numbers of rows of a table of 300, some more than once in an example.
+Tensor words(int64_t examples) {
+  Tensor x(DType::kI32, Shape{examples, 4});
+  for (int64_t i = 0; i < x.num_elements(); ++i)
+    x.data<int32_t>()[i] = static_cast<int32_t>(i * i * 7919 % 1009 % 50 * 6);
+  return x;
+}
+
 data::Dataset make_dataset(const Setting& setting) {
   const int64_t rows = setting.odd() && setting.is("less_data") ? 50 : 70;
   Tensor y(DType::kI32, Shape{rows});
   for (int64_t i = 0; i < rows; ++i) y.data<int32_t>()[i] = static_cast<int32_t>(i * 3 % 5);
   if (setting.odd() && setting.is("wrong_label")) y = Tensor::full(DType::kI32, Shape{rows}, 77);
-  data::Dataset dataset = data::Dataset::from_tensor_slices({pattern(Shape{rows, 8, 8, 1}, 1), y});
+  const Tensor x = setting.is("embedding") ? words(rows) : pattern(Shape{rows, 8, 8, 1}, 1);
+  data::Dataset dataset = data::Dataset::from_tensor_slices({x, y});
   if (setting.odd() && setting.is("throws_in_map"))
     dataset = dataset.map([](const data::Element&) -> data::Element {
       throw cohort::DataLoss("map: got a broken example");
@@ -103,6 +112,10 @@ data::Dataset make_dataset(const Setting& setting) {
 }
 
 nn::Model make_model(const Setting& setting) {
+  if (setting.is("embedding"))
+    return nn::Sequential({nn::Input({.shape = {4}, .dtype = DType::kI32}),
+                           nn::Embedding({.input_dim = 300, .output_dim = 6}), nn::Flatten(),
+                           nn::Dense({.units = 5})});
   const int units = setting.odd() && setting.is("other_model") ? 7 : 6;
   if (setting.is("batch_norm"))
     return nn::Sequential({nn::Input({.shape = {8, 8, 1}}), nn::Flatten(), nn::Dense({.units = 9}),
@@ -118,7 +131,10 @@ nn::Model make_model(const Setting& setting) {
 void fit(const Setting& setting) {
   const nn::Model model = setting.strategy.scope([&] {
     const nn::Model model = make_model(setting);
-    model.compile({.optimizer = nn::Adam({.learning_rate = 1e-2}),
+    nn::Optimizer optimizer = nn::Adam({.learning_rate = 1e-2});
+    if (setting.is("embedding"))
+      optimizer = nn::SGD({.learning_rate = 0.3, .global_clipnorm = 0.2});
+    model.compile({.optimizer = optimizer,
                    .loss = nn::SparseCategoricalCrossentropy({.from_logits = true}),
                    .metrics = {"accuracy"}});
     return model;
@@ -135,7 +151,8 @@ void fit(const Setting& setting) {
   say("loss", fmt::format("{:.17g}", history["loss"].back()));
   say("accuracy", fmt::format("{:.17g}", history["accuracy"].back()));
   say("evaluated", fmt::format("{:.17g}", model.evaluate(dataset, {.verbose = 0})["loss"]));
-  const Tensor predicted = model.predict(pattern(Shape{13, 8, 8, 1}, 5));
+  const Tensor predicted =
+      model.predict(setting.is("embedding") ? words(13) : pattern(Shape{13, 8, 8, 1}, 5));
   say("predicted", predicted);
   say("weights", model.fingerprint());
 }

@@ -34,6 +34,18 @@ TEST(MultiWorkerTest, FitHasTheSameBitsOnAnyNumberOfWorkersAndDevices) {
   }
 }
 
+TEST(MultiWorkerTest, ATableTrainedByItsRowsHasTheSameBitsOnAnyNumberOfWorkersAndDevices) {
+  const std::vector<std::string> names{"loss", "accuracy", "evaluated", "predicted", "weights"};
+  const auto one = run_workers(1, {"embedding", "1", "4"});
+  ASSERT_EQ(one[0].exit_code, 0) << one[0].output;
+  for (const auto& [workers, devices] : {std::pair{1, 2}, {2, 1}, {2, 2}, {3, 1}}) {
+    SCOPED_TRACE(std::to_string(workers) + " workers of " + std::to_string(devices) + " devices");
+    auto results = run_workers(workers, {"embedding", std::to_string(devices), "4"});
+    results.insert(results.begin(), one[0]);
+    expect_equal_on_all(results, names);
+  }
+}
+
 TEST(MultiWorkerTest, OneReplicaEachOverlapsItsBuckets) {
   const auto mirrored = run_workers(1, {"fit", "4"});
   auto results = run_workers(2, {"fit", "2"});

@@ -49,7 +49,7 @@ class SlicesToDenseKernel final : public CpuKernel {
         width_(request.outputs[0].shape.num_elements(1, request.outputs[0].shape.rank())) {}
 
   void run() override {
-    check_indices(in(0), table_rows_, name_);
+    check_slices(in(0), table_rows_, name_);
     const T* values = in(1).template data<T>();
     T* y = out(0).template data<T>();
     const int64_t count = in(0).num_elements();
@@ -59,7 +59,9 @@ class SlicesToDenseKernel final : public CpuKernel {
                    for (int64_t row = 0; row < table_rows_; ++row)
                      std::fill(y + row * width_ + begin, y + row * width_ + end, T{});
                    for (int64_t i = 0; i < count; ++i) {
-                     T* to = y + integer_at(in(0), i) * width_;
+                     const int64_t row = integer_at(in(0), i);
+                     if (row < 0) continue;
+                     T* to = y + row * width_;
                      for (int64_t c = begin; c < end; ++c)
                        to[c] = static_cast<T>(static_cast<Compute<T>>(
                            static_cast<Compute<T>>(to[c]) +

@@ -1,0 +1,44 @@
+#include "core/ops/indexing.h"
+#include "core/ops/math.h"
+#include "nn/layers/core.h"
+
+namespace cohort::nn {
+namespace {
+
+class EmbeddingImpl : public LayerImpl {
+ public:
+  explicit EmbeddingImpl(EmbeddingOptions options)
+      : LayerImpl("Embedding",
+                  {.trainable = options.trainable, .dtype = options.dtype, .name = options.name}),
+        options_(std::move(options)) {
+    if (options_.input_dim < 1 || options_.output_dim < 1)
+      throw InvalidArgument("{}: got input_dim {}, output_dim {}; want 1 or more", name(),
+                            options_.input_dim, options_.output_dim);
+    if (options_.mask_zero)
+      throw Unimplemented("{}: got mask_zero; want false: layers do not pass masks on", name());
+  }
+
+  void build(std::span<const TensorType>) override {
+    table_ = add_weight("embeddings", {.shape = {options_.input_dim, options_.output_dim},
+                                       .initializer = options_.embeddings_initializer,
+                                       .regularizer = options_.embeddings_regularizer});
+  }
+
+  std::vector<Value> call(const CallArgs& args) override {
+    Value rows = args.input();
+    if (rows.dtype() != DType::kI32 && rows.dtype() != DType::kI64)
+      rows = ops::cast(rows, DType::kI32);
+    return {ops::gather(table_, rows)};
+  }
+
+ private:
+  EmbeddingOptions options_;
+  Variable table_;
+};
+
+}  // namespace
+
+Embedding::Embedding(EmbeddingOptions options)
+    : Layer(std::make_shared<EmbeddingImpl>(std::move(options))) {}
+
+}  // namespace cohort::nn

@@ -62,7 +62,7 @@ TEST_P(SteadyStateConcurrentTest, AStepAllocatesNothingAndFaultsNoPages) {
 /// The same where the gradient of a table is gathered by rows.
 TEST_P(SteadyStateConcurrentTest, AStepOnATableAllocatesNothingAndFaultsNoPages) {
   std::vector<std::string> devices;
-  for (int i = 0; i < GetParam(); ++i) devices.push_back("cpu:" + std::to_string(i));
+  for (int i = 0; i < std::get<0>(GetParam()); ++i) devices.push_back("cpu:" + std::to_string(i));
   const Model model = distribute::MirroredStrategy({.devices = devices}).scope([] {
     const Model model =
         Sequential({Input({.shape = {5}}), Embedding({.input_dim = 900, .output_dim = 4}),

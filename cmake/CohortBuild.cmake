@@ -14,6 +14,11 @@ set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1 -DNDEBUG")
 
 option(COHORT_TESTS "Build the tests (needs GoogleTest)" ON)
 option(COHORT_BENCHMARKS "Build the benchmarks with everything else" OFF)
+option(COHORT_PRECOMPILE "Precompile the headers that most files include" OFF)
+set(COHORT_COMMON_HEADERS
+    <algorithm> <chrono> <cstring> <functional> <map> <memory> <mutex> <optional> <span> <string>
+    <vector> ${PROJECT_SOURCE_DIR}/core/error.h ${PROJECT_SOURCE_DIR}/core/graph/graph.h
+    ${PROJECT_SOURCE_DIR}/core/tensor.h)
 set(COHORT_SANITIZE "" CACHE STRING "Sanitizers for every target: address,undefined or thread")
 
 foreach(language CXX CUDA)
@@ -41,6 +46,10 @@ target_include_directories(cohort_build INTERFACE ${PROJECT_SOURCE_DIR})
 set(cohort_cxx_flags -Wall -Wextra -Wno-missing-field-initializers -fno-math-errno
                      -fno-trapping-math -ffp-contract=off -fno-semantic-interposition)
 target_compile_options(cohort_build INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${cohort_cxx_flags}>")
+if(COHORT_PRECOMPILE)
+  target_compile_options(cohort_build INTERFACE  # for ccache, which wants it
+    "$<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>")
+endif()
 if(COHORT_SANITIZE)
   target_compile_options(cohort_build INTERFACE
     "$<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${COHORT_SANITIZE};-fno-omit-frame-pointer>")

@@ -11,6 +11,8 @@ jobs=$(nproc)
 
 # Objects that release and minimal share are compiled once.
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
+# Lets it keep what was compiled with precompiled headers.
+export CCACHE_SLOPPINESS=pch_defines,time_macros
 
 step() { printf '\n=== %s\n' "$*"; }
 

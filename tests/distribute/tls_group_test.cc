@@ -25,6 +25,12 @@ TEST(TlsModuleTest, IsThereExactlyWhenItWasBuilt) {
       << problem;
 }
 
+TEST(TlsModuleTest, WithoutItTheErrorSaysSo) {
+  if (COHORT_TEST_HAS_TLS) GTEST_SKIP() << "this build has OpenSSL";
+  testing::expect_error(Code::kFailedPrecondition, {"COHORT_TLS=ON"},
+                        [] { make_tls_connections({}); });
+}
+
 class TlsGroupConcurrentTest : public ::testing::Test {
  protected:
   void SetUp() override {

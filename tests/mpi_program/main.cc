@@ -17,7 +17,7 @@ namespace cohort::distribute {
 namespace {
 
 constexpr std::chrono::seconds kTimeout(60);
-constexpr int kSingle = 0, kMultiple = 3;  // Open MPI's levels
+constexpr int kSingle = 0, kMultiple = 3;  // the levels of Open MPI and MPICH
 
 /// The bytes that all-reduces and a gather leave on this rank: random sizes, several at a time.
 std::string results(const ProcessGroupOptions& options) {
@@ -99,7 +99,7 @@ std::shared_ptr<MpiWorld> start() {
 
 /// MPI as a program of its own would use it.
 struct ProgramsMpi {
-  explicit ProgramsMpi(int level) : library(dlopen("libmpi.so.40", RTLD_NOW | RTLD_GLOBAL)) {
+  explicit ProgramsMpi(int level) : library(dlopen(COHORT_MPI_LIBRARY, RTLD_NOW)) {
     if (!library) throw Internal("no libmpi: {}", dlerror());
     int provided = 0;
     call<int(int*, char***, int, int*)>("MPI_Init_thread", nullptr, nullptr, level, &provided);

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <optional>
@@ -174,34 +175,33 @@ class Mesh {
     return Card::parse(*text);
   }
 
-  /// Now and then: what the others have put into the store that makes waiting useless.
+  /// Now and then: whether a node has given the group up.
   void look_around() {
     if (Clock::now() < next_look_) return;
     next_look_ = Clock::now() + kLookAround;
-    if (const auto refusal = options_.store->try_get(refusal_key()))
-      throw Error(Code::kPermissionDenied, *refusal);
-    for (int node = 0; node < static_cast<int>(links_.size()); ++node) {
-      if (node == options_.node || links_[static_cast<size_t>(node)]) continue;
-      const std::optional<Card> card = card_of(node);
-      if (!card) continue;
-      const std::string mine = words_for(options_.connections->identity());
-      if (mine != words_for(card->identity))
-        throw FailedPrecondition("tcp group: {} uses {}, and {} uses {}; want TLS on all or none",
-                                 name_of(node), words_for(card->identity), name_of(options_.node),
-                                 mine);
-    }
+    const std::optional<std::string> refusal = options_.store->try_get(refusal_key());
+    if (!refusal) return;
+    const size_t end = refusal->find(' ');
+    const int code = std::atoi(refusal->c_str());
+    throw Error(static_cast<Code>(std::clamp(code, 1, 15)), refusal->substr(end + 1));
   }
 
-  /// A peer whose address the store says is not who it should be, or does not accept this node.
-  [[noreturn]] void refuse(int node, const Card& card, const Error& reason) {
-    const std::string message =
-        fmt::format("tcp group: {} at {}:{}, whom {} called: {}", name_of(node), card.address,
-                    card.port, name_of(options_.node), reason.what());
+  /// Gives the group up, on every node that is still here.
+  [[noreturn]] void refuse(const Error& reason) {
     try {
-      options_.store->insert(refusal_key(), message);
+      options_.store->insert(refusal_key(),
+                             fmt::format("{} {}", static_cast<int>(reason.code()), reason.what()));
     } catch (const Error&) {  // somebody was faster
     }
-    throw Error(Code::kPermissionDenied, message);
+    throw Error(reason);
+  }
+
+  void expect_same_kind(int node, const Card& card) {
+    const std::string mine = words_for(options_.connections->identity());
+    const std::string theirs = words_for(card.identity);
+    if (mine != theirs)
+      refuse(FailedPrecondition("tcp group: {} uses {}, and {} uses {}; want TLS on all or none",
+                                name_of(node), theirs, name_of(options_.node), mine));
   }
 
   const std::string& name_of(int node) const { return options_.names[static_cast<size_t>(node)]; }
@@ -233,6 +233,7 @@ class Mesh {
       why(node) = "has not said where it listens";
       return;
     }
+    expect_same_kind(node, *card);
     const std::string where = fmt::format("at {}:{}", card->address, card->port);
     const AddressList addresses(card->address, card->port, false);
     why(node) = where + ": " + addresses.reason;
@@ -266,7 +267,10 @@ class Mesh {
         if (sent > 0 && peer.connection->peer_identity() != card.identity)
           throw Error(Code::kPermissionDenied, "its certificate is not the one in the store");
       } catch (const Error& error) {
-        if (error.code() == Code::kPermissionDenied) refuse(node, card, error);
+        if (error.code() == Code::kPermissionDenied)
+          refuse(Error(error.code(),
+                       fmt::format("tcp group: {} at {}:{}, whom {} called: {}", name_of(node),
+                                   card.address, card.port, name_of(options_.node), error.what())));
         why(node) += std::string(", ") + error.what();
         return false;
       }

@@ -56,7 +56,8 @@ Output run_command(const std::string& command) {
 
 // MPI itself leaks, which is not for our sanitizer build to find.
 constexpr const char* kMpirun =
-    "ASAN_OPTIONS=detect_leaks=0 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 timeout -k 5 200 mpirun "
+    "ASAN_OPTIONS=detect_leaks=0 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 timeout "
+    "-k 5 200 mpirun "
     "--oversubscribe --bind-to none --mca mpi_yield_when_idle 1 ";
 
 class MpiJobTest : public ::testing::Test {

@@ -185,7 +185,7 @@ class World final : public MpiWorld, public std::enable_shared_from_this<World> 
     } else {
       if (!start.launched)
         throw FailedPrecondition(
-            "mpi: this process was not started for MPI; want mpirun, or srun with --mpi");
+            "mpi: this process was not started for MPI; want mpirun, or srun --mpi=pmix");
       keeper_ = Keeper::begin(start);
       level = keeper_->level();
     }

@@ -23,6 +23,10 @@ void CommunicationOptions::check() const {
     throw InvalidArgument("bytes_per_pack: got {}; want 0 or more", bytes_per_pack);
   if (timeout && timeout->count() <= 0)
     throw InvalidArgument("timeout: got {} ms; want more than 0", timeout->count());
+  if (gradient_dtype != DType::kF32 && gradient_dtype != DType::kBF16 &&
+      gradient_dtype != DType::kF16)
+    throw InvalidArgument("gradient_dtype: got {}; want float32, bfloat16 or float16",
+                          gradient_dtype);
 }
 
 CommunicationOptions CommunicationOptions::merge(const CommunicationOptions& other) const {
@@ -31,6 +35,7 @@ CommunicationOptions CommunicationOptions::merge(const CommunicationOptions& oth
   if (other.timeout) merged.timeout = other.timeout;
   if (other.implementation != CommunicationImplementation::kAuto)
     merged.implementation = other.implementation;
+  if (other.gradient_dtype != DType::kF32) merged.gradient_dtype = other.gradient_dtype;
   return merged;
 }
 

@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/dtype.h"
+
 namespace cohort::distribute {
 
 /// Who carries collectives.
@@ -26,8 +28,12 @@ struct CommunicationOptions {
   /// After which a collective fails with DeadlineExceeded; none or 0: the strategy's default.
   std::optional<std::chrono::milliseconds> timeout = {};
   CommunicationImplementation implementation = CommunicationImplementation::kAuto;
+  /// In which sums of float32 gradients travel between hosts. kBF16 or kF16: half the bytes,
+  /// rounded as ProcessGroupOptions::gradient_dtype says. Losses, metrics and statistics are not
+  /// touched, nor is anything within a host.
+  DType gradient_dtype = DType::kF32;
 
-  /// Throws InvalidArgument for negative values.
+  /// Throws InvalidArgument for negative values and other dtypes.
   void check() const;
   /// These options, and those of `other` that are not at their default in their place.
   CommunicationOptions merge(const CommunicationOptions& other) const;

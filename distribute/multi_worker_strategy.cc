@@ -102,7 +102,9 @@ class MultiWorkerStrategy final : public Strategy::Impl {
  public:
   MultiWorkerStrategy(Runtime& runtime, std::unique_ptr<WorkerGroup> group,
                       const MultiWorkerMirroredOptions& options)
-      : runtime_(runtime), group_(std::move(group)) {
+      : runtime_(runtime),
+        group_(std::move(group)),
+        gradient_dtype_(options.communication_options.gradient_dtype) {
     divide_cores();
     part_.devices = choose_devices(kName, runtime, options.devices);
     if (part_.devices.front()->type() == DeviceType::kGPU)
@@ -136,8 +138,9 @@ class MultiWorkerStrategy final : public Strategy::Impl {
   std::unique_ptr<StepRunner> make_runner(const Trace& trace, int64_t batch_size) override {
     agree_on(trace, batch_size);
     for (const auto& variable : trace.graph->variables()) start_from_chief(variable);
-    return make_replica_runner(runtime_, trace, part_, group_->make_communicators(all_blocks_),
-                               batch_size, *group_);
+    return make_replica_runner(runtime_, trace, part_,
+                               group_->make_communicators(all_blocks_, gradient_dtype_), batch_size,
+                               *group_);
   }
 
  private:
@@ -176,10 +179,11 @@ class MultiWorkerStrategy final : public Strategy::Impl {
 
   /// Throws, on every worker alike, when the workers' steps are not the same.
   void agree_on(const Trace& trace, int64_t batch_size) {
-    const std::string record =
-        fmt::format("graph {}, batch size {}, {} replicas, packs of {} bytes, seed {}",
-                    graph_hash(*trace.graph).to_string(), batch_size, part_.num_replicas,
-                    part_.bucket_bytes, runtime_.random_seed());
+    const std::string record = fmt::format(
+        "graph {}, batch size {}, {} replicas, packs of {} bytes, gradients sent as {}, "
+        "seed {}",
+        graph_hash(*trace.graph).to_string(), batch_size, part_.num_replicas, part_.bucket_bytes,
+        gradient_dtype_, runtime_.random_seed());
     const auto records = group_->all_gather("step", record);
     const auto other = std::find_if(records.begin(), records.end(),
                                     [&](const std::string& r) { return r != records.front(); });
@@ -205,6 +209,7 @@ class MultiWorkerStrategy final : public Strategy::Impl {
   Runtime& runtime_;
   const std::string name_ = kName;
   std::unique_ptr<WorkerGroup> group_;
+  const DType gradient_dtype_;
   ReplicaPart part_;
   std::vector<int> all_blocks_;  ///< logical replicas of every device of every worker
   std::set<std::weak_ptr<VariableState>, std::owner_less<>> started_;

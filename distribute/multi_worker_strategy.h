@@ -21,6 +21,7 @@ struct MultiWorkerMirroredOptions {
   /// Packs of 4 MiB, and 10 minutes for a worker in a step to wait for peers that live but are
   /// late, unless said otherwise. NCCL is refused. MPI: all workers are processes of one mpirun, or
   /// of srun --mpi=pmix; MPI is begun unless the program has done so, with MPI_THREAD_MULTIPLE.
+  /// Equal on all workers.
   CommunicationOptions communication_options = {};
   /// How long the workers wait for each other at the start.
   std::chrono::milliseconds startup_timeout = std::chrono::minutes(5);

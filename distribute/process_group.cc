@@ -40,6 +40,10 @@ void check(const ProcessGroupOptions& options) {
   if (!options.process_names.empty() && options.process_names.size() != options.host_of.size())
     throw InvalidArgument("process group: got {} names; want one for each of {} processes",
                           options.process_names.size(), num_processes);
+  if (options.gradient_dtype != DType::kF32 && options.gradient_dtype != DType::kBF16 &&
+      options.gradient_dtype != DType::kF16)
+    throw InvalidArgument("process group: got gradient dtype {}; want float32, bfloat16 or float16",
+                          options.gradient_dtype);
   if (!options.store || options.name.empty())
     throw InvalidArgument("process group: got no store or no name; want both");
   if (options.transport != Transport::kAuto &&

@@ -8,6 +8,7 @@
 #include "cluster/key_value_store.h"
 #include "cluster/tls.h"
 #include "cluster/wait_board.h"
+#include "core/dtype.h"
 #include "core/runtime/communicator.h"
 
 namespace cohort::distribute {
@@ -35,6 +36,10 @@ struct ProcessGroupOptions {
   /// Of every process, for messages; empty: "process 0", …
   std::vector<std::string> process_names = {};
   Transport transport = Transport::kAuto;
+  /// In which sums of f32 gradients (Communicator::prepare_gradient_sum) travel between hosts: f32,
+  /// or bf16 or f16 for half the bytes. Every host's contribution is rounded, added to the others'
+  /// in f32, and the sum is rounded again, so that all ranks have the same bits.
+  DType gradient_dtype = DType::kF32;
   /// Name or number of this process's machine for the others; TCP listens there alone, at a free
   /// port, until the group stands.
   std::string address = "127.0.0.1";

@@ -19,11 +19,19 @@ struct SumLoops {
   void (*four_in_place)(T* a, T* b, T* c, T* d, int64_t n);
 };
 
+/// Between f32 and a half type held as bits, rounding to nearest even, as Half and BFloat16 do.
+struct HalfLoops {
+  void (*narrow)(const float* x, uint16_t* y, int64_t n);
+  void (*widen)(const uint16_t* x, float* y, int64_t n);
+};
+
 struct SumTable {
   SumLoops<float> f32;
   SumLoops<double> f64;
   SumLoops<int32_t> i32;
   SumLoops<int64_t> i64;
+  HalfLoops f16;
+  HalfLoops bf16;
 };
 
 /// The loops of the best instruction set here: distribute/simd, compiled for each.

@@ -51,7 +51,7 @@ WorkerGroup::WorkerGroup(std::unique_ptr<cluster::Membership> membership, Option
   meet_hosts();
   watch_ = membership_->watch([this](const Error& error) { switch_.fail(error); });
   exchange_ = std::make_unique<ProcessExchange>(
-      std::move(connect(std::vector<int>(tasks.size(), 1), "exchange").front()));
+      std::move(connect(std::vector<int>(tasks.size(), 1), "exchange", DType::kF32).front()));
   watched_exchange_ = watch(exchange_->communicator());
 }
 
@@ -95,7 +95,8 @@ void WorkerGroup::meet_hosts() {
 }
 
 std::vector<std::unique_ptr<Communicator>> WorkerGroup::connect(std::vector<int> block_sizes,
-                                                                const std::string& name) {
+                                                                const std::string& name,
+                                                                DType gradient_dtype) {
   const int devices = static_cast<int>(block_sizes.size()) / count();
   ProcessGroupOptions options;
   for (int worker = 0; worker < count(); ++worker)
@@ -110,13 +111,14 @@ std::vector<std::unique_ptr<Communicator>> WorkerGroup::connect(std::vector<int>
   options.tls = options_.tls;
   options.mpi = options_.mpi;
   options.wait_board = options_.wait_board;
+  options.gradient_dtype = gradient_dtype;
   for (int worker = 0; worker < count(); ++worker) options.process_names.push_back(name_of(worker));
   return make_process_communicators(options);
 }
 
 std::vector<std::unique_ptr<Communicator>> WorkerGroup::make_communicators(
-    std::vector<int> block_sizes) {
-  return connect(std::move(block_sizes), "group/" + std::to_string(groups_++));
+    std::vector<int> block_sizes, DType gradient_dtype) {
+  return connect(std::move(block_sizes), "group/" + std::to_string(groups_++), gradient_dtype);
 }
 
 std::vector<std::string> WorkerGroup::all_gather(std::string_view label, std::string_view mine) {

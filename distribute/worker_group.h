@@ -52,12 +52,13 @@ class WorkerGroup final : public Workers {
   int sharing_cores() const { return sharing_cores_; }
 
   /// Communicators of this worker's devices in a new group of all workers' devices, each carrying
-  /// `block_sizes[rank]` replicas. Collective.
-  std::vector<std::unique_ptr<Communicator>> make_communicators(std::vector<int> block_sizes);
+  /// `block_sizes[rank]` replicas. `gradient_dtype`: as in ProcessGroupOptions. Collective.
+  std::vector<std::unique_ptr<Communicator>> make_communicators(std::vector<int> block_sizes,
+                                                                DType gradient_dtype = DType::kF32);
 
  private:
   std::vector<std::unique_ptr<Communicator>> connect(std::vector<int> block_sizes,
-                                                     const std::string& name);
+                                                     const std::string& name, DType gradient_dtype);
   void meet_hosts();
 
   std::unique_ptr<cluster::Membership> membership_;

@@ -338,7 +338,7 @@ void reduce_over_replicas(std::vector<Gradient>& gradients, std::vector<Value>& 
   }
   together.insert(together.end(), values.begin(), values.end());
   if (together.empty()) return;
-  together = ops::all_reduce(together, ops::ReduceOp::kSum);
+  together = ops::all_reduce(together, ops::ReduceOp::kSum, static_cast<int64_t>(dense.size()));
   for (size_t i = 0; i < dense.size(); ++i) *dense[i] = together[i];
   std::copy(together.begin() + static_cast<int64_t>(dense.size()), together.end(), values.begin());
 }

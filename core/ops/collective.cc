@@ -48,10 +48,12 @@ Types infer_all_gather(const InferContext& in) {
 
 }  // namespace
 
-std::vector<Value> all_reduce(std::span<const Value> values, ReduceOp op) {
+std::vector<Value> all_reduce(std::span<const Value> values, ReduceOp op, int64_t num_gradients) {
   if (values.empty()) throw InvalidArgument("all_reduce: got 0 values; want at least 1");
-  Node* node = record_node("AllReduce", std::vector<Value>(values.begin(), values.end()),
-                           {{"reduce_op", static_cast<int64_t>(op)}});
+  Attrs attrs{{"reduce_op", static_cast<int64_t>(op)}};
+  if (num_gradients > 0) attrs.set("num_gradients", num_gradients);
+  Node* node =
+      record_node("AllReduce", std::vector<Value>(values.begin(), values.end()), std::move(attrs));
   std::vector<Value> reduced;
   for (int i = 0; i < node->num_outputs(); ++i) reduced.push_back(node->output(i));
   return reduced;

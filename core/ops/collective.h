@@ -10,8 +10,11 @@ enum class ReduceOp { kSum, kMean, kMax, kMin };
 
 /// Op "AllReduce": any number of inputs of any floating or integer dtypes -> the same types, each
 /// reduced over all replicas. Attr "reduce_op" (i64). The compiler groups sums into buckets.
-/// Gradient: all_reduce of dy (sum, mean).
-std::vector<Value> all_reduce(std::span<const Value> values, ReduceOp op);
+/// The first `num_gradients` are gradients, whose f32 sums a communicator may round for the
+/// network: attr "num_gradients" (i64), where there are any. Gradient: all_reduce of dy (sum,
+/// mean).
+std::vector<Value> all_reduce(std::span<const Value> values, ReduceOp op,
+                              int64_t num_gradients = 0);
 Value all_reduce(Value value, ReduceOp op);
 /// Op "AllGather": x concatenated over replicas along `axis`, in replica order; rows may differ
 /// between replicas only when axis 0 is the batch. Attrs "axis", "shape": of the result, whose size

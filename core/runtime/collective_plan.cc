@@ -30,10 +30,18 @@ int64_t padded_elements(const TensorType& type) {
   return (type.shape.num_elements() + per_line - 1) / per_line * per_line;
 }
 
-/// Cuts the inputs of one AllReduce into runs of equal dtype and about bucket_bytes.
-std::vector<std::vector<size_t>> cut(const Node& node, size_t bucket_bytes) {
-  std::map<DType, std::vector<size_t>> open;
-  std::map<DType, size_t> open_bytes;
+bool may_be_rounded(const Node& node, size_t input, const CollectivePlan& plan) {
+  return plan.gradients_apart && node.input(static_cast<int>(input)).dtype() == DType::kF32 &&
+         input < static_cast<size_t>(node.attrs().get_or<int64_t>("num_gradients", 0));
+}
+
+/// Cuts the inputs of one AllReduce into runs of equal dtype, with or without rounding, and about
+/// bucket_bytes.
+std::vector<std::vector<size_t>> cut(const Node& node, size_t bucket_bytes,
+                                     const CollectivePlan& plan) {
+  using Kind = std::pair<DType, bool>;
+  std::map<Kind, std::vector<size_t>> open;
+  std::map<Kind, size_t> open_bytes;
   std::vector<std::vector<size_t>> buckets;
   for (const size_t i : by_readiness(node)) {
     const TensorType& type = node.input(static_cast<int>(i)).type();
@@ -42,15 +50,16 @@ std::vector<std::vector<size_t>> cut(const Node& node, size_t bucket_bytes) {
           "{}: all_reduce: got shape {}; want a shape that is the same on every replica (no batch "
           "dimension)",
           node.name(), type.shape);
-    open[type.dtype].push_back(i);
-    size_t& bytes = open_bytes[type.dtype];
+    const Kind kind(type.dtype, may_be_rounded(node, i, plan));
+    open[kind].push_back(i);
+    size_t& bytes = open_bytes[kind];
     bytes += static_cast<size_t>(padded_elements(type)) * size_of(type.dtype);
     if (bytes < bucket_bytes) continue;
-    buckets.push_back(std::move(open[type.dtype]));
-    open.erase(type.dtype);
+    buckets.push_back(std::move(open[kind]));
+    open.erase(kind);
     bytes = 0;
   }
-  for (auto& [dtype, members] : open) buckets.push_back(std::move(members));
+  for (auto& [kind, members] : open) buckets.push_back(std::move(members));
   return buckets;
 }
 
@@ -75,11 +84,13 @@ void rewrite_all_reduce(Rewriter& rewriter, const Node& node, size_t bucket_byte
   const bool mean = op == ops::ReduceOp::kMean;
   if (mean) op = ops::ReduceOp::kSum;
   GraphScope graph_scope(rewriter.graph());
-  for (const auto& members : cut(node, bucket_bytes)) {
+  for (const auto& members : cut(node, bucket_bytes, plan)) {
     std::vector<Value> inputs;
     for (const size_t i : members) inputs.push_back(rewriter[node.input(static_cast<int>(i))]);
     const auto index = static_cast<int64_t>(plan.buckets.size());
     plan.buckets.push_back(layout(node, members, op));
+    plan.buckets.back().may_be_rounded =
+        op == ops::ReduceOp::kSum && may_be_rounded(node, members.front(), plan);
     Node* made = rewriter.graph().add("AllReduce", inputs,
                                       {{"reduce_op", static_cast<int64_t>(op)}, {"bucket", index}},
                                       {.name = node.name(), .control_inputs = {}});
@@ -146,6 +157,8 @@ void CollectivePlan::allocate(Communicator& communicator, int local_replicas, in
       bucket.gathered = bucket.gathered_memory.get();
       request = communicator.prepare_all_gather(&bucket.local, local * bucket.num_bytes(),
                                                 &bucket.gathered);
+    } else if (bucket.may_be_rounded) {
+      request = communicator.prepare_gradient_sum(&bucket.data, bucket.num_elements);
     } else {
       request = communicator.prepare_all_reduce(&bucket.data, bucket.dtype, bucket.num_elements,
                                                 bucket.op);

@@ -19,6 +19,7 @@ struct Bucket {
   ops::ReduceOp op = ops::ReduceOp::kSum;  ///< unless it gathers
   std::vector<int64_t> offsets;            ///< of each tensor, in elements; multiples of 64 bytes
   int64_t num_elements = 0;                ///< of one replica, padding included
+  bool may_be_rounded = false;  ///< f32 gradients alone, on a communicator that rounds them
 
   size_t num_bytes() const { return static_cast<size_t>(num_elements) * size_of(dtype); }
   /// Where one replica leaves its tensor, and where the result is found.
@@ -49,6 +50,9 @@ struct CollectivePlan {
   /// Time that the device's thread has spent in waits for buckets: communication that backward did
   /// not hide.
   std::chrono::nanoseconds waited{0};
+
+  /// The communicator rounds gradients: they get buckets without anything else.
+  bool gradients_apart = false;
 
   /// Takes bucket memory from `communicator` and prepares one request each, in order. This device
   /// carries `local_replicas` of `num_replicas`. Collective.

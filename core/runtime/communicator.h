@@ -39,6 +39,13 @@ class Communicator {
   /// prepares the same requests in the same order.
   virtual std::unique_ptr<Request> prepare_all_reduce(void* const* buffer, DType dtype,
                                                       int64_t num_elements, ops::ReduceOp op) = 0;
+  /// Whether prepare_gradient_sum may round what it sums. The same on every rank.
+  virtual bool rounds_gradients() const { return false; }
+  /// The sum of `num_elements` f32 gradients, as prepare_all_reduce; a group whose options say so
+  /// rounds it to a half type for the way between hosts.
+  virtual std::unique_ptr<Request> prepare_gradient_sum(void* const* buffer, int64_t num_elements) {
+    return prepare_all_reduce(buffer, DType::kF32, num_elements, ops::ReduceOp::kSum);
+  }
   /// Copies `bytes` of every rank, in rank order, to `output` (which may differ in size between
   /// ranks: `bytes` is this rank's).
   virtual std::unique_ptr<Request> prepare_all_gather(void* const* input, size_t bytes,

@@ -22,6 +22,7 @@ struct Description {
   CollectiveKind kind;
   uint32_t dtype;
   uint32_t op;
+  uint32_t sent_as;  ///< between hosts: the DType in which f32 travels; 0: as it is
   int64_t count;  ///< elements; of a gather: this rank's bytes
 };
 

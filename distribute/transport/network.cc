@@ -122,17 +122,23 @@ class NetworkCommunicator final : public Communicator {
 
   std::unique_ptr<Request> prepare_all_reduce(void* const* buffer, DType dtype,
                                               int64_t num_elements, ops::ReduceOp op) override {
-    const size_t index = meetings_++;
-    auto collective = node_->collective(index, [&](NetworkEngine& engine) {
-      return make_node_all_reduce(engine, node_->layout(), index, dtype, num_elements, op);
-    });
-    return std::make_unique<AllReduce>(
-        node_, host_rank_, caller("all_reduce", index, num_elements, dtype_name(dtype).data()),
-        Description{.kind = CollectiveKind::kAllReduce,
-                    .dtype = static_cast<uint32_t>(dtype),
-                    .op = static_cast<uint32_t>(op),
-                    .count = num_elements},
-        buffer, static_cast<size_t>(num_elements) * size_of(dtype), std::move(collective));
+    return prepare_all_reduce(buffer, Description{.kind = CollectiveKind::kAllReduce,
+                                                  .dtype = static_cast<uint32_t>(dtype),
+                                                  .op = static_cast<uint32_t>(op),
+                                                  .sent_as = 0,
+                                                  .count = num_elements});
+  }
+
+  bool rounds_gradients() const override { return node_->layout().gradient_dtype != DType::kF32; }
+  std::unique_ptr<Request> prepare_gradient_sum(void* const* buffer,
+                                                int64_t num_elements) override {
+    const DType sent_as = node_->layout().gradient_dtype;
+    return prepare_all_reduce(
+        buffer, Description{.kind = CollectiveKind::kAllReduce,
+                            .dtype = static_cast<uint32_t>(DType::kF32),
+                            .op = static_cast<uint32_t>(ops::ReduceOp::kSum),
+                            .sent_as = sent_as == DType::kF32 ? 0 : static_cast<uint32_t>(sent_as),
+                            .count = num_elements});
   }
 
   std::unique_ptr<Request> prepare_all_gather(void* const* input, size_t bytes,
@@ -144,8 +150,9 @@ class NetworkCommunicator final : public Communicator {
     const auto count = static_cast<int64_t>(bytes);
     return std::make_unique<AllGather>(
         output, node_, host_rank_, caller("all_gather", index, count, "bytes"),
-        Description{.kind = CollectiveKind::kAllGather, .dtype = 0, .op = 0, .count = count}, input,
-        bytes, std::move(collective));
+        Description{
+            .kind = CollectiveKind::kAllGather, .dtype = 0, .op = 0, .sent_as = 0, .count = count},
+        input, bytes, std::move(collective));
   }
 
   const HostGroup* group() const { return node_->host().get(); }
@@ -159,6 +166,18 @@ class NetworkCommunicator final : public Communicator {
   }
 
  private:
+  std::unique_ptr<Request> prepare_all_reduce(void* const* buffer, const Description& description) {
+    const auto dtype = static_cast<DType>(description.dtype);
+    const size_t index = meetings_++;
+    auto collective = node_->collective(index, [&](NetworkEngine& engine) {
+      return make_node_all_reduce(engine, node_->layout(), index, description);
+    });
+    return std::make_unique<AllReduce>(
+        node_, host_rank_, caller("all_reduce", index, description.count, dtype_name(dtype).data()),
+        description, buffer, static_cast<size_t>(description.count) * size_of(dtype),
+        std::move(collective));
+  }
+
   Caller caller(const char* what, size_t index, int64_t count, const char* unit) const {
     return {.what = what,
             .rank = host_rank_,

@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "core/dtype.h"
+
 namespace cohort::distribute {
 
 /// Who carries which ranks, the same on every node.
@@ -11,6 +13,7 @@ struct NetworkLayout {
   std::vector<int> node_of;                ///< of each rank
   std::vector<std::vector<int>> ranks_of;  ///< of each node, ascending
   std::vector<std::string> rank_names;     ///< "rank 3 (worker 1)"
+  DType gradient_dtype = DType::kF32;      ///< in which sums of f32 gradients travel
 
   int size() const { return static_cast<int>(block_sizes.size()); }
   int num_nodes() const { return static_cast<int>(ranks_of.size()); }

@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "distribute/elementwise.h"
+#include "distribute/sum_loops.h"
 #include "distribute/transport/node_collective.h"
 #include "distribute/transport/tree_split.h"
 
@@ -9,19 +10,25 @@ namespace cohort::distribute {
 namespace {
 
 constexpr size_t kDirectBytes = 4096;  // up to here one hop beats fewer bytes
-constexpr int64_t kBlock = 2048;       // elements that stay in the first-level cache
+constexpr size_t kTwoTurnBytes = size_t{64}
+                                 << 10;  // up to here the next call may be received early
+constexpr int64_t kBlock = 2048;         // elements that stay in the first-level cache
 
+/// Offsets and sizes are in bytes of the ranks' buffers, but for what a frame says: that is in
+/// bytes of the dtype that travels.
 class NodeAllReduce final : public NodeCollective {
  public:
   NodeAllReduce(NetworkEngine& engine, const NetworkLayout& layout, size_t index,
-                const Description& description, DType dtype, ops::ReduceOp op)
+                const Description& description)
       : NodeCollective(engine, layout, index, description),
-        dtype_(dtype),
-        op_(op),
-        element_(size_of(dtype)),
+        dtype_(static_cast<DType>(description.dtype)),
+        op_(static_cast<ops::ReduceOp>(description.op)),
+        element_(size_of(dtype_)),
         bytes_(static_cast<size_t>(description.count) * element_),
-        direct_mode_(bytes_ <= kDirectBytes),
+        half_(half_loops(description.sent_as)),
         split_(layout.block_sizes, layout.node_of, layout.num_nodes()),
+        direct_mode_(bytes_ <= kDirectBytes || is_pair_of_trees()),
+        two_turns_(direct_mode_ && bytes_ <= kTwoTurnBytes),
         buffers_(static_cast<size_t>(num_local())),
         at_(static_cast<size_t>(layout.size())),
         foreign_of_(at_.size(), -1),
@@ -37,10 +44,28 @@ class NodeAllReduce final : public NodeCollective {
   /// A sum that comes from another node: of the block of `rank`, as far as that node could add it.
   struct Foreign {
     int rank, node;
-    char* stage[2];      ///< for even and odd calls; the same unless in direct mode
+    char* stage[2];      ///< for even and odd calls; the same unless two_turns_
     size_t progress[2];  ///< bytes that have come
     size_t base[2];      ///< what stands at the beginning of the stage
   };
+
+  static const HalfLoops* half_loops(uint32_t sent_as) {
+    if (sent_as == 0) return nullptr;
+    return static_cast<DType>(sent_as) == DType::kBF16 ? &sum_table().bf16 : &sum_table().f16;
+  }
+
+  /// Two nodes with one root each: all to all is then as few bytes as any way, in one hop.
+  bool is_pair_of_trees() const {
+    return split_.roots.size() == 2 && split_.roots[0].size() == 1 && split_.roots[1].size() == 1;
+  }
+
+  const std::vector<int>& own_roots() const { return split_.roots[static_cast<size_t>(node())]; }
+  const std::vector<int>& own_ranks() const {
+    return layout_.ranks_of[static_cast<size_t>(node())];
+  }
+  /// Bytes on the network for so many in a buffer, and back.
+  size_t on_wire(size_t bytes) const { return half_ ? bytes / 2 : bytes; }
+  size_t off_wire(size_t bytes) const { return half_ ? bytes * 2 : bytes; }
 
   /// What a node adds: whole cache lines.
   Range chunk(int node) const {
@@ -48,6 +73,10 @@ class NodeAllReduce final : public NodeCollective {
     const auto n = static_cast<size_t>(layout_.num_nodes()), i = static_cast<size_t>(node);
     const size_t lines = (bytes_ + 63) / 64;
     return {std::min(bytes_, lines * i / n * 64), std::min(bytes_, lines * (i + 1) / n * 64)};
+  }
+
+  static Range piece_of(Range all, size_t from) {
+    return {std::min(all.end, all.begin + from), std::min(all.end, all.begin + from + kPiece)};
   }
 
   void set_up() override {
@@ -59,8 +88,7 @@ class NodeAllReduce final : public NodeCollective {
         foreign_.push_back({rank, n, {}, {}, {}});
       }
     }
-    if (direct_mode_) kept_.resize(bytes_ * split_.roots[static_cast<size_t>(node())].size());
-    const size_t each = (own.bytes() + 63) / 64 * 64, turns = direct_mode_ ? 2 : 1;
+    const size_t each = (on_wire(own.bytes()) + 63) / 64 * 64, turns = two_turns_ ? 2 : 1;
     stages_ = host().heap()->allocate(each * turns * foreign_.size());
     char* at = static_cast<char*>(stages_.get());
     for (Foreign& foreign : foreign_) {
@@ -68,51 +96,61 @@ class NodeAllReduce final : public NodeCollective {
       foreign.stage[1] = at + (turns - 1) * each;
       at += turns * each;
     }
+    if (!half_) return;
+    packed_ = host().heap()->allocate(on_wire(bytes_) * (own_roots().size() + 1));
+    widened_.resize(foreign_.size() * kPiece / sizeof(float));
   }
 
   void begin() override {
     for (int r = 0; r < num_local(); ++r) buffers_[static_cast<size_t>(r)] = buffer_of(r);
     reduced_ = 0;
+    num_frames_ = 0;
     std::fill(results_.begin(), results_.end(), size_t{0});
     results_left_ = bytes_ - chunk(node()).bytes();
     size_t longest = 0;
     for (int n = 0; n < layout_.num_nodes(); ++n) longest = std::max(longest, chunk(n).bytes());
-    if (direct_mode_) {
-      add_local({0, bytes_});
-      keep_roots();
-    }
-    for (size_t from = 0; from < longest; from += kMaxFrameBytes)
+    for (size_t from = 0; from < longest; from += kPiece) {
+      if (direct_mode_) prepare(piece_of({0, bytes_}, from), true);
       for (int step = 1; step <= layout_.num_nodes(); ++step)
         give((node() + step) % layout_.num_nodes(), from);
+    }
     reduce();
   }
 
   /// Adds this node's ranks in one piece of `owner`'s chunk, and sends it there.
   void give(int owner, size_t from) {
-    const Range all = chunk(owner);
-    const Range piece{std::min(all.end, all.begin + from),
-                      std::min(all.end, all.begin + from + kMaxFrameBytes)};
+    const Range piece = piece_of(chunk(owner), from);
     if (piece.bytes() == 0) return;
-    if (!direct_mode_) add_local(piece);
+    if (!direct_mode_) prepare(piece, owner == node());
     if (owner == node()) return;
-    const std::vector<int>& roots = split_.roots[static_cast<size_t>(node())];
-    for (size_t i = 0; i < roots.size(); ++i) {
-      const char* from_root = direct_mode_ ? kept_.data() + i * bytes_ : local(roots[i]);
-      send(owner, FrameKind::kPartial, roots[i], piece.begin, from_root + piece.begin,
-           piece.bytes());
+    for (size_t i = 0; i < own_roots().size(); ++i) {
+      const char* data = half_ ? packed(i) : local(own_roots()[i]);
+      send(owner, FrameKind::kPartial, own_roots()[i], on_wire(piece.begin),
+           data + on_wire(piece.begin), on_wire(piece.bytes()));
+      ++num_frames_;
     }
   }
 
-  /// In direct mode the sum may be written before what was sent has left.
-  void keep_roots() {
-    const std::vector<int>& roots = split_.roots[static_cast<size_t>(node())];
-    for (size_t i = 0; i < roots.size(); ++i)
-      if (bytes_ > 0) std::memcpy(kept_.data() + i * bytes_, local(roots[i]), bytes_);
+  /// Adds this node's ranks; rounds what stands in its roots, there too if it is `used_here`.
+  void prepare(Range piece, bool used_here) {
+    add_local(piece);
+    if (!half_) return;
+    const auto n = static_cast<int64_t>(piece.bytes() / element_);
+    for (size_t i = 0; i < own_roots().size(); ++i) {
+      auto* values = reinterpret_cast<float*>(local(own_roots()[i]) + piece.begin);
+      auto* halves = reinterpret_cast<uint16_t*>(packed(i) + on_wire(piece.begin));
+      half_->narrow(values, halves, n);
+      if (used_here) half_->widen(halves, values, n);
+    }
   }
+
+  /// With half types: what is sent of the i-th root; behind the last, the sums.
+  char* packed(size_t i) const { return static_cast<char*>(packed_.get()) + i * on_wire(bytes_); }
+  char* packed_sums() const { return packed(own_roots().size()); }
 
   /// The buffer of a rank of this host.
   char* local(int rank) const {
-    const std::vector<int>& ranks = layout_.ranks_of[static_cast<size_t>(node())];
+    const std::vector<int>& ranks = own_ranks();
     return buffers_[static_cast<size_t>(std::lower_bound(ranks.begin(), ranks.end(), rank) -
                                         ranks.begin())];
   }
@@ -120,8 +158,7 @@ class NodeAllReduce final : public NodeCollective {
   void add_local(Range range) {
     const TreeSplit::Order& order = split_.local[static_cast<size_t>(node())];
     if (order.empty()) return;
-    for (const int rank : layout_.ranks_of[static_cast<size_t>(node())])
-      at_[static_cast<size_t>(rank)] = local(rank) + range.begin;
+    for (const int rank : own_ranks()) at_[static_cast<size_t>(rank)] = local(rank) + range.begin;
     add(order, range.bytes());
   }
 
@@ -136,27 +173,67 @@ class NodeAllReduce final : public NodeCollective {
     }
   }
 
+  /// In direct mode sums overwrite what is sent: as much of it as has left.
+  size_t left() const {
+    if (!direct_mode_ || half_) return bytes_;
+    const size_t waiting = std::min(num_frames_, static_cast<size_t>(num_unsent()));
+    if (waiting == 0) return bytes_;
+    // Frames to one node leave in order.
+    return layout_.num_nodes() == 2 ? (num_frames_ - waiting) / own_roots().size() * kPiece : 0;
+  }
+
+  void frame_left() override {
+    if (direct_mode_) reduce();
+  }
+
   /// Adds what has come from all other nodes and sends it on.
   void reduce() {
     const Range own = chunk(node());
-    size_t there = own.bytes();
+    size_t there = std::min(own.bytes(), left());
     for (const Foreign& foreign : foreign_) there = std::min(there, foreign.progress[call_ % 2]);
     while (reduced_ < there) {
-      const size_t n = std::min(kMaxFrameBytes, there - reduced_), at = own.begin + reduced_;
-      for (const int rank : layout_.ranks_of[static_cast<size_t>(node())])
-        at_[static_cast<size_t>(rank)] = local(rank) + at;
-      for (const Foreign& foreign : foreign_)
-        at_[static_cast<size_t>(foreign.rank)] =
-            foreign.stage[call_ % 2] + (reduced_ - foreign.base[call_ % 2]);
+      const size_t n = std::min(kPiece, there - reduced_), at = own.begin + reduced_;
+      find_parts(at, n);
       add(split_.rest, n);
+      char* sums = at_[0];
       if (op_ == ops::ReduceOp::kMean)
-        divide_by(at_[0], static_cast<int64_t>(n / element_), dtype_, num_replicas());
-      for (char* buffer : buffers_)
-        if (buffer + at != at_[0]) std::memcpy(buffer + at, at_[0], n);
+        divide_by(sums, static_cast<int64_t>(n / element_), dtype_, num_replicas());
+      if (half_)
+        half_->narrow(reinterpret_cast<float*>(sums),
+                      reinterpret_cast<uint16_t*>(packed_sums() + on_wire(at)),
+                      static_cast<int64_t>(n / element_));
+      publish(at, n, sums);
       reduced_ += n;
       for (int step = 1; step < layout_.num_nodes() && !direct_mode_; ++step)
-        send((node() + step) % layout_.num_nodes(), FrameKind::kResult, 0, at, buffers_[0] + at, n);
+        send((node() + step) % layout_.num_nodes(), FrameKind::kResult, 0, on_wire(at),
+             half_ ? packed_sums() + on_wire(at) : buffers_[0] + at, on_wire(n));
     }
+  }
+
+  /// Puts into at_ where `n` bytes from `at` on of every block stand.
+  void find_parts(size_t at, size_t n) {
+    for (const int rank : own_ranks()) at_[static_cast<size_t>(rank)] = local(rank) + at;
+    float* wide = widened_.data();
+    for (const Foreign& foreign : foreign_) {
+      char* stage = foreign.stage[call_ % 2] + on_wire(reduced_ - foreign.base[call_ % 2]);
+      if (half_) {
+        half_->widen(reinterpret_cast<uint16_t*>(stage), wide, static_cast<int64_t>(n / element_));
+        stage = reinterpret_cast<char*>(wide);
+        wide += kPiece / sizeof(float);
+      }
+      at_[static_cast<size_t>(foreign.rank)] = stage;
+    }
+  }
+
+  /// Gives finished elements to all ranks of this host: from `sums`, or the packed ones.
+  void publish(size_t at, size_t n, const char* sums) {
+    if (half_) {
+      half_->widen(reinterpret_cast<uint16_t*>(packed_sums() + on_wire(at)),
+                   reinterpret_cast<float*>(buffers_[0] + at), static_cast<int64_t>(n / element_));
+      sums = buffers_[0] + at;
+    }
+    for (char* buffer : buffers_)
+      if (buffer + at != sums) std::memcpy(buffer + at, sums, n);
   }
 
   int64_t num_replicas() const {
@@ -166,40 +243,40 @@ class NodeAllReduce final : public NodeCollective {
   }
 
   char* place_of_data(int from, const FrameHeader& frame) override {
-    if (frame.bytes == 0 || frame.bytes % element_ != 0) refuse(from, frame);
+    const size_t offset = off_wire(frame.offset), bytes = off_wire(frame.bytes);
+    if (bytes == 0 || bytes % element_ != 0) refuse(from, frame);
     if (frame.kind == FrameKind::kPartial && frame.part < foreign_of_.size()) {
       const int index = foreign_of_[frame.part];
       if (index < 0) refuse(from, frame);
       Foreign& foreign = foreign_[static_cast<size_t>(index)];
+      if (direct_mode_ && !two_turns_ && running_ && frame.call != call_) return nullptr;
       const Range own = chunk(node());
       const size_t progress = foreign.progress[frame.call % 2];
       size_t& base = foreign.base[frame.call % 2];
-      if (foreign.node != from || frame.offset != own.begin + progress ||
-          frame.bytes > own.bytes() - progress)
+      if (foreign.node != from || offset != own.begin + progress || bytes > own.bytes() - progress)
         refuse(from, frame);
       // What came before has been added: its memory, still in the caches, serves again.
       if (running_ && frame.call == call_ && progress == reduced_) base = progress;
-      return foreign.stage[frame.call % 2] + (progress - base);
+      return foreign.stage[frame.call % 2] + on_wire(progress - base);
     }
     const Range theirs = chunk(from);
     const size_t progress = results_[static_cast<size_t>(from)];
     if (frame.kind != FrameKind::kResult || !running_ || frame.call != call_ || direct_mode_ ||
-        frame.offset != theirs.begin + progress || frame.bytes > theirs.bytes() - progress)
+        offset != theirs.begin + progress || bytes > theirs.bytes() - progress)
       refuse(from, frame);
-    return buffers_[0] + frame.offset;
+    return half_ ? packed_sums() + on_wire(offset) : buffers_[0] + offset;
   }
 
   void received_data(int from, const FrameHeader& frame) override {
+    const size_t offset = off_wire(frame.offset), bytes = off_wire(frame.bytes);
     if (frame.kind == FrameKind::kPartial) {
-      foreign_[static_cast<size_t>(foreign_of_[frame.part])].progress[frame.call % 2] +=
-          frame.bytes;
+      foreign_[static_cast<size_t>(foreign_of_[frame.part])].progress[frame.call % 2] += bytes;
       if (running_ && frame.call == call_) reduce();
       return;
     }
-    for (size_t r = 1; r < buffers_.size(); ++r)
-      std::memcpy(buffers_[r] + frame.offset, buffers_[0] + frame.offset, frame.bytes);
-    results_[static_cast<size_t>(from)] += frame.bytes;
-    results_left_ -= frame.bytes;
+    publish(offset, bytes, buffers_[0] + offset);
+    results_[static_cast<size_t>(from)] += bytes;
+    results_left_ -= bytes;
   }
 
   bool finished() const override {
@@ -218,18 +295,24 @@ class NodeAllReduce final : public NodeCollective {
            results_[static_cast<size_t>(from)] < chunk(from).bytes();
   }
 
+  static constexpr size_t kPiece = kMaxFrameBytes;  ///< of a buffer, sent in one frame
+
   const DType dtype_;
   const ops::ReduceOp op_;
   const size_t element_;
   const size_t bytes_;
-  const bool direct_mode_;
+  const HalfLoops* const half_;  ///< to the dtype that travels; null: as it is
   const TreeSplit split_;
+  const bool direct_mode_;  ///< all to all: every node adds every element
+  const bool two_turns_;
   std::vector<char*> buffers_;  ///< of the ranks of this host
   std::vector<char*> at_;       ///< where the additions find the block of each rank
   std::vector<Foreign> foreign_;
   std::vector<int> foreign_of_;  ///< of each rank
   std::shared_ptr<void> stages_;
-  std::vector<char> kept_;       ///< in direct mode: what stood in this node's roots
+  std::shared_ptr<void> packed_;
+  std::vector<float> widened_;   ///< a piece of every foreign sum
+  size_t num_frames_ = 0;        ///< of the current call
   size_t reduced_ = 0;           ///< bytes of the own chunk that are added
   std::vector<size_t> results_;  ///< bytes of each node's chunk that have come
   size_t results_left_ = 0;
@@ -239,13 +322,8 @@ class NodeAllReduce final : public NodeCollective {
 
 std::shared_ptr<NodeCollective> make_node_all_reduce(NetworkEngine& engine,
                                                      const NetworkLayout& layout, size_t index,
-                                                     DType dtype, int64_t count, ops::ReduceOp op) {
-  return std::make_shared<NodeAllReduce>(engine, layout, index,
-                                         Description{.kind = CollectiveKind::kAllReduce,
-                                                     .dtype = static_cast<uint32_t>(dtype),
-                                                     .op = static_cast<uint32_t>(op),
-                                                     .count = count},
-                                         dtype, op);
+                                                     const Description& description) {
+  return std::make_shared<NodeAllReduce>(engine, layout, index, description);
 }
 
 }  // namespace cohort::distribute

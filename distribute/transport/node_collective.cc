@@ -108,6 +108,7 @@ void NodeCollective::send(int node, FrameKind kind, int part, uint64_t offset, c
 
 void NodeCollective::sent() {
   --unsent_;
+  if (running_) frame_left();
   end_if_finished();
 }
 

@@ -41,6 +41,8 @@ class NodeCollective : public NetworkCollective {
   /// As in NetworkCollective, for frames with data; the call is the current one or the next.
   virtual char* place_of_data(int node, const FrameHeader& frame) = 0;
   virtual void received_data(int node, const FrameHeader& frame) = 0;
+  /// A frame of the current call has left; frames to one node leave in the order of send().
+  virtual void frame_left() {}
   /// All that this node waits for has come.
   virtual bool finished() const = 0;
   /// Call call_ is over.
@@ -62,6 +64,8 @@ class NodeCollective : public NetworkCollective {
   char* buffer_of(int host_rank);
   /// Sends at most kMaxFrameBytes.
   void send(int node, FrameKind kind, int part, uint64_t offset, const char* data, size_t bytes);
+  /// Frames of this collective that have not left.
+  int num_unsent() const { return unsent_; }
   void end_if_finished();
   [[noreturn]] void refuse(int node, const FrameHeader& frame) const;
   bool is_current_or_next(uint32_t call) const { return call - completed_ - 1 < 2; }
@@ -97,10 +101,12 @@ class NodeCollective : public NetworkCollective {
 
 /// The reduction of replica_tree.h: every node adds its own ranks, sends what stands in its roots
 /// to the owners of the elements, which add the rest and send the sums to all. In pieces, so that
-/// sending, adding and receiving overlap. Small ones: every node sends all to all and adds.
+/// sending, adding and receiving overlap. Small ones, and all between two nodes: every node sends
+/// all to all and adds. `description`: of an all-reduce. One that is `sent_as` a half type travels
+/// in it: what stands in a root is rounded, added in f32, and the sum is rounded.
 std::shared_ptr<NodeCollective> make_node_all_reduce(NetworkEngine& engine,
                                                      const NetworkLayout& layout, size_t index,
-                                                     DType dtype, int64_t count, ops::ReduceOp op);
+                                                     const Description& description);
 
 /// Every rank's bytes, in rank order, in shared memory for all ranks of the host: RankLines::result
 /// of rank 0 of the host says where. Two calls take turns.

@@ -362,6 +362,7 @@ TEST(ProcessGroupTest, RefusesContradictions) {
   refuse("process 5", [](auto& o) { o.process = 5; });
   refuse("names", [](auto& o) { o.process_names = {"one"}; });
   refuse("store", [](auto& o) { o.store = nullptr; });
+  refuse("int32", [](auto& o) { o.gradient_dtype = DType::kI32; });
 }
 
 // --- real processes ------------------------------------------------------------------------------
@@ -457,6 +458,129 @@ TEST(ProcessGroupConcurrentTest, TheNetworkCarriesTheLeastBytes) {
         throw Internal("sent {} bytes; want {}", after.payload_bytes - before.payload_bytes, least);
       if ((after.frames - before.frames) * 32 > least / 1000) throw Internal("too many frames");
     }));
+  }
+}
+
+/// What the definition of ProcessGroupOptions::gradient_dtype says, in a plain loop: one rank of
+/// one replica on each of `size` hosts.
+template <class T>
+float rounded_sum(int size, int64_t i) {
+  std::vector<float> parts;
+  for (int rank = 0; rank < size; ++rank)
+    parts.push_back(static_cast<float>(T(value_of<float>(rank, i, 0) - 250)));
+  for (int step = 1; step < size; step *= 2)
+    for (int at = 0; at + step < size; at += 2 * step)
+      parts[static_cast<size_t>(at)] += parts[static_cast<size_t>(at + step)];
+  return static_cast<float>(T(parts[0]));
+}
+
+template <class T>
+void expect_rounded_sums(int size, int64_t n) {
+  SCOPED_TRACE(std::to_string(size) + " ranks, " + std::to_string(n) + " as " +
+               std::string(dtype_name(dtype_of<T>())));
+  ProcessGroupOptions group = tcp(size);
+  group.gradient_dtype = dtype_of<T>();
+  expect_no_errors(run_ranks(group, [&](Communicator& rank) {
+    const auto bucket = rank.allocate_bucket(static_cast<size_t>(n) * 4);
+    auto* values = static_cast<float*>(bucket.get());
+    void* data = values;
+    const auto request = rank.prepare_gradient_sum(&data, n);
+    for (int call = 0; call < 3; ++call) {
+      for (int64_t i = 0; i < n; ++i) values[i] = value_of<float>(rank.rank(), i, 0) - 250;
+      request->start();
+      request->wait();
+      for (int64_t i = 0; i < n; ++i)
+        if (const float want = rounded_sum<T>(size, i); values[i] != want)
+          throw Internal("element {}: got {}; want {}", i, values[i], want);
+    }
+  }));
+}
+
+TEST(ProcessGroupConcurrentTest, GradientsTravelInAHalfTypeAndEndWithEqualBits) {
+  for (const int size : {2, 3, 4})
+    for (const int64_t n : {0, 1, 10, 1001, 70001, 300000}) {
+      expect_rounded_sums<BFloat16>(size, n);
+      expect_rounded_sums<Half>(size, n);
+    }
+}
+
+TEST(ProcessGroupConcurrentTest, RoundedSumsOfSeveralRanksPerHostAreCloseAndEqual) {
+  for (const auto& [dtype, epsilon] : {std::pair(DType::kBF16, 0x1p-8), {DType::kF16, 0x1p-11}})
+    for (const NamedTopology& topology : kTopologies)
+      for (const int64_t n : {10, 70001}) {
+        SCOPED_TRACE(topology.name);
+        ProcessGroupOptions group = topology.make(4);
+        group.gradient_dtype = dtype;
+        std::vector<std::vector<float>> results(4, std::vector<float>(static_cast<size_t>(n)));
+        expect_no_errors(run_ranks(group, [&](Communicator& rank) {
+          void* data = results[static_cast<size_t>(rank.rank())].data();
+          const auto request = rank.prepare_gradient_sum(&data, n);
+          for (int64_t i = 0; i < n; ++i)
+            static_cast<float*>(data)[i] = value_of<float>(rank.rank(), i, 0);
+          request->start();
+          request->wait();
+        }));
+        for (int64_t i = 0; i < n; ++i) {
+          const auto at = static_cast<size_t>(i);
+          double exact = 0;
+          for (int rank = 0; rank < 4; ++rank) exact += value_of<float>(rank, i, 0);
+          EXPECT_NEAR(results[0][at], exact, 2.01 * epsilon * exact);
+          for (size_t rank = 1; rank < 4; ++rank) EXPECT_EQ(results[rank][at], results[0][at]);
+        }
+      }
+}
+
+TEST(ProcessGroupConcurrentTest, AHalfTypeHalvesTheBytesAndLeavesOtherCollectivesAlone) {
+  ProcessGroupOptions group = tcp(4);
+  group.gradient_dtype = DType::kBF16;
+  expect_no_errors(run_ranks(group, [&](Communicator& rank) {
+    const int64_t n = 1 << 18;
+    std::vector<float> values(static_cast<size_t>(n), 1.00390625f);  // no bfloat16
+    void* data = values.data();
+    const auto plain = rank.prepare_all_reduce(&data, DType::kF32, n, ops::ReduceOp::kSum);
+    const auto rounded = rank.prepare_gradient_sum(&data, n);
+    const auto bytes_of = [&](Communicator::Request& request) {
+      const NetworkTraffic before = network_traffic(rank);
+      request.start();
+      request.wait();
+      return network_traffic(rank).payload_bytes - before.payload_bytes;
+    };
+    rounded->start();  // both are described to the others
+    rounded->wait();
+    std::fill(values.begin(), values.end(), 1.00390625f);
+    if (bytes_of(*plain) != 2 * 3 * n) throw Internal("other bytes than the least");
+    if (values[7] != 4 * 1.00390625f) throw Internal("got {}; want the exact sum", values[7]);
+    if (bytes_of(*rounded) != 3 * n) throw Internal("other bytes than half of them");
+  }));
+}
+
+TEST(ProcessGroupConcurrentTest, RanksThatRoundOtherwiseAreNamed) {
+  cluster::LocalKeyValueStore store;
+  std::vector<std::optional<Error>> errors(2);
+  std::vector<std::thread> threads;
+  for (int process = 0; process < 2; ++process)
+    threads.emplace_back([&, process] {
+      try {
+        ProcessGroupOptions group = tcp(2);
+        group.store = &store;
+        group.process = process;
+        if (process == 1) group.gradient_dtype = DType::kBF16;
+        const auto ranks = make_process_communicators(group);
+        float value = 0;
+        void* data = &value;
+        const auto request = ranks[0]->prepare_gradient_sum(&data, 1);
+        request->start();
+        request->wait();
+      } catch (const Error& error) {
+        errors[static_cast<size_t>(process)] = error;
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  for (const auto& error : errors) {
+    ASSERT_TRUE(error);
+    EXPECT_EQ(error->code(), Code::kInvalidArgument);
+    EXPECT_NE(std::string(error->what()).find("sent as bfloat16 on rank 1"), std::string::npos)
+        << error->what();
   }
 }
 

@@ -10,6 +10,7 @@
 #include <map>
 #include <string>
 
+#include "cluster/job.h"
 #include "cohort/cohort.h"
 
 namespace nn = cohort::nn;
@@ -232,12 +233,18 @@ void run(int argc, char** argv) {
       distribute::parse_communication_implementation(argc > 4 ? argv[4] : "auto");
   cohort::default_runtime().set_logical_cpu_devices(devices, 1);
   nn::set_random_seed(7);
+  const bool rounds =
+      scenario == "rounded" ||
+      (scenario == "other_rounding" &&
+       cohort::cluster::resolve_job(cohort::cluster::Environment::of_process()).self == 1);
   const Setting setting{
       distribute::MultiWorkerMirroredStrategy(
           {.num_replicas = replicas,
            .communication_options = {.bytes_per_pack = 2000,
                                      .timeout = std::chrono::seconds(scenario == "stuck" ? 3 : 600),
-                                     .implementation = implementation},
+                                     .implementation = implementation,
+                                     .gradient_dtype =
+                                         rounds ? cohort::DType::kBF16 : cohort::DType::kF32},
            .startup_timeout = std::chrono::seconds(60)}),
       scenario};
   say("chief", setting.strategy.is_chief() ? "yes" : "no");

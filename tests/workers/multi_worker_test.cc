@@ -112,6 +112,7 @@ INSTANTIATE_TEST_SUITE_P(, OddWorkerTest,
                          testing::Values(Odd{"other_model", "different steps"},
                                          Odd{"other_batch", "batch size 8"},
                                          Odd{"other_seed", "seed 8"},
+                                         Odd{"other_rounding", "gradients sent as bfloat16"},
                                          Odd{"less_data", "4 batches of 16"},
                                          Odd{"wrong_label", "77"}),
                          [](const auto& info) { return std::string(info.param.scenario); });

@@ -2,6 +2,7 @@
 # Workers in network namespaces, as on hosts of their own: they reach each other over TCP alone.
 #   namespaces.sh WORKER_PROGRAM equal      four workers end with the weights that one process has
 #   namespaces.sh WORKER_PROGRAM tls        the same over encrypted connections
+#   namespaces.sh WORKER_PROGRAM rounded    gradients travel as bfloat16: four workers end with equal weights
 #   namespaces.sh WORKER_PROGRAM cut        a link goes down: every worker names a peer and ends
 #   namespaces.sh WORKER_PROGRAM one_way    one direction is dropped: the same
 #   namespaces.sh WORKER_PROGRAM circle     the chief runs another function than the others: the same
@@ -101,6 +102,15 @@ case $case in
       [[ $(line $i weights) == "$(line one weights)" ]] || fail "worker $i has other weights"
       [[ $(line $i loss) == "$(line one loss)" ]] || fail "worker $i has another loss"
     done
+    ;;
+  rounded)
+    start rounded 1
+    for ((i = 0; i < count; ++i)); do wait "${pids[$i]}" || fail "worker $i ended with $?"; done
+    "$program" fit 4 >"$work/one.log" 2>&1
+    for ((i = 0; i < count; ++i)); do
+      [[ $(line $i weights) == "$(line 0 weights)" ]] || fail "worker $i has other weights than worker 0"
+    done
+    [[ $(line 0 weights) != "$(line one weights)" ]] || fail "nothing was rounded"
     ;;
   cut)
     start endless 1

@@ -8,9 +8,11 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <future>
 #include <random>
 #include <thread>
 
+#include "cluster/join.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/prometheus.h"
 
@@ -218,6 +220,36 @@ TEST(ServeMetricsTest, WrongVariablesAreRefused) {
                                     serve({{"COHORT_METRICS_PORT", port}}));
   cohort::testing::expect_invalid({"COHORT_METRICS_ADDRESS", "COHORT_METRICS_PORT"},
                                   serve({{"COHORT_METRICS_ADDRESS", "0.0.0.0"}}));
+}
+
+TEST(ClusterMetricsTest, ATaskTellsTheClusterWhereItServesAndItsMetricsWhenTheClusterFails) {
+  MetricRegistry metrics;
+  metrics.set_served_at("node1:9100");
+  const auto membership = join_cluster({.tasks = {{"worker", 0}}, .self = 0, .job_id = "test"});
+  const ClusterMetrics told(metrics, *membership);
+  EXPECT_EQ(membership->try_get("metrics/worker/0"), "node1:9100");
+  const auto value = [&](const char* name) {
+    return parse_prometheus(metrics.to_prometheus()).value(name);
+  };
+  EXPECT_EQ(value("cohort_cluster_tasks"), 1);
+  EXPECT_EQ(value("cohort_cluster_tasks_missing"), 0);
+  EXPECT_EQ(value("cohort_healthy"), 1);
+  EXPECT_EQ(metrics.problem(), "");
+
+  std::promise<void> failed;  // told after the metrics, who watch first
+  const int watch = membership->watch([&](const Error&) { failed.set_value(); });
+  membership->report_error(DataLoss("a broken example"));
+  ASSERT_EQ(failed.get_future().wait_for(std::chrono::seconds(60)), std::future_status::ready);
+  membership->unwatch(watch);
+  EXPECT_EQ(value("cohort_healthy"), 0);
+  EXPECT_THAT(metrics.problem(), HasSubstr("a broken example"));
+}
+
+TEST(ClusterMetricsTest, ATaskThatServesNothingPublishesNothing) {
+  MetricRegistry metrics;
+  const auto membership = join_cluster({.tasks = {{"worker", 0}}, .self = 0, .job_id = "test"});
+  const ClusterMetrics told(metrics, *membership);
+  EXPECT_EQ(membership->try_get("metrics/worker/0"), std::nullopt);
 }
 
 }  // namespace

@@ -56,7 +56,8 @@ HostGroup::HostGroup(HostGroupOptions options)
       exchange_(meet_on_host(options_, *heap_)),
       board_(join_board(options_)),
       oversubscribed_(size() > exchange_.num_cores),
-      spins_(oversubscribed_ ? kSpinsWhenCrowded : kSpins),
+      // With other hosts, the progress thread may need the core.
+      spins_(oversubscribed_ || options_.group_size > size() ? kSpinsWhenCrowded : kSpins),
       head_memory_(exchange_.control.map(0, layout_.head_bytes())),
       head_(reinterpret_cast<ControlHead*>(head_memory_.get())) {}
 

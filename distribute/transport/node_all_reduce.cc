@@ -9,7 +9,8 @@
 namespace cohort::distribute {
 namespace {
 
-constexpr size_t kDirectBytes = 4096;  // up to here one hop beats fewer bytes
+constexpr size_t kDirectBytes = 4096;                   // up to here one hop beats fewer bytes
+constexpr size_t kDirectPairBytes = size_t{512} << 10;  // bytes are equal; adding costs more
 constexpr size_t kTwoTurnBytes = size_t{64}
                                  << 10;  // up to here the next call may be received early
 constexpr int64_t kBlock = 2048;         // elements that stay in the first-level cache
@@ -27,7 +28,7 @@ class NodeAllReduce final : public NodeCollective {
         bytes_(static_cast<size_t>(description.count) * element_),
         half_(half_loops(description.sent_as)),
         split_(layout.block_sizes, layout.node_of, layout.num_nodes()),
-        direct_mode_(bytes_ <= kDirectBytes || is_pair_of_trees()),
+        direct_mode_(bytes_ <= (is_pair_of_trees() ? kDirectPairBytes : kDirectBytes)),
         two_turns_(direct_mode_ && bytes_ <= kTwoTurnBytes),
         buffers_(static_cast<size_t>(num_local())),
         at_(static_cast<size_t>(layout.size())),

@@ -14,6 +14,7 @@
 #include "core/runtime/cpu_device.h"
 #include "core/runtime/runtime.h"
 #include "distribute/choose_devices.h"
+#include "distribute/job_devices.h"
 #include "distribute/local_strategy.h"
 #include "distribute/replica_runner.h"
 #include "distribute/replica_tree.h"
@@ -37,6 +38,10 @@ int64_t bytes_per_pack(const CommunicationOptions& options) {
 std::chrono::milliseconds timeout_of(const CommunicationOptions& options) {
   const auto timeout = options.timeout.value_or(kTimeout);
   return timeout.count() == 0 ? kTimeout : timeout;
+}
+
+std::string type_name(const Device& device) {
+  return device.type() == DeviceType::kGPU ? "gpu" : "cpu";
 }
 
 /// The first line of `mine` that `theirs` has otherwise.
@@ -107,8 +112,11 @@ class MultiWorkerStrategy final : public Strategy::Impl {
         gradient_dtype_(options.communication_options.gradient_dtype) {
     divide_cores();
     part_.devices = choose_devices(kName, runtime, options.devices);
-    if (part_.devices.front()->type() == DeviceType::kGPU)
-      throw Unimplemented("{}: got GPUs in {} workers; want CPU devices", kName, group_->count());
+    job_communicators_ = runtime.job_communicators(part_.devices.front()->type());
+    if (job_communicators_ && gradient_dtype_ != DType::kF32)
+      throw Unimplemented("{}: got gradient_dtype {} on GPUs; want float32", kName,
+                          gradient_dtype_);
+    divide_devices(!options.devices.empty());
     for (const Device* device : part_.devices)
       if (device->type() == DeviceType::kCPU) runtime.note_cpu_use();
     lay_out_replicas(options);
@@ -138,12 +146,35 @@ class MultiWorkerStrategy final : public Strategy::Impl {
   std::unique_ptr<StepRunner> make_runner(const Trace& trace, int64_t batch_size) override {
     agree_on(trace, batch_size);
     for (const auto& variable : trace.graph->variables()) start_from_chief(variable);
-    return make_replica_runner(runtime_, trace, part_,
-                               group_->make_communicators(all_blocks_, gradient_dtype_), batch_size,
-                               *group_);
+    return make_replica_runner(runtime_, trace, part_, make_communicators(), batch_size, *group_);
   }
 
  private:
+  std::vector<std::unique_ptr<Communicator>> make_communicators() {
+    if (!job_communicators_) return group_->make_communicators(all_blocks_, gradient_dtype_);
+    return make_job_communicators(*job_communicators_, *group_, part_.devices, group_->timeout(),
+                                  [group = group_.get()] { return group->failure(); });
+  }
+
+  /// Workers that see the same GPUs get a share of them each, unless the program has named devices.
+  void divide_devices(bool named) {
+    WorkerDevices mine{type_name(*part_.devices.front()), named, {}};
+    if (job_communicators_)
+      for (const Device* device : part_.devices)
+        mine.identities.push_back(job_communicators_->identity(*device));
+    std::vector<WorkerDevices> workers;
+    for (const std::string& text : group_->all_gather("devices", mine.to_text()))
+      workers.push_back(WorkerDevices::from_text(text));
+    std::vector<std::string> names;
+    for (int worker = 0; worker < group_->count(); ++worker)
+      names.push_back(group_->name_of(worker));
+    const DeviceRange range =
+        assign_devices(kName, workers, names)[static_cast<size_t>(group_->index())];
+    if (job_communicators_)
+      part_.devices = {part_.devices.begin() + static_cast<int64_t>(range.begin),
+                       part_.devices.begin() + static_cast<int64_t>(range.end)};
+  }
+
   /// Workers on one host get a share of its cores each, unless the program has chosen devices.
   void divide_cores() {
     const auto devices = runtime_.devices(DeviceType::kCPU);
@@ -155,7 +186,7 @@ class MultiWorkerStrategy final : public Strategy::Impl {
 
   void lay_out_replicas(const MultiWorkerMirroredOptions& options) {
     const int here = static_cast<int>(part_.devices.size());
-    const auto counts = group_->all_gather("devices", std::vector{Tensor::scalar(here)});
+    const auto counts = group_->all_gather("number of devices", std::vector{Tensor::scalar(here)});
     for (int worker = 0; worker < group_->count(); ++worker)
       if (const int there = counts[static_cast<size_t>(worker)].item<int>(); there != here)
         throw InvalidArgument(
@@ -210,6 +241,7 @@ class MultiWorkerStrategy final : public Strategy::Impl {
   const std::string name_ = kName;
   std::unique_ptr<WorkerGroup> group_;
   const DType gradient_dtype_;
+  const JobCommunicators* job_communicators_ = nullptr;  ///< of a back end; null for CPU devices
   ReplicaPart part_;
   std::vector<int> all_blocks_;  ///< logical replicas of every device of every worker
   std::set<std::weak_ptr<VariableState>, std::owner_less<>> started_;
@@ -220,10 +252,10 @@ class MultiWorkerStrategy final : public Strategy::Impl {
 
 Strategy MultiWorkerMirroredStrategy(MultiWorkerMirroredOptions options) {
   options.communication_options.check();
-  if (options.communication_options.implementation == CommunicationImplementation::kNccl)
-    throw Unimplemented("{}: got the implementation NCCL; want AUTO or RING", kName);
-  const cluster::Job job = cluster::resolve_job(cluster::Environment::of_process());
   Runtime& runtime = default_runtime();
+  check_implementation(kName, options.communication_options.implementation,
+                       type_name(*choose_devices(kName, runtime, options.devices).front()));
+  const cluster::Job job = cluster::resolve_job(cluster::Environment::of_process());
   if (job.tasks.size() > 1) {
     const std::string address =
         job.coordinator.empty() ? "127.0.0.1" : cluster::local_address_towards(job.coordinator);

@@ -12,16 +12,17 @@ namespace cohort::distribute {
 struct MultiWorkerMirroredOptions {
   /// Devices of this worker, as for MirroredStrategy; every worker has equally many. Empty: all
   /// GPUs, or else all logical CPU devices. Workers that share a host and its cores divide the
-  /// cores among themselves, unless logical devices were set before.
+  /// cores among themselves, unless logical devices were set before; those that see the same GPUs
+  /// divide them equally, in order of worker. A GPU carries one worker's replicas only.
   std::vector<std::string> devices = {};
   /// Logical replicas of all workers together, spread over all devices in contiguous blocks, the
   /// devices of worker 0 first; 0: one for each device. A job keeps its number for life; results do
   /// not depend on how many devices and workers carry it.
   int num_replicas = 0;
   /// Packs of 4 MiB, and 10 minutes for a worker in a step to wait for peers that live but are
-  /// late, unless said otherwise. NCCL is refused. MPI: all workers are processes of one mpirun, or
-  /// of srun --mpi=pmix; MPI is begun unless the program has done so, with MPI_THREAD_MULTIPLE.
-  /// Equal on all workers.
+  /// late, unless said otherwise. GPUs have NCCL and nothing else. MPI: all workers are processes
+  /// of one mpirun, or of srun --mpi=pmix; MPI is begun unless the program has done so, with
+  /// MPI_THREAD_MULTIPLE. Equal on all workers.
   CommunicationOptions communication_options = {};
   /// How long the workers wait for each other at the start.
   std::chrono::milliseconds startup_timeout = std::chrono::minutes(5);

@@ -46,6 +46,10 @@ class WorkerGroup final : public Workers {
   /// Keeps `metrics` informed of the cluster, and the cluster of where they are served.
   void report_to(MetricRegistry& metrics) { metrics_.emplace(metrics, *membership_); }
 
+  std::chrono::milliseconds timeout() const { return options_.timeout; }
+  /// What the job has failed with, if it has. Any thread may ask.
+  std::optional<Error> failure() const { return membership_->error(); }
+
   /// Replaces `bytes` at `data` by the chief's. Collective.
   void broadcast(std::string_view label, void* data, size_t bytes);
   /// Workers that run on this one's host and share all of its cores with it, itself included.

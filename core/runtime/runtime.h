@@ -8,6 +8,7 @@
 
 #include "core/graph/op.h"
 #include "core/runtime/device.h"
+#include "core/runtime/job_group.h"
 #include "core/runtime/kernel.h"
 #include "core/trace/metrics.h"
 
@@ -51,6 +52,15 @@ class Runtime {
   void set_communicator_factory(DeviceType type, CommunicatorFactory make) {
     communicator_factories_[type] = make;
   }
+  /// The same for devices in several processes.
+  void set_job_communicators(DeviceType type, JobCommunicators make) {
+    job_communicators_[type] = make;
+  }
+  /// Null where there is none: what joins CPU devices serves then.
+  const JobCommunicators* job_communicators(DeviceType type) const {
+    const auto it = job_communicators_.find(type);
+    return it == job_communicators_.end() ? nullptr : &it->second;
+  }
   /// Null where there is none: the in-process communicator serves then.
   CommunicatorFactory communicator_factory(DeviceType type) const {
     const auto it = communicator_factories_.find(type);
@@ -76,6 +86,7 @@ class Runtime {
   KernelRegistry kernels_;
   std::vector<std::unique_ptr<Device>> devices_;
   std::map<DeviceType, CommunicatorFactory> communicator_factories_;
+  std::map<DeviceType, JobCommunicators> job_communicators_;
   TraceRecorder* recorder_ = nullptr;
   uint64_t seed_ = 0;
   bool cpu_in_use_ = false;

@@ -44,6 +44,7 @@ void add_devices(Runtime& runtime, ModuleReport& report) {
   for (auto& device : devices) runtime.add_device(std::move(device));
   register_kernels(runtime.kernels());
   runtime.set_communicator_factory(DeviceType::kGPU, make_nccl_communicators);
+  runtime.set_job_communicators(DeviceType::kGPU, nccl_job_communicators());
   report.num_devices = count;
   report.detail = "cuda: " + names;
 }

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <mutex>
 #include <optional>
+#include <thread>
 
 #include "core/runtime/spin_wait.h"
 #include "kernels/cuda/device.h"
@@ -59,6 +61,8 @@ std::optional<ncclDataType_t> data_type(DType dtype) {
   }
 }
 
+int ordinal_of(Device& device) { return static_cast<CudaDevice&>(device).ordinal(); }
+
 ncclRedOp_t library_op(ops::ReduceOp op) {
   switch (op) {
     case ops::ReduceOp::kMean:
@@ -80,26 +84,60 @@ struct Sizes {
   std::vector<std::atomic<int64_t>> bytes;
 };
 
-// What the ranks of one group share.
+// What the ranks that this process has in one group share.
 class Group {
  public:
-  explicit Group(std::span<Device* const> devices) : comms_(devices.size()) {
+  /// All ranks are here.
+  explicit Group(std::span<Device* const> devices)
+      : comms_(devices.size()),
+        num_ranks_(static_cast<int>(devices.size())),
+        prepared_(devices.size(), 0) {
     std::vector<int> ordinals;
-    for (Device* device : devices) ordinals.push_back(static_cast<CudaDevice*>(device)->ordinal());
-    check(ncclCommInitAll(comms_.data(), size(), ordinals.data()), "ncclCommInitAll");
-    prepared_.resize(devices.size(), 0);
+    for (Device* device : devices) ordinals.push_back(ordinal_of(*device));
+    check(ncclCommInitAll(comms_.data(), num_ranks_, ordinals.data()), "ncclCommInitAll");
   }
+
+  /// Other processes have the other ranks. No call of NCCL blocks: what it has taken over is waited
+  /// for in settle(), which sees the deadline and the job's failure.
+  explicit Group(const JobGroup& job)
+      : comms_(job.devices.size(), nullptr),
+        job_(job),
+        first_rank_(job.first_rank()),
+        num_ranks_(job.num_ranks()),
+        timeout_(job.timeout),
+        prepared_(job.devices.size(), 0) {
+    try {
+      join(job);
+    } catch (const Error& error) {
+      abort(error);
+      throw;
+    }
+  }
+
   ~Group() {
-    if (!aborted_.load())
-      for (ncclComm_t comm : comms_) (void)ncclCommDestroy(comm);
+    if (aborted_.load()) return;
+    const bool quiet = !job_ || finalize();
+    for (ncclComm_t comm : comms_) (void)(quiet ? ncclCommDestroy(comm) : ncclCommAbort(comm));
   }
   Group(const Group&) = delete;
   Group& operator=(const Group&) = delete;
 
-  int size() const { return static_cast<int>(comms_.size()); }
-  ncclComm_t comm(int rank) {
-    if (aborted_.load()) throw_failure();
-    return comms_[static_cast<size_t>(rank)];
+  int size() const { return num_ranks_; }
+
+  /// Calls `work` with the communicator of `rank`; when it returns, NCCL has enqueued the work.
+  template <class Work>
+  void submit(int rank, Work&& work) {
+    if (!job_) {
+      if (aborted_.load()) throw_failure();
+      work(comm(rank));
+      return;
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      if (error_) throw Error(*error_);
+      work(comm(rank));
+    }
+    settle(rank, "collective");
   }
 
   void abort(const Error& error) {
@@ -107,39 +145,119 @@ class Group {
     if (error_) return;
     error_ = error;
     aborted_.store(true);
-    for (ncclComm_t comm : comms_) (void)ncclCommAbort(comm);
+    for (ncclComm_t comm : comms_)
+      if (comm) (void)ncclCommAbort(comm);
   }
 
   /// Ends a wait on `rank` that cannot end by itself.
   void watch(int rank, std::chrono::milliseconds waited) {
-    if (aborted_.load()) throw_failure();
-    ncclResult_t status = ncclSuccess;
-    check(ncclCommGetAsyncError(comms_[static_cast<size_t>(rank)], &status),
-          "ncclCommGetAsyncError");
-    if (status != ncclSuccess && status != ncclInProgress)
-      abort(Unavailable("all_reduce: rank {} of {}: NCCL says {}", rank, size(),
-                        ncclGetErrorString(status)));
-    else if (waited > kTimeout)
-      abort(DeadlineExceeded("all_reduce: rank {} of {}: no result in {} s", rank, size(),
-                             waited.count() / 1000));
-    if (aborted_.load()) throw_failure();
+    watch(rank, state_of(rank), waited, "all_reduce");
   }
 
-  /// The n-th gather of every rank is one.
-  Sizes& next_gather(int rank) {
-    const std::lock_guard lock(mutex_);
-    const size_t index = prepared_[static_cast<size_t>(rank)]++;
-    while (gathers_.size() <= index) gathers_.push_back(std::make_unique<Sizes>(comms_.size()));
-    return *gathers_[index];
+  /// The n-th gather of every rank is one. With other processes: collective.
+  Sizes& next_gather(int rank, size_t bytes) {
+    Sizes& sizes = gather_of(rank);
+    sizes.bytes[static_cast<size_t>(rank)].store(static_cast<int64_t>(bytes));
+    if (!job_) return sizes;
+    const auto all = job_->all_gather("NCCL gather", std::to_string(bytes));
+    const size_t each = comms_.size();
+    for (size_t process = 0; process < all.size(); ++process)
+      sizes.bytes[process * each + local(rank)].store(std::stoll(all[process]));
+    return sizes;
   }
 
  private:
+  size_t local(int rank) const { return static_cast<size_t>(rank - first_rank_); }
+  ncclComm_t comm(int rank) const { return comms_[local(rank)]; }
+
+  void join(const JobGroup& job) {
+    ncclUniqueId id;
+    if (job.id.size() != sizeof id.internal)
+      throw Internal("NCCL: got an id of {} bytes; want {}", job.id.size(), sizeof id.internal);
+    std::memcpy(id.internal, job.id.data(), sizeof id.internal);
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+    config.blocking = 0;
+    check(ncclGroupStart(), "ncclGroupStart");
+    for (size_t i = 0; i < comms_.size(); ++i) {
+      DeviceGuard guard(ordinal_of(*job.devices[i]));
+      check(ncclCommInitRankConfig(&comms_[i], num_ranks_, id, first_rank_ + static_cast<int>(i),
+                                   &config),
+            "ncclCommInitRankConfig");
+    }
+    check(ncclGroupEnd(), "ncclGroupEnd");
+    for (size_t i = 0; i < comms_.size(); ++i)
+      settle(first_rank_ + static_cast<int>(i), "start of the group");
+  }
+
+  ncclResult_t state_of(int rank) {
+    const std::lock_guard lock(mutex_);
+    if (error_) throw Error(*error_);
+    ncclResult_t state = ncclSuccess;
+    check(ncclCommGetAsyncError(comm(rank), &state), "ncclCommGetAsyncError");
+    return state;
+  }
+
+  /// Waits until NCCL has done what it was asked for on the host.
+  void settle(int rank, const char* what) {
+    const auto begin = std::chrono::steady_clock::now();
+    for (ncclResult_t state = state_of(rank); state != ncclSuccess; state = state_of(rank)) {
+      const auto waited = std::chrono::steady_clock::now() - begin;
+      watch(rank, state, std::chrono::duration_cast<std::chrono::milliseconds>(waited), what);
+      std::this_thread::yield();
+    }
+  }
+
+  void watch(int rank, ncclResult_t state, std::chrono::milliseconds waited, const char* what) {
+    if (state != ncclSuccess && state != ncclInProgress)
+      abort(Error(job_ ? code_of(state) : Code::kUnavailable,
+                  fmt::format("{}: rank {} of {}: NCCL says {}: {}", what, rank, size(),
+                              ncclGetErrorString(state), ncclGetLastError(nullptr))));
+    else if (waited > timeout_)
+      abort(DeadlineExceeded("{}: rank {} of {}: no result in {} s", what, rank, size(),
+                             waited.count() / 1000));
+    else if (job_)
+      if (const std::optional<Error> failure = job_->failure()) abort(*failure);
+    if (aborted_.load()) throw_failure();
+  }
+
+  Sizes& gather_of(int rank) {
+    const std::lock_guard lock(mutex_);
+    const size_t index = prepared_[local(rank)]++;
+    while (gathers_.size() <= index)
+      gathers_.push_back(std::make_unique<Sizes>(static_cast<size_t>(num_ranks_)));
+    return *gathers_[index];
+  }
+
+  /// Flushes the communicators; false when that does not end. ncclCommDestroy does not block then.
+  bool finalize() {
+    constexpr std::chrono::seconds kPatience(10);
+    for (ncclComm_t comm : comms_) {
+      const ncclResult_t status = ncclCommFinalize(comm);
+      if (status != ncclSuccess && status != ncclInProgress) return false;
+    }
+    bool failed = false;
+    const auto quiet = [&] {
+      for (ncclComm_t comm : comms_) {
+        ncclResult_t state = ncclSuccess;
+        if (ncclCommGetAsyncError(comm, &state) != ncclSuccess) failed = true;
+        if (state == ncclInProgress && !failed) return false;
+        failed = failed || state != ncclSuccess;
+      }
+      return true;
+    };
+    return spin_wait(quiet, kPatience) && !failed;
+  }
+
   [[noreturn]] void throw_failure() {
     const std::lock_guard lock(mutex_);
     throw error_ ? *error_ : Internal("NCCL group: aborted without an error");
   }
 
-  std::vector<ncclComm_t> comms_;
+  std::vector<ncclComm_t> comms_;  // of the ranks here; calls of a job's are guarded by mutex_
+  const std::optional<JobGroup> job_;
+  const int first_rank_ = 0;
+  const int num_ranks_;
+  const std::chrono::milliseconds timeout_ = kTimeout;
   std::atomic<bool> aborted_{false};
   std::mutex mutex_;
   std::optional<Error> error_;                   // guarded by mutex_
@@ -160,7 +278,7 @@ class NcclRequest : public Communicator::Request {
 
   void start() override {
     order(streams_->compute, streams_->communication, ready_);
-    submit(group_->comm(rank_), streams_->communication);
+    submit(streams_->communication);
     cuda::check(cudaEventRecord(done_, streams_->communication), "cudaEventRecord");
   }
   void wait() override {
@@ -168,7 +286,7 @@ class NcclRequest : public Communicator::Request {
   }
 
  protected:
-  virtual void submit(ncclComm_t comm, cudaStream_t stream) = 0;
+  virtual void submit(cudaStream_t stream) = 0;
 
   std::shared_ptr<Group> group_;
   std::shared_ptr<Streams> streams_;
@@ -207,26 +325,28 @@ class NcclAllReduce final : public NcclRequest {
     return static_cast<std::byte*>(base) + rank * chunk_ * static_cast<int64_t>(size_of(dtype_));
   }
 
-  void submit(ncclComm_t comm, cudaStream_t stream) override {
+  void submit(cudaStream_t stream) override {
     if (num_elements_ == 0) return;
     if (in_tree_) {
-      reduce_in_tree(comm, stream);
-    } else {
+      reduce_in_tree(stream);
+      return;
+    }
+    group_->submit(rank_, [&](ncclComm_t comm) {
       check(ncclAllReduce(*buffer_, *buffer_, static_cast<size_t>(num_elements_),
                           *data_type(dtype_), library_op(op_), comm, stream),
             "ncclAllReduce");
-    }
+    });
   }
 
-  void reduce_in_tree(ncclComm_t comm, cudaStream_t stream) {
+  void reduce_in_tree(cudaStream_t stream) {
     void* mine = chunk_of(*buffer_, rank_);
-    exchange(comm, stream, [&](int peer) {
+    exchange(stream, [&](int peer) {
       return Transfer{chunk_of(*buffer_, peer), count(peer), chunk_of(others_.get(), peer),
                       count(rank_)};
     });
     tree_sum(dtype_, rank_, ranks(), mine, others_.get(), chunk_, count(rank_),
              op_ == ops::ReduceOp::kMean ? ranks() : 1, stream);
-    exchange(comm, stream, [&](int peer) {
+    exchange(stream, [&](int peer) {
       return Transfer{mine, count(rank_), chunk_of(*buffer_, peer), count(peer)};
     });
   }
@@ -238,20 +358,22 @@ class NcclAllReduce final : public NcclRequest {
     int64_t receive_count;
   };
   template <class TransferWith>
-  void exchange(ncclComm_t comm, cudaStream_t stream, TransferWith&& transfer_with) {
+  void exchange(cudaStream_t stream, TransferWith&& transfer_with) {
     const ncclDataType_t type = *data_type(dtype_);
-    check(ncclGroupStart(), "ncclGroupStart");
-    for (int peer = 0; peer < ranks(); ++peer) {
-      if (peer == rank_) continue;
-      const Transfer t = transfer_with(peer);
-      if (t.send_count > 0)
-        check(ncclSend(t.send, static_cast<size_t>(t.send_count), type, peer, comm, stream),
-              "ncclSend");
-      if (t.receive_count > 0)
-        check(ncclRecv(t.receive, static_cast<size_t>(t.receive_count), type, peer, comm, stream),
-              "ncclRecv");
-    }
-    check(ncclGroupEnd(), "ncclGroupEnd");
+    group_->submit(rank_, [&](ncclComm_t comm) {
+      check(ncclGroupStart(), "ncclGroupStart");
+      for (int peer = 0; peer < ranks(); ++peer) {
+        if (peer == rank_) continue;
+        const Transfer t = transfer_with(peer);
+        if (t.send_count > 0)
+          check(ncclSend(t.send, static_cast<size_t>(t.send_count), type, peer, comm, stream),
+                "ncclSend");
+        if (t.receive_count > 0)
+          check(ncclRecv(t.receive, static_cast<size_t>(t.receive_count), type, peer, comm, stream),
+                "ncclRecv");
+      }
+      check(ncclGroupEnd(), "ncclGroupEnd");
+    });
   }
 
   void* const* buffer_;
@@ -270,9 +392,7 @@ class NcclAllGather final : public NcclRequest {
       : NcclRequest(std::move(group), device, rank),
         input_(input),
         output_(output),
-        sizes_(group_->next_gather(rank)) {
-    sizes_.bytes[static_cast<size_t>(rank)].store(static_cast<int64_t>(bytes));
-  }
+        sizes_(group_->next_gather(rank, bytes)) {}
 
  private:
   size_t bytes_of(size_t rank) {
@@ -283,19 +403,21 @@ class NcclAllGather final : public NcclRequest {
     return static_cast<size_t>(bytes.load());
   }
 
-  void submit(ncclComm_t comm, cudaStream_t stream) override {
+  void submit(cudaStream_t stream) override {
     const auto ranks = static_cast<size_t>(group_->size());
     const size_t mine = bytes_of(static_cast<size_t>(rank_));
     for (size_t peer = 0; peer < ranks; ++peer) (void)bytes_of(peer);
-    auto* to = static_cast<std::byte*>(*output_);
-    check(ncclGroupStart(), "ncclGroupStart");
-    for (size_t peer = 0; peer < ranks; to += bytes_of(peer++)) {
-      const int number = static_cast<int>(peer);
-      if (mine > 0) check(ncclSend(*input_, mine, ncclUint8, number, comm, stream), "ncclSend");
-      if (bytes_of(peer) > 0)
-        check(ncclRecv(to, bytes_of(peer), ncclUint8, number, comm, stream), "ncclRecv");
-    }
-    check(ncclGroupEnd(), "ncclGroupEnd");
+    group_->submit(rank_, [&](ncclComm_t comm) {
+      auto* to = static_cast<std::byte*>(*output_);
+      check(ncclGroupStart(), "ncclGroupStart");
+      for (size_t peer = 0; peer < ranks; to += bytes_of(peer++)) {
+        const int number = static_cast<int>(peer);
+        if (mine > 0) check(ncclSend(*input_, mine, ncclUint8, number, comm, stream), "ncclSend");
+        if (bytes_of(peer) > 0)
+          check(ncclRecv(to, bytes_of(peer), ncclUint8, number, comm, stream), "ncclRecv");
+      }
+      check(ncclGroupEnd(), "ncclGroupEnd");
+    });
   }
 
   void* const* input_;
@@ -335,19 +457,55 @@ class NcclCommunicator final : public Communicator {
   std::shared_ptr<CudaDevice::Monitor> monitor_;
 };
 
+std::vector<std::unique_ptr<Communicator>> communicators_of(const std::shared_ptr<Group>& group,
+                                                            std::span<Device* const> devices,
+                                                            int first_rank) {
+  std::vector<std::unique_ptr<Communicator>> ranks;
+  for (Device* device : devices)
+    ranks.push_back(std::make_unique<NcclCommunicator>(
+        group, static_cast<CudaDevice&>(*device), first_rank + static_cast<int>(ranks.size())));
+  return ranks;
+}
+
+void want_gpus(std::span<Device* const> devices) {
+  for (const Device* device : devices)
+    if (device->type() != DeviceType::kGPU)
+      throw InvalidArgument("NCCL: got {}; want GPUs", device->name().to_string());
+}
+
+std::string make_id() {
+  ncclUniqueId id;
+  check(ncclGetUniqueId(&id), "ncclGetUniqueId");
+  return {id.internal, sizeof id.internal};
+}
+
+std::string identity(const Device& device) {
+  char bus[32] = {};
+  const int ordinal = static_cast<const CudaDevice&>(device).ordinal();
+  cudaDeviceProp properties;
+  cuda::check(cudaGetDeviceProperties(&properties, ordinal), "cudaGetDeviceProperties");
+  cuda::check(cudaDeviceGetPCIBusId(bus, sizeof bus, ordinal), "cudaDeviceGetPCIBusId");
+  std::string uuid;
+  for (const char byte : properties.uuid.bytes)
+    uuid += fmt::format("{:02x}", static_cast<unsigned char>(byte));
+  return fmt::format("{} at {} ({})", properties.name, bus, uuid);
+}
+
+std::vector<std::unique_ptr<Communicator>> make_of_job(const JobGroup& job) {
+  want_gpus(job.devices);
+  return communicators_of(std::make_shared<Group>(job), job.devices, job.first_rank());
+}
+
 }  // namespace
 
 std::vector<std::unique_ptr<Communicator>> make_nccl_communicators(
     std::span<Device* const> devices) {
-  for (const Device* device : devices)
-    if (device->type() != DeviceType::kGPU)
-      throw InvalidArgument("NCCL: got {}; want GPUs", device->name().to_string());
-  const auto group = std::make_shared<Group>(devices);
-  std::vector<std::unique_ptr<Communicator>> ranks;
-  for (Device* device : devices)
-    ranks.push_back(std::make_unique<NcclCommunicator>(group, static_cast<CudaDevice&>(*device),
-                                                       static_cast<int>(ranks.size())));
-  return ranks;
+  want_gpus(devices);
+  return communicators_of(std::make_shared<Group>(devices), devices, 0);
+}
+
+JobCommunicators nccl_job_communicators() {
+  return {.make_id = make_id, .identity = identity, .make = make_of_job};
 }
 
 }  // namespace cohort::cuda

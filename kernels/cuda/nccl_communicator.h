@@ -6,6 +6,7 @@
 
 #include "core/runtime/communicator.h"
 #include "core/runtime/device.h"
+#include "core/runtime/job_group.h"
 
 namespace cohort::cuda {
 
@@ -16,5 +17,9 @@ namespace cohort::cuda {
 /// aborted then.
 std::vector<std::unique_ptr<Communicator>> make_nccl_communicators(
     std::span<Device* const> devices);
+
+/// The same for the GPUs of several processes. The communicators are made without blocking, under
+/// the group's deadline, and a failure of the job ends every wait for them: all ranks abort.
+JobCommunicators nccl_job_communicators();
 
 }  // namespace cohort::cuda

@@ -4,6 +4,7 @@
 
 #include <thread>
 
+#include "distribute/multi_worker_strategy.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/thread_workers.h"
 
@@ -93,6 +94,14 @@ TEST(JobDevicesTest, NcclIsForGpusAndGpusHaveNothingElse) {
   expect_invalid({"S: got the implementation NCCL for cpu devices"},
                  [] { check_implementation("S", kNccl, "cpu"); });
   expect_invalid({"on GPUs; want AUTO or NCCL"}, [] { check_implementation("S", kRing, "gpu"); });
+}
+
+TEST(JobDevicesTest, AStrategyOnCpuDevicesRefusesNccl) {
+  expect_invalid({"MultiWorkerMirroredStrategy: got the implementation NCCL for cpu devices"}, [] {
+    MultiWorkerMirroredStrategy(
+        {.devices = {"cpu:0"},
+         .communication_options = {.implementation = CommunicationImplementation::kNccl}});
+  });
 }
 
 /// A back end that writes down what it was asked for in the group's own exchange.

@@ -115,9 +115,18 @@ void Tensor::check_type(DType wanted) const {
     throw InvalidArgument("tensor: got data of {} read as {}; want the same dtype", dtype_, wanted);
 }
 
-double Tensor::item_as_double() const {
+void Tensor::check_one_element() const {
   if (!defined() || num_elements() != 1)
     throw InvalidArgument("item: got a tensor of shape {}; want one element", shape_);
+}
+
+int64_t Tensor::item_as_int64() const {
+  check_one_element();
+  return *data<int64_t>();
+}
+
+double Tensor::item_as_double() const {
+  check_one_element();
   return visit_dtype(dtype_, [&](auto tag) {
     return static_cast<double>(*static_cast<const decltype(tag)*>(raw()));
   });

@@ -85,7 +85,9 @@ class Tensor {
   /// The one element of a one-element tensor, converted to T.
   template <class T = float>
   T item() const {
-    return static_cast<T>(item_as_double());
+    // A double does not hold every int64.
+    return dtype_ == DType::kI64 ? static_cast<T>(item_as_int64())
+                                 : static_cast<T>(item_as_double());
   }
 
   // Views: share memory with this tensor.
@@ -96,8 +98,9 @@ class Tensor {
   Tensor reshape(const std::vector<int64_t>& dims) const;
 
   /// Turns this into a row-major tensor of `dtype` and `shape` on the memory it has, allocating
-  /// nothing when the rank stays, if it was made by Tensor(dtype, shape), no other handle shares its
-  /// memory and that is large enough. The bytes stay. Otherwise returns false and changes nothing.
+  /// nothing when the rank stays, if it was made by Tensor(dtype, shape), no other handle shares
+  /// its memory and that is large enough. The bytes stay. Otherwise returns false and changes
+  /// nothing.
   bool reuse_as(DType dtype, const Shape& shape);
 
   // Copies: own their memory, row-major.
@@ -109,7 +112,9 @@ class Tensor {
   std::string to_string() const;
 
  private:
+  int64_t item_as_int64() const;
   double item_as_double() const;
+  void check_one_element() const;
   void check_type(DType wanted) const;
 
   DType dtype_ = DType::kF32;

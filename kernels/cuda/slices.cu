@@ -55,6 +55,7 @@ __global__ void __launch_bounds__(kThreads)
   }
   constexpr int kDeepest = 34;
   C sums[kDeepest];
+  sums[0] = C(0);
   int parts[kDeepest];
   int depth = 0;
   const auto join = [&] {

@@ -25,6 +25,8 @@ TEST(TensorTest, NewMemoryIsZeroAndAligned) {
 TEST(TensorTest, KnowsItsElements) {
   EXPECT_THAT(matrix().values<float>(), ElementsAre(1, 2, 3, 4, 5, 6));
   EXPECT_EQ(Tensor::scalar(int64_t{7}).item<int>(), 7);
+  constexpr int64_t kNoDouble = (int64_t{1} << 53) + 1;
+  EXPECT_EQ(Tensor::scalar(kNoDouble).item<int64_t>(), kNoDouble);
   EXPECT_THAT(Tensor::full(DType::kBF16, {2}, 0.5).cast(DType::kF32).values<float>(),
               ElementsAre(0.5f, 0.5f));
   EXPECT_THAT(Tensor::from<bool>({true, false}, Shape{2}).values<bool>(), ElementsAre(true, false));

@@ -53,6 +53,13 @@ struct Ended {
 std::vector<Ended> run_processes(const ProcessGroupOptions& options,
                                  const std::function<void(Communicator&)>& body);
 
+/// Inexact in every floating dtype, so that the order of additions shows.
+template <class T>
+T value_of(int rank, int64_t i, int round) {
+  const auto mixed = static_cast<uint64_t>(i * 7919 + rank * 104729 + round * 31) * 2654435761u;
+  return static_cast<T>(static_cast<float>(mixed >> 8 & 0xfff) / 7.0f);
+}
+
 /// Expects no error of any rank.
 void expect_no_errors(const std::vector<std::optional<Error>>& errors);
 

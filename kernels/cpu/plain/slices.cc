@@ -68,8 +68,7 @@ class TreeOrder {
   /// Adds sum `at` of `part`; calls add(to, from) for what is complete before it.
   template <class Add>
   void push(uint32_t part, int64_t at, Add&& add) {
-    while (depth_ > 1 && joint(depth_ - 2, sums_[depth_ - 1].part) <
-                             std::bit_width(part ^ sums_[depth_ - 1].part))
+    while (depth_ > 1 && joint(depth_ - 2, sums_[depth_ - 1].part) < joint(depth_ - 1, part))
       join(add);
     sums_[depth_++] = {part, at};
   }
@@ -84,7 +83,9 @@ class TreeOrder {
     uint32_t part;
     int64_t at;
   };
-  int joint(size_t below, uint32_t part) const { return std::bit_width(sums_[below].part ^ part); }
+  int joint(size_t below, uint32_t part) const {
+    return static_cast<int>(std::bit_width(sums_[below].part ^ part));
+  }
   template <class Add>
   void join(Add&& add) {
     --depth_;

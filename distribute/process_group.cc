@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "distribute/process_nodes.h"
+#include "distribute/transport/link_cost.h"
 #include "distribute/transport/mpi_world.h"
 #include "distribute/transport/network.h"
 #include "distribute/transport/shared_memory.h"
@@ -118,13 +119,20 @@ std::vector<std::unique_ptr<Connection>> connect_nodes(const ProcessGroupOptions
 
 std::shared_ptr<NetworkNode> make_node(const ProcessGroupOptions& options,
                                        const ProcessNodes& nodes, std::shared_ptr<HostGroup> host) {
-  const auto node = std::make_shared<NetworkNode>(host, network_layout(options, nodes));
-  if (!host->is_first_process()) return node;
+  NetworkLayout layout = network_layout(options, nodes);
+  if (!host->is_first_process()) return std::make_shared<NetworkNode>(host, std::move(layout));
   const int number = nodes.node_of[static_cast<size_t>(options.process)];
   std::vector<std::string> names;
-  for (const std::vector<int>& ranks : node->layout().ranks_of)
-    names.push_back(ranks_text(node->layout(), ranks));
+  for (const std::vector<int>& ranks : layout.ranks_of) names.push_back(ranks_text(layout, ranks));
   auto links = connect_nodes(options, number, names);
+  if (layout.num_nodes() > 2)
+    layout.one_hop_bytes = one_hop_bytes(measure_links(links, {.store = options.store,
+                                                               .key = options.name + "/links",
+                                                               .node = number,
+                                                               .names = names,
+                                                               .timeout = options.timeout}),
+                                         layout.num_nodes());
+  const auto node = std::make_shared<NetworkNode>(host, std::move(layout));
   node->start({.node = number,
                .names = std::move(names),
                .links = std::move(links),

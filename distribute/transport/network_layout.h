@@ -13,6 +13,8 @@ struct NetworkLayout {
   std::vector<int> node_of;                ///< of each rank
   std::vector<std::vector<int>> ranks_of;  ///< of each node, ascending
   std::vector<std::string> rank_names;     ///< "rank 3 (worker 1)"
+  /// All-reduces of so many bytes take one hop among several nodes (link_cost.h).
+  size_t one_hop_bytes = 4096;
   DType gradient_dtype = DType::kF32;      ///< in which sums of f32 gradients travel
 
   int size() const { return static_cast<int>(block_sizes.size()); }

@@ -9,7 +9,6 @@
 namespace cohort::distribute {
 namespace {
 
-constexpr size_t kDirectBytes = 4096;                   // up to here one hop beats fewer bytes
 constexpr size_t kDirectPairBytes = size_t{512} << 10;  // bytes are equal; adding costs more
 constexpr size_t kTwoTurnBytes = size_t{64}
                                  << 10;  // up to here the next call may be received early
@@ -28,7 +27,7 @@ class NodeAllReduce final : public NodeCollective {
         bytes_(static_cast<size_t>(description.count) * element_),
         half_(half_loops(description.sent_as)),
         split_(layout.block_sizes, layout.node_of, layout.num_nodes()),
-        direct_mode_(bytes_ <= (is_pair_of_trees() ? kDirectPairBytes : kDirectBytes)),
+        direct_mode_(bytes_ <= (is_pair_of_trees() ? kDirectPairBytes : layout.one_hop_bytes)),
         two_turns_(direct_mode_ && bytes_ <= kTwoTurnBytes),
         buffers_(static_cast<size_t>(num_local())),
         at_(static_cast<size_t>(layout.size())),

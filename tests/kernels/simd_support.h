@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cfenv>
 #include <cstddef>
 #include <random>
 #include <string>
@@ -21,6 +22,9 @@ inline std::vector<Isa> available_isas() {
 /// A suite that runs once per instruction set of this processor.
 class SimdTest : public ::testing::TestWithParam<Isa> {
  protected:
+  // A device that an earlier test has bound to this thread left denormals flushed.
+  SimdTest() { std::fesetenv(FE_DFL_ENV); }
+
   const Simd simd_ = select_simd(GetParam());
 };
 

@@ -19,10 +19,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr auto kCheck = std::chrono::milliseconds(50);
-constexpr auto kPostAfter = std::chrono::seconds(1);
 constexpr auto kPatienceAtEnd = std::chrono::seconds(5);
 constexpr auto kPatienceAtFailure = std::chrono::milliseconds(500);
-constexpr auto kPatienceForRecords = std::chrono::milliseconds(1000);
 constexpr int kReadsInTurn = 16;  // of one connection before the next has its turn
 constexpr size_t kMaxMessage = 1000;
 constexpr uint32_t kMaxAhead = 1 << 20;  // collectives that a peer may have prepared before us
@@ -46,7 +44,15 @@ std::span<const iovec> rest_of_frame(const FrameHeader& frame, const char* data,
 }  // namespace
 
 NetworkEngine::NetworkEngine(NetworkEngineOptions options)
-    : options_(std::move(options)), epoll_(epoll_create1(EPOLL_CLOEXEC)) {
+    : options_(std::move(options)),
+      watch_({.node = options_.node,
+              .num_nodes = static_cast<int>(options_.links.size()),
+              .host = options_.host,
+              .store = options_.store,
+              .key = options_.key,
+              .timeout = options_.timeout,
+              .warn_after = options_.warn_after}),
+      epoll_(epoll_create1(EPOLL_CLOEXEC)) {
   if (!epoll_) throw Unavailable("tcp group: epoll_create: {}", std::strerror(errno));
   epoll_event bell{.events = EPOLLIN, .data = {.u64 = kBell}};
   epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, host().bell(), &bell);
@@ -81,7 +87,6 @@ void NetworkEngine::add(std::shared_ptr<NetworkCollective> collective) {
   {
     const std::lock_guard lock(mutex_);
     collectives_.push_back(std::move(collective));
-    watched_.emplace_back();
   }
   host().ring();
 }
@@ -138,30 +143,7 @@ void NetworkEngine::run() {
   }
   release_memory();
   tell_failure();
-  leave_records();
-  if (timed_out_) explain();
-}
-
-void NetworkEngine::leave_records() {
-  try {
-    options_.store->insert(options_.key + std::to_string(node()),
-                           dump_histories(host().histories()));
-  } catch (const Error&) {  // the store may have failed first
-  }
-}
-
-/// Merges what all nodes have left, and says who is behind.
-void NetworkEngine::explain() {
-  std::vector<RankHistory> all;
-  for (int n = 0; n < num_nodes(); ++n) {
-    try {
-      for (RankHistory& history : parse_histories(
-               options_.store->get(options_.key + std::to_string(n), kPatienceForRecords)))
-        all.push_back(std::move(history));
-    } catch (const Error&) {  // that node is silent; the others' records speak
-    }
-  }
-  std::fprintf(stderr, "%s\n", explain_histories(all, host().options().rank_names).c_str());
+  watch_.report_failure();
 }
 
 void NetworkEngine::loop() {
@@ -240,7 +222,7 @@ void NetworkEngine::handle_link(int node, uint32_t events) {
   if (events & ~static_cast<uint32_t>(EPOLLOUT) && !link.paused && !link.has_left) receive(node);
 }
 
-void NetworkEngine::watch(int node) {
+void NetworkEngine::update_events(int node) {
   const Link& link = links_[static_cast<size_t>(node)];
   if (link.connection->descriptor() < 0) return;
   uint32_t events = 0;
@@ -268,7 +250,7 @@ void NetworkEngine::flush(int node) {
     const size_t sent =
         write_some(node, rest_of_frame(out.frame, out.data, link.sent_bytes, parts));
     if (sent == 0) {
-      if (!std::exchange(link.writing, true)) watch(node);
+      if (!std::exchange(link.writing, true)) update_events(node);
       return;
     }
     link.sent_bytes += sent;
@@ -282,7 +264,7 @@ void NetworkEngine::flush(int node) {
     if (counted && collective < collectives_.size() && collectives_[collective])
       collectives_[collective]->sent();
   }
-  if (std::exchange(link.writing, false)) watch(node);
+  if (std::exchange(link.writing, false)) update_events(node);
 }
 
 size_t NetworkEngine::read_some(int node, char* to, size_t bytes) {
@@ -300,7 +282,7 @@ void NetworkEngine::receive(int node) {
   if (link.paused) {
     if (!open_frame(node)) return;
     link.paused = false;
-    watch(node);
+    update_events(node);
     if (link.frame.bytes == 0) close_frame(node);
   }
   for (int i = 0; i < kReadsInTurn && !link.has_left; ++i)
@@ -321,7 +303,7 @@ bool NetworkEngine::receive_some(int node) {
   link.got_bytes += got;
   if (in_header && link.got_bytes == sizeof link.frame && !open_frame(node)) {
     link.paused = true;
-    watch(node);
+    update_events(node);
     return false;
   }
   if (link.got_bytes == sizeof link.frame + link.frame.bytes) close_frame(node);
@@ -379,57 +361,8 @@ void NetworkEngine::close_frame(int node) {
 }
 
 void NetworkEngine::check_clocks() {
-  const auto now = Clock::now();
   std::erase_if(kept_, [](const Kept& kept) { return kept.unneeded(); });
-  const bool stands_still =
-      options_.host->options().wait_board && options_.host->options().wait_board->has_ranks();
-  for (size_t i = 0; i < collectives_.size(); ++i) {
-    NetworkCollective* collective = collectives_[i].get();
-    Watched& watched = watched_[i];
-    const uint32_t call = collective ? collective->pending_call() : 0;
-    if (call != watched.call) watched = {.call = call, .since = now};
-    if (collective && stands_still && (call == 0 || now - watched.since >= kPostAfter))
-      post_wait(i);
-    else
-      watched.posted.clear();
-    if (call == 0) continue;
-    collective->check_alive();
-    const auto waited = now - watched.since;
-    if (waited < std::min(options_.timeout, options_.warn_after)) continue;
-    const NetworkCollective::Silence silence = collective->silence();
-    // Who only waits for somebody that waits lets those speak first that know who is late.
-    const auto timeout = silence.first_hand ? options_.timeout : options_.timeout + kPatienceAtEnd;
-    if (waited >= timeout) {
-      timed_out_ = true;
-      throw DeadlineExceeded("{}: nothing from {} in {} ms", collective->name(), silence.who,
-                             options_.timeout.count());
-    }
-    if (watched.warned || waited < options_.warn_after) continue;
-    watched.warned = true;
-    std::fprintf(
-        stderr, "warning: %s: nothing from %s for %lld s\n", collective->name().c_str(),
-        silence.who.c_str(),
-        static_cast<long long>(std::chrono::duration_cast<std::chrono::seconds>(waited).count()));
-  }
-}
-
-/// Writes on the wait board whom this node's part in the next call of a collective waits for.
-void NetworkEngine::post_wait(size_t index) {
-  const NetworkCollective& collective = *collectives_[index];
-  Watched& watched = watched_[index];
-  NetworkCollective::Silence silence = collective.silence();
-  const uint32_t call = collective.next_call();
-  if (!watched.posted.empty() && watched.posted_call == call && watched.posted_who == silence.who)
-    return;
-  watched.posted_call = call;
-  watched.posted_who = std::move(silence.who);
-  watched.posted.clear();
-  cluster::WaitBoard::Group& board = *host().board();
-  const auto post = [&](std::string to) {
-    watched.posted.push_back(board.post_node(board.node_name(node(), index, call), std::move(to)));
-  };
-  for (const int rank : silence.ranks) post(board.rank_name(rank));
-  for (const int other : silence.nodes) post(board.node_name(other, index, call));
+  for (size_t i = 0; i < collectives_.size(); ++i) watch_.check(i, collectives_[i].get());
 }
 
 /// Afterwards the connections touch no memory of the collectives.

@@ -14,43 +14,10 @@
 #include "distribute/transport/connection.h"
 #include "distribute/transport/frame.h"
 #include "distribute/transport/host_group.h"
+#include "distribute/transport/network_collective.h"
+#include "distribute/transport/network_watch.h"
 
 namespace cohort::distribute {
-
-class NetworkEngine;
-
-/// One collective of the group as this node's progress thread sees it.
-class NetworkCollective {
- public:
-  virtual ~NetworkCollective() = default;
-
-  /// Looks at what the ranks of this host have done since, and does what follows.
-  virtual void advance() = 0;
-  /// Where the payload of this frame goes, null where it must wait until advance() has done more.
-  /// The frame has been checked for size alone. Throws DataLoss for one that has no place.
-  virtual char* place_of(int node, const FrameHeader& frame) = 0;
-  /// The payload is there.
-  virtual void received(int node, const FrameHeader& frame) = 0;
-  /// One of its frames has left; its memory is free again.
-  virtual void sent() = 0;
-  /// The call that a rank of this host has started and that has not ended; 0 when there is none.
-  virtual uint32_t pending_call() const = 0;
-  /// Throws Unavailable when somebody whom the pending call needs has gone.
-  virtual void check_alive() const = 0;
-  /// The call that comes after those that have ended.
-  virtual uint32_t next_call() const = 0;
-  /// Whom the next call waits for, and whether they have shown no sign of the call (rather than
-  /// waiting themselves for others).
-  struct Silence {
-    std::string who;
-    bool first_hand = true;
-    std::vector<int> ranks = {};  ///< of this host, that have not started it; else
-    std::vector<int> nodes = {};  ///< others, from which something has not come
-  };
-  virtual Silence silence() const = 0;
-  /// "all_reduce #4 of 1000 float32"
-  virtual const std::string& name() const = 0;
-};
 
 /// What has been sent over the network by one node.
 struct NetworkCounters {
@@ -134,11 +101,8 @@ class NetworkEngine {
   NetworkCollective* find(const FrameHeader& frame);
   void advance_all();
   void check_clocks();
-  void post_wait(size_t index);
-  void watch(int node);
+  void update_events(int node);
   void tell_failure();
-  void leave_records();
-  void explain();
   void say_goodbye();
   bool idle() const;
   std::string link_name(int node) const;
@@ -146,28 +110,18 @@ class NetworkEngine {
   NetworkEngineOptions options_;
   std::vector<Link> links_;
   NetworkCounters counters_;
+  NetworkWatch watch_;
   FileDescriptor epoll_;
   std::mutex mutex_;  ///< held while the thread works; guards what follows
   std::vector<std::shared_ptr<NetworkCollective>> collectives_;
   std::string abort_message_;
   std::vector<char> unwanted_;  ///< where frames go that nobody needs
-  /// Since when a pending call has been seen.
-  struct Watched {
-    uint32_t call = 0;
-    std::chrono::steady_clock::time_point since;
-    bool warned = false;
-    uint32_t posted_call = 0;
-    std::string posted_who;
-    std::vector<std::shared_ptr<void>> posted;  ///< on the wait board
-  };
   struct Kept {
     std::shared_ptr<void> memory;
     std::function<bool()> unneeded;
   };
   std::vector<Kept> kept_;
-  std::vector<Watched> watched_;  ///< by collective
   std::chrono::steady_clock::time_point next_check_;
-  bool timed_out_ = false;
   bool released_ = false;
   bool polled_ = false;  ///< some connections have no descriptor
   int vain_polls_ = 0;   ///< since something was sent or received

@@ -25,35 +25,43 @@ fail() {
 mpirun --version 2>/dev/null | grep 'Open MPI' >/dev/null || skip "no mpirun of Open MPI"
 unshare --ipc true 2>/dev/null || skip "no namespaces here"
 
-job() { # job NAME mpirun's and the program's arguments...
-  local log=$work/$1
+job() { # job NAME ARGUMENT...: the program's; a log for each rank, which ends with its exit code
+  local name=$1
   shift
-  timeout -k 5 120 mpirun -np 3 --oversubscribe --bind-to none --mca mpi_yield_when_idle 1 "$@" \
-    >"$log" 2>&1
+  timeout -k 5 120 mpirun -np 3 --oversubscribe --bind-to none --mca mpi_yield_when_idle 1 \
+    "${options[@]}" unshare --ipc sh -c '
+      log=$1; shift
+      "$@" >"$log.$OMPI_COMM_WORLD_RANK" 2>&1
+      code=$?; echo "exit: $code" >>"$log.$OMPI_COMM_WORLD_RANK"; exit $code
+    ' - "$work/$name" "$program" "$@" >"$work/$name.mpirun" 2>&1
 }
+options=()
 # What all three print alike.
 value() {
-  [[ $(grep -c "^$2: " "$work/$1") == 3 ]] || fail "not three times $2"
-  [[ $(grep "^$2: " "$work/$1" | sort -u | wc -l) == 1 ]] || fail "different $2"
-  grep -m 1 "^$2: " "$work/$1"
+  [[ $(grep -h "^$2: " "$work/$1".[012] | wc -l) == 3 ]] || fail "not three times $2" >&2
+  [[ $(grep -h "^$2: " "$work/$1".[012] | sort -u | wc -l) == 1 ]] || fail "different $2" >&2
+  grep -h -m 1 "^$2: " "$work/$1".0
 }
 
 case $case in
   equal)
-    job mpi unshare --ipc "$program" fit 1 0 mpi || fail "mpi ended with $?"
-    job ring unshare --ipc "$program" fit 1 0 ring || fail "ring ended with $?"
+    job mpi fit 1 0 mpi || fail "mpi ended with $?"
+    job ring fit 1 0 ring || fail "ring ended with $?"
     for name in weights loss predicted; do
-      [[ $(value mpi $name) == "$(value ring $name)" ]] || fail "other $name over MPI"
+      mpi=$(value mpi $name)
+      ring=$(value ring $name)
+      [[ $mpi == "$ring" ]] || fail "other $name over MPI"
     done
     ;;
   killed)
     # With recovery, because mpirun else ends the others before they can speak. Its own exit code is
     # of no use then.
-    job mpi --enable-recovery unshare --ipc sh -c '"$@"; code=$?; echo "exit: $code"; exit $code' - \
-      "$program" killed 1 0 mpi || true
-    (($(grep -c '^error: Unavailable .*/job:worker/task:2' "$work/mpi") == 2)) ||
-      fail "not named by the two others"
-    (($(grep -c '^exit: 3$' "$work/mpi") == 2)) || fail "other exit codes than 3"
+    options=(--enable-recovery)
+    job mpi killed 1 0 mpi || true
+    for rank in 0 1; do
+      grep -q '^error: Unavailable .*/job:worker/task:2' "$work/mpi.$rank" || fail "rank $rank"
+      grep -q '^exit: 3$' "$work/mpi.$rank" || fail "rank $rank has another exit code than 3"
+    done
     ;;
   refused)
     export COHORT_JOB_ID=mpi-refused-$$

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <mutex>
+
 #include "core/ops/indexing.h"
 #include "core/ops/math.h"
 #include "core/ops/reduce.h"
@@ -37,6 +39,7 @@ struct Reduced {
 Reduced reduce(const ProcessGroupOptions& group, const nn::StepRows& rows) {
   const auto ranks = static_cast<size_t>(rows.num_replicas);
   Reduced reduced{.gradients = std::vector<Tensor>(ranks)};
+  std::mutex compiling;
   std::vector<Trace> traces;
   for (size_t r = 0; r < ranks; ++r) traces.push_back(make_trace(rows));
   const auto errors = run_ranks(group, [&](Communicator& communicator) {
@@ -55,7 +58,10 @@ Reduced reduce(const ProcessGroupOptions& group, const nn::StepRows& rows) {
     if (mine > 1) indices.data<int64_t>()[1] = indices.data<int64_t>()[0];
     for (int64_t i = 0; i < scales.num_elements(); ++i)
       scales.data<float>()[i] = 1 / static_cast<float>(i + 3);
-    Executable& executable = program.whole({{"N", mine}});
+    Executable& executable = [&]() -> Executable& {
+      const std::lock_guard lock(compiling);  // as in a program, where one thread compiles
+      return program.whole({{"N", mine}});
+    }();
     for (int step = 0; step < 3; ++step) {
       const uint64_t before = network_traffic(communicator).payload_bytes;
       executable.set_input(0, indices.raw());

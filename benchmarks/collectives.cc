@@ -8,7 +8,6 @@
 
 #include <dlfcn.h>
 #include <fmt/core.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -18,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "benchmarks/private_memory.h"
 #include "core/error.h"
 #include "distribute/process_group.h"
 #include "tests/support/folder_store.h"
@@ -49,17 +49,6 @@ struct MpiPeer {
   void (*end)() = nullptr;
   int rank = 0, size = 0;
 };
-
-/// Private memory in huge pages.
-float* private_memory(size_t bytes) {
-  constexpr size_t kHuge = size_t{2} << 20;
-  const size_t mapped = (bytes + kHuge - 1) / kHuge * kHuge + kHuge;
-  void* base = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  const size_t at = (reinterpret_cast<size_t>(base) + kHuge - 1) / kHuge * kHuge;
-  madvise(reinterpret_cast<void*>(at), mapped - kHuge, MADV_HUGEPAGE);
-  std::memset(reinterpret_cast<void*>(at), 0, mapped - kHuge);
-  return reinterpret_cast<float*>(at);
-}
 
 double median(std::vector<double> values) {
   std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2),

@@ -7,7 +7,6 @@
 // bytes that a rank sent over the least possible. benchmarks/collectives_tcp.sh runs it.
 
 #include <fmt/core.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <chrono>
@@ -16,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "benchmarks/private_memory.h"
 #include "benchmarks/raw_link.h"
 #include "benchmarks/spread.h"
 #include "core/error.h"
@@ -29,17 +29,6 @@ using Clock = std::chrono::steady_clock;
 
 double since(Clock::time_point begin) {
   return std::chrono::duration<double, std::micro>(Clock::now() - begin).count();
-}
-
-/// Memory in huge pages.
-float* private_memory(size_t bytes) {
-  constexpr size_t kHuge = size_t{2} << 20;
-  const size_t mapped = (bytes + kHuge - 1) / kHuge * kHuge + kHuge;
-  void* base = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  const size_t at = (reinterpret_cast<size_t>(base) + kHuge - 1) / kHuge * kHuge;
-  madvise(reinterpret_cast<void*>(at), mapped - kHuge, MADV_HUGEPAGE);
-  std::memset(reinterpret_cast<void*>(at), 0, mapped - kHuge);
-  return reinterpret_cast<float*>(at);
 }
 
 class Bench {

@@ -12,12 +12,13 @@ program=${COHORT_COLLECTIVES_TCP:-$root/build/release/benchmarks/collectives_tcp
 scratch=$(mktemp -d)
 trap 'drop_hosts; rm -rf "$scratch"' EXIT
 make_hosts 2
+pids=()
 for i in 0 1; do
   on_host "$i" ${COHORT_BENCH_PREFIX:-} "$program" "$i" "$scratch" "${COHORT_BENCH_SECONDS:-2}" 10.79.0.1,10.79.0.2 "$@" \
     > "$scratch/out-$i" &
+  pids+=($!)
 done
-wait
-[ -s "$scratch/out-0" ]
+for pid in "${pids[@]}"; do wait "$pid"; done
 echo "bytes      raw_us (quartiles)          ours_us (quartiles)         raw/ours (bar 0.9)  sent/least (bar 1.02)"
 awk '{ printf "%-9d %9.1f (%.1f-%.1f)  %9.1f (%.1f-%.1f)  %.2f %s  %.5f %s  # raw %.2f GB/s each way, variant %d\n",
          $1, $2, $3, $4, $5, $6, $7, $8, ($8 >= 0.9 ? "met" : "MISSED"), $9, ($9 <= 1.02 ? "met" : "MISSED"),

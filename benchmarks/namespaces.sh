@@ -35,14 +35,15 @@ make_hosts() {
   done
 }
 
-drop_hosts() {
+drop_hosts() { # also after make_hosts has failed midway: some are not there
   local i
   for ((i = 0; i < host_count; ++i)); do ip netns del "$hosts-$i" 2>/dev/null || true; done
   ip link del "$hosts-br" 2>/dev/null || true
   host_count=0
 }
 
-# Against other work the scheduler weighs sessions, then tasks in them.
+# Against other work the scheduler weighs sessions, then tasks in them. A kernel may have no weights of
+# sessions; then the task's has to do.
 on_host() {
   local host="$hosts-$1" nice=${COHORT_BENCH_NICE:-0}
   shift

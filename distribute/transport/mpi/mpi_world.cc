@@ -227,7 +227,7 @@ class World final : public MpiWorld, public std::enable_shared_from_this<World> 
       if (Clock::now() > deadline)
         throw DeadlineExceeded("mpi: MPI_Comm_idup waits for the other processes since {} ms",
                                start.timeout.count());
-      std::this_thread::sleep_for(kNap);
+      std::this_thread::sleep_for(kNap);  // MPI wakes nobody, and MPI_Wait has no deadline
     }
     MPI_Comm_set_errhandler(communicator_, MPI_ERRORS_RETURN);
   }

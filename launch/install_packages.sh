@@ -10,7 +10,7 @@ packages=(
   libcpp-httplib-dev libssl-dev pkg-config  # metrics over HTTP, TLS
   libopenmpi-dev                         # MPI between hosts
   libgtest-dev libgmock-dev              # tests
-  openmpi-bin slurm-wlm munge slurmctld slurmd slurm-client iproute2 nftables openssl  # tests of jobs
+  openmpi-bin slurm-wlm munge slurmctld slurmd slurm-client iproute2 nftables openssl python3  # tests of jobs
   dataset-fashion-mnist                  # the demo's data
 )
 

@@ -74,6 +74,25 @@ class Components {
   size_t visited_ = 0, components_ = 0;
 };
 
+/// For each of these waits whether it lies on a circle of them.
+std::vector<bool> on_circles(const std::vector<const Wait*>& waits) {
+  std::unordered_map<std::string_view, size_t> numbers;
+  std::vector<std::pair<size_t, size_t>> edges;
+  const auto number = [&](const std::string& name) {
+    return numbers.try_emplace(name, numbers.size()).first->second;
+  };
+  for (const Wait* wait : waits) {
+    const size_t from = number(wait->from), to = number(wait->to);
+    edges.emplace_back(from, to);
+  }
+  std::vector<std::vector<size_t>> next(numbers.size());
+  for (const auto& [from, to] : edges) next[from].push_back(to);
+  const Components components(std::move(next));
+  std::vector<bool> found;
+  for (const auto& [from, to] : edges) found.push_back(components.of(from) == components.of(to));
+  return found;
+}
+
 }  // namespace
 
 bool WaitGraph::report(const Task& task, std::vector<Wait> waits) {
@@ -87,28 +106,35 @@ bool WaitGraph::report(const Task& task, std::vector<Wait> waits) {
 
 std::optional<std::string> WaitGraph::find_circle() {
   forget_ended();
-  std::vector<Link> confirmed;
-  for (const Link& link : suspected_)
-    if (reports_.at(link.task).number > link.reported) confirmed.push_back(link);
-  const bool all = confirmed.size() == suspected_.size();
-  confirmed = on_circles(std::move(confirmed));
-  if (confirmed.empty()) {
-    if (all) suspected_ = on_circles(all_links());
-    return std::nullopt;
+  std::vector<const Wait*> confirmed;
+  std::vector<const Task*> tasks;
+  for (const Link& link : suspected_) {
+    if (reports_.at(link.task).number == link.reported) continue;
+    confirmed.push_back(&link.wait);
+    tasks.push_back(&link.task);
   }
+  const std::vector<bool> found = on_circles(confirmed);
   std::string text;
   std::set<std::pair<Task, std::string_view>> said;
-  for (const Link& link : confirmed)
-    if (!link.wait.what.empty() && said.emplace(link.task, link.wait.what).second)
-      text += (text.empty() ? "" : "; ") + link.task.to_string() + " in " + link.wait.what;
-  return text;
+  for (size_t i = 0; i < confirmed.size(); ++i)
+    if (const std::string& what = confirmed[i]->what;
+        found[i] && !what.empty() && said.emplace(*tasks[i], what).second)
+      text += (text.empty() ? "" : "; ") + tasks[i]->to_string() + " in " + what;
+  if (std::find(found.begin(), found.end(), true) != found.end()) return text;
+  if (confirmed.size() == suspected_.size()) suspect();
+  return std::nullopt;
 }
 
-std::vector<WaitGraph::Link> WaitGraph::all_links() const {
-  std::vector<Link> links;
+void WaitGraph::suspect() {
+  std::vector<const Wait*> all;
   for (const auto& [task, report] : reports_)
-    for (const Wait& wait : report.waits) links.push_back({task, wait, report.number});
-  return links;
+    for (const Wait& wait : report.waits) all.push_back(&wait);
+  const std::vector<bool> found = on_circles(all);
+  suspected_.clear();
+  size_t at = 0;
+  for (const auto& [task, report] : reports_)
+    for (const Wait& wait : report.waits)
+      if (found[at++]) suspected_.push_back({task, wait, report.number});
 }
 
 /// Takes out of the suspected what is not reported any more.
@@ -127,26 +153,6 @@ void WaitGraph::forget_ended() {
     if (reported.contains(key(link.wait))) lasting.push_back(link);
   }
   suspected_ = std::move(lasting);
-}
-
-/// Those of the links that lie on a circle of them.
-std::vector<WaitGraph::Link> WaitGraph::on_circles(std::vector<Link> links) {
-  std::unordered_map<std::string_view, size_t> numbers;
-  const auto number = [&](const std::string& name) {
-    return numbers.try_emplace(name, numbers.size()).first->second;
-  };
-  std::vector<std::vector<size_t>> next;
-  for (const Link& link : links) {
-    const size_t from = number(link.wait.from), to = number(link.wait.to);
-    next.resize(numbers.size());
-    next[from].push_back(to);
-  }
-  const Components components(std::move(next));
-  std::vector<Link> found;
-  for (const Link& link : links)
-    if (components.of(number(link.wait.from)) == components.of(number(link.wait.to)))
-      found.push_back(link);
-  return found;
 }
 
 }  // namespace cohort::cluster

@@ -38,9 +38,8 @@ class WaitGraph {
     uint64_t reported = 0;  ///< number of the task's report at the suspicion
   };
 
-  std::vector<Link> all_links() const;
   void forget_ended();
-  static std::vector<Link> on_circles(std::vector<Link> links);
+  void suspect();
 
   std::map<Task, Report> reports_;
   std::vector<Link> suspected_;  ///< those of each task side by side

@@ -106,7 +106,11 @@ void Coordinator::heartbeat(const Task& task, uint64_t incarnation, std::vector<
     throw Error(*error_);
   }
   seat.last_beat = options_.now();
-  waiting_.report(task, std::move(waits));
+  if (!waiting_.report(task, std::move(waits)) && options_.warn)
+    after.add([warn = options_.warn, name = task.to_string()] {
+      warn("cluster: " + name + " has more than " + std::to_string(WaitGraph::kMostWaits) +
+           " waits; the leader does not see circles through the rest of them");
+    });
 }
 
 void Coordinator::disconnect(const Task& task, uint64_t incarnation, const std::string& reason) {

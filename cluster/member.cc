@@ -5,6 +5,7 @@
 #include <random>
 
 #include "cluster/session.h"
+#include "cluster/wait_graph.h"
 
 namespace cohort::cluster {
 namespace {
@@ -240,9 +241,11 @@ void Member::beat() {
   std::unique_lock lock(mutex_);
   while (!ending_) {
     lock.unlock();
-    pipe_->send(
-        {.kind = MessageKind::kHeartbeat,
-         .waits = options_.wait_board ? options_.wait_board->waits() : std::vector<Wait>()});
+    pipe_->send({.kind = MessageKind::kHeartbeat,
+                 // One more than it takes: it is to know that there are.
+                 .waits = options_.wait_board
+                              ? options_.wait_board->waits(WaitGraph::kMostWaits + 1)
+                              : std::vector<Wait>()});
     lock.lock();
     const Clock::time_point next = Clock::now() + options_.heartbeat_interval;
     changed_.wait_until(lock, next, [&] { return ending_; });

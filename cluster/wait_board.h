@@ -1,6 +1,8 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -18,9 +20,14 @@ struct Wait {
 };
 
 /// The waits of this process that have lasted a while, for the leader, which finds those that can
-/// never end (wait_graph.h). Thread-safe.
+/// never end (wait_graph.h). A rank waits for a call, and a call for the ranks that have not
+/// entered it: each says so of its own ranks, so no wait is on the board because of data that is
+/// still under way. Thread-safe.
 class WaitBoard {
  public:
+  /// Whether a wait still is one, at this moment. Any thread may ask.
+  using Lasts = std::function<bool()>;
+
   /// The ranks of a group that run in this process, as long as it lives. A process works for one
   /// of its groups at a time: while a rank of one waits, those of the others stand still.
   class Group {
@@ -30,38 +37,47 @@ class WaitBoard {
     Group(const Group&) = delete;
     Group& operator=(const Group&) = delete;
 
-    /// Who waits and is waited for: a rank, or a node's part in one call of a collective.
+    /// Who waits and is waited for: a rank, or one call of a collective.
     std::string rank_name(int rank) const;
-    std::string node_name(int node, size_t collective, uint32_t call) const;
+    std::string call_name(size_t collective, uint32_t call) const;
 
-    /// A wait is on the board as long as the result lives, which the group outlives.
-    std::shared_ptr<void> post_rank(int rank, std::string to, std::string what);
-    std::shared_ptr<void> post_node(std::string from, std::string to);
+    /// A wait is on the board as long as the result lives, which the group outlives, and `lasts`
+    /// says so.
+    std::shared_ptr<void> post_rank(int rank, std::string to, std::string what, Lasts lasts);
+    std::shared_ptr<void> post_call(std::string call, std::string to, Lasts lasts);
 
    private:
     friend WaitBoard;
-    std::shared_ptr<void> post(bool is_rank, std::string from, std::string to, std::string what);
+    std::shared_ptr<void> post(bool is_rank, Wait wait, Lasts lasts);
 
     const std::shared_ptr<WaitBoard> board_;
     const std::string name_;
     const std::vector<int> ranks_;
   };
 
-  std::vector<Wait> waits() const;
+  /// At most `most`: those of ranks first, then those of calls in the order in which they began.
+  std::vector<Wait> waits(size_t most = SIZE_MAX) const;
   /// Whether a rank of this process waits.
   bool has_ranks() const;
+
+  /// Data of one of this process's groups has moved; movements() counts. What waits for others of
+  /// its groups meanwhile is not stuck.
+  void note_movement() { movements_.fetch_add(1, std::memory_order_relaxed); }
+  uint64_t movements() const { return movements_.load(std::memory_order_relaxed); }
 
  private:
   struct Entry {
     const Group* group;
     bool is_rank;
     Wait wait;
+    Lasts lasts;
   };
 
   mutable std::mutex mutex_;
   std::vector<const Group*> groups_;  // guarded by mutex_, as all below
   std::list<Entry> entries_;
   uint64_t last_id_ = 0;
+  std::atomic<uint64_t> movements_{0};  // not guarded
 };
 
 }  // namespace cohort::cluster

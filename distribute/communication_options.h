@@ -25,7 +25,10 @@ CommunicationImplementation parse_communication_implementation(std::string_view 
 struct CommunicationOptions {
   /// Gradients are reduced in packs of about so many bytes; 0: the strategy's default.
   int64_t bytes_per_pack = 0;
-  /// After which a collective fails with DeadlineExceeded; none or 0: the strategy's default.
+  /// After which a collective fails with DeadlineExceeded, which names who is silent: nothing of it
+  /// has moved for so long, and nobody has come to it. A transfer may last longer. (NCCL does
+  /// not show what moves: there it counts from the start.) More than 0; none: the strategy's
+  /// default.
   std::optional<std::chrono::milliseconds> timeout = {};
   CommunicationImplementation implementation = CommunicationImplementation::kAuto;
   /// In which sums of float32 gradients travel between hosts. kBF16 or kF16: half the bytes,

@@ -30,7 +30,9 @@ struct ProcessGroupOptions {
   std::vector<std::string> host_of;         ///< of every process; equal: they can share memory
   cluster::KeyValueStore* store = nullptr;  ///< outlives the communicators
   std::string name;                         ///< begins the group's keys; unique for each group
-  /// How long a rank waits for the others, and how long until a warning names the silent one.
+  /// How long a rank waits for the others while nothing moves, no data anywhere in the group and
+  /// no rank to the call, and how long until a warning names the silent one. While the group is
+  /// made: how long that may take.
   std::chrono::milliseconds timeout = std::chrono::minutes(10);
   std::chrono::milliseconds warn_after = std::chrono::seconds(10);
   /// Of every process, for messages; empty: "process 0", …

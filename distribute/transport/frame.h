@@ -1,15 +1,20 @@
 #pragma once
 
+#include <sys/uio.h>
+
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 /// What travels on a connection between two nodes (hosts, each spoken for by one process): frames
 /// of a FrameHeader and `bytes` bytes, little-endian, between a Greeting and a kGoodbye.
 namespace cohort::distribute {
 
 inline constexpr uint32_t kFrameMagic = 0x54524843;  // "CHRT"
-inline constexpr uint8_t kFrameVersion = 1;
+inline constexpr uint8_t kFrameVersion = 2;
 inline constexpr size_t kMaxFrameBytes = size_t{256} << 10;
+inline constexpr size_t kMaxMessage = 1000;  ///< of an abort
 
 enum class FrameKind : uint8_t {
   kDescribe = 1,  ///< Descriptions of the sender's ranks for a collective
@@ -18,7 +23,11 @@ enum class FrameKind : uint8_t {
   kBlock = 4,     ///< bytes of rank `part`, for a gather
   kAbort = 5,     ///< an error code in `part` and a message: the group has failed
   kGoodbye = 6,   ///< the sender leaves in order; nothing follows
+  kMoving = 7,    ///< data moves at the sender, for whom others have waited a while
 };
+
+/// Frames of a collective, rather than of the connection.
+inline bool has_data(FrameKind kind) { return kind < FrameKind::kAbort; }
 
 struct FrameHeader {
   uint32_t magic = kFrameMagic;
@@ -32,6 +41,10 @@ struct FrameHeader {
   uint64_t offset = 0;  ///< in bytes
 };
 static_assert(sizeof(FrameHeader) == 32);
+
+/// What is left of a frame of which `sent` bytes have left: the header's part and the payload's.
+std::span<const iovec> rest_of_frame(const FrameHeader& frame, const char* data, size_t sent,
+                                     std::array<iovec, 2>& parts);
 
 /// The first bytes on a connection, both ways.
 struct Greeting {

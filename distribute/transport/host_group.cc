@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 namespace cohort::distribute {
 namespace {
@@ -20,7 +21,8 @@ constexpr int kSpins = 2000;  // about 50 µs
 constexpr int kSpinsWhenCrowded = 20;
 constexpr int kYields = 200;
 constexpr int kYieldsWhenCrowded = 20;
-constexpr auto kLivenessCheck = std::chrono::milliseconds(50);
+constexpr auto kLook = std::chrono::milliseconds(50);
+constexpr auto kStopped = std::chrono::seconds(1);  // beyond kLook
 constexpr auto kPostAfter = std::chrono::seconds(1);
 // A sleeper that was not woken looks again by itself.
 constexpr timespec kNap{0, 2'000'000};
@@ -106,14 +108,98 @@ void HostGroup::wake(std::atomic<uint32_t>& counter) const {
           0);
 }
 
-void HostGroup::wait_slowly(std::atomic<uint32_t>& counter, uint32_t value, int peer,
-                            const Caller& caller) const {
-  const auto begin = Clock::now();
-  auto next_check = begin + kLivenessCheck;
-  bool warned = false;
-  std::shared_ptr<void> posted;
+/// Changes whenever something moves on this host: a rank starts a call or gets ahead in one, or the
+/// progress thread has sent or received.
+uint64_t HostGroup::movements() const {
+  uint64_t sum = head_->moves.load(std::memory_order_relaxed);
+  for (int r = 0; r < size(); ++r) {
+    const WindowLines& lines = window_lines(r);
+    sum += flight(r).started.load(std::memory_order_relaxed);
+    for (const auto* counter : {&lines.filled, &lines.reduced, &lines.drained, &lines.added})
+      sum += counter->load(std::memory_order_relaxed);
+  }
+  return sum;
+}
+
+/// What a rank that waits sees when it looks around now and then, and whom it tells.
+class HostGroup::SlowWait {
+ public:
+  SlowWait(const HostGroup& group, const Awaited& awaited, const Caller& caller)
+      : group_(group), awaited_(awaited), caller_(caller) {}
+
+  void look_around() {
+    const auto now = Clock::now();
+    if (now < next_look_) return;
+    // Time in which this thread was stopped is nobody's silence.
+    const bool stopped = now - next_look_ > kStopped;
+    next_look_ = now + kLook;
+    if (const uint64_t moves = group_.movements(); moves != moves_ || stopped) {
+      moves_ = moves;
+      still_since_ = now;
+      warned_ = false;
+    }
+    const std::vector<int> late = late_ranks();
+    if (late.empty()) return;
+    if (group_.board_ && posted_.empty() && now - begin_ >= kPostAfter) post(late);
+    for (const int rank : late)
+      if (group_.has_ended(rank) && !awaited_.has_come(rank))
+        group_.fail_and_throw(Unavailable("{}: {} has ended", group_.describe_call(caller_),
+                                          group_.describe_rank(rank)));
+    check_patience(late, now - still_since_);
+  }
+
+ private:
+  std::vector<int> late_ranks() const {
+    std::vector<int> late;
+    for (int rank = awaited_.peer; rank < awaited_.end; ++rank)
+      if (!awaited_.has_come(rank) && (rank != caller_.rank || caller_.of_node))
+        late.push_back(rank);
+    return late;
+  }
+
+  void check_patience(const std::vector<int>& late, Clock::duration still) {
+    const HostGroupOptions& options = group_.options_;
+    if (still < std::min(options.timeout, options.warn_after)) return;
+    std::string who;
+    for (const int rank : late) who += (who.empty() ? "" : ", ") + group_.describe_rank(rank);
+    if (still >= options.timeout)
+      group_.fail_and_throw(DeadlineExceeded(
+          "{}: nothing from {} in {} ms\n{}", group_.describe_call(caller_), who,
+          options.timeout.count(), explain_histories(group_.histories(), options.rank_names)));
+    if (std::exchange(warned_, true)) return;
+    std::fprintf(stderr, "warning: %s: nothing from %s for %lld s\n",
+                 group_.describe_call(caller_).c_str(), who.c_str(),
+                 static_cast<long long>(std::chrono::floor<std::chrono::seconds>(still).count()));
+  }
+
+  void post(const std::vector<int>& late) {
+    const auto number = [this](int r) { return group_.options_.ranks[static_cast<size_t>(r)]; };
+    cluster::WaitBoard::Group& board = *group_.board_;
+    for (const int rank : late)
+      posted_.push_back(
+          board.post_rank(number(caller_.rank),
+                          caller_.of_node ? board.call_name(caller_.meeting, awaited_.value)
+                                          : board.rank_name(number(rank)),
+                          group_.describe_call(caller_),
+                          [awaited = awaited_, rank] { return !awaited.has_come(rank); }));
+  }
+
+  const HostGroup& group_;
+  const Awaited& awaited_;
+  const Caller& caller_;
+  const Clock::time_point begin_ = Clock::now();
+  Clock::time_point next_look_ = begin_ + kLook;
+  Clock::time_point still_since_ = begin_;
+  uint64_t moves_ = 0;
+  bool warned_ = false;
+  std::vector<std::shared_ptr<void>> posted_;  ///< on the wait board
+};
+
+void HostGroup::wait_slowly(const Awaited& awaited, const Caller& caller) const {
+  std::atomic<uint32_t>& counter = awaited.counters.of(awaited.peer);
+  SlowWait wait(*this, awaited, caller);
   const int yields = oversubscribed_ ? kYieldsWhenCrowded : kYields;
-  for (int n = 0; !reached(counter, value); ++n) {
+  for (int n = 0; !awaited.has_come(awaited.peer); ++n) {
     if (failed()) throw_failure();
     if (n < yields) {
       sched_yield();
@@ -121,34 +207,10 @@ void HostGroup::wait_slowly(std::atomic<uint32_t>& counter, uint32_t value, int 
     }
     const uint32_t seen = counter.load(std::memory_order_relaxed);
     head_->sleepers.fetch_add(1);
-    if (!reached(counter, value) && !failed()) futex_wait(counter, seen);
+    if (!awaited.has_come(awaited.peer) && !failed()) futex_wait(counter, seen);
     head_->sleepers.fetch_sub(1);
-    const auto now = Clock::now();
-    if (now < next_check) continue;
-    next_check = now + kLivenessCheck;
-    if (board_ && !posted && now - begin >= kPostAfter) posted = post_wait(value, peer, caller);
-    if (has_ended(peer) && !reached(counter, value)) {
-      fail_and_throw(Unavailable("{}: {} has ended", describe_call(caller), describe_rank(peer)));
-    } else if (now - begin >= options_.timeout && !reached(counter, value)) {
-      fail_and_throw(DeadlineExceeded("{}: nothing from {} in {} ms\n{}", describe_call(caller),
-                                      describe_rank(peer), options_.timeout.count(),
-                                      explain_histories(histories(), options_.rank_names)));
-    } else if (!warned && now - begin >= options_.warn_after) {
-      warned = true;
-      std::fprintf(stderr, "warning: %s: nothing from %s for %lld s\n",
-                   describe_call(caller).c_str(), describe_rank(peer).c_str(),
-                   static_cast<long long>(
-                       std::chrono::duration_cast<std::chrono::seconds>(now - begin).count()));
-    }
+    wait.look_around();
   }
-}
-
-std::shared_ptr<void> HostGroup::post_wait(uint32_t value, int peer, const Caller& caller) const {
-  const auto number = [this](int rank) { return options_.ranks[static_cast<size_t>(rank)]; };
-  return board_->post_rank(number(caller.rank),
-                           caller.of_node ? board_->node_name(options_.node, caller.meeting, value)
-                                          : board_->rank_name(number(peer)),
-                           describe_call(caller));
 }
 
 void HostGroup::ring() const {

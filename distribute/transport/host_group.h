@@ -25,6 +25,17 @@ struct Caller {
   bool of_node = false;  ///< waits for its node's progress thread
 };
 
+/// One counter of every rank of the host, at equal distances.
+struct RankCounters {
+  std::atomic<uint32_t>* first;
+  size_t distance;  ///< bytes; 0: one for all
+
+  std::atomic<uint32_t>& of(int rank) const {
+    return *reinterpret_cast<std::atomic<uint32_t>*>(reinterpret_cast<char*>(first) +
+                                                     static_cast<size_t>(rank) * distance);
+  }
+};
+
 struct HostGroupOptions {
   std::vector<int> ranks;       ///< numbers of the ranks of this host in the whole group
   int group_size = 0;           ///< ranks on all hosts
@@ -72,17 +83,22 @@ class HostGroup {
     if (oversubscribed_) std::atomic_thread_fence(std::memory_order_seq_cst);
     if (head_->sleepers.load(std::memory_order_relaxed) != 0) wake(counter);
   }
-  /// Returns when `peer`'s counter has reached `value`. Throws DeadlineExceeded naming the peer,
-  /// Unavailable when its process has ended, and what the group failed with; the group has failed
-  /// then.
+  /// Returns when the counter has reached `value`, which is for `peer` to bring about. Throws
+  /// DeadlineExceeded naming the peer when nothing has moved for the timeout, Unavailable when its
+  /// process has ended, and what the group failed with; the group has failed then.
   void wait_for(std::atomic<uint32_t>& counter, uint32_t value, int peer,
                 const Caller& caller) const {
-    for (int i = 0; i < spins_; ++i) {
-      if (reached(counter, value)) return;
-      spin_pause();
-    }
-    wait_slowly(counter, value, peer, caller);
+    wait_for({.counters = {&counter, 0}, .value = value, .peer = peer, .end = peer + 1}, caller);
   }
+  /// The same for the counters of all other ranks of the host.
+  void wait_for_others(const RankCounters& counters, uint32_t value, const Caller& caller) const {
+    for (int peer = 0; peer < size(); ++peer)
+      if (peer != caller.rank)
+        wait_for({.counters = counters, .value = value, .peer = peer, .end = size()}, caller);
+  }
+
+  /// Data of this host's ranks moves: what they wait for is under way.
+  void note_movement() const { head_->moves.fetch_add(1, std::memory_order_relaxed); }
 
   /// The group has failed with `error`, unless it had failed before: ends every wait on the host.
   void fail(const Error& error) const;
@@ -107,10 +123,26 @@ class HostGroup {
   std::string describe_call(const Caller& caller) const;
 
  private:
+  class SlowWait;
+  /// That the counter of `peer` reaches `value`; those of the ranks from it to `end` must, too.
+  struct Awaited {
+    RankCounters counters;
+    uint32_t value;
+    int peer, end;
+
+    bool has_come(int rank) const { return reached(counters.of(rank), value); }
+  };
+
+  void wait_for(const Awaited& awaited, const Caller& caller) const {
+    for (int i = 0; i < spins_; ++i) {
+      if (awaited.has_come(awaited.peer)) return;
+      spin_pause();
+    }
+    wait_slowly(awaited, caller);
+  }
+  void wait_slowly(const Awaited& awaited, const Caller& caller) const;
   void wake(std::atomic<uint32_t>& counter) const;
-  std::shared_ptr<void> post_wait(uint32_t value, int peer, const Caller& caller) const;
-  void wait_slowly(std::atomic<uint32_t>& counter, uint32_t value, int peer,
-                   const Caller& caller) const;
+  uint64_t movements() const;
 
   const HostGroupOptions options_;
   const ControlLayout layout_;

@@ -75,6 +75,7 @@ class Talk {
       done += moved;
       if (moved > 0) {
         vain = 0;
+        deadline_ = Clock::now() + options_.timeout;
       } else if (Clock::now() > deadline_) {
         throw DeadlineExceeded("{}: no answer on its connection", name_);
       } else if (++vain <= kYields) {
@@ -90,7 +91,7 @@ class Talk {
   Connection& connection_;
   const std::string& name_;
   const LinkCostOptions& options_;
-  const Clock::time_point deadline_;
+  Clock::time_point deadline_;  ///< when nothing moves until then
   std::vector<char> memory_;
 };
 

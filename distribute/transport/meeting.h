@@ -23,7 +23,7 @@ struct Description {
   uint32_t dtype;
   uint32_t op;
   uint32_t sent_as;  ///< between hosts: the DType in which f32 travels; 0: as it is
-  int64_t count;  ///< elements; of a gather: this rank's bytes
+  int64_t count;     ///< elements; of a gather: this rank's bytes
 };
 
 /// Where a rank's buffer is: an offset in the heap of its process, or in private memory.
@@ -61,9 +61,11 @@ struct WindowLines {
   alignas(64) std::atomic<uint32_t> filled;   ///< rounds that this rank has copied in
   alignas(64) std::atomic<uint32_t> reduced;  ///< rounds in which it has added its share
   alignas(64) std::atomic<uint32_t> drained;  ///< rounds that it has copied out
+  std::atomic<uint32_t> added;  ///< in buckets: pieces of kAddedBytes that it has added
 };
 inline constexpr uint64_t kWindowSlots = 3;  ///< rounds in flight
 inline constexpr size_t kWindowChunk = size_t{128} << 10;
+inline constexpr int64_t kAddedBytes = int64_t{64} << 20;
 
 /// The head of the file.
 struct ControlHead {
@@ -71,6 +73,7 @@ struct ControlHead {
   uint32_t code;
   char message[1000];
   alignas(64) std::atomic<uint32_t> sleepers;  ///< ranks inside a futex wait
+  alignas(64) std::atomic<uint32_t> moves;     ///< counts up now and then while data moves
 };
 
 /// Offsets in the control file of a group of `num_ranks`.

@@ -28,13 +28,18 @@ class NetworkCollective {
   virtual void check_alive() const = 0;
   /// The call that comes after those that have ended.
   virtual uint32_t next_call() const = 0;
-  /// Whom the next call waits for, and whether they have shown no sign of the call (rather than
-  /// waiting themselves for others).
+  /// How many have entered it, as far as is known here: ranks of this host, and other nodes, of
+  /// which something has come.
+  virtual int num_entered() const = 0;
+  /// The ranks of this host that have not.
+  virtual std::vector<int> missing_ranks() const = 0;
+  /// Whether a rank of this host has not entered it; outlives the collective, for any thread.
+  virtual std::function<bool()> misses(int host_rank) const = 0;
+  /// Whom it waits for, and whether they have shown no sign of the call (rather than waiting
+  /// themselves for others).
   struct Silence {
     std::string who;
     bool first_hand = true;
-    std::vector<int> ranks = {};  ///< of this host, that have not started it; else
-    std::vector<int> nodes = {};  ///< others, from which something has not come
   };
   virtual Silence silence() const = 0;
   /// "all_reduce #4 of 1000 float32"

@@ -1,8 +1,11 @@
 #include "distribute/transport/network_engine.h"
 
 #include <fmt/format.h>
+#include <linux/sockios.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 
 #include <algorithm>
 #include <array>
@@ -19,27 +22,10 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr auto kCheck = std::chrono::milliseconds(50);
-constexpr auto kPatienceAtEnd = std::chrono::seconds(5);
-constexpr auto kPatienceAtFailure = std::chrono::milliseconds(500);
-constexpr int kReadsInTurn = 16;  // of one connection before the next has its turn
-constexpr size_t kMaxMessage = 1000;
+constexpr int kReadsInTurn = 16;         // of one connection before the next has its turn
 constexpr uint32_t kMaxAhead = 1 << 20;  // collectives that a peer may have prepared before us
 constexpr int kMostVainPolls = 2000;
 constexpr uint64_t kBell = ~uint64_t{0};
-
-/// What is left of a frame of which `sent` bytes have left: the header's part and the payload's.
-std::span<const iovec> rest_of_frame(const FrameHeader& frame, const char* data, size_t sent,
-                                     std::array<iovec, 2>& parts) {
-  const size_t header_left = sizeof frame - std::min(sizeof frame, sent);
-  const size_t data_sent = sent - (sizeof frame - header_left);
-  parts = {
-      iovec{const_cast<char*>(reinterpret_cast<const char*>(&frame)) + (sizeof frame - header_left),
-            header_left},
-      iovec{const_cast<char*>(data) + data_sent, frame.bytes - data_sent}};
-  const size_t first = header_left > 0 ? 0 : 1;
-  const size_t end = frame.bytes > data_sent ? 2 : 1;
-  return std::span<const iovec>(parts).subspan(first, end - first);
-}
 
 }  // namespace
 
@@ -149,7 +135,7 @@ void NetworkEngine::run() {
 void NetworkEngine::loop() {
   std::array<epoll_event, 64> events;
   next_check_ = Clock::now() + kCheck;
-  Clock::time_point last_moment{};
+  Clock::time_point moved{};  // after the end, while something is left
   int wait_ms = 0;
   while (!stop_ || !idle()) {
     const int count = epoll_wait(epoll_.get(), events.data(), events.size(), wait_ms);
@@ -171,14 +157,12 @@ void NetworkEngine::loop() {
     }
     advance_all();
     wait_ms = next_wait_ms();
+    if (stop_ && (moved_ || moved == Clock::time_point{})) moved = Clock::now();
     if (Clock::now() >= next_check_) {
       check_clocks();
       next_check_ = Clock::now() + kCheck;
     }
-    if (stop_ && Clock::now() > (last_moment == Clock::time_point{}
-                                     ? last_moment = Clock::now() + kPatienceAtEnd
-                                     : last_moment))
-      return;
+    if (stop_ && Clock::now() > moved + kPatienceAtEnd) return;
   }
 }
 
@@ -254,11 +238,15 @@ void NetworkEngine::flush(int node) {
       return;
     }
     link.sent_bytes += sent;
+    if (has_data(out.frame.kind)) {
+      moved_ = true;
+      link.on_the_way = std::max<size_t>(link.on_the_way, 1);
+    }
     if (link.sent_bytes < sizeof out.frame + out.frame.bytes) continue;
     counters_.payload_bytes.fetch_add(out.frame.bytes, std::memory_order_relaxed);
     counters_.frames.fetch_add(1, std::memory_order_relaxed);
     const uint32_t collective = out.frame.collective;
-    const bool counted = out.frame.kind < FrameKind::kAbort;
+    const bool counted = has_data(out.frame.kind);
     ++link.first;
     link.sent_bytes = 0;
     if (counted && collective < collectives_.size() && collectives_[collective])
@@ -301,6 +289,7 @@ bool NetworkEngine::receive_some(int node) {
   const size_t got = read_some(node, to, want);
   if (got == 0) return false;
   link.got_bytes += got;
+  if (link.got_bytes >= sizeof link.frame && has_data(link.frame.kind)) moved_ = true;
   if (in_header && link.got_bytes == sizeof link.frame && !open_frame(node)) {
     link.paused = true;
     update_events(node);
@@ -326,8 +315,8 @@ bool NetworkEngine::open_frame(int node) {
     link.place = abort_message_.data();
     return true;
   }
-  if (frame.kind == FrameKind::kGoodbye) {
-    if (frame.bytes != 0) throw DataLoss("{}: got a bad good-bye", link_name(node));
+  if (frame.kind == FrameKind::kGoodbye || frame.kind == FrameKind::kMoving) {
+    if (frame.bytes != 0) throw DataLoss("{}: got a bad good-bye or notice", link_name(node));
     return true;
   }
   if (frame.collective >= collectives_.size() + kMaxAhead)
@@ -357,64 +346,51 @@ void NetworkEngine::close_frame(int node) {
       epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, link.connection->descriptor(), nullptr);
     return;
   }
+  if (link.frame.kind == FrameKind::kMoving) {
+    heard_ = true;
+    return;
+  }
   if (NetworkCollective* collective = find(link.frame)) collective->received(node, link.frame);
 }
 
 void NetworkEngine::check_clocks() {
   std::erase_if(kept_, [](const Kept& kept) { return kept.unneeded(); });
+  watch_.look(has_moved(), std::exchange(heard_, false));
   for (size_t i = 0; i < collectives_.size(); ++i) watch_.check(i, collectives_[i].get());
+  if (watch_.has_news()) tell_news();
 }
 
-/// Afterwards the connections touch no memory of the collectives.
-void NetworkEngine::release_memory() {
-  const std::lock_guard lock(mutex_);
-  for (const Link& link : links_)
-    if (link.connection) link.connection->stop_reading();
-  released_ = true;
+/// Bytes that this host holds for the peer. What is gone needs nothing.
+size_t NetworkEngine::on_the_way(const Link& link) const {
+  const int descriptor = link.connection->descriptor();
+  pollfd state{.fd = descriptor, .events = 0, .revents = 0};
+  int bytes = 0;
+  if (descriptor < 0 || poll(&state, 1, 0) != 0 || ioctl(descriptor, SIOCOUTQ, &bytes) != 0)
+    return 0;
+  return static_cast<size_t>(bytes);
 }
 
-void NetworkEngine::tell_failure() {
-  const std::lock_guard lock(mutex_);
-  std::string message;
-  FrameHeader frame{.kind = FrameKind::kAbort};
-  try {
-    host().throw_failure();
-  } catch (const Error& error) {
-    message = std::string(error.what()).substr(0, kMaxMessage);
-    frame.part = static_cast<uint32_t>(error.code());
-  }
-  frame.bytes = static_cast<uint32_t>(message.size());
+/// Whether data was sent or received, or reached another host, since the last time.
+bool NetworkEngine::has_moved() {
+  bool moved = std::exchange(moved_, false);
   for (Link& link : links_) {
-    // A frame that is half sent cannot be ended any more: its memory may be gone.
-    if (!link.connection || link.sent_bytes > 0 || link.connection->is_stuck() || link.has_left)
+    if (link.on_the_way == 0) continue;
+    const size_t before = std::exchange(link.on_the_way, on_the_way(link));
+    moved |= link.on_the_way < before;
+  }
+  return moved;
+}
+
+/// Says to the other nodes that data moves; those to which some of it goes see that themselves.
+void NetworkEngine::tell_news() {
+  for (int node = 0; node < num_nodes(); ++node) {
+    const Link& link = links_[static_cast<size_t>(node)];
+    if (!link.connection || link.has_left || link.paused || link.on_the_way > 0 ||
+        link.first < link.queue.size())
       continue;
-    send_last(*link.connection, frame, message);
+    send(node, {.kind = FrameKind::kMoving}, nullptr);
+    flush(node);
   }
-  for (Link& link : links_) {
-    if (!link.connection) continue;
-    link.connection->finish();
-    link.queue.clear();
-    link.first = 0;
-  }
-}
-
-/// The peer may be gone: then nothing is sent.
-void NetworkEngine::send_last(Connection& connection, const FrameHeader& frame,
-                              const std::string& message) {
-  const auto until = Clock::now() + kPatienceAtFailure;
-  try {
-    std::array<iovec, 2> parts;
-    for (size_t sent = 0; sent < sizeof frame + message.size() && Clock::now() < until;)
-      sent += connection.try_write(rest_of_frame(frame, message.data(), sent, parts));
-  } catch (const Error&) {
-  }
-}
-
-void NetworkEngine::say_goodbye() {
-  const std::lock_guard lock(mutex_);
-  for (const Link& link : links_)
-    if (link.connection && link.first == link.queue.size())
-      send_last(*link.connection, {.kind = FrameKind::kGoodbye}, "");
 }
 
 }  // namespace cohort::distribute

@@ -42,7 +42,8 @@ struct NetworkEngineOptions {
 class NetworkEngine {
  public:
   explicit NetworkEngine(NetworkEngineOptions options);
-  /// Waits, some seconds at most, until everything has been sent, and says good-bye.
+  /// Waits until everything has reached the other nodes' hosts, and says good-bye; gives up when
+  /// nothing moves for some seconds.
   ~NetworkEngine();
 
   int node() const { return options_.node; }
@@ -66,6 +67,8 @@ class NetworkEngine {
   void expect_alive(int node) const;
 
  private:
+  static constexpr std::chrono::seconds kPatienceAtEnd{5};  ///< in which nothing moves
+
   struct Outgoing {
     FrameHeader frame;
     const char* data;
@@ -80,7 +83,8 @@ class NetworkEngine {
     char* place = nullptr;
     bool paused = false;  ///< the header is there, but this node is not ready for the frame
     bool has_left = false;
-    bool writing = false;  ///< waits for room in the connection
+    size_t on_the_way = 0;  ///< sent bytes that the peer's host did not have at the last look
+    bool writing = false;   ///< waits for room in the connection
   };
 
   void run();
@@ -104,6 +108,10 @@ class NetworkEngine {
   void update_events(int node);
   void tell_failure();
   void say_goodbye();
+  size_t send_rest();
+  size_t on_the_way(const Link& link) const;
+  bool has_moved();
+  void tell_news();
   bool idle() const;
   std::string link_name(int node) const;
 
@@ -123,6 +131,8 @@ class NetworkEngine {
   std::vector<Kept> kept_;
   std::chrono::steady_clock::time_point next_check_;
   bool released_ = false;
+  bool moved_ = false;   ///< data, since the last look
+  bool heard_ = false;   ///< from another node that data moves there
   bool polled_ = false;  ///< some connections have no descriptor
   int vain_polls_ = 0;   ///< since something was sent or received
   std::atomic<bool> stop_{false};

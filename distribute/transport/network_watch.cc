@@ -2,73 +2,93 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 namespace cohort::distribute {
 namespace {
 
-constexpr auto kPostAfter = std::chrono::seconds(1);
+constexpr auto kWhile = std::chrono::seconds(1);
+constexpr auto kStopped = std::chrono::seconds(1);
 // Who only waits for somebody that waits lets those speak first that know who is late.
 constexpr auto kPatienceWithOthers = std::chrono::seconds(5);
 constexpr auto kPatienceForRecords = std::chrono::milliseconds(1000);
 
 }  // namespace
 
+void NetworkWatch::look(bool moved, bool heard) {
+  const auto now = Clock::now();
+  const bool stopped = now - now_ > kStopped;  // nobody's silence
+  now_ = now;
+  const auto& board = options_.host->options().wait_board;
+  if (moved && board) board->note_movement();
+  const uint64_t movements = board ? board->movements() : movements_ + (moved ? 1 : 0);
+  moves_here_ = std::exchange(movements_, movements) != movements;
+  if (moves_here_ || heard || stopped) {
+    moved_ = now;
+    options_.host->note_movement();
+  }
+  stands_still_ = board && board->has_ranks();
+  somebody_waits_ = false;
+}
+
 void NetworkWatch::check(size_t index, const NetworkCollective* collective) {
   if (index >= seen_.size()) seen_.resize(index + 1);
   Seen& seen = seen_[index];
-  const auto now = Clock::now();
-  const uint32_t call = collective ? collective->pending_call() : 0;
-  if (call != seen.call) seen = {.call = call, .since = now};
-  const auto waited = now - seen.since;
-  if (collective && (call == 0 || waited >= kPostAfter) && host_stands_still())
+  const uint32_t call = collective ? collective->next_call() : 0;
+  const int entered = collective ? collective->num_entered() : 0;
+  if (call != seen.call) seen = {.call = call};
+  if (entered != seen.entered) {
+    if (seen.entered == 0) seen.begin = now_;
+    seen.since = now_;
+    seen.entered = entered;
+  }
+  const bool lasts = entered > 0 && now_ - seen.begin >= kWhile;
+  somebody_waits_ |= lasts;
+  if (collective && options_.host->board() && (lasts || stands_still_))
     post(index, *collective, seen);
   else
     seen.posted.clear();
-  if (call == 0) return;
+  if (!collective || collective->pending_call() == 0) return;
   collective->check_alive();
-  if (waited >= std::min(options_.timeout, options_.warn_after))
-    check_patience(*collective, seen, waited);
+  check_patience(*collective, seen);
 }
 
-void NetworkWatch::check_patience(const NetworkCollective& collective, Seen& seen,
-                                  Clock::duration waited) {
+void NetworkWatch::check_patience(const NetworkCollective& collective, Seen& seen) {
+  const auto since = std::max(seen.since, moved_);
+  const auto still = now_ - since;
+  if (still < std::min(options_.timeout, options_.warn_after)) return;
   const NetworkCollective::Silence silence = collective.silence();
   const auto timeout =
       silence.first_hand ? options_.timeout : options_.timeout + kPatienceWithOthers;
-  if (waited >= timeout) {
+  if (still >= timeout) {
     timed_out_ = true;
     throw DeadlineExceeded("{}: nothing from {} in {} ms", collective.name(), silence.who,
                            options_.timeout.count());
   }
-  if (seen.warned || waited < options_.warn_after) return;
-  seen.warned = true;
-  std::fprintf(
-      stderr, "warning: %s: nothing from %s for %lld s\n", collective.name().c_str(),
-      silence.who.c_str(),
-      static_cast<long long>(std::chrono::duration_cast<std::chrono::seconds>(waited).count()));
+  if (seen.warned == since || still < options_.warn_after) return;
+  seen.warned = since;
+  std::fprintf(stderr, "warning: %s: nothing from %s for %lld s\n", collective.name().c_str(),
+               silence.who.c_str(),
+               static_cast<long long>(std::chrono::floor<std::chrono::seconds>(still).count()));
 }
 
-/// A rank of this process has waited for a while.
-bool NetworkWatch::host_stands_still() const {
-  const auto& board = options_.host->options().wait_board;
-  return board && board->has_ranks();
+bool NetworkWatch::has_news() {
+  if (!moves_here_ || !somebody_waits_ || now_ - told_ < kWhile) return false;
+  told_ = now_;
+  return true;
 }
 
-/// Writes on the wait board whom this node's part in the next call of a collective waits for.
+/// Writes on the wait board which ranks of this host the next call of a collective waits for.
 void NetworkWatch::post(size_t index, const NetworkCollective& collective, Seen& seen) {
-  NetworkCollective::Silence silence = collective.silence();
-  const uint32_t call = collective.next_call();
-  if (!seen.posted.empty() && seen.posted_call == call && seen.posted_who == silence.who) return;
-  seen.posted_call = call;
-  seen.posted_who = std::move(silence.who);
+  if (!seen.posted.empty() && seen.posted_call == seen.call) return;
+  seen.posted_call = seen.call;
   seen.posted.clear();
   cluster::WaitBoard::Group& board = *options_.host->board();
-  const auto post = [&](std::string to) {
+  for (const int rank : collective.missing_ranks())
     seen.posted.push_back(
-        board.post_node(board.node_name(options_.node, index, call), std::move(to)));
-  };
-  for (const int rank : silence.ranks) post(board.rank_name(rank));
-  for (const int other : silence.nodes) post(board.node_name(other, index, call));
+        board.post_call(board.call_name(index, seen.call),
+                        board.rank_name(options_.host->options().ranks[static_cast<size_t>(rank)]),
+                        collective.misses(rank)));
 }
 
 void NetworkWatch::report_failure() const {

@@ -26,31 +26,45 @@ class NetworkWatch {
 
   explicit NetworkWatch(Options options) : options_(std::move(options)) {}
 
-  /// Looks at the n-th collective; null when it is gone. Throws DeadlineExceeded when its pending
-  /// call has lasted too long, and what check_alive throws.
+  /// Now and then, before the checks. `moved`: since the last time this node has sent or received
+  /// data of the group; `heard`: another one says that data moves there. Silence counts from the
+  /// last time that either was so, or data of another group of this process has moved.
+  void look(bool moved, bool heard);
+  /// Looks at the n-th collective; null when it is gone. Throws DeadlineExceeded when nothing has
+  /// moved for the timeout since somebody entered the pending call, and what check_alive throws.
   void check(size_t index, const NetworkCollective* collective);
+  /// After the checks: whether to tell the other nodes that data moves here. Somebody waits, for a
+  /// while, perhaps for what depends on that data.
+  bool has_news();
   /// When the group has failed: leaves this host's flight records in the store and, when a deadline
   /// passed here, writes to stderr who is behind by the records of all.
   void report_failure() const;
 
  private:
   using Clock = std::chrono::steady_clock;
-  /// What has been seen of a collective.
+  /// What has been seen of a collective's next call.
   struct Seen {
-    uint32_t call = 0;  ///< that is pending
-    Clock::time_point since;
-    bool warned = false;
+    uint32_t call = 0;
+    int entered = 0;           ///< as NetworkCollective::num_entered
+    Clock::time_point begin;   ///< the first has entered
+    Clock::time_point since;   ///< the latest has entered
+    Clock::time_point warned;  ///< of a silence that began then
     uint32_t posted_call = 0;
-    std::string posted_who;
     std::vector<std::shared_ptr<void>> posted;  ///< on the wait board
   };
 
-  void check_patience(const NetworkCollective& collective, Seen& seen, Clock::duration waited);
+  void check_patience(const NetworkCollective& collective, Seen& seen);
   void post(size_t index, const NetworkCollective& collective, Seen& seen);
-  bool host_stands_still() const;
 
   const Options options_;
   std::vector<Seen> seen_;  ///< by collective
+  Clock::time_point now_ = Clock::now();
+  Clock::time_point moved_ = now_;  ///< latest
+  Clock::time_point told_;          ///< news
+  uint64_t movements_ = 0;          ///< of the process
+  bool moves_here_ = false;         ///< at the latest look
+  bool stands_still_ = false;       ///< a rank of this process
+  bool somebody_waits_ = false;     ///< a call that somebody has entered has lasted a while
   bool timed_out_ = false;
 };
 

@@ -95,6 +95,15 @@ class NodeAllGather final : public NodeCollective {
     });
   }
 
+  bool has_come_from(int from) const override {
+    const std::vector<int>& ranks = ranks_of(from);
+    return std::any_of(ranks.begin(), ranks.end(), [&](int rank) {
+      const Block& block = blocks_[static_cast<size_t>(rank)];
+      const size_t turn = (completed_ + 1) % 2;
+      return block.progress[turn] > 0 || block.complete[turn];
+    });
+  }
+
   void end() override {
     for (Block& block : blocks_) {
       block.progress[call_ % 2] = 0;

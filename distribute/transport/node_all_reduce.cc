@@ -295,6 +295,13 @@ class NodeAllReduce final : public NodeCollective {
            results_[static_cast<size_t>(from)] < chunk(from).bytes();
   }
 
+  bool has_come_from(int from) const override {
+    if (running_ && results_[static_cast<size_t>(from)] > 0) return true;
+    return std::any_of(foreign_.begin(), foreign_.end(), [&](const Foreign& foreign) {
+      return foreign.node == from && foreign.progress[(completed_ + 1) % 2] > 0;
+    });
+  }
+
   static constexpr size_t kPiece = kMaxFrameBytes;  ///< of a buffer, sent in one frame
 
   const DType dtype_;

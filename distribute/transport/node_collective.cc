@@ -141,40 +141,53 @@ uint32_t NodeCollective::pending_call() const {
   return 0;
 }
 
-void NodeCollective::check_alive() const {
+bool NodeCollective::is_described(int node) const {
+  return theirs_[static_cast<size_t>(node)].front().kind != CollectiveKind{};
+}
+
+int NodeCollective::num_entered() const {
+  int count = 0;
+  for (int r = 0; r < num_local(); ++r) count += reached(lines(r).ready, completed_ + 1) ? 1 : 0;
+  for (int n = 0; n < layout_.num_nodes(); ++n)
+    if (n != node() && (ready_ ? has_come_from(n) : is_described(n))) ++count;
+  return count;
+}
+
+std::vector<int> NodeCollective::missing_ranks() const {
+  std::vector<int> missing;
   for (int r = 0; r < num_local(); ++r)
-    if (!reached(lines(r).ready, completed_ + 1) && host().has_ended(r))
+    if (!reached(lines(r).ready, completed_ + 1)) missing.push_back(r);
+  return missing;
+}
+
+std::function<bool()> NodeCollective::misses(int host_rank) const {
+  return [lines = shared_lines(), host_rank, call = completed_ + 1] {
+    return !reached(lines.get()[host_rank].ready, call);
+  };
+}
+
+void NodeCollective::check_alive() const {
+  for (const int r : missing_ranks())
+    if (host().has_ended(r) && !reached(lines(r).ready, completed_ + 1))
       throw Unavailable("{}: {} has ended", name_, host().describe_rank(r));
   for (int n = 0; n < layout_.num_nodes(); ++n)
-    if (n != node() && (!ready_ ? theirs_[static_cast<size_t>(n)].front().kind == CollectiveKind{}
-                                : running_ && waits_for(n, false)))
+    if (n != node() && (!ready_ ? !is_described(n) : running_ && waits_for(n, false)))
       engine_.expect_alive(n);
 }
 
 NetworkCollective::Silence NodeCollective::silence() const {
   std::vector<std::string> who;
-  std::vector<int> ranks, nodes;
-  for (int r = 0; r < num_local(); ++r) {
-    if (reached(lines(r).ready, completed_ + 1)) continue;
-    who.push_back(host().describe_rank(r));
-    ranks.push_back(host().options().ranks[static_cast<size_t>(r)]);
-  }
-  if (!who.empty()) return {.who = fmt::format("{}", fmt::join(who, ", ")), .ranks = ranks};
+  for (const int r : missing_ranks()) who.push_back(host().describe_rank(r));
+  if (!who.empty()) return {.who = fmt::format("{}", fmt::join(who, ", "))};
   for (const bool first_hand : {true, false}) {
-    for (int n = 0; n < layout_.num_nodes(); ++n) {
-      if (n == node()) continue;
-      const bool late = ready_ ? waits_for(n, first_hand)
-                               : theirs_[static_cast<size_t>(n)].front().kind == CollectiveKind{};
-      if (!late) continue;
-      nodes.push_back(n);
-      for (const int rank : layout_.ranks_of[static_cast<size_t>(n)])
-        who.push_back(layout_.rank_names[static_cast<size_t>(rank)]);
-    }
+    for (int n = 0; n < layout_.num_nodes(); ++n)
+      if (n != node() && (ready_ ? waits_for(n, first_hand) : !is_described(n)))
+        for (const int rank : layout_.ranks_of[static_cast<size_t>(n)])
+          who.push_back(layout_.rank_names[static_cast<size_t>(rank)]);
     if (!who.empty())
-      return {
-          .who = fmt::format("{}", fmt::join(who, ", ")), .first_hand = first_hand, .nodes = nodes};
+      return {.who = fmt::format("{}", fmt::join(who, ", ")), .first_hand = first_hand};
   }
-  return {"this host's connections", false};
+  return {.who = "this host's connections", .first_hand = false};
 }
 
 }  // namespace cohort::distribute

@@ -30,6 +30,9 @@ class NodeCollective : public NetworkCollective {
   uint32_t pending_call() const final;
   uint32_t next_call() const final { return completed_ + 1; }
   void check_alive() const final;
+  int num_entered() const final;
+  std::vector<int> missing_ranks() const final;
+  std::function<bool()> misses(int host_rank) const final;
   Silence silence() const final;
   const std::string& name() const final { return name_; }
 
@@ -50,6 +53,8 @@ class NodeCollective : public NetworkCollective {
   /// This node has nothing of the current call from `node`. `first_hand`: nothing that does not
   /// depend on others.
   virtual bool waits_for(int node, bool first_hand) const = 0;
+  /// Something of the next call has come from `node`.
+  virtual bool has_come_from(int node) const = 0;
 
   HostGroup& host() const { return engine_.host(); }
   int node() const { return engine_.node(); }
@@ -81,6 +86,7 @@ class NodeCollective : public NetworkCollective {
 
  private:
   bool all_local(std::atomic<uint32_t> RankLines::*counter, uint32_t value) const;
+  bool is_described(int node) const;
   void describe();
   void compare();
 

@@ -42,21 +42,17 @@ void SharedCollective::compare(int peer) const {
 }
 
 void SharedCollective::wait_for_all(std::atomic<uint32_t> RankLines::*counter) const {
-  for (int peer = 0; peer < size(); ++peer)
-    if (peer != rank()) group().wait_for(lines(peer).*counter, call_, peer, caller_);
+  group().wait_for_others({&(lines(0).*counter), sizeof(RankLines)}, call_, caller_);
 }
 
 void SharedCollective::wait_for_all_tiny() const {
-  for (int peer = 0; peer < size(); ++peer)
-    if (peer != rank()) group().wait_for(lines(peer).tiny[call_ % 2].number, call_, peer, caller_);
+  group().wait_for_others({&lines(0).tiny[call_ % 2].number, sizeof(RankLines)}, call_, caller_);
 }
 
 void SharedCollective::wait_for_all_rounds(std::atomic<uint32_t> WindowLines::*counter,
                                            uint64_t rounds) const {
-  for (int peer = 0; peer < size(); ++peer)
-    if (peer != rank())
-      group().wait_for(group().window_lines(peer).*counter, static_cast<uint32_t>(rounds), peer,
-                       caller_);
+  group().wait_for_others({&(group().window_lines(0).*counter), sizeof(WindowLines)},
+                          static_cast<uint32_t>(rounds), caller_);
 }
 
 }  // namespace cohort::distribute

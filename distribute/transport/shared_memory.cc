@@ -108,9 +108,20 @@ class BufferAllReduce final : public AllReduce {
     if (num_in_bucket_ < size()) return small() ? pass_through_slots() : pass_through_windows();
     wait_for_all(&RankLines::ready);
     find_buffers();
-    sum_.in_place(buffers_, share_.begin, share_.end - share_.begin);
+    add_share();
     group().signal(mine().done, call_);
     wait_for_all(&RankLines::done);
+  }
+
+  /// In pieces, so that those who wait see that it gets on.
+  void add_share() {
+    const int64_t piece = kAddedBytes / static_cast<int64_t>(size_of(dtype_));
+    std::atomic<uint32_t>& added = group().window_lines(rank()).added;
+    for (int64_t at = share_.begin; at < share_.end; at += piece) {
+      sum_.in_place(buffers_, at, std::min(piece, share_.end - at));
+      if (share_.end - at > piece)
+        added.store(added.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    }
   }
 
   void find_buffers() {

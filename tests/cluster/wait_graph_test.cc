@@ -86,15 +86,89 @@ TEST_F(WaitGraphTest, WhatStandsStillIsPartOfACircleButNotNamed) {
             std::string::npos);
 }
 
+TEST_F(WaitGraphTest, ACircleIsFoundBesideOneThatKeepsMoving) {
+  uint64_t call = 10;
+  EXPECT_THAT(circle_after([&] {
+                ++call;  // 2 and 3 wait for each other, but for another call each time
+                report(0, {{1, "a", "b", "x"}});
+                report(1, {{1, "b", "a", "y"}});
+                report(2, {{call, "c", "d", "moving"}});
+                report(3, {{call, "d", "c", "moving"}});
+              }),
+              AllOf(HasSubstr("task:0 in x"), HasSubstr("task:1 in y"), Not(HasSubstr("moving"))));
+}
+
+TEST_F(WaitGraphTest, ACircleIsFoundInsideALargerOneThatOpens) {
+  uint64_t call = 10;
+  EXPECT_THAT(circle_after([&] {
+                ++call;
+                report(0, {{1, "a", "b", "x"}, {2, "a", "c", "x"}});
+                report(1, {{1, "b", "a", "y"}});
+                report(2, {{call, "c", "a", "moving"}});
+              }),
+              AllOf(HasSubstr("task:0 in x"), HasSubstr("task:1 in y"), Not(HasSubstr("moving"))));
+}
+
+TEST_F(WaitGraphTest, ATaskThatReportsSeldomHoldsUpNoOtherCircle) {
+  report(2, {{1, "c", "d", "z"}});
+  report(3, {{1, "d", "c", "z"}});
+  EXPECT_THAT(circle_after([&] {
+                report(0, {{1, "a", "b", "x"}});
+                report(1, {{1, "b", "a", "y"}});
+              }),
+              AllOf(HasSubstr("task:0 in x"), HasSubstr("task:1 in y"), Not(HasSubstr("in z"))));
+}
+
+TEST_F(WaitGraphTest, ACallWaitsForEveryRankThatHasNotEnteredIt) {
+  // Rank 0 is in call 7; rank 1 in call 5, which waits for rank 0; rank 2 computes.
+  EXPECT_THAT(circle_after([&] {
+                report(0, {{1, "rank 0", "call 7", "all_reduce"}, {2, "call 5", "rank 0", ""}});
+                report(1, {{1, "call 7", "rank 1", ""}, {2, "rank 1", "call 5", "all_gather"}});
+                report(2, {{1, "call 7", "rank 2", ""}, {2, "call 5", "rank 2", ""}});
+              }),
+              "/job:worker/task:0 in all_reduce; /job:worker/task:1 in all_gather");
+}
+
+TEST_F(WaitGraphTest, ACallThatAllHaveEnteredIsNoCircle) {
+  EXPECT_EQ(circle_after([&] {
+              report(0, {{1, "rank 0", "call 7", "all_reduce"}, {2, "call 5", "rank 0", ""}});
+              report(1, {{1, "rank 1", "call 7", "all_reduce"}, {2, "call 5", "rank 1", ""}});
+            }),
+            "");
+}
+
+TEST_F(WaitGraphTest, ATaskIsSearchedAsFarAsTheLimit) {
+  // All of 64 tasks stand still, each before as many calls as may be told.
+  constexpr int kTasks = 64;
+  const auto waits_of = [](int task, size_t calls) {
+    const std::string rank = std::to_string(task);
+    std::vector<Wait> waits{{1, rank, "call 0 of " + std::to_string((task + 1) % kTasks), "x"}};
+    for (size_t call = 0; call < calls; ++call)
+      waits.push_back({2 + call, "call " + std::to_string(call) + " of " + rank, rank, ""});
+    return waits;
+  };
+  EXPECT_THAT(circle_after([&] {
+                for (int task = 0; task < kTasks; ++task)
+                  report(task, waits_of(task, WaitGraph::kMostWaits - 1));
+              }),
+              AllOf(HasSubstr("task:0 in x"), HasSubstr("task:63 in x")));
+  EXPECT_TRUE(graph_.report(worker(0), waits_of(0, WaitGraph::kMostWaits - 1)));
+  EXPECT_FALSE(graph_.report(worker(0), waits_of(0, WaitGraph::kMostWaits))) << "said by nobody";
+  EXPECT_TRUE(graph_.report(worker(0), waits_of(0, WaitGraph::kMostWaits))) << "said twice";
+  EXPECT_FALSE(graph_.report(worker(1), waits_of(1, WaitGraph::kMostWaits)));
+}
+
+bool lasts() { return true; }
+
 TEST(WaitBoardTest, RanksOfOtherGroupsStandStill) {
   const auto board = std::make_shared<WaitBoard>();
   WaitBoard::Group step(board, "step", {2, 3}), exchange(board, "exchange", {1});
   {
-    const auto node = step.post_node(step.node_name(0, 4, 7), step.rank_name(2));
+    const auto call = step.post_call(step.call_name(4, 7), step.rank_name(2), lasts);
     EXPECT_THAT(board->waits(), SizeIs(1));
     EXPECT_FALSE(board->has_ranks());
   }
-  const auto posted = exchange.post_rank(1, exchange.rank_name(0), "all_gather");
+  const auto posted = exchange.post_rank(1, exchange.rank_name(0), "all_gather", lasts);
   const std::vector<Wait> waits = board->waits();
   ASSERT_THAT(waits, SizeIs(3));
   EXPECT_EQ(waits[0].to, "exchange/rank 0");
@@ -102,6 +176,31 @@ TEST(WaitBoardTest, RanksOfOtherGroupsStandStill) {
   EXPECT_EQ(waits[2].from, "step/rank 3");
   EXPECT_EQ(waits[2].to, "exchange/rank 1");
   EXPECT_EQ(waits[2].id, waits[0].id);
+}
+
+TEST(WaitBoardTest, AWaitThatHasEndedIsNotToldEvenWhileItIsPosted) {
+  const auto board = std::make_shared<WaitBoard>();
+  WaitBoard::Group step(board, "step", {0}), exchange(board, "exchange", {0});
+  bool waits = true;
+  const auto rank = step.post_rank(0, step.call_name(1, 1), "all_reduce", [&] { return waits; });
+  const auto call = step.post_call(step.call_name(2, 1), step.rank_name(0), [&] { return waits; });
+  EXPECT_THAT(board->waits(), SizeIs(3));
+  waits = false;
+  EXPECT_THAT(board->waits(), SizeIs(0));
+}
+
+TEST(WaitBoardTest, RanksAreToldBeforeCallsWhereNotAllAre) {
+  const auto board = std::make_shared<WaitBoard>();
+  WaitBoard::Group step(board, "step", {0});
+  std::vector<std::shared_ptr<void>> posted;
+  for (uint32_t call = 1; call <= 5; ++call)
+    posted.push_back(step.post_call(step.call_name(0, call), step.rank_name(0), lasts));
+  posted.push_back(step.post_rank(0, step.call_name(9, 1), "all_reduce", lasts));
+  const std::vector<Wait> waits = board->waits(3);
+  ASSERT_THAT(waits, SizeIs(3));
+  EXPECT_EQ(waits[0].what, "all_reduce");
+  EXPECT_EQ(waits[1].from, "step/#0 call 1");
+  EXPECT_EQ(waits[2].from, "step/#0 call 2");
 }
 
 }  // namespace

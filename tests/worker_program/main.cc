@@ -99,7 +99,7 @@ Tensor words(int64_t examples) {
 }
 
 data::Dataset make_dataset(const Setting& setting) {
-  const int64_t rows = setting.odd() && setting.is("less_data") ? 50 : 70;
+  const int64_t rows = setting.is("large") ? 16 : setting.odd() && setting.is("less_data") ? 50 : 70;
   Tensor y(DType::kI32, Shape{rows});
   for (int64_t i = 0; i < rows; ++i) y.data<int32_t>()[i] = static_cast<int32_t>(i * 3 % 5);
   if (setting.odd() && setting.is("wrong_label")) y = Tensor::full(DType::kI32, Shape{rows}, 77);
@@ -117,6 +117,10 @@ nn::Model make_model(const Setting& setting) {
     return nn::Sequential({nn::Input({.shape = {4}, .dtype = DType::kI32}),
                            nn::Embedding({.input_dim = 300, .output_dim = 6}), nn::Flatten(),
                            nn::Dense({.units = 5})});
+  if (setting.is("large"))  // 4.4 MB
+    return nn::Sequential({nn::Input({.shape = {8, 8, 1}}), nn::Flatten(),
+                           nn::Dense({.units = 16000, .activation = "tanh"}),
+                           nn::Dense({.units = 5})});
   const int units = setting.odd() && setting.is("other_model") ? 7 : 6;
   if (setting.is("batch_norm"))
     return nn::Sequential({nn::Input({.shape = {8, 8, 1}}), nn::Flatten(), nn::Dense({.units = 9}),
@@ -133,7 +137,7 @@ void fit(const Setting& setting) {
   const nn::Model model = setting.strategy.scope([&] {
     const nn::Model model = make_model(setting);
     nn::Optimizer optimizer = nn::Adam({.learning_rate = 1e-2});
-    if (setting.is("embedding"))
+    if (setting.is("embedding") || setting.is("large"))
       optimizer = nn::SGD({.learning_rate = 0.3, .global_clipnorm = 0.2});
     model.compile({.optimizer = optimizer,
                    .loss = nn::SparseCategoricalCrossentropy({.from_logits = true}),
@@ -233,6 +237,7 @@ void run(int argc, char** argv) {
       distribute::parse_communication_implementation(argc > 4 ? argv[4] : "auto");
   cohort::default_runtime().set_logical_cpu_devices(devices, 1);
   nn::set_random_seed(7);
+  const int patience = scenario == "stuck" ? 3 : scenario == "large" ? 5 : 600;
   const bool rounds =
       scenario == "rounded" ||
       (scenario == "other_rounding" &&
@@ -241,7 +246,7 @@ void run(int argc, char** argv) {
       distribute::MultiWorkerMirroredStrategy(
           {.num_replicas = replicas,
            .communication_options = {.bytes_per_pack = 2000,
-                                     .timeout = std::chrono::seconds(scenario == "stuck" ? 3 : 600),
+                                     .timeout = std::chrono::seconds(patience),
                                      .implementation = implementation,
                                      .gradient_dtype =
                                          rounds ? cohort::DType::kBF16 : cohort::DType::kF32},

@@ -3,6 +3,8 @@
 #   namespaces.sh WORKER_PROGRAM equal      four workers end with the weights that one process has
 #   namespaces.sh WORKER_PROGRAM tls        the same over encrypted connections
 #   namespaces.sh WORKER_PROGRAM rounded    gradients travel as bfloat16: four workers end with equal weights
+#   namespaces.sh WORKER_PROGRAM slow       a link on which a step takes longer than the timeout: two workers end with
+#                                           the weights that one process has, and nobody warns
 #   namespaces.sh WORKER_PROGRAM cut        a link goes down: every worker names a peer and ends
 #   namespaces.sh WORKER_PROGRAM one_way    one direction is dropped: the same
 #   namespaces.sh WORKER_PROGRAM circle     the chief runs another function than the others: the same
@@ -11,6 +13,7 @@ set -euo pipefail
 program=$1 case=$2
 id=c$((RANDOM % 10000))
 count=4
+[[ $case != slow ]] || count=2
 work=$(mktemp -d)
 pids=()
 
@@ -45,7 +48,8 @@ for ((i = 0; i < count; ++i)); do
   ip -n "$id-$i" link set eth0 up
 done
 
-cluster='{"worker":["10.78.0.1:2222","10.78.0.2:2222","10.78.0.3:2222","10.78.0.4:2222"]}'
+addresses=$(for ((i = 1; i <= count; ++i)); do printf '"10.78.0.%d:2222",' "$i"; done)
+cluster="{\"worker\":[${addresses%,}]}"
 start() { # start ARGUMENT...
   for ((i = 0; i < count; ++i)); do
     TF_CONFIG="{\"cluster\":$cluster,\"task\":{\"type\":\"worker\",\"index\":$i}}" \
@@ -92,16 +96,29 @@ make_keys() { # one certificate for all hosts
   export COHORT_TLS_CERTIFICATE=$work/worker.pem COHORT_TLS_PRIVATE_KEY=$work/worker.key
 }
 
+same_weights_as_one_process() { # SCENARIO
+  for ((i = 0; i < count; ++i)); do wait "${pids[$i]}" || fail "worker $i ended with $?"; done
+  "$program" "$1" "$count" >"$work/one.log" 2>&1
+  for ((i = 0; i < count; ++i)); do
+    [[ $(line $i weights) == "$(line one weights)" ]] || fail "worker $i has other weights"
+    [[ $(line $i loss) == "$(line one loss)" ]] || fail "worker $i has another loss"
+  done
+}
+
 case $case in
   equal | tls)
     [[ $case == equal ]] || make_keys
     start fit 1
-    for ((i = 0; i < count; ++i)); do wait "${pids[$i]}" || fail "worker $i ended with $?"; done
-    "$program" fit 4 >"$work/one.log" 2>&1
+    same_weights_as_one_process fit
+    ;;
+  slow)
     for ((i = 0; i < count; ++i)); do
-      [[ $(line $i weights) == "$(line one weights)" ]] || fail "worker $i has other weights"
-      [[ $(line $i loss) == "$(line one loss)" ]] || fail "worker $i has another loss"
+      ip netns exec "$id-$i" tc qdisc add dev eth0 root tbf rate 5mbit burst 64kb latency 200ms \
+        2>/dev/null || skip "no tc command"
     done
+    start large 1
+    same_weights_as_one_process large
+    ! grep -h "^warning" "$work"/[01].log || fail "a healthy worker warns"
     ;;
   rounded)
     start rounded 1

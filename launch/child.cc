@@ -40,6 +40,10 @@ struct Image {
       if (!replaced) environment.emplace_back(variable);
     }
     environment.insert(environment.end(), process.environment.begin(), process.environment.end());
+    for (const auto& [variable, number] : process.inherited) {
+      environment.push_back(fmt::format("{}={}", variable, number));
+      inherited.push_back(number);
+    }
     for (std::string& word : command) argv.push_back(word.data());
     for (std::string& variable : environment) envp.push_back(variable.data());
     argv.push_back(nullptr);
@@ -50,6 +54,7 @@ struct Image {
   }
   std::vector<std::string> command, environment;
   std::vector<char*> argv, envp;
+  std::vector<int> inherited;
   cpu_set_t cpus;
   bool bind;
 };
@@ -66,6 +71,7 @@ struct Image {
   ::dup2(in, 0);
   ::dup2(out, 1);
   ::dup2(err, 2);
+  for (const int number : image.inherited) ::fcntl(number, F_SETFD, 0);
   if (image.bind) ::sched_setaffinity(0, sizeof image.cpus, &image.cpus);
   ::execvpe(image.argv[0], image.argv.data(), image.envp.data());
   const char* reason = std::strerror(errno);

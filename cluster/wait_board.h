@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <list>
 #include <memory>
@@ -18,7 +19,7 @@ struct Wait {
 };
 
 /// The waits of this process that have lasted a while, for the leader, which finds those that can
-/// never end (wait_graph.h). Thread-safe.
+/// never end (wait_graph.h), and how many calls of all tasks it has entered. Thread-safe.
 class WaitBoard {
  public:
   /// The ranks of a group that run in this process, as long as it lives. A process works for one
@@ -48,6 +49,13 @@ class WaitBoard {
   };
 
   std::vector<Wait> waits() const;
+
+  /// This process enters a call that every task must make, in the same order. By one thread.
+  void enter_call() {
+    calls_.store(calls_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+  uint64_t calls() const { return calls_.load(std::memory_order_relaxed); }
+
   /// Whether a rank of this process waits.
   bool has_ranks() const;
 
@@ -57,6 +65,8 @@ class WaitBoard {
     bool is_rank;
     Wait wait;
   };
+
+  std::atomic<uint64_t> calls_{0};
 
   mutable std::mutex mutex_;
   std::vector<const Group*> groups_;  // guarded by mutex_, as all below

@@ -31,6 +31,7 @@ struct Process {
   std::vector<std::string> environment;  // "NAME=VALUE", in addition to the launcher's own
   std::vector<int> cpus;                 // where it may run; empty: anywhere
   std::vector<InheritedDescriptor> inherited;
+  bool reads_input = false;  // the launcher's standard input; otherwise /dev/null
   /// It runs elsewhere: its end here is asked for by closing its standard input.
   bool remote = false;
 };

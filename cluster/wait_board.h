@@ -66,12 +66,12 @@ class WaitBoard {
     Wait wait;
   };
 
-  std::atomic<uint64_t> calls_{0};
-
   mutable std::mutex mutex_;
   std::vector<const Group*> groups_;  // guarded by mutex_, as all below
   std::list<Entry> entries_;
   uint64_t last_id_ = 0;
+
+  std::atomic<uint64_t> calls_{0};
 };
 
 }  // namespace cohort::cluster

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <exception>
 #include <fstream>
 
@@ -78,8 +79,9 @@ WorkerGroup::~WorkerGroup() {
                 "own output says which)")));
     else if (!failed_ && !membership_->error())
       membership_->leave(options_.timeout);
-  } catch (const Error&) {
-    // Nobody is left to hear it.
+  } catch (const Error& error) {
+    std::fprintf(stderr, "warning: %s leaves a job that has failed: %s\n", name().c_str(),
+                 error.what());
   }
   watch_.reset();
 }
@@ -172,9 +174,10 @@ Error WorkerGroup::explain(const Error& error) {
 /// Whether it says what another worker's end or failure looks like from here.
 bool WorkerGroup::is_hearsay(const Error& error) const {
   if (error.code() == Code::kUnavailable) return true;
-  const std::string_view text = error.what();
+  std::string_view text = error.what();
+  text = text.substr(0, text.find('\n'));
   for (int worker = 0; worker < count(); ++worker)
-    if (worker != worker_ && text.starts_with(name_of(worker) + ": ")) return true;
+    if (worker != worker_ && text.find(name_of(worker) + ": ") != text.npos) return true;
   return false;
 }
 

@@ -112,6 +112,14 @@ std::vector<std::string> Barriers::late(TimePoint now, std::chrono::milliseconds
   return lines;
 }
 
+void Barriers::postpone(TimePoint::duration time) {
+  for (auto& [name, rounds] : rounds_)
+    for (Round& round : rounds) {
+      round.begin += time;
+      round.deadline += time;
+    }
+}
+
 void Barriers::remove(const Task& task, AfterUnlock& after) {
   for (auto at = rounds_.begin(); at != rounds_.end();) {
     const std::string& name = at->first;

@@ -54,6 +54,8 @@ class Barriers {
   void expire(TimePoint now, AfterUnlock& after);
   /// A line about each round that is `late_after` old, and who is missing; once for each round.
   std::vector<std::string> late(TimePoint now, std::chrono::milliseconds late_after);
+  /// Moves every round's time by `time`, in which nobody could come.
+  void postpone(TimePoint::duration time);
   /// Fails every round that waits for `task`, which has left.
   void remove(const Task& task, AfterUnlock& after);
   /// Fails all.

@@ -91,7 +91,8 @@ void Coordinator::register_task(const Registration& registration, Listener liste
   for (const auto& [task, other] : seats_) after.add(other.listener.started);
 }
 
-void Coordinator::heartbeat(const Task& task, uint64_t incarnation, std::vector<Wait> waits) {
+void Coordinator::heartbeat(const Task& task, uint64_t incarnation, std::vector<Wait> waits,
+                            uint64_t calls) {
   AfterUnlock after;
   const std::lock_guard lock(mutex_);
   throw_if_failed();
@@ -111,6 +112,28 @@ void Coordinator::heartbeat(const Task& task, uint64_t incarnation, std::vector<
       warn("cluster: " + name + " has more than " + std::to_string(WaitGraph::kMostWaits) +
            " waits; the leader does not see circles through the rest of them");
     });
+  seat.calls = calls;
+  check_calls(after);
+}
+
+/// All tasks make the same calls in the same order: whoever has entered one more than another made
+/// until it left waits for ever.
+void Coordinator::check_calls(AfterUnlock& after) {
+  if (num_left_ == 0) return;
+  const auto left = [](const auto& entry) { return entry.second.state == State::kLeft; };
+  const auto fewer = [&](const auto& a, const auto& b) {
+    return std::pair(!left(a), a.second.calls) < std::pair(!left(b), b.second.calls);
+  };
+  const auto& [gone, last] = *std::min_element(seats_.begin(), seats_.end(), fewer);
+  for (const auto& [task, seat] : seats_) {
+    if (seat.state != State::kHere || seat.calls <= last.calls) continue;
+    return fail_locked(
+        FailedPrecondition("cluster: {} ({}) has left the cluster and will not come: it left after "
+                           "{} calls of all tasks, and {} is in another (has its main returned "
+                           "early?)",
+                           gone.to_string(), last.place, last.calls, task.to_string()),
+        after);
+  }
 }
 
 void Coordinator::disconnect(const Task& task, uint64_t incarnation, const std::string& reason) {
@@ -119,13 +142,25 @@ void Coordinator::disconnect(const Task& task, uint64_t incarnation, const std::
   Seat& seat = this->seat(task);
   if (seat.incarnation != incarnation) return;
   seat.listener = {};
+  disconnected_.notify_all();
   if (seat.state != State::kHere) return;
-  fail_locked(Unavailable("cluster: {} ({}) is gone: {}", task.to_string(), seat.place, reason),
+  fail_locked(Unavailable("cluster: {}{} ({}) is gone: {}", after_stop(), task.to_string(),
+                          seat.place, reason),
               after);
 }
 
+void Coordinator::await_told(milliseconds timeout) {
+  std::unique_lock lock(mutex_);
+  disconnected_.wait_for(lock, timeout, [&] {
+    return std::none_of(seats_.begin(), seats_.end(),
+                        [](const auto& entry) { return entry.second.listener.far; });
+  });
+}
+
 void Coordinator::report_error(const Task& task, const Error& error) {
-  fail(error.within(task.to_string()));
+  const std::string name = task.to_string();
+  const bool named = std::string_view(error.what()).starts_with(name + ": ");
+  fail(named ? error : error.within(name));
 }
 
 void Coordinator::fail(const Error& error) {
@@ -250,17 +285,19 @@ std::vector<Task> Coordinator::not_left() const {
   return tasks;
 }
 
-void Coordinator::leave(const Task& task, milliseconds timeout, Done done) {
+void Coordinator::leave(const Task& task, milliseconds timeout, Done done, uint64_t calls) {
   AfterUnlock after;
   const std::lock_guard lock(mutex_);
   if (error_) return after.finish(std::move(done), error_);
   Seat& seat = this->seat(task);
   if (seat.state != State::kLeft) ++num_left_;
   seat.state = State::kLeft;
+  seat.calls = calls;
   waiting_.report(task, {});
   barriers_.remove(task, after);
   const TimePoint now = options_.now();
   leaving_.push_back({now, after_timeout(now, timeout), std::move(done)});
+  check_calls(after);
   if (!all_left()) return;
   for (Call& wait : leaving_) after.finish(std::move(wait.done));
   leaving_.clear();
@@ -270,7 +307,8 @@ void Coordinator::tick() {
   AfterUnlock after;
   const std::lock_guard lock(mutex_);
   const TimePoint now = options_.now();
-  if (error_ || account_for_stop(now, after)) return;
+  if (error_) return;
+  account_for_stop(now);
   for (const auto& [task, seat] : seats_) {
     if (seat.state != State::kHere || now - seat.last_beat <= options_.dead_after) continue;
     fail_locked(Unavailable("cluster: {} ({}) is dead or cut off: no heartbeat for {:.1f} s",
@@ -295,20 +333,29 @@ void Coordinator::find_circle(TimePoint now, AfterUnlock& after) {
         after);
 }
 
-bool Coordinator::account_for_stop(TimePoint now, AfterUnlock& after) {
+void Coordinator::account_for_stop(TimePoint now) {
   const auto gap = last_tick_ ? now - *last_tick_ : TimePoint::duration(0);
   last_tick_ = now;
-  if (gap > options_.dead_after && seats_.size() > 1) {
-    fail_locked(Unavailable("cluster: the leader {} was stopped for {:.1f} s; the other tasks have "
-                            "given it up",
-                            options_.tasks.front().to_string(),
-                            seconds(std::chrono::duration_cast<milliseconds>(gap))),
-                after);
-    return true;
-  }
-  if (gap > options_.heartbeat_interval)
-    for (auto& [task, seat] : seats_) seat.last_beat += gap;
-  return false;
+  if (gap <= options_.heartbeat_interval) return;
+  for (auto& [task, seat] : seats_) seat.last_beat = std::min(now, seat.last_beat + gap);
+  barriers_.postpone(gap);
+  const auto postpone = [gap](Call& call) {
+    call.begin += gap;
+    call.deadline += gap;
+  };
+  for (auto& [key, call] : getting_) postpone(call);
+  for (Call& call : leaving_) postpone(call);
+  if (gap <= options_.dead_after) return;
+  last_stop_ = gap;
+  last_stop_end_ = now;
+}
+
+/// What goes before the end of a task soon after a stop of this process: it has given the leader
+/// up.
+std::string Coordinator::after_stop() const {
+  if (last_stop_.count() == 0 || options_.now() - last_stop_end_ > options_.dead_after) return "";
+  return fmt::format("the leader {} was stopped for {:.1f} s; ", options_.tasks.front().to_string(),
+                     seconds(std::chrono::duration_cast<milliseconds>(last_stop_)));
 }
 
 void Coordinator::expire_waits(TimePoint now, AfterUnlock& after) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <condition_variable>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -35,6 +36,7 @@ class Coordinator {
   struct Listener {
     std::function<void()> started;
     std::function<void(const Error&)> failed;
+    bool far = false;  ///< in another process, so that `failed` only sends
   };
   struct Missing {
     Task task;
@@ -54,8 +56,11 @@ class Coordinator {
   void register_task(const Registration& registration, Listener listener);
   /// Throws InvalidArgument for a task without a seat, Aborted, which fails the cluster, for
   /// another incarnation than the one registered, or the cluster's error. `waits`: what the task
-  /// has waited for a while; a circle of them fails the cluster with FailedPrecondition.
-  void heartbeat(const Task& task, uint64_t incarnation, std::vector<Wait> waits = {});
+  /// has waited for a while; a circle of them fails the cluster with FailedPrecondition. `calls`:
+  /// how many calls of all tasks it has entered; more than a task made that has left fails the
+  /// cluster likewise, for that one will not come.
+  void heartbeat(const Task& task, uint64_t incarnation, std::vector<Wait> waits = {},
+                 uint64_t calls = 0);
   /// The task's connection has ended; unless it had left, that is its death: Unavailable.
   void disconnect(const Task& task, uint64_t incarnation, const std::string& reason);
   /// Fails the cluster with `error`, the task's name before it.
@@ -63,6 +68,9 @@ class Coordinator {
   /// Nothing when all tasks have left.
   void fail(const Error& error);
   std::optional<Error> error() const;
+  /// Waits, `timeout` at most, until every far task of a failed cluster has ended its connection,
+  /// which it does when it has heard of the failure.
+  void await_told(std::chrono::milliseconds timeout);
 
   bool started() const;  ///< every task has its seat
   std::vector<Missing> missing() const;
@@ -79,12 +87,13 @@ class Coordinator {
   void get(const std::string& key, std::chrono::milliseconds timeout, Done done);
   std::optional<std::string> try_get(const std::string& key) const;
   /// Ends when all tasks have left, or with DeadlineExceeded naming who has not. From now on the
-  /// task's end is no death.
-  void leave(const Task& task, std::chrono::milliseconds timeout, Done done);
+  /// task's end is no death. `calls` as for heartbeat.
+  void leave(const Task& task, std::chrono::milliseconds timeout, Done done, uint64_t calls = 0);
 
   /// Finds dead tasks and passed deadlines. To be called a few times in a heartbeat's time. When
-  /// it was not called for a while, this process was stopped: that time counts for nobody's
-  /// silence, and when it was longer than dead_after the others have given the leader up.
+  /// it was not called for a while, this process was stopped, as when a whole job is suspended:
+  /// that time counts for nobody's silence and for no deadline. Tasks that were not stopped have
+  /// given the leader up meanwhile, and end the cluster by going.
   void tick();
 
  private:
@@ -97,6 +106,7 @@ class Coordinator {
     Listener listener;
     std::string turned_away;
     std::string note;
+    uint64_t calls = 0;
   };
   struct Call {
     TimePoint begin, deadline;
@@ -109,7 +119,9 @@ class Coordinator {
   void throw_if_failed() const;
   void expire_waits(TimePoint now, AfterUnlock& after);
   void find_circle(TimePoint now, AfterUnlock& after);
-  bool account_for_stop(TimePoint now, AfterUnlock& after);
+  void account_for_stop(TimePoint now);
+  std::string after_stop() const;
+  void check_calls(AfterUnlock& after);
   std::vector<Task> not_left() const;
   bool all_left() const { return num_left_ == seats_.size(); }
 
@@ -126,6 +138,9 @@ class Coordinator {
   WaitGraph waiting_;
   TimePoint next_circle_check_{};
   std::optional<TimePoint> last_tick_;
+  TimePoint::duration last_stop_{0};  ///< the last long one, and when it ended
+  TimePoint last_stop_end_{};
+  std::condition_variable disconnected_;
   std::optional<Error> error_;
 };
 

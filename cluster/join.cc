@@ -6,6 +6,7 @@
 
 #include "cluster/leader.h"
 #include "cluster/member.h"
+#include "cluster/running_clock.h"
 #include "cluster/session.h"
 #include "cluster/tls_probe.h"
 
@@ -14,6 +15,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
+
+constexpr milliseconds kLongestAttempt(3000);  // to reach the leader, but for its answer
 
 using Log = std::function<void(const std::string& line)>;
 
@@ -32,20 +35,21 @@ class Start {
   explicit Start(const JoinOptions& options)
       : options_(options),
         log_(log_of(options)),
-        begin_(Clock::now()),
+        clock_(std::max(options.report_every, kLongestAttempt + options.dead_after)),
+        begin_(clock_.now()),
         next_report_(begin_ + options.report_every) {}
 
   const Task& self() const { return options_.tasks[static_cast<size_t>(options_.self)]; }
-  milliseconds left() const { return until(begin_ + options_.startup_timeout); }
+  milliseconds left() { return until(begin_ + options_.startup_timeout); }
   /// To the next report or the end, whichever is first.
-  milliseconds nap() const { return std::min(left(), until(next_report_)); }
+  milliseconds nap() { return std::min(left(), until(next_report_)); }
 
   void report(const std::string& waits_for) {
-    if (Clock::now() < next_report_) return;
-    next_report_ = Clock::now() + options_.report_every;
+    const Clock::time_point now = clock_.now();
+    if (now < next_report_) return;
+    next_report_ = now + options_.report_every;
     log_(fmt::format("cluster: {} waits ({:.0f} of {:.0f} s): {}", self().to_string(),
-                     seconds(between(begin_, Clock::now())), seconds(options_.startup_timeout),
-                     waits_for));
+                     seconds(between(begin_, now)), seconds(options_.startup_timeout), waits_for));
   }
 
   Error failure(const std::string& waits_for) const {
@@ -54,13 +58,14 @@ class Start {
   }
 
  private:
-  static milliseconds until(Clock::time_point time) {
-    return std::max(between(Clock::now(), time), milliseconds(0));
+  milliseconds until(Clock::time_point time) {
+    return std::max(between(clock_.now(), time), milliseconds(0));
   }
   static double seconds(milliseconds time) { return std::chrono::duration<double>(time).count(); }
 
   const JoinOptions& options_;
   const Log log_;
+  RunningClock clock_;
   const Clock::time_point begin_;
   Clock::time_point next_report_;
 };

@@ -13,6 +13,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
+constexpr milliseconds kDelivery(2000);  // of an error to all tasks
+
 uint64_t new_incarnation() {
   std::random_device random;
   return (uint64_t{random()} << 32) | random();
@@ -209,6 +211,11 @@ void Member::report_error(const Error& error) {
   pipe_->send({.kind = MessageKind::kReportError,
                .code = static_cast<int>(error.code()),
                .error = error.what()});
+  {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, kDelivery, [&] { return error_ || left_; });
+  }
+  pipe_->await_told(kDelivery);
 }
 
 std::optional<Error> Member::error() const {
@@ -232,7 +239,30 @@ void Member::unwatch(int watch) {
 }
 
 void Member::leave(milliseconds timeout) {
-  call({.kind = MessageKind::kLeave, .timeout_ms = std::max(timeout, milliseconds(0)).count()});
+  call({.kind = MessageKind::kLeave,
+        .timeout_ms = std::max(timeout, milliseconds(0)).count(),
+        .calls = options_.wait_board ? options_.wait_board->calls() : 0});
+}
+
+void Member::send_beat() {
+  Message beat{.kind = MessageKind::kHeartbeat};
+  if (options_.wait_board) {
+    // One more than the leader takes: it is to know that there are.
+    beat.waits = options_.wait_board->waits(WaitGraph::kMostWaits + 1);
+    beat.calls = options_.wait_board->calls();
+  }
+  pipe_->send(std::move(beat));
+}
+
+// A leader that was only stopped hears of it when it goes on.
+void Member::give_up_leader(double silence) {
+  const Error error = Unavailable(
+      "cluster: the leader {} ({}) is dead or cut off: it has not answered for {:.1f} s",
+      options_.tasks.front().to_string(), options_.leader_address, silence);
+  pipe_->send({.kind = MessageKind::kReportError,
+               .code = static_cast<int>(error.code()),
+               .error = error.what()});
+  fail(error);
 }
 
 // Time in which this process was stopped is not the leader's silence.
@@ -241,24 +271,18 @@ void Member::beat() {
   std::unique_lock lock(mutex_);
   while (!ending_) {
     lock.unlock();
-    pipe_->send({.kind = MessageKind::kHeartbeat,
-                 // One more than it takes: it is to know that there are.
-                 .waits = options_.wait_board
-                              ? options_.wait_board->waits(WaitGraph::kMostWaits + 1)
-                              : std::vector<Wait>()});
+    send_beat();
     lock.lock();
     const Clock::time_point next = Clock::now() + options_.heartbeat_interval;
     changed_.wait_until(lock, next, [&] { return ending_; });
     const Clock::time_point now = Clock::now();
     const auto late = now - last_beat - options_.heartbeat_interval;
-    if (late > options_.heartbeat_interval) last_heard_ += late;
+    if (late > options_.heartbeat_interval) last_heard_ = std::min(now, last_heard_ + late);
     last_beat = now;
     if (ending_ || left_ || error_ || now - last_heard_ <= options_.dead_after) continue;
     const double silence = std::chrono::duration<double>(now - last_heard_).count();
     lock.unlock();
-    fail(Unavailable(
-        "cluster: the leader {} ({}) is dead or cut off: it has not answered for {:.1f} s",
-        options_.tasks.front().to_string(), options_.leader_address, silence));
+    give_up_leader(silence);
     lock.lock();
   }
 }

@@ -63,6 +63,8 @@ class Member final : public Membership {
   void fail(const Error& error);
   Message call(Message request);
   void beat();
+  void send_beat();
+  void give_up_leader(double silence);
 
   const std::shared_ptr<void> keep_;  // destroyed last
   const Options options_;

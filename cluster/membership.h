@@ -24,7 +24,8 @@ class Membership : public KeyValueStore {
                        std::span<const Task> participants = {}) = 0;
 
   /// Tells every task that this one failed; their waits end with `error`, this task's name before
-  /// it.
+  /// it. Returns when they have heard it, so that the process may end at once, or after a few
+  /// seconds.
   virtual void report_error(const Error& error) = 0;
   /// What the cluster failed with: a dead peer (Unavailable, naming it), a restarted one (Aborted),
   /// or what a task reported. There before any call throws it. Cheap; may be polled in a wait.

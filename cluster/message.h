@@ -22,13 +22,13 @@ struct Registration {
 enum class MessageKind : uint8_t {
   // From a task to the leader. A request has an id, which its kReply repeats.
   kRegister = 1,     ///< the first one; registration
-  kHeartbeat = 2,    ///< waits; answered by kAlive
+  kHeartbeat = 2,    ///< waits, calls; answered by kAlive
   kInsert = 3,       ///< request: name, value
   kGet = 4,          ///< request: name, timeout_ms; the reply has the value
   kTryGet = 5,       ///< request: name; the reply has a value or the code NotFound
   kBarrier = 6,      ///< request: name, timeout_ms, tasks (none: all)
   kReportError = 7,  ///< code, error
-  kLeave = 8,        ///< request: timeout_ms
+  kLeave = 8,        ///< request: timeout_ms, calls
   kEnd = 9,          ///< the task ends without leaving
   // From the leader to a task.
   kRegistered = 10,  ///< it has its seat
@@ -50,6 +50,7 @@ struct Message {
   std::string error;
   std::optional<Registration> registration;
   std::vector<Wait> waits;  ///< of the task, that have lasted a while
+  uint64_t calls = 0;       ///< WaitBoard::calls() of the task
 };
 
 /// Key and value of one insert together; a message is bounded a little above it.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -17,6 +18,9 @@ class Pipe {
   virtual void send(Message message) = 0;
   /// Sends what waits to be sent, then ends the stream.
   virtual void close() = 0;
+  /// After an error was sent to be told to the other tasks, in the leader's process: waits,
+  /// `timeout` at most, until they have heard it. Elsewhere the leader's answer says so.
+  virtual void await_told(std::chrono::milliseconds) {}
 };
 
 /// The other side of a pipe's end: called by one thread at a time. Must not throw, block, or

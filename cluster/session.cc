@@ -68,7 +68,8 @@ class Session {
                        [pipe = pipe_](const Error& error) {
                          pipe->send(failure(MessageKind::kFailed, 0, error));
                          pipe->close();
-                       }});
+                       },
+                   .far = !peer_.empty()});
     task_ = newcomer.task;
     incarnation_ = newcomer.incarnation;
     pipe_->send({.kind = MessageKind::kRegistered});
@@ -78,7 +79,7 @@ class Session {
     const milliseconds timeout(message.timeout_ms);
     switch (message.kind) {
       case MessageKind::kHeartbeat:
-        coordinator_->heartbeat(*task_, incarnation_, std::move(message.waits));
+        coordinator_->heartbeat(*task_, incarnation_, std::move(message.waits), message.calls);
         return pipe_->send({.kind = MessageKind::kAlive, .error = coordinator_->missing_text()});
       case MessageKind::kInsert:
         coordinator_->insert(message.name, message.value);
@@ -99,7 +100,8 @@ class Session {
                 const Error* error, const std::string& value) {
               reply(error, value);
               pipe->close();
-            });
+            },
+            message.calls);
       case MessageKind::kEnd:
         end_reason_ = "its program ended without leaving the cluster";
         return end();
@@ -161,7 +163,8 @@ class LeaderEnd final : public Pipe {
 
 class TaskEnd final : public Pipe {
  public:
-  explicit TaskEnd(std::shared_ptr<LocalLink> link) : link_(std::move(link)) {}
+  TaskEnd(std::shared_ptr<LocalLink> link, std::shared_ptr<Coordinator> coordinator)
+      : link_(std::move(link)), coordinator_(std::move(coordinator)) {}
   ~TaskEnd() override {
     close();
     const std::lock_guard lock(link_->to_task_mutex);
@@ -179,8 +182,11 @@ class TaskEnd final : public Pipe {
     link_->to_leader = {};
   }
 
+  void await_told(milliseconds timeout) override { coordinator_->await_told(timeout); }
+
  private:
   const std::shared_ptr<LocalLink> link_;
+  const std::shared_ptr<Coordinator> coordinator_;
 };
 
 }  // namespace
@@ -212,8 +218,8 @@ std::unique_ptr<Pipe> connect_locally(std::shared_ptr<Coordinator> coordinator,
                                       PipeReceiver receiver) {
   auto link = std::make_shared<LocalLink>();
   link->to_task = std::move(receiver);
-  link->to_leader = serve_task(std::move(coordinator), std::make_shared<LeaderEnd>(link), "");
-  return std::make_unique<TaskEnd>(link);
+  link->to_leader = serve_task(coordinator, std::make_shared<LeaderEnd>(link), "");
+  return std::make_unique<TaskEnd>(link, std::move(coordinator));
 }
 
 }  // namespace cohort::cluster

@@ -20,9 +20,9 @@ struct Wait {
 };
 
 /// The waits of this process that have lasted a while, for the leader, which finds those that can
-/// never end (wait_graph.h). A rank waits for a call, and a call for the ranks that have not
-/// entered it: each says so of its own ranks, so no wait is on the board because of data that is
-/// still under way. Thread-safe.
+/// never end (wait_graph.h), and how many calls of all tasks it has entered. A rank waits for a
+/// call, and a call for the ranks that have not entered it: each says so of its own ranks, so no
+/// wait is on the board because of data that is still under way. Thread-safe.
 class WaitBoard {
  public:
   /// Whether a wait still is one, at this moment. Any thread may ask.
@@ -57,6 +57,13 @@ class WaitBoard {
 
   /// At most `most`: those of ranks first, then those of calls in the order in which they began.
   std::vector<Wait> waits(size_t most = SIZE_MAX) const;
+
+  /// This process enters a call that every task must make, in the same order. By one thread.
+  void enter_call() {
+    calls_.store(calls_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+  uint64_t calls() const { return calls_.load(std::memory_order_relaxed); }
+
   /// Whether a rank of this process waits.
   bool has_ranks() const;
 
@@ -77,7 +84,9 @@ class WaitBoard {
   std::vector<const Group*> groups_;  // guarded by mutex_, as all below
   std::list<Entry> entries_;
   uint64_t last_id_ = 0;
-  std::atomic<uint64_t> movements_{0};  // not guarded
+
+  std::atomic<uint64_t> movements_{0};  // not guarded, as calls_
+  std::atomic<uint64_t> calls_{0};
 };
 
 }  // namespace cohort::cluster

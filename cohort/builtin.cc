@@ -24,8 +24,9 @@ std::unique_ptr<Runtime> make_runtime() {
 }  // namespace
 
 Runtime& default_runtime() {
-  static const std::unique_ptr<Runtime> runtime = make_runtime();
-  return *runtime;
+  // Never destroyed: exit() may be called while other threads use it.
+  static Runtime& runtime = *make_runtime().release();
+  return runtime;
 }
 
 }  // namespace cohort

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstring>
 
+#include "core/current_error.h"
 #include "data/internal/iterator_state.h"
 #include "data/internal/nodes.h"
 
@@ -117,8 +118,8 @@ bool Iterator::State::next(Element& out) {
       note_rows(out);
       return true;
     }
-  } catch (const std::exception& error) {
-    error_ = as_error(error);
+  } catch (...) {
+    error_ = current_error();
     throw Error(*error_);
   }
   --epochs_left_;

@@ -47,6 +47,10 @@ DistributedDataset::Iterator::Iterator(const DistributedDataset& owner, data::St
     : strategy_(owner.strategy_), batch_size_(0), steps_(std::move(source)) {}
 
 const DistributedElement* DistributedDataset::Iterator::next() {
+  return strategy_.workers().guard([this] { return take_next(); });
+}
+
+const DistributedElement* DistributedDataset::Iterator::take_next() {
   current_.clear();  // its memory may be written again
   if (batches_) {
     const data::Element* batch = batches_->next();
@@ -96,21 +100,26 @@ data::StepOptions DistributedDataset::step_options() const {
 }
 
 DistributedDataset::Iterator DistributedDataset::iterate(data::IterateOptions options) const {
-  if (splits_) return Iterator(*this, dataset_.iterate(options));
-  return Iterator(*this, data::StepIterator(dataset_, step_options(), options));
+  return strategy_.workers().guard([&] {
+    if (splits_) return Iterator(*this, dataset_.iterate(options));
+    return Iterator(*this, data::StepIterator(dataset_, step_options(), options));
+  });
 }
 
 DistributedDataset::Iterator DistributedDataset::resume(const data::StepPosition& position,
                                                         int64_t epochs) const {
-  if (splits_) return Iterator(*this, dataset_.resume(position.source, epochs));
-  return Iterator(*this, data::StepIterator(dataset_, step_options(), position, epochs));
+  return strategy_.workers().guard([&] {
+    if (splits_) return Iterator(*this, dataset_.resume(position.source, epochs));
+    return Iterator(*this, data::StepIterator(dataset_, step_options(), position, epochs));
+  });
 }
 
 DistributedDataset distribute_dataset(const Strategy& strategy, const data::Dataset& dataset) {
   const data::InputWorker worker = worker_of(strategy);
   const bool splits = worker.num_workers == 1 && have_rows(dataset.element_spec());
   if (splits) return DistributedDataset(strategy, dataset.prefetch(), true, "");
-  const data::InputPipeline input = data::make_input_pipeline(dataset, worker);
+  const data::InputPipeline input =
+      strategy.workers().guard([&] { return data::make_input_pipeline(dataset, worker); });
   if (worker.num_workers > 1 && strategy.is_chief())
     std::fprintf(stderr, "%s\n", input.plan.sentence.c_str());
   DistributedDataset distributed(strategy, input.dataset.prefetch(), false, input.plan.sentence);
@@ -124,8 +133,8 @@ DistributedDataset distribute_datasets_from_function(
   const InputContext context{.num_input_pipelines = static_cast<int>(worker.num_workers),
                              .input_pipeline_id = static_cast<int>(worker.index),
                              .num_replicas_in_sync = strategy.num_replicas_in_sync()};
-  return DistributedDataset(strategy, make(context), false,
-                            "input is made by a function in each process");
+  return DistributedDataset(strategy, strategy.workers().guard([&] { return make(context); }),
+                            false, "input is made by a function in each process");
 }
 
 }  // namespace cohort::distribute

@@ -42,6 +42,7 @@ class DistributedDataset {
     friend class DistributedDataset;
     Iterator(const DistributedDataset& owner, data::Iterator source);
     Iterator(const DistributedDataset& owner, data::StepIterator source);
+    const DistributedElement* take_next();
     void split(const data::Element& batch);
     void collect(const std::vector<data::Element>& elements);
 

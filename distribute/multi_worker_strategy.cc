@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 
+#include "cluster/failure_report.h"
 #include "cluster/job.h"
 #include "cluster/join.h"
 #include "cluster/local_address.h"
@@ -110,17 +111,7 @@ class MultiWorkerStrategy final : public Strategy::Impl {
       : runtime_(runtime),
         group_(std::move(group)),
         gradient_dtype_(options.communication_options.gradient_dtype) {
-    divide_cores();
-    part_.devices = choose_devices(kName, runtime, options.devices);
-    job_communicators_ = runtime.job_communicators(part_.devices.front()->type());
-    if (job_communicators_ && gradient_dtype_ != DType::kF32)
-      throw Unimplemented("{}: got gradient_dtype {} on GPUs; want float32", kName,
-                          gradient_dtype_);
-    divide_devices(!options.devices.empty());
-    for (const Device* device : part_.devices)
-      if (device->type() == DeviceType::kCPU) runtime.note_cpu_use();
-    lay_out_replicas(options);
-    adopt_seed();
+    group_->guard([&] { set_up(options); });
   }
 
   const std::string& name() const override { return name_; }
@@ -154,6 +145,20 @@ class MultiWorkerStrategy final : public Strategy::Impl {
     if (!job_communicators_) return group_->make_communicators(all_blocks_, gradient_dtype_);
     return make_job_communicators(*job_communicators_, *group_, part_.devices, group_->timeout(),
                                   [group = group_.get()] { return group->failure(); });
+  }
+
+  void set_up(const MultiWorkerMirroredOptions& options) {
+    divide_cores();
+    part_.devices = choose_devices(kName, runtime_, options.devices);
+    job_communicators_ = runtime_.job_communicators(part_.devices.front()->type());
+    if (job_communicators_ && gradient_dtype_ != DType::kF32)
+      throw Unimplemented("{}: got gradient_dtype {} on GPUs; want float32", kName,
+                          gradient_dtype_);
+    divide_devices(!options.devices.empty());
+    for (const Device* device : part_.devices)
+      if (device->type() == DeviceType::kCPU) runtime_.note_cpu_use();
+    lay_out_replicas(options);
+    adopt_seed();
   }
 
   /// Workers that see the same GPUs get a share of them each, unless the program has named devices.
@@ -248,6 +253,34 @@ class MultiWorkerStrategy final : public Strategy::Impl {
   StepCache step_cache_;
 };
 
+/// The strategy of this process among several. What goes wrong before the others can be told is
+/// told to the launcher.
+Strategy join_workers(Runtime& runtime, const cluster::Job& job,
+                      const MultiWorkerMirroredOptions& options) {
+  const std::string address =
+      job.coordinator.empty() ? "127.0.0.1" : cluster::local_address_towards(job.coordinator);
+  WorkerGroup::Options group_options{.address = address,
+                                     .timeout = timeout_of(options.communication_options),
+                                     .tls = cluster::read_tls_keys(job.tls),
+                                     .wait_board = std::make_shared<cluster::WaitBoard>()};
+  std::unique_ptr<cluster::Membership> membership;
+  try {
+    membership = join(job, options.startup_timeout, group_options.wait_board);
+    group_options.mpi = join_mpi(*membership, options);
+  } catch (const Error& error) {
+    const bool foreign = error.code() == Code::kUnavailable || error.code() == Code::kAborted;
+    cluster::FailureReport(cluster::Environment::of_process())
+        .write({.task = job.tasks[static_cast<size_t>(job.self)].to_string(),
+                .own = !foreign,
+                .code = error.code(),
+                .text = error.what()});
+    throw;
+  }
+  auto group = std::make_unique<WorkerGroup>(std::move(membership), std::move(group_options));
+  group->report_to(runtime.metrics());
+  return Strategy(std::make_shared<MultiWorkerStrategy>(runtime, std::move(group), options));
+}
+
 }  // namespace
 
 Strategy MultiWorkerMirroredStrategy(MultiWorkerMirroredOptions options) {
@@ -256,22 +289,7 @@ Strategy MultiWorkerMirroredStrategy(MultiWorkerMirroredOptions options) {
   check_implementation(kName, options.communication_options.implementation,
                        type_name(*choose_devices(kName, runtime, options.devices).front()));
   const cluster::Job job = cluster::resolve_job(cluster::Environment::of_process());
-  if (job.tasks.size() > 1) {
-    const std::string address =
-        job.coordinator.empty() ? "127.0.0.1" : cluster::local_address_towards(job.coordinator);
-    const auto wait_board = std::make_shared<cluster::WaitBoard>();
-    auto membership = join(job, options.startup_timeout, wait_board);
-    auto mpi = join_mpi(*membership, options);
-    auto group = std::make_unique<WorkerGroup>(
-        std::move(membership),
-        WorkerGroup::Options{.address = address,
-                             .timeout = timeout_of(options.communication_options),
-                             .tls = cluster::read_tls_keys(job.tls),
-                             .mpi = std::move(mpi),
-                             .wait_board = wait_board});
-    group->report_to(runtime.metrics());
-    return Strategy(std::make_shared<MultiWorkerStrategy>(runtime, std::move(group), options));
-  }
+  if (job.tasks.size() > 1) return join_workers(runtime, job, options);
   LocalStrategyConfig config{.name = kName,
                              .devices = choose_devices(kName, runtime, options.devices)};
   config.num_replicas =

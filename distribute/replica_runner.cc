@@ -241,11 +241,13 @@ class ReplicaRunner final : public StepRunner {
   }
 
   void run_all() {
+    workers_.enter_call();
     try {
       run_carriers();
     } catch (const Error& error) {
-      workers_.report_error(error);
-      throw;
+      const Error cause = workers_.explain(error);
+      workers_.report_error(cause);
+      throw Error(cause);
     }
   }
 

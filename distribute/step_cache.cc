@@ -71,6 +71,11 @@ StepCache::Entry& StepCache::find(const Strategy& strategy, const Function& func
 
 std::vector<PerReplica> Strategy::run(const Function& step,
                                       const std::vector<Argument>& arguments) const {
+  return workers().guard([&] { return run_unguarded(step, arguments); });
+}
+
+std::vector<PerReplica> Strategy::run_unguarded(const Function& step,
+                                                const std::vector<Argument>& arguments) const {
   require_cross_replica_context("run");
   const int n = num_local_replicas();
   Signature signature;

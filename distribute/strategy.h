@@ -175,6 +175,9 @@ class Strategy {
   }
 
  private:
+  std::vector<PerReplica> run_unguarded(const Function& step,
+                                        const std::vector<Argument>& arguments) const;
+
   std::shared_ptr<Impl> impl_;
 };
 

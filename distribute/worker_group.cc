@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <exception>
 #include <fstream>
 
@@ -38,6 +39,10 @@ std::string core_set() {
   return cores;
 }
 
+/// For the leader to find out what has happened: it sees a broken connection at once, and a link
+/// that is cut a heartbeat after the five seconds that a task may be silent.
+constexpr std::chrono::seconds kVerdict(6);
+
 }  // namespace
 
 WorkerGroup::WorkerGroup(std::unique_ptr<cluster::Membership> membership, Options options)
@@ -48,26 +53,37 @@ WorkerGroup::WorkerGroup(std::unique_ptr<cluster::Membership> membership, Option
   worker_ =
       static_cast<int>(std::find(tasks.begin(), tasks.end(), membership_->self()) - tasks.begin());
   COHORT_CHECK(worker_ < count());
-  meet_hosts();
-  watch_ = membership_->watch([this](const Error& error) { switch_.fail(error); });
-  exchange_ = std::make_unique<ProcessExchange>(
-      std::move(connect(std::vector<int>(tasks.size(), 1), "exchange", DType::kF32).front()));
+  last_words_.emplace([this](const Error& why) { report_error(why); });
+  watch_.emplace(*membership_, [this](const Error& error) {
+    switch_.fail(error);
+    cluster_failed_.set_value();
+  });
+  guard([&] {
+    meet_hosts();
+    exchange_ = std::make_unique<ProcessExchange>(
+        std::move(connect(std::vector<int>(tasks.size(), 1), "exchange", DType::kF32).front()));
+  });
   watched_exchange_ = watch(exchange_->communicator());
 }
 
 WorkerGroup::~WorkerGroup() {
   if (options_.mpi && (failed_ || membership_->error() || std::uncaught_exceptions() > exceptions_))
     options_.mpi->give_up();
+  last_words_.reset();
   metrics_.reset();
   try {
-    if (std::uncaught_exceptions() > exceptions_ && !failed_)
-      membership_->report_error(Error(Code::kUnavailable, "ended with an error"));
+    if (std::uncaught_exceptions() > exceptions_)
+      report_error(membership_->error().value_or(
+          Error(Code::kUnknown,
+                "an exception ended its part of the program outside of a call of all workers (its "
+                "own output says which)")));
     else if (!failed_ && !membership_->error())
       membership_->leave(options_.timeout);
-  } catch (const Error&) {
-    // Nobody is left to hear it.
+  } catch (const Error& error) {
+    std::fprintf(stderr, "warning: %s leaves a job that has failed: %s\n", name().c_str(),
+                 error.what());
   }
-  membership_->unwatch(watch_);
+  watch_.reset();
 }
 
 std::string WorkerGroup::name_of(int worker) const {
@@ -80,13 +96,8 @@ void WorkerGroup::meet_hosts() {
   membership_->insert(key(worker_), host_identity() + "\n" + core_set());
   if (worker_ == 0) {
     std::vector<std::string> told;
-    try {
-      for (int worker = 0; worker < count(); ++worker)
-        told.push_back(membership_->get(key(worker), options_.timeout));
-    } catch (const Error& error) {
-      if (!membership_->error()) membership_->report_error(error);
-      throw;
-    }
+    for (int worker = 0; worker < count(); ++worker)
+      told.push_back(membership_->get(key(worker), options_.timeout));
     membership_->insert(kTable, HostTable::of(told).to_string());
   }
   const HostTable table = HostTable::parse(membership_->get(kTable, options_.timeout), count());
@@ -113,7 +124,11 @@ std::vector<std::unique_ptr<Communicator>> WorkerGroup::connect(std::vector<int>
   options.wait_board = options_.wait_board;
   options.gradient_dtype = gradient_dtype;
   for (int worker = 0; worker < count(); ++worker) options.process_names.push_back(name_of(worker));
-  return make_process_communicators(options);
+  try {
+    return make_process_communicators(options);
+  } catch (const Error& error) {
+    throw Error(explain(error));
+  }
 }
 
 std::vector<std::unique_ptr<Communicator>> WorkerGroup::make_communicators(
@@ -122,11 +137,21 @@ std::vector<std::unique_ptr<Communicator>> WorkerGroup::make_communicators(
 }
 
 std::vector<std::string> WorkerGroup::all_gather(std::string_view label, std::string_view mine) {
-  return exchange_->all_gather(label, mine);
+  enter_call();
+  try {
+    return exchange_->all_gather(label, mine);
+  } catch (const Error& error) {
+    throw Error(explain(error));
+  }
 }
 
 void WorkerGroup::broadcast(std::string_view label, void* data, size_t bytes) {
-  exchange_->broadcast(label, data, bytes);
+  enter_call();
+  try {
+    exchange_->broadcast(label, data, bytes);
+  } catch (const Error& error) {
+    throw Error(explain(error));
+  }
 }
 
 std::shared_ptr<void> WorkerGroup::watch(Communicator& communicator) {
@@ -134,9 +159,33 @@ std::shared_ptr<void> WorkerGroup::watch(Communicator& communicator) {
 }
 
 void WorkerGroup::report_error(const Error& error) {
-  if (failed_ || membership_->error()) return;  // the others know, or know more
-  failed_ = true;
-  membership_->report_error(error);
+  if (failed_.exchange(true)) return;
+  const bool foreign = is_foreign(error);
+  report_.write({.task = name(), .own = !foreign, .code = error.code(), .text = error.what()});
+  if (!membership_->error()) membership_->report_error(error);
+}
+
+Error WorkerGroup::explain(const Error& error) {
+  if (!is_hearsay(error)) return error;
+  if (!membership_->error()) cluster_failure_.wait_for(kVerdict);
+  return membership_->error().value_or(error);
+}
+
+/// Whether it says what another worker's end or failure looks like from here.
+bool WorkerGroup::is_hearsay(const Error& error) const {
+  if (error.code() == Code::kUnavailable) return true;
+  std::string_view text = error.what();
+  text = text.substr(0, text.find('\n'));
+  for (int worker = 0; worker < count(); ++worker)
+    if (worker != worker_ && text.find(name_of(worker) + ": ") != text.npos) return true;
+  return false;
+}
+
+bool WorkerGroup::is_foreign(const Error& error) const {
+  const std::optional<Error> known = membership_->error();
+  if (!known) return false;
+  return is_hearsay(error) ||
+         std::string_view(error.what()).find(known->what()) != std::string_view::npos;
 }
 
 }  // namespace cohort::distribute

@@ -1,11 +1,16 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
+#include <functional>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "cluster/failure_report.h"
+#include "cluster/last_words.h"
 #include "cluster/membership.h"
 #include "cluster/metrics_server.h"
 #include "cluster/tls.h"
@@ -32,7 +37,7 @@ class WorkerGroup final : public Workers {
 
   WorkerGroup(std::unique_ptr<cluster::Membership> membership, Options options);
   /// Says good-bye to the others; when an exception is on its way through this scope, tells them
-  /// that this worker failed.
+  /// that this worker failed. So does the end of the process while this lives.
   ~WorkerGroup() override;
 
   int count() const override { return static_cast<int>(membership_->tasks().size()); }
@@ -40,8 +45,14 @@ class WorkerGroup final : public Workers {
   std::string name_of(int worker) const override;
   std::vector<std::string> all_gather(std::string_view label, std::string_view mine) override;
   using Workers::all_gather;
+  void enter_call() override {
+    if (options_.wait_board) options_.wait_board->enter_call();
+  }
   std::shared_ptr<void> watch(Communicator& communicator) override;
+  /// Also writes the launcher's record of it, whoever it came from. The first one counts. Any
+  /// thread.
   void report_error(const Error& error) override;
+  Error explain(const Error& error) override;
 
   /// Keeps `metrics` informed of the cluster, and the cluster of where they are served.
   void report_to(MetricRegistry& metrics) { metrics_.emplace(metrics, *membership_); }
@@ -61,9 +72,20 @@ class WorkerGroup final : public Workers {
                                                                 DType gradient_dtype = DType::kF32);
 
  private:
+  /// A watch of the cluster, as long as this lives.
+  struct Watch {
+    Watch(cluster::Membership& membership, std::function<void(const Error&)> handler)
+        : membership(membership), number(membership.watch(std::move(handler))) {}
+    ~Watch() { membership.unwatch(number); }
+    cluster::Membership& membership;
+    const int number;
+  };
+
   std::vector<std::unique_ptr<Communicator>> connect(std::vector<int> block_sizes,
                                                      const std::string& name, DType gradient_dtype);
   void meet_hosts();
+  bool is_hearsay(const Error& error) const;
+  bool is_foreign(const Error& error) const;
 
   std::unique_ptr<cluster::Membership> membership_;
   std::optional<cluster::ClusterMetrics> metrics_;
@@ -72,12 +94,16 @@ class WorkerGroup final : public Workers {
   int worker_ = -1;
   int sharing_cores_ = 1;
   int groups_ = 0;
-  bool failed_ = false;
+  std::atomic<bool> failed_ = false;
+  const cluster::FailureReport report_{cluster::Environment::of_process()};
   std::vector<std::string> hosts_;  ///< of each worker
   AbortSwitch switch_;
-  int watch_ = -1;
+  std::promise<void> cluster_failed_;
+  std::shared_future<void> cluster_failure_{cluster_failed_.get_future()};
+  std::optional<Watch> watch_;
   std::unique_ptr<ProcessExchange> exchange_;
   std::shared_ptr<void> watched_exchange_;
+  std::optional<cluster::LastWords> last_words_;
 };
 
 }  // namespace cohort::distribute

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/current_error.h"
 #include "core/runtime/communicator.h"
 #include "core/tensor.h"
 
@@ -41,8 +42,26 @@ class Workers {
 
   /// Ends the waits of `communicator` when a worker fails, as long as the result lives.
   virtual std::shared_ptr<void> watch(Communicator&) { return nullptr; }
-  /// Tells the others that this worker cannot go on.
+  /// Tells the others that this worker cannot go on, unless the error came from them.
   virtual void report_error(const Error&) {}
+  /// What `error`, which came out of a communicator, is to be thrown as. One worker's failure ends
+  /// another's connections too: where that is all that is seen here, waits a few seconds for the
+  /// cluster's word, which says why.
+  virtual Error explain(const Error& error) { return error; }
+  /// Counts a step that every worker makes. Called by its runner.
+  virtual void enter_call() {}
+
+  /// Returns what `work` returns. What leaves it by exception is told to the others, for they would
+  /// wait for this worker, and goes on to the caller as it is.
+  template <class Work>
+  decltype(auto) guard(Work&& work) {
+    try {
+      return work();
+    } catch (...) {
+      report_error(current_error());
+      throw;
+    }
+  }
 };
 
 }  // namespace cohort::distribute

@@ -73,6 +73,7 @@ int run(Arguments& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  cohort::launch::open_standard_descriptors();
   CLI::App app("Starts the workers of a training job: cohort-launch -n 4 program arguments…");
   Arguments arguments;
   app.add_option("-n,--workers", arguments.launch.num_workers, "Workers; one per slot if not given")
@@ -96,6 +97,8 @@ int main(int argc, char** argv) {
   app.prefix_command();
   CLI11_PARSE(app, argc, argv);
   arguments.launch.command = app.remaining();
+  if (!arguments.launch.command.empty() && arguments.launch.command.front() == "--")
+    arguments.launch.command.erase(arguments.launch.command.begin());
   try {
     return run(arguments);
   } catch (const std::exception& error) {

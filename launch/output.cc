@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "cluster/failure_record.h"
+
 namespace cohort::launch {
 namespace {
 
@@ -51,7 +53,21 @@ void LineReader::finish() {
   partial_.clear();
 }
 
+// True when the line held a record; what else it held has been emitted.
+bool LineReader::take_record(std::string_view line) {
+  const size_t begin = line.find(cluster::kRecordBegin);
+  const size_t end = line.find(cluster::kRecordEnd, begin == line.npos ? begin : begin + 1);
+  if (!on_record_ || end == line.npos) return false;
+  const size_t first = begin + cluster::kRecordBegin.size();
+  on_record_(line.substr(first, end - first));
+  const std::string rest = std::string(line.substr(0, begin)) +
+                           std::string(line.substr(end + cluster::kRecordEnd.size()));
+  if (!rest.empty()) emit(rest);
+  return true;
+}
+
 void LineReader::emit(std::string_view line) {
+  if (take_record(line)) return;
   sink_->append(prefix_);
   sink_->append(line);
   sink_->append("\n");

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -39,6 +40,10 @@ class LineReader {
   /// The output has ended: what it holds without a line's end is a line too.
   void finish();
   const std::deque<std::string>& last_lines() const { return last_lines_; }
+  /// Takes failure records that stand among the output (cluster/failure_record.h) out of it.
+  void on_record(std::function<void(std::string_view record)> handler) {
+    on_record_ = std::move(handler);
+  }
 
  private:
   static constexpr size_t kMaxLine = 64 << 10;
@@ -46,11 +51,13 @@ class LineReader {
   static constexpr size_t kLastLineBytes = 2000;
 
   void emit(std::string_view line);
+  bool take_record(std::string_view line);
 
   std::string prefix_;
   Sink* sink_;
   std::string partial_;
   std::deque<std::string> last_lines_;
+  std::function<void(std::string_view)> on_record_;
 };
 
 }  // namespace cohort::launch

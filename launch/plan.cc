@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "cluster/failure_record.h"
 #include "core/error.h"
 
 namespace cohort::launch {
@@ -117,8 +118,10 @@ std::vector<Process> plan(const LaunchOptions& options, const std::string& job_i
     if (is_this_host(places[i].host->name)) {
       process.command = options.command;
       process.environment = std::move(environment);
+      process.reads_input = i == 0;
     } else {
       environment.insert(environment.end(), options.forward.begin(), options.forward.end());
+      environment.push_back(std::string(cluster::kFailurePipeVariable) + "=stderr");
       process.command = options.ssh;
       process.command.push_back(places[i].host->name);
       process.command.push_back(remote_command(directory, environment, options.command));

@@ -17,12 +17,21 @@ struct LaunchOptions {
   std::vector<std::string> command;  // program and arguments
 };
 
+/// An open descriptor of the launcher that a worker inherits under the same number, which the
+/// variable of its environment says. The launcher's has FD_CLOEXEC, and outlives the start.
+struct InheritedDescriptor {
+  std::string variable;
+  int number = -1;
+};
+
 /// A worker to be started.
 struct Process {
   std::string name;  // "worker 1"
   std::vector<std::string> command;
   std::vector<std::string> environment;  // "NAME=VALUE", in addition to the launcher's own
   std::vector<int> cpus;                 // where it may run; empty: anywhere
+  std::vector<InheritedDescriptor> inherited;
+  bool reads_input = false;  // the launcher's standard input; otherwise /dev/null
   /// It runs elsewhere: its end here is asked for by closing its standard input.
   bool remote = false;
 };

@@ -100,6 +100,12 @@ internal::ElementLayout layout_of_batch(const data::Element& batch, int num_inpu
   return layout;
 }
 
+/// Returns what `work` returns; an error of one worker is told to all.
+template <class Work>
+auto guard(const ModelImpl& model, Work&& work) {
+  return model.strategy().workers().guard(work);
+}
+
 Logs read_logs(internal::Trainer& trainer) {
   std::vector<Logs::Entry> entries;
   trainer.objective().read(entries);
@@ -130,17 +136,19 @@ ModelImpl& Model::model_impl() const { return static_cast<ModelImpl&>(impl()); }
 void Model::compile(CompileOptions options) const { model_impl().compile(std::move(options)); }
 
 History Model::fit(const data::Dataset& dataset, FitOptions options) const {
-  ModelImpl& model = model_impl();
-  model.compiled_trainer("fit");
-  refuse_batch_size("fit", options.batch_size);
-  if (options.validation_split != 0)
-    throw InvalidArgument("fit: got validation_split with a dataset; want validation_data");
-  if (!options.sample_weight.empty())
-    throw InvalidArgument("fit: got sample_weight with a dataset; want it as a component");
-  internal::FitData data{dataset, internal::layout_of(model, dataset, model.num_inputs()),
-                         validation_of(options, checked("fit", options.validation_batch_size))};
-  data.layout.class_weight = options.class_weight;
-  return internal::fit(model, data, options);
+  return guard(model_impl(), [&] {
+    ModelImpl& model = model_impl();
+    model.compiled_trainer("fit");
+    refuse_batch_size("fit", options.batch_size);
+    if (options.validation_split != 0)
+      throw InvalidArgument("fit: got validation_split with a dataset; want validation_data");
+    if (!options.sample_weight.empty())
+      throw InvalidArgument("fit: got sample_weight with a dataset; want it as a component");
+    internal::FitData data{dataset, internal::layout_of(model, dataset, model.num_inputs()),
+                           validation_of(options, checked("fit", options.validation_batch_size))};
+    data.layout.class_weight = options.class_weight;
+    return internal::fit(model, data, options);
+  });
 }
 
 History Model::fit(const Tensor& x, const Tensor& y, FitOptions options) const {
@@ -149,60 +157,70 @@ History Model::fit(const Tensor& x, const Tensor& y, FitOptions options) const {
 
 History Model::fit(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
                    FitOptions options) const {
-  ModelImpl& model = model_impl();
-  model.compiled_trainer("fit");
-  const int64_t batch_size = checked("fit", options.batch_size);
-  const int64_t validation_batch_size =
-      checked("fit", options.validation_batch_size ? options.validation_batch_size
-                                                   : std::optional(batch_size));
-  Tensors inputs = x, labels = y, weights = options.sample_weight;
-  if (!(options.validation_split >= 0 && options.validation_split < 1))
-    throw InvalidArgument("fit: got validation_split {}; want 0 <= validation_split < 1",
-                          options.validation_split);
-  if (options.validation_split > 0 && !options.validation_data.defined()) {
-    if (inputs.empty() || inputs[0].rank() == 0)
-      throw InvalidArgument("fit: got no rows to split; want inputs [N, …]");
-    const auto rows = static_cast<double>(inputs[0].size(0));
-    const auto split = static_cast<int64_t>(std::floor(rows * (1 - options.validation_split)));
-    options.validation_data = ValidationData(rows_of(inputs, split, -1), rows_of(labels, split, -1),
-                                             rows_of(weights, split, -1));
-    inputs = rows_of(inputs, 0, split);
-    labels = rows_of(labels, 0, split);
-    weights = rows_of(weights, 0, split);
-  }
-  const data::Dataset dataset =
-      batches(joined({&inputs, &labels, &weights}), batch_size, options.shuffle);
-  internal::FitData data{dataset, internal::layout_of(model, dataset, count(x)),
-                         validation_of(options, validation_batch_size)};
-  data.layout.class_weight = options.class_weight;
-  return internal::fit(model, data, options);
+  return guard(model_impl(), [&] {
+    ModelImpl& model = model_impl();
+    model.compiled_trainer("fit");
+    const int64_t batch_size = checked("fit", options.batch_size);
+    const int64_t validation_batch_size =
+        checked("fit", options.validation_batch_size ? options.validation_batch_size
+                                                     : std::optional(batch_size));
+    Tensors inputs = x, labels = y, weights = options.sample_weight;
+    if (!(options.validation_split >= 0 && options.validation_split < 1))
+      throw InvalidArgument("fit: got validation_split {}; want 0 <= validation_split < 1",
+                            options.validation_split);
+    if (options.validation_split > 0 && !options.validation_data.defined()) {
+      if (inputs.empty() || inputs[0].rank() == 0)
+        throw InvalidArgument("fit: got no rows to split; want inputs [N, …]");
+      const auto rows = static_cast<double>(inputs[0].size(0));
+      const auto split = static_cast<int64_t>(std::floor(rows * (1 - options.validation_split)));
+      options.validation_data = ValidationData(
+          rows_of(inputs, split, -1), rows_of(labels, split, -1), rows_of(weights, split, -1));
+      inputs = rows_of(inputs, 0, split);
+      labels = rows_of(labels, 0, split);
+      weights = rows_of(weights, 0, split);
+    }
+    const data::Dataset dataset =
+        batches(joined({&inputs, &labels, &weights}), batch_size, options.shuffle);
+    internal::FitData data{dataset, internal::layout_of(model, dataset, count(x)),
+                           validation_of(options, validation_batch_size)};
+    data.layout.class_weight = options.class_weight;
+    return internal::fit(model, data, options);
+  });
 }
 
 Logs Model::evaluate(const data::Dataset& dataset, EvaluateOptions options) const {
-  refuse_batch_size("evaluate", options.batch_size);
-  if (!options.sample_weight.empty())
-    throw InvalidArgument("evaluate: got sample_weight with a dataset; want it as a component");
-  return run_evaluation(model_impl(), dataset, model_impl().num_inputs(), options);
+  return guard(model_impl(), [&] {
+    refuse_batch_size("evaluate", options.batch_size);
+    if (!options.sample_weight.empty())
+      throw InvalidArgument("evaluate: got sample_weight with a dataset; want it as a component");
+    return run_evaluation(model_impl(), dataset, model_impl().num_inputs(), options);
+  });
 }
 Logs Model::evaluate(const Tensor& x, const Tensor& y, EvaluateOptions options) const {
   return evaluate(std::vector<Tensor>{x}, std::vector<Tensor>{y}, std::move(options));
 }
 Logs Model::evaluate(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
                      EvaluateOptions options) const {
-  model_impl().compiled_trainer("evaluate");
-  const data::Dataset dataset = batches(joined({&x, &y, &options.sample_weight}),
-                                        checked("evaluate", options.batch_size), false);
-  return run_evaluation(model_impl(), dataset, count(x), options);
+  return guard(model_impl(), [&] {
+    model_impl().compiled_trainer("evaluate");
+    const data::Dataset dataset = batches(joined({&x, &y, &options.sample_weight}),
+                                          checked("evaluate", options.batch_size), false);
+    return run_evaluation(model_impl(), dataset, count(x), options);
+  });
 }
 
 std::vector<Tensor> Model::predict_all(const data::Dataset& dataset, PredictOptions options) const {
-  refuse_batch_size("predict", options.batch_size);
-  return run_prediction(model_impl(), dataset, model_impl().num_inputs(), options);
+  return guard(model_impl(), [&] {
+    refuse_batch_size("predict", options.batch_size);
+    return run_prediction(model_impl(), dataset, model_impl().num_inputs(), options);
+  });
 }
 std::vector<Tensor> Model::predict_all(const std::vector<Tensor>& x, PredictOptions options) const {
-  const data::Dataset dataset =
-      batches(joined({&x}), checked("predict", options.batch_size), false);
-  return run_prediction(model_impl(), dataset, count(x), options);
+  return guard(model_impl(), [&] {
+    const data::Dataset dataset =
+        batches(joined({&x}), checked("predict", options.batch_size), false);
+    return run_prediction(model_impl(), dataset, count(x), options);
+  });
 }
 Tensor Model::predict(const data::Dataset& dataset, PredictOptions options) const {
   return only(*this, predict_all(dataset, std::move(options)));
@@ -216,31 +234,38 @@ Logs Model::train_on_batch(const Tensor& x, const Tensor& y, BatchOptions option
 }
 Logs Model::train_on_batch(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
                            BatchOptions options) const {
-  internal::Trainer& trainer = model_impl().compiled_trainer("train_on_batch");
-  Tensors weights;
-  if (options.sample_weight.defined()) weights.push_back(options.sample_weight);
-  const data::Element batch = joined({&x, &y, &weights});
-  distribute::StepRunner& step =
-      trainer.train_step(layout_of_batch(batch, count(x), options.class_weight));
-  trainer.objective().reset();
-  step.run(batch, trainer.step_number());
-  return read_logs(trainer);
+  return guard(model_impl(), [&] {
+    internal::Trainer& trainer = model_impl().compiled_trainer("train_on_batch");
+    Tensors weights;
+    if (options.sample_weight.defined()) weights.push_back(options.sample_weight);
+    const data::Element batch = joined({&x, &y, &weights});
+    distribute::StepRunner& step =
+        trainer.train_step(layout_of_batch(batch, count(x), options.class_weight));
+    trainer.objective().reset();
+    step.run(batch, trainer.step_number());
+    return read_logs(trainer);
+  });
 }
 Logs Model::test_on_batch(const Tensor& x, const Tensor& y, BatchOptions options) const {
-  internal::Trainer& trainer = model_impl().compiled_trainer("test_on_batch");
-  data::Element batch{x, y};
-  if (options.sample_weight.defined()) batch.push_back(options.sample_weight);
-  distribute::StepRunner& step = trainer.test_step(layout_of_batch(batch, 1, options.class_weight));
-  trainer.objective().reset();
-  step.run(batch, trainer.step_number());
-  return read_logs(trainer);
+  return guard(model_impl(), [&] {
+    internal::Trainer& trainer = model_impl().compiled_trainer("test_on_batch");
+    data::Element batch{x, y};
+    if (options.sample_weight.defined()) batch.push_back(options.sample_weight);
+    distribute::StepRunner& step =
+        trainer.test_step(layout_of_batch(batch, 1, options.class_weight));
+    trainer.objective().reset();
+    step.run(batch, trainer.step_number());
+    return read_logs(trainer);
+  });
 }
 Tensor Model::predict_on_batch(const Tensor& x) const {
-  internal::Trainer& trainer = model_impl().trainer();
-  const data::Element batch{x};
-  distribute::StepRunner& step = trainer.predict_step(layout_of_batch(batch, 1, {}));
-  step.run(batch, {.seed = default_runtime().random_seed()});
-  return step.gathered_output(0);
+  return guard(model_impl(), [&] {
+    internal::Trainer& trainer = model_impl().trainer();
+    const data::Element batch{x};
+    distribute::StepRunner& step = trainer.predict_step(layout_of_batch(batch, 1, {}));
+    step.run(batch, {.seed = default_runtime().random_seed()});
+    return step.gathered_output(0);
+  });
 }
 Tensor Model::operator()(const Tensor& x) const { return predict_on_batch(x); }
 

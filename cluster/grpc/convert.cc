@@ -31,6 +31,7 @@ void to_proto(const Message& message, control::Message& proto) {
     to.set_to(wait.to);
     to.set_what(wait.what);
   }
+  proto.set_calls(message.calls);
   if (!message.registration) return;
   control::Registration& registration = *proto.mutable_registration();
   to_proto(message.registration->task, *registration.mutable_task());
@@ -48,7 +49,8 @@ Message from_proto(const control::Message& proto) {
       .value = proto.value(),
       .timeout_ms = proto.timeout_ms(),
       .code = proto.code(),
-      .error = proto.error()};
+      .error = proto.error(),
+      .calls = proto.calls()};
   for (const control::Task& task : proto.tasks()) message.tasks.push_back(from_proto(task));
   for (const control::Wait& wait : proto.waits())
     message.waits.push_back({wait.id(), wait.from(), wait.to(), wait.what()});

@@ -95,7 +95,7 @@ class Runtime {
 };
 
 /// The runtime of this program, made on first use with everything that is built in
-/// (cohort/builtin.cc).
+/// (cohort/builtin.cc). It is there until the process has ended.
 Runtime& default_runtime();
 
 }  // namespace cohort

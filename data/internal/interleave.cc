@@ -1,6 +1,7 @@
 #include <mutex>
 #include <optional>
 
+#include "core/current_error.h"
 #include "data/internal/nodes.h"
 
 namespace cohort::data {
@@ -80,8 +81,8 @@ class InterleaveFlow : public ElementFlow {
 NodePtr call(const DatasetFunction& function, const Element& element, int64_t number) {
   try {
     return function(element).node();
-  } catch (const std::exception& error) {
-    throw error_within(fmt::format("interleave: element {}", number), error);
+  } catch (...) {
+    throw current_error().within(fmt::format("interleave: element {}", number));
   }
 }
 

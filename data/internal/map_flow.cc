@@ -1,27 +1,16 @@
 #include "data/internal/map_flow.h"
 
-#include "data/internal/nodes.h"
+#include "core/current_error.h"
 
 namespace cohort::data {
-
-Error as_error(const std::exception& error) {
-  if (const auto* ours = dynamic_cast<const Error*>(&error)) return *ours;
-  return Error(Code::kUnknown, error.what());
-}
-
-Error error_within(const std::string& where, const std::exception& error) {
-  return as_error(error).within(where);
-}
 
 Element call_map(const MapFunction& function, const Element& element, int64_t index) {
   const auto where = [&] { return fmt::format("map: element {}", index); };
   Element result;
   try {
     result = function(element);
-  } catch (const std::exception& error) {
-    throw error_within(where(), error);
   } catch (...) {
-    throw Error(Code::kUnknown, where() + ": got an exception that is no std::exception");
+    throw current_error().within(where());
   }
   if (result.empty())
     throw InvalidArgument("{}: got no components from the function; want at least one", where());
@@ -105,8 +94,8 @@ void ParallelMapFlow::work() {
       const int64_t index = first_ + *number;
       finish(*number, pattern_.has(index) ? call_map(function_, item, index) : Element(),
              std::nullopt);
-    } catch (const std::exception& error) {
-      finish(*number, {}, as_error(error));
+    } catch (...) {
+      finish(*number, {}, current_error());
     }
   }
 }
@@ -118,8 +107,8 @@ std::optional<int64_t> ParallelMapFlow::take_input(Element& item) {
   std::optional<Error> error;
   try {
     got = (pattern_.has(first_ + num_taken_) ? input_->next({&item, 1}) : input_->skip(1)) == 1;
-  } catch (const std::exception& thrown) {
-    error = as_error(thrown);
+  } catch (...) {
+    error = current_error();
   }
   const std::lock_guard lock(mutex_);
   input_ended_ = !got;

@@ -49,9 +49,4 @@ struct PrefetchParts {
 };
 std::optional<PrefetchParts> prefetch_parts(const Node& node);
 
-/// `error` as a cohort::Error: an Error keeps its code, others become Unknown.
-Error as_error(const std::exception& error);
-/// The same, with `where: ` before its message.
-Error error_within(const std::string& where, const std::exception& error);
-
 }  // namespace cohort::data

@@ -1,5 +1,6 @@
 #include <limits>
 
+#include "core/current_error.h"
 #include "data/internal/flows.h"
 #include "data/internal/nodes.h"
 #include "data/internal/rows.h"
@@ -208,8 +209,8 @@ class FilterFlow : public Flow<Item> {
         gather_row(*rows_, item, row_);
         return predicate_(row_);
       }
-    } catch (const std::exception& error) {
-      throw error_within(fmt::format("filter: element {}", index), error);
+    } catch (...) {
+      throw current_error().within(fmt::format("filter: element {}", index));
     }
   }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/current_error.h"
 #include "data/internal/nodes.h"
 
 namespace cohort::data {
@@ -96,8 +97,8 @@ void PrefetchFlow::run() {
       free.kind = got ? Kind::kElement : Kind::kEnd;
       if (!got) --writer_.epochs_left;
       if (std::exchange(autotune_, false) && got) choose_size(free.element);
-    } catch (const std::exception& error) {
-      free.error = as_error(error);
+    } catch (...) {
+      free.error = current_error();
       free.kind = Kind::kError;
       writer_.epochs_left = 0;
     }

@@ -1,11 +1,12 @@
 #include "nn/callbacks/progress_bar.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+
+#include "core/terminal.h"
 
 namespace cohort::nn {
 namespace {
@@ -21,7 +22,8 @@ double seconds_between(Clock::time_point begin, Clock::time_point end) {
 class ProgressBarImpl : public CallbackImpl {
  public:
   explicit ProgressBarImpl(ProgressBarOptions options)
-      : print_(std::move(options.print)), terminal_(options.terminal.value_or(isatty(1) == 1)) {
+      : print_(std::move(options.print)),
+        terminal_(options.terminal.value_or(stdout_is_terminal())) {
     text_.reserve(1024);
   }
 

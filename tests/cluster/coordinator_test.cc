@@ -126,14 +126,80 @@ TEST_F(CoordinatorTest, ShortStopOfTheLeaderKillsNobody) {
   EXPECT_FALSE(coordinator_->error());
 }
 
-TEST_F(CoordinatorTest, LongStopOfTheLeaderIsItsOwnFault) {
+TEST_F(CoordinatorTest, ASuspendedJobGoesOnAndNoClockHasRun) {
+  all_come();
+  Outcome waits, gets, leaves;
+  barrier(0, waits, {}, "b", milliseconds(2000));
+  coordinator_->get("key", milliseconds(2000), into(gets));
+  coordinator_->leave(worker(2), milliseconds(2000), into(leaves));
+  pass(milliseconds(1000), {0, 1, 2});
+  waits.done = false;  // the barrier ended when a task left
+  barrier(0, waits, {0, 1}, "c", milliseconds(1500));
+  now_ += milliseconds(12'000);
+  coordinator_->tick();
+  pass(milliseconds(500), {0, 1, 2});
+  EXPECT_FALSE(coordinator_->error());
+  EXPECT_FALSE(waits.done || gets.done || leaves.done);
+  EXPECT_THAT(warnings_, IsEmpty());
+  pass(milliseconds(1200), {0, 1, 2});
+  EXPECT_EQ(waits.code(), Code::kDeadlineExceeded);
+  EXPECT_EQ(gets.code(), Code::kDeadlineExceeded);
+  EXPECT_EQ(leaves.code(), Code::kDeadlineExceeded);
+}
+
+TEST_F(CoordinatorTest, ATaskThatGaveAStoppedLeaderUpIsNotToBlame) {
   all_come();
   pass(milliseconds(100));
   now_ += milliseconds(6000);
   coordinator_->tick();
+  EXPECT_FALSE(coordinator_->error());
+  coordinator_->disconnect(worker(2), 102, "its connection broke");
   ASSERT_TRUE(coordinator_->error());
   EXPECT_THAT(coordinator_->error()->what(),
-              HasSubstr("the leader /job:worker/task:0 was stopped"));
+              HasSubstr("the leader /job:worker/task:0 was stopped for 6.0 s; /job:worker/task:2 "
+                        "(host h2) is gone"));
+}
+
+TEST_F(CoordinatorTest, ATaskThatIsStoppedAloneIsDead) {
+  all_come();
+  pass(milliseconds(6000), {0, 2});
+  ASSERT_TRUE(coordinator_->error());
+  EXPECT_THAT(coordinator_->error()->what(), HasSubstr("/job:worker/task:1 (host h1) is dead"));
+}
+
+TEST_F(CoordinatorTest, ATaskThatLeftBeforeACallOfAllIsNamedToThoseInIt) {
+  all_come();
+  Outcome left;
+  const auto beat = [&](int index, uint64_t calls) {
+    coordinator_->heartbeat(worker(index), 100 + static_cast<uint64_t>(index), {}, calls);
+  };
+  beat(0, 6);
+  coordinator_->leave(worker(1), kEndless, into(left), 7);
+  beat(0, 7);
+  beat(2, 5);
+  EXPECT_FALSE(coordinator_->error()) << "they make the calls that it has made";
+  beat(2, 8);
+  ASSERT_TRUE(coordinator_->error());
+  EXPECT_EQ(coordinator_->error()->code(), Code::kFailedPrecondition);
+  EXPECT_THAT(coordinator_->error()->what(),
+              HasSubstr("/job:worker/task:1 (host h1) has left the cluster and will not come: it "
+                        "left after 7 calls of all tasks, and /job:worker/task:2 is in another"));
+  EXPECT_EQ(left.code(), Code::kFailedPrecondition);
+}
+
+TEST_F(CoordinatorTest, ATaskThatLeavesWhileAnotherWaitsForItIsNamedAtOnce) {
+  all_come();
+  Outcome left;
+  coordinator_->heartbeat(worker(0), 100, {}, 3);
+  coordinator_->leave(worker(2), kEndless, into(left), 2);
+  ASSERT_TRUE(coordinator_->error());
+  EXPECT_THAT(coordinator_->error()->what(), HasSubstr("/job:worker/task:2 (host h2) has left"));
+}
+
+TEST_F(CoordinatorTest, AReportThatNamesItsTaskIsNotNamedTwice) {
+  all_come();
+  coordinator_->report_error(worker(1), DataLoss("/job:worker/task:1: a file"));
+  EXPECT_STREQ(coordinator_->error()->what(), "/job:worker/task:1: a file");
 }
 
 TEST_F(CoordinatorTest, ReportedErrorEndsEveryWaitAndComesFromAllLaterCalls) {

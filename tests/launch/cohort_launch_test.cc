@@ -28,10 +28,11 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto kDeadline = 60s;
 
-// cohort-launch with its two outputs.
+// cohort-launch with its two outputs. `prepare` runs in its process before it.
 class Launched {
  public:
-  explicit Launched(std::vector<std::string> arguments) {
+  explicit Launched(
+      std::vector<std::string> arguments, void (*prepare)() = [] {}) {
     arguments.insert(arguments.begin(), COHORT_LAUNCH);
     int out[2], err[2];
     EXPECT_EQ(::pipe2(out, O_CLOEXEC) + ::pipe2(err, O_CLOEXEC), 0);
@@ -42,6 +43,7 @@ class Launched {
     if (pid_ == 0) {
       ::dup2(out[1], 1);
       ::dup2(err[1], 2);
+      prepare();
       ::execv(argv[0], argv.data());
       ::_exit(126);
     }
@@ -59,6 +61,7 @@ class Launched {
   }
 
   void signal(int signal) const { ::kill(pid_, signal); }
+  pid_t pid() const { return pid_; }
   void close_output() {
     ::close(ends_[0]);
     ends_[0] = -1;
@@ -114,9 +117,32 @@ class Launched {
   std::array<int, 2> ends_{-1, -1};
 };
 
-Launched workers(int count, const std::string& script, std::vector<std::string> options = {}) {
+Launched workers(
+    int count, const std::string& script, std::vector<std::string> options = {},
+    void (*prepare)() = [] {}) {
   options.insert(options.end(), {"-n", std::to_string(count), "sh", "-c", script});
-  return Launched(options);
+  return Launched(options, prepare);
+}
+
+// Shell commands that tell the launcher of a failure.
+std::string record(const std::string& own, const std::string& text) {
+  return R"(echo '{"task":"/job:worker/task:1","own":)" + own + R"(,"code":15,"text":")" + text +
+         R"(","time_ns":1}' > /proc/self/fd/${COHORT_FAILURE_PIPE%%:*}; )";
+}
+
+// The letter of a process' state in /proc: T for a stopped one. 0 when it has ended.
+char state_of(int pid) {
+  std::string text;
+  std::getline(std::ifstream("/proc/" + std::to_string(pid) + "/stat"), text);
+  const size_t end = text.rfind(") ");
+  return end == std::string::npos ? 0 : text[end + 2];
+}
+
+void expect_stopped(int pid, bool stopped) {
+  const auto until = Clock::now() + kDeadline;
+  while ((state_of(pid) == 'T') != stopped && Clock::now() < until)
+    std::this_thread::sleep_for(5ms);
+  EXPECT_EQ(state_of(pid) == 'T', stopped) << pid << " is " << state_of(pid);
 }
 
 // `script` for worker 1, `others` for the rest.
@@ -245,8 +271,8 @@ TEST(CohortLaunchTest, ReaderThatGoesAwayDoesNotStopTheJob) {
 }
 
 TEST(CohortLaunchTest, JobIsRestartedWithANewId) {
-  Launched launched = workers(2, "echo id=$COHORT_JOB_ID; test $COHORT_RESTART_COUNT = 2",
-                              {"--max-restarts", "2"});
+  Launched launched =
+      workers(2, "echo id=$COHORT_JOB_ID; test $COHORT_RESTART_COUNT = 2", {"--max-restarts", "2"});
   EXPECT_EQ(launched.wait(), 0) << launched.err;
   EXPECT_THAT(launched.err, HasSubstr("restart 2 of 2"));
   Launched failing = workers(1, "exit 6", {"--max-restarts", "1"});
@@ -275,6 +301,133 @@ TEST(CohortLaunchTest, WrongArgumentsAreRefused) {
   EXPECT_EQ(Launched({"--hosts", "-x", "true"}).wait(), 2);
 }
 
+TEST(CohortLaunchTest, TheProgramMayStandBehindTwoDashes) {
+  Launched launched({"-n", "1", "--", "echo", "-n", "x", "--", "y"});
+  EXPECT_EQ(launched.wait(), 0) << launched.err;
+  EXPECT_EQ(launched.out, "[worker 0] x -- y\n");
+}
+
+TEST(CohortLaunchTest, WhoeverToldOfAnErrorOfItsOwnIsTheCause) {
+  Launched launched = workers(2, worker_1(record("true", "a truncated file") + "sleep 0.3; exit 4",
+                                          record("false", "worker 1 has gone") + "exit 3"));
+  EXPECT_EQ(launched.wait(), 4);
+  EXPECT_THAT(launched.err, HasSubstr("worker 1 failed: exit code 4; DataLoss: a truncated file"));
+  EXPECT_THAT(launched.err, Not(HasSubstr("worker 0 failed")));
+}
+
+TEST(CohortLaunchTest, ACauseThatEndedWellIsNamedAndTheCodeIsOfWhoFailed) {
+  Launched launched = workers(2, worker_1(record("true", "it called exit") + "exit 0",
+                                          record("false", "worker 1 has gone") + "exit 3"));
+  EXPECT_EQ(launched.wait(), 3);
+  EXPECT_THAT(launched.err, HasSubstr("worker 1 failed: exit code 0; DataLoss: it called exit"));
+}
+
+TEST(CohortLaunchTest, WorkersMayEndByThemselvesAfterAFailure) {
+  Launched launched =
+      workers(2, worker_1("exit 4", "trap 'echo asked; exit 1' TERM; sleep 0.2; echo told"));
+  EXPECT_EQ(launched.wait(), 4);
+  EXPECT_THAT(launched.out, HasSubstr("[worker 0] told"));
+  EXPECT_THAT(launched.out, Not(HasSubstr("asked")));
+}
+
+TEST(CohortLaunchTest, OutputComesWhenALineIsWritten) {
+  // sed keeps kilobytes for itself where standard output is a pipe.
+  Launched launched = workers(1, "(echo one; exec sleep 300) | sed s/one/line/");
+  launched.await("[worker 0] line\n", 1);
+  launched.signal(SIGTERM);
+  launched.wait();
+}
+
+TEST(CohortLaunchTest, TheLastPartOfALineOfACrashedWorkerArrives) {
+  Launched launched = workers(1, "printf 'one\ntwo'; kill -SEGV $$");
+  EXPECT_EQ(launched.wait(), 128 + SIGSEGV);
+  EXPECT_EQ(launched.out, "[worker 0] one\n[worker 0] two\n");
+}
+
+TEST(CohortLaunchTest, BytesOfAWorkerComeUnchanged) {
+  Launched launched = workers(1, "printf 'a\\tb\\r\\033[0m\\004\\003c\\n'");
+  EXPECT_EQ(launched.wait(), 0);
+  EXPECT_EQ(launched.out, "[worker 0] a\tb\r\033[0m\004\003c\n");
+}
+
+TEST(CohortLaunchTest, TheFirstWorkerReadsStandardInputAndTheOthersNothing) {
+  Launched launched = workers(2, "cat; echo end", {}, [] {
+    int ends[2];
+    if (::pipe(ends) != 0 || ::write(ends[1], "one\ntwo\n", 8) != 8) ::_exit(126);
+    ::close(ends[1]);
+    ::dup2(ends[0], 0);
+  });
+  EXPECT_EQ(launched.wait(), 0) << launched.err;
+  EXPECT_THAT(launched.out, HasSubstr("[worker 0] one\n[worker 0] two\n[worker 0] end\n"));
+  EXPECT_THAT(launched.out, HasSubstr("[worker 1] end\n"));
+  EXPECT_THAT(launched.out, Not(HasSubstr("[worker 1] one")));
+}
+
+TEST(CohortLaunchTest, ClosedStandardDescriptorsAreNobodyElses) {
+  Launched launched = workers(2, "read line; echo out; echo err >&2; exit 3", {}, [] {
+    ::close(0);
+    ::close(1);
+  });
+  EXPECT_EQ(launched.wait(), 3) << launched.err;
+  EXPECT_THAT(launched.err, HasSubstr("[worker 1] err"));
+}
+
+TEST(CohortLaunchTest, WhatWasIgnoredAtTheStartStaysIgnored) {
+  Launched launched = workers(2, "echo pid=$$; read line; sleep 0.5; echo done", {}, [] {
+    ::signal(SIGHUP, SIG_IGN);  // as nohup does
+  });
+  launched.await("pid=", 2);
+  launched.signal(SIGHUP);
+  for (const int pid : pids(launched.out)) ::kill(pid, SIGHUP);
+  EXPECT_EQ(launched.wait(), 0) << launched.err;
+  EXPECT_THAT(launched.out, HasSubstr("[worker 1] done"));
+  EXPECT_THAT(launched.err, Not(HasSubstr("passed")));
+}
+
+TEST(CohortLaunchTest, UsersSignalsArePassedOnAndEndNothing) {
+  Launched launched = workers(2,
+                              "trap 'echo told' USR1; trap 'echo done; exit 0' USR2; "
+                              "echo pid=$$; while :; do sleep 0.05; done");
+  launched.await("pid=", 2);
+  launched.signal(SIGUSR1);
+  launched.await("told", 2);
+  launched.signal(SIGUSR2);
+  EXPECT_EQ(launched.wait(), 0) << launched.err;
+}
+
+TEST(CohortLaunchTest, ASuspendedJobGoesOnWhenItIsContinued) {
+  Launched launched = workers(2,
+                              "echo pid=$$; trap 'echo done; exit 0' USR1; "
+                              "while :; do sleep 0.05; done");
+  launched.await("pid=", 2);
+  launched.signal(SIGTSTP);
+  expect_stopped(launched.pid(), true);
+  for (const int pid : pids(launched.out)) expect_stopped(pid, true);
+  launched.signal(SIGCONT);
+  for (const int pid : pids(launched.out)) expect_stopped(pid, false);
+  launched.signal(SIGUSR1);
+  EXPECT_EQ(launched.wait(), 0) << launched.err;
+  EXPECT_THAT(launched.out, HasSubstr("[worker 1] done"));
+}
+
+TEST(CohortLaunchTest, TimeInWhichTheLauncherWasStoppedIsNoGrace) {
+  Launched launched = workers(1,
+                              "trap 'echo asked; kill -STOP $$; echo saved; exit 42' TERM; "
+                              "echo pid=$$; while :; do sleep 0.05; done",
+                              {"--grace", "5"});
+  launched.await("pid=", 1);
+  launched.signal(SIGTERM);
+  launched.await("asked", 1);
+  launched.signal(SIGSTOP);
+  expect_stopped(launched.pid(), true);
+  // What the test is about is that time passes: longer than the grace.
+  for (const auto until = Clock::now() + 6s; Clock::now() < until;)
+    std::this_thread::sleep_until(until);
+  launched.signal(SIGCONT);
+  EXPECT_EQ(launched.wait(), 42) << launched.err;
+  EXPECT_THAT(launched.out, HasSubstr("saved"));
+}
+
 const std::string kFakeSsh = std::string(COHORT_TEST_DATA) + "/fake_ssh.sh";
 
 TEST(CohortLaunchOverSshTest, WorkersRunOnTheirHosts) {
@@ -294,6 +447,19 @@ TEST(CohortLaunchOverSshTest, FailureEndsWorkersElsewhere) {
   EXPECT_EQ(launched.wait(), 3) << launched.err;
   EXPECT_EQ(pids(launched.out).size(), 2u);
   expect_gone(pids(launched.out));
+}
+
+TEST(CohortLaunchOverSshTest, AWorkersRecordIsTakenOutOfItsOutput) {
+  const std::string record =
+      R"(printf 'before\033_cohort-failure {"task":"t","own":true,"code":15,"text":"a full disk",)"
+      R"("time_ns":1}\033\\after\n' >&2; )";
+  Launched launched(
+      {"--ssh", kFakeSsh, "--hosts", "a.invalid:2", "sh", "-c",
+       worker_1("test $COHORT_FAILURE_PIPE = stderr; " + record + "exit 5", "sleep 0.3; exit 3")});
+  EXPECT_EQ(launched.wait(), 5) << launched.err;
+  EXPECT_THAT(launched.err, HasSubstr("worker 1 failed: exit code 5; DataLoss: a full disk"));
+  EXPECT_THAT(launched.err, HasSubstr("[worker 1] beforeafter\n"));
+  EXPECT_THAT(launched.err, Not(HasSubstr("cohort-failure")));
 }
 
 TEST(CohortLaunchOverSshTest, KilledLauncherLeavesNoOrphansElsewhere) {

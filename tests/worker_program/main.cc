@@ -3,12 +3,15 @@
 // as `error: CODE message`, and the exit code is 3.
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <map>
+#include <stdexcept>
 #include <string>
+#include <thread>
 
 #include "cluster/job.h"
 #include "cohort/cohort.h"
@@ -70,11 +73,34 @@ nn::Callback stuck() {
   }});
 }
 
-/// Says when the first step is made.
+/// Says when the first step is made, and when one comes a while after another: this process was
+/// stopped in between.
 nn::Callback first_step() {
-  return nn::LambdaCallback({.on_epoch_end = [](int64_t epoch, const nn::Logs&) {
+  auto last = std::chrono::steady_clock::now();
+  return nn::LambdaCallback({.on_epoch_end = [last](int64_t epoch, const nn::Logs&) mutable {
+    const auto now = std::chrono::steady_clock::now();
     if (epoch == 0) say("step", "made");
+    if (epoch > 0 && now - last > std::chrono::seconds(5)) say("step", "went on");
+    last = now;
   }});
+}
+
+/// How the odd worker's fifth step, or the end of an epoch, fails.
+nn::Callback failing(const std::string& scenario) {
+  return nn::LambdaCallback(
+      {.on_epoch_end =
+           [scenario](int64_t, const nn::Logs&) {
+             if (scenario == "throws_at_epoch") throw std::runtime_error("a full disk");
+             if (scenario == "throws_int") throw 42;
+           },
+       .on_train_batch_end =
+           [scenario](int64_t batch, const nn::Logs&) {
+             if (batch != 3) return;
+             if (scenario == "throws_in_callback") throw std::runtime_error("a full disk");
+             if (scenario == "exits_in_callback") std::exit(0);
+             if (scenario == "aborts_on_thread")
+               std::thread([] { throw std::runtime_error("an exception of a thread"); }).join();
+           }});
 }
 
 std::vector<nn::Callback> callbacks(const Setting& setting) {
@@ -84,7 +110,8 @@ std::vector<nn::Callback> callbacks(const Setting& setting) {
   if (setting.odd() && setting.is("stopped"))
     return {nn::Callback(std::make_shared<Stop>(SIGSTOP))};
   if (setting.odd() && setting.is("stuck")) return {stuck()};
-  if (setting.is("endless")) return {first_step()};
+  if (setting.is("endless") || setting.is("suspended")) return {first_step()};
+  if (setting.odd()) return {failing(setting.scenario)};
   if (setting.is("traced"))
     return {nn::StepTrace({.path = std::getenv("TRACE_PATH"), .first_step = 3, .num_steps = 4})};
   return {};
@@ -109,6 +136,8 @@ data::Dataset make_dataset(const Setting& setting) {
     dataset = dataset.map([](const data::Element&) -> data::Element {
       throw cohort::DataLoss("map: got a broken example");
     });
+  if (setting.odd() && setting.is("exits_in_map"))
+    dataset = dataset.map([](const data::Element&) -> data::Element { std::exit(0); }).prefetch();
   return dataset.shuffle(rows).batch(setting.odd() && setting.is("other_batch") ? 8 : 16);
 }
 
@@ -150,9 +179,9 @@ void fit(const Setting& setting) {
     model.set_weights(weights);
   }
   const data::Dataset dataset = make_dataset(setting);
-  const nn::History history = model.fit(dataset, {.epochs = setting.is("endless") ? 1000000 : 2,
-                                                  .verbose = 0,
-                                                  .callbacks = callbacks(setting)});
+  const bool endless = setting.is("endless") || setting.is("suspended");
+  const nn::History history = model.fit(
+      dataset, {.epochs = endless ? 1000000 : 2, .verbose = 0, .callbacks = callbacks(setting)});
   say("loss", fmt::format("{:.17g}", history["loss"].back()));
   say("accuracy", fmt::format("{:.17g}", history["accuracy"].back()));
   say("evaluated", fmt::format("{:.17g}", model.evaluate(dataset, {.verbose = 0})["loss"]));
@@ -254,6 +283,8 @@ void run(int argc, char** argv) {
       scenario};
   say("chief", setting.strategy.is_chief() ? "yes" : "no");
   if (setting.odd() && setting.is("exits")) std::exit(0);
+  if (setting.odd() && setting.is("returns")) return;
+  if (setting.odd() && setting.is("throws_in_main")) throw std::runtime_error("of main");
   if (setting.odd() && setting.is("other_seed")) nn::set_random_seed(8);
   if (setting.is("custom_loop") || setting.is("ends_early") || setting.is("other_function"))
     custom_loop(setting);
@@ -271,5 +302,11 @@ int main(int argc, char** argv) {
   } catch (const cohort::Error& error) {
     say("error", fmt::format("{} {}", cohort::code_name(error.code()), error.what()));
     return 3;
+  } catch (const std::exception& error) {
+    say("error", error.what());
+    return 4;
+  } catch (int number) {
+    say("error", std::to_string(number));
+    return 5;
   }
 }

@@ -2,6 +2,9 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <chrono>
+#include <thread>
+
 #include "tests/workers/workers.h"
 
 /// Jobs of several processes: the same numbers as one process, and errors instead of hangs.
@@ -167,6 +170,52 @@ TEST(WorkerFailureTest, AnErrorInAUsersFunctionEndsTheJob) {
   const auto results = run_workers(2, {"throws_in_map"});
   EXPECT_THAT(results[1].value("error"), HasSubstr("got a broken example"));
   EXPECT_EQ(results[0].exit_code, 3) << results[0].output;
+  EXPECT_THAT(results[0].value("error"), HasSubstr("/job:worker/task:1"));
+}
+
+struct Failing {
+  const char* scenario;
+  const char* text;  ///< in the others' errors, behind the culprit's name
+};
+class FailingWorkerTest : public testing::TestWithParam<Failing> {};
+
+TEST_P(FailingWorkerTest, TellsTheOthersWhatItFailedWith) {
+  const auto results = run_workers(3, {GetParam().scenario});
+  for (const int other : {0, 2}) {
+    const WorkerResult& result = results[static_cast<size_t>(other)];
+    EXPECT_EQ(result.exit_code, 3) << result.output;
+    EXPECT_THAT(result.value("error"), HasSubstr(GetParam().text));
+    EXPECT_THAT(result.value("error"), HasSubstr("/job:worker/task:1"));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    , FailingWorkerTest,
+    testing::Values(Failing{"throws_in_map", "task:1: map: element"},
+                    Failing{"throws_in_callback", "task:1: a full disk"},
+                    Failing{"throws_at_epoch", "task:1: a full disk"},
+                    Failing{"throws_int", "int 42"},
+                    Failing{"exits_in_callback", "task:1: its program ended"},
+                    Failing{"exits_in_map", "task:1: its program ended"},
+                    Failing{"exits", "task:1: its program ended"},
+                    Failing{"aborts_on_thread", "task:1: an exception of a thread"},
+                    Failing{"throws_in_main", "task:1: an exception ended its part"},
+                    Failing{"returns", "has left the cluster and will not come"}),
+    [](const auto& info) { return std::string(info.param.scenario); });
+
+TEST(WorkerFailureTest, ASuspendedJobGoesOn) {
+  Workers workers(2, {"suspended"});
+  for (const int worker : {0, 1}) workers.wait_for(worker, "step: made", std::chrono::seconds(60));
+  for (const int worker : {0, 1}) workers.signal(worker, SIGSTOP);
+  // What the test is about is that time passes: longer than a silent task lives.
+  for (const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(8);
+       std::chrono::steady_clock::now() < until;)
+    std::this_thread::sleep_until(until);
+  for (const int worker : {0, 1}) workers.signal(worker, SIGCONT);
+  for (const int worker : {0, 1})
+    workers.wait_for(worker, "step: went on", std::chrono::seconds(60));
+  workers.signal(1, SIGKILL);
+  const auto results = workers.wait(std::chrono::seconds(60));
   EXPECT_THAT(results[0].value("error"), HasSubstr("/job:worker/task:1"));
 }
 

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <string>
+
+namespace cohort::launch {
+
+/// A file descriptor that closes itself.
+class Descriptor {
+ public:
+  explicit Descriptor(int number = -1) : number_(number) {}
+  Descriptor(Descriptor&& other) noexcept : number_(other.release()) {}
+  Descriptor& operator=(Descriptor&& other) noexcept;
+  ~Descriptor() { close(); }
+
+  int get() const { return number_; }
+  bool open() const { return number_ >= 0; }
+  void close();
+  int release();
+
+ private:
+  int number_;
+};
+
+struct Pipe {
+  Descriptor read, write;
+};
+
+/// Closed in the programs that are executed. Throws ResourceExhausted.
+Pipe make_pipe();
+
+/// Opens those of standard input, output and error that are closed to /dev/null, so that nothing
+/// else gets their numbers.
+void open_standard_descriptors();
+
+}  // namespace cohort::launch

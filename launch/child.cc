@@ -106,6 +106,9 @@ Child::Child(const Process& process, Sink& out, Sink& err)
       err_lines_("[" + process.name + "] ", err) {
   Pipe in = make_pipe(), output = make_pipe(), errors = make_pipe();
   if (!remote_) in.read = Descriptor(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (remote_ && ::write(in.write.get(), process.input.data(), process.input.size()) !=
+                     static_cast<ssize_t>(process.input.size()))
+    throw ResourceExhausted("cohort-launch: {} bytes do not fit a pipe", process.input.size());
   const Image image(process);
   const pid_t launcher = ::getpid();
   pid_ = ::fork();

@@ -74,8 +74,8 @@ class Acceptor {
   int milliseconds_to_wait() const;
 
   const Options options_;
+  int port_ = 0;  // set with listener_
   Descriptor listener_, wake_;
-  int port_ = 0;
   Take take_;
   Clock::time_point resume_{};  // nothing is accepted before; of the thread, as take_
 

@@ -182,16 +182,16 @@ std::string remote_input(const std::vector<std::string>& environment) {
 }
 
 // The worker leads a session of its own, so that its children end with it. `cat` waits for the end
-// of standard input, which comes when this side or the connection ends. $b is a line's end: a login
-// shell may not take one in a command.
+// of standard input, which comes when this side or the connection ends. $c_b is a line's end: a
+// login shell may not take one in a command.
 std::string remote_command(const std::string& directory, const std::vector<std::string>& command) {
   std::string worker = "setsid";
   for (const std::string& word : command) worker += " " + quote(word);
   const std::string script =
       "cd " + quote(directory) +
-      " || exit 1; exec 3<&0; b=$(printf '\\nx'); b=${b%x}; t=; read -r n <&3 || exit 1; "
-      "while [ \"$n\" -gt 0 ]; do IFS= read -r l <&3 || exit 1; t=$t$l$b; n=$((n-1)); done; "
-      "eval \"$t\"; t=; l=; " +
+      " || exit 1; exec 3<&0; c_b=$(printf '\\nx'); c_b=${c_b%x}; c_t=; read -r c_n <&3 || exit 1; "
+      "while [ \"$c_n\" -gt 0 ]; do IFS= read -r c_l <&3 || exit 1; c_t=$c_t$c_l$c_b; "
+      "c_n=$((c_n-1)); done; eval \"$c_t\"; unset c_b c_t c_n c_l; " +
       worker +
       " </dev/null 3<&- & p=$!; "
       "{ cat <&3; kill -TERM -$p; sleep 2; kill -KILL -$p; } "

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "cluster/rpc.h"
+#include "core/error.h"
 #include "tests/cluster/task_process.h"
 
 namespace cohort::cluster {

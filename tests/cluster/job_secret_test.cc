@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <optional>
 
 #include "cluster/descriptor.h"
@@ -45,7 +46,7 @@ class JobSecretTest : public ::testing::Test {
 };
 
 std::string secret_of(const std::string& name, const std::string& value) {
-  return read_job_secret(Environment({{name, value}}));
+  return read_job_secret(Environment(std::map<std::string, std::string>{{name, value}}));
 }
 
 TEST_F(JobSecretTest, NoneIsGivenWithoutAVariable) {

@@ -23,6 +23,21 @@ int parse_port(std::string_view port, std::string_view text) {
 
 }  // namespace
 
+bool is_loopback(const std::string& host) {
+  return host == "localhost" || host == "::1" || host.starts_with("127.");
+}
+
+bool on_one_host(const std::vector<std::string>& addresses) {
+  std::vector<std::string> hosts;
+  for (const std::string& address : addresses) {
+    if (address.empty()) return false;
+    hosts.push_back(parse_address(address).host);
+  }
+  return std::all_of(hosts.begin(), hosts.end(), is_loopback) ||
+         std::all_of(hosts.begin(), hosts.end(),
+                     [&](const auto& host) { return host == hosts[0]; });
+}
+
 std::string Address::to_string() const {
   const bool ipv6 = host.find(':') != std::string::npos;
   return (ipv6 ? "[" + host + "]" : host) + ":" + std::to_string(port);

@@ -2,6 +2,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace cohort::cluster {
 
@@ -14,6 +15,13 @@ struct Address {
   std::string to_string() const;
   bool operator==(const Address&) const = default;
 };
+
+/// Whether a host's name or address is this machine's own, which others cannot reach.
+bool is_loopback(const std::string& host);
+
+/// Whether tasks that listen at these addresses are on one host: all have the same host, or one
+/// that is_loopback. "" is an address that nobody knows yet.
+bool on_one_host(const std::vector<std::string>& addresses);
 
 /// Reads "host:port" or "[::1]:2222". Throws InvalidArgument when there is no port, no host, an
 /// IPv6 address without brackets, or a port outside 0 … 65535.

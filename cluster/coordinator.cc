@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cluster/foreign_text.h"
 #include "cluster/key_value_store.h"
 
 namespace cohort::cluster {
@@ -10,6 +11,9 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kLongest = std::chrono::hours(24 * 365);
+constexpr size_t kMaxShown = 320;  // bytes of what a newcomer says of himself
+
+std::string shown(const std::string& foreign) { return printable(foreign, kMaxShown); }
 
 int64_t milliseconds_between(TimePoint begin, TimePoint end) {
   return std::chrono::duration_cast<milliseconds>(end - begin).count();
@@ -34,7 +38,7 @@ Coordinator::Coordinator(Options options) : options_(std::move(options)) {
 Coordinator::Seat& Coordinator::seat(const Task& task) {
   const auto found = seats_.find(task);
   if (found == seats_.end())
-    throw InvalidArgument("cluster: got {}; the tasks are {}", task.to_string(),
+    throw InvalidArgument("cluster: got {}; the tasks are {}", shown(task.to_string()),
                           task_list(options_.tasks));
   return found->second;
 }
@@ -46,9 +50,6 @@ void Coordinator::throw_if_failed() const {
 // Throws when the newcomer cannot have the seat.
 void Coordinator::check_newcomer(Seat& seat, const Registration& newcomer, AfterUnlock& after) {
   const std::string name = newcomer.task.to_string();
-  if (newcomer.job_id != options_.job_id)
-    throw InvalidArgument("cluster: {} ({}) belongs to job '{}'; this is job '{}'", name,
-                          newcomer.place, newcomer.job_id, options_.job_id);
   if (seat.state == State::kLeft)
     throw Unavailable("cluster: {} has been here and has left; this cluster ends", name);
   if (seat.state == State::kHere) {
@@ -62,18 +63,24 @@ void Coordinator::check_newcomer(Seat& seat, const Registration& newcomer, After
     fail_locked(restarted, after);
     throw Error(restarted);
   }
-  if (newcomer.version != options_.version) {
-    const Error differs =
-        FailedPrecondition("cluster: {} ({}) runs version '{}'; the leader runs '{}'", name,
-                           newcomer.place, newcomer.version, options_.version);
-    fail_locked(differs, after);
-    throw Error(differs);
-  }
+  if (newcomer.version != options_.version)
+    throw FailedPrecondition("cluster: {} ({}) runs version '{}'; the leader runs '{}'", name,
+                             newcomer.place, shown(newcomer.version), options_.version);
 }
 
-void Coordinator::register_task(const Registration& registration, Listener listener) {
+void Coordinator::register_task(const Registration& newcomer, Listener listener) {
+  Registration registration = newcomer;
+  registration.place = shown(newcomer.place);
   AfterUnlock after;
   const std::lock_guard lock(mutex_);
+  if (registration.job_id != options_.job_id) {
+    const Error stranger = InvalidArgument(
+        "cluster: {} ({}) is of job '{}', and this is another one",
+        shown(registration.task.to_string()), registration.place, shown(registration.job_id));
+    if (const auto found = seats_.find(registration.task); found != seats_.end())
+      found->second.turned_away = stranger.what();
+    throw Error(stranger);
+  }
   Seat& seat = this->seat(registration.task);
   if (error_) throw Unavailable("cluster: this cluster has failed and ends: {}", error_->what());
   try {
@@ -222,6 +229,13 @@ std::string Coordinator::missing_text() const {
 void Coordinator::note(const Task& task, const std::string& why) {
   const std::lock_guard lock(mutex_);
   seat(task).note = why;
+}
+
+void Coordinator::refused(const Task& task, const std::string& peer) {
+  const std::lock_guard lock(mutex_);
+  const auto found = seats_.find(task);
+  if (found != seats_.end())
+    found->second.turned_away = fmt::format("{} came without the job's secret", shown(peer));
 }
 
 void Coordinator::barrier(const Task& caller, const std::string& name,

@@ -48,12 +48,13 @@ class Coordinator {
 
   explicit Coordinator(Options options);
 
-  /// Gives a task its seat. Throws InvalidArgument for a task that is none of this cluster's or a
-  /// process of another job; Unavailable for a cluster that has failed or finished; AlreadyExists,
-  /// naming the first one's place, for a task that is here already; FailedPrecondition, which fails
-  /// the cluster too, for another version; and Aborted, on every task, when the one that is here
-  /// has been silent for two heartbeats: it was restarted.
-  void register_task(const Registration& registration, Listener listener);
+  /// Gives a task its seat. Throws InvalidArgument for a process of another job, who is told
+  /// nothing of this one, or a task that is none of this cluster's; Unavailable for a cluster that
+  /// has failed or finished; AlreadyExists, naming the first one's place, for a task that is here
+  /// already; FailedPrecondition for another version; and Aborted, on every task, when the one that
+  /// is here has been silent for two heartbeats: it was restarted. All but the last concern the
+  /// newcomer alone. What he says of himself is shown clipped and printable.
+  void register_task(const Registration& newcomer, Listener listener);
   /// Throws InvalidArgument for a task without a seat, Aborted, which fails the cluster, for
   /// another incarnation than the one registered, or the cluster's error. `waits`: what the task
   /// has waited for a while; a circle of them fails the cluster with FailedPrecondition. `calls`:
@@ -79,6 +80,8 @@ class Coordinator {
   std::string missing_text() const;
   /// Why a missing task may not have come. What the leader saw of it goes before.
   void note(const Task& task, const std::string& why);
+  /// Somebody at `peer` came as `task`, without the job's secret. Nothing if that is no task here.
+  void refused(const Task& task, const std::string& peer);
 
   /// `participants` empty: all tasks. See Membership::barrier and Barriers.
   void barrier(const Task& caller, const std::string& name, std::vector<Task> participants,

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <utility>
 
 #include "cluster/port_holder.h"
 #include "core/error.h"
@@ -42,6 +44,7 @@ class Socket {
   Socket(const Socket&) = delete;
   Socket& operator=(const Socket&) = delete;
   int fd() const { return fd_; }
+  int release() { return std::exchange(fd_, -1); }
 
  private:
   int fd_;
@@ -114,14 +117,9 @@ std::string ask(const Address& numeric, const std::string& text, size_t count,
   return got;
 }
 
-void check_listenable(const Address& numeric) {
-  const AddressList address = look_up(numeric, AI_NUMERICHOST | AI_PASSIVE);
-  const Socket socket(*address);
-  const int on = 1;
-  if (socket.fd() >= 0 && setsockopt(socket.fd(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
-      bind(socket.fd(), address->ai_addr, address->ai_addrlen) == 0 && listen(socket.fd(), 1) == 0)
-    return;
-  const int error = errno;
+namespace {
+
+[[noreturn]] void throw_cannot_listen(const Address& numeric, int error) {
   if (error == EADDRINUSE) {
     const std::string holder = port_holder(numeric.port);
     throw AlreadyExists("server: port {} is in use{}: cannot listen at {}", numeric.port,
@@ -130,6 +128,33 @@ void check_listenable(const Address& numeric) {
   throw FailedPrecondition("server: cannot listen at {}: {}{}", numeric.to_string(),
                            lower_case(std::strerror(error)),
                            error == EADDRNOTAVAIL ? "; it is not an address of this machine" : "");
+}
+
+void listen_with(const Socket& socket, const addrinfo& address, const Address& numeric) {
+  const int on = 1;
+  if (socket.fd() < 0 || setsockopt(socket.fd(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
+      bind(socket.fd(), address.ai_addr, address.ai_addrlen) != 0 ||
+      listen(socket.fd(), SOMAXCONN) != 0)
+    throw_cannot_listen(numeric, errno);
+}
+
+}  // namespace
+
+int listen_at(const Address& numeric, int& port) {
+  const AddressList address = look_up(numeric, AI_NUMERICHOST | AI_PASSIVE);
+  Socket socket(*address);
+  listen_with(socket, *address, numeric);
+  sockaddr_storage bound{};
+  socklen_t size = sizeof(bound);
+  getsockname(socket.fd(), reinterpret_cast<sockaddr*>(&bound), &size);
+  port = ntohs(bound.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6&>(bound).sin6_port
+                                           : reinterpret_cast<sockaddr_in&>(bound).sin_port);
+  return socket.release();
+}
+
+void check_listenable(const Address& numeric) {
+  const AddressList address = look_up(numeric, AI_NUMERICHOST | AI_PASSIVE);
+  listen_with(Socket(*address), *address, numeric);
 }
 
 }  // namespace cohort::cluster

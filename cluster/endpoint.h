@@ -21,6 +21,10 @@ std::string try_connect(const Address& numeric, std::chrono::milliseconds timeou
 std::string ask(const Address& numeric, const std::string& text, size_t count,
                 std::chrono::milliseconds timeout);
 
+/// A socket that listens at a numeric address, not blocking; its port goes to `port`. The caller
+/// closes it. Throws as check_listenable.
+int listen_at(const Address& numeric, int& port);
+
 /// Throws AlreadyExists when a numeric address cannot be listened at because its port is in use
 /// (by which process, where that can be seen), FailedPrecondition with the system's reason
 /// otherwise; both name the address.

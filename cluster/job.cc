@@ -44,10 +44,6 @@ Task find_self(const ClusterResolver& resolver, const ClusterSpec& spec) {
   return single_task(spec, type);
 }
 
-bool is_loopback(const std::string& host) {
-  return host == "localhost" || host == "::1" || host.starts_with("127.");
-}
-
 bool has_port(const std::string& address) {
   return !address.empty() && parse_address(address).port != 0;
 }
@@ -155,7 +151,12 @@ Job resolve_job(const Environment& environment) {
       .private_key = environment.get("COHORT_TLS_PRIVATE_KEY").value_or("")};
   job.why = described ? chosen.why : chosen.why + ", but names no cluster: one worker";
   check_addresses(job);
+  job.require_secret = environment.get_number("COHORT_REQUIRE_SECRET", 1) == 1;
+  job.reflection = environment.get_number("COHORT_GRPC_REFLECTION", 1) == 1;
   find_coordinator(job, environment, chosen.launcher);
+  std::vector<std::string> all = job.addresses;
+  all.push_back(job.coordinator);
+  job.one_host = job.coordinator.empty() || on_one_host(all);
   return job;
 }
 

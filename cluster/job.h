@@ -26,6 +26,10 @@ struct Job {
   std::string coordinator;
   /// The same on all tasks and on no other running job of this user.
   std::string job_id;
+  /// All tasks are on this host: no coordinator is named, or it and all addresses have one host.
+  bool one_host = false;
+  bool require_secret = false;  ///< see join.h
+  bool reflection = false;
   /// For all that the tasks send each other; see join.h.
   TlsOptions tls;
   /// One sentence for a person: what described the job.
@@ -36,6 +40,8 @@ struct Job {
 /// evaluator is a job of its own. On every task:
 ///   COHORT_COORDINATOR  host:port of the leader, instead of what the description says
 ///   COHORT_JOB_ID       the job's id, likewise; cohort-launch sets it
+///   COHORT_REQUIRE_SECRET=1  a job over several hosts to which no secret was given does not start
+///   COHORT_GRPC_REFLECTION=1  the leader serves gRPC's reflection
 ///   COHORT_TLS_CERTIFICATE_AUTHORITY, COHORT_TLS_CERTIFICATE, COHORT_TLS_PRIVATE_KEY   PEM files
 /// The tasks of a TF_CONFIG may have port 0 if they are all on this host and COHORT_JOB_ID is set,
 /// or if there is a COHORT_COORDINATOR. In a Slurm step over several nodes the leader's port is

@@ -4,10 +4,12 @@
 #include <cstdio>
 #include <thread>
 
+#include "cluster/job_secret.h"
 #include "cluster/leader.h"
 #include "cluster/member.h"
 #include "cluster/running_clock.h"
 #include "cluster/session.h"
+#include "cluster/shared_secret.h"
 #include "cluster/tls_probe.h"
 
 namespace cohort::cluster {
@@ -116,6 +118,31 @@ void note_names(Coordinator& coordinator) {
   }
 }
 
+// How the leader is to be reached. Says so where anybody may come.
+LeaderOptions leader_options(const JoinOptions& options) {
+  LeaderOptions serving{.address = options.coordinator,
+                        .tls = options.tls,
+                        .listen_alone = options.listen_alone,
+                        .secret = options.secret,
+                        .reflection = options.reflection};
+  const bool others = options.tasks.size() > 1;
+  if (!serving.secret.empty()) return serving;
+  if (options.one_host) {
+    serving.secret = random_secret();
+    serving.share_secret = others;
+  } else if (others && options.require_secret) {
+    throw FailedPrecondition(
+        "cluster: the job has no secret; want COHORT_JOB_SECRET_FILE or COHORT_JOB_SECRET on all "
+        "tasks, because of COHORT_REQUIRE_SECRET");
+  } else if (others && !options.tls.enabled()) {
+    log_of(options)(fmt::format(
+        "cluster: {} leads without the job's secret and without TLS: whoever reaches {} can take "
+        "part; want COHORT_JOB_SECRET_FILE on all tasks",
+        options.tasks.front().to_string(), options.coordinator));
+  }
+  return serving;
+}
+
 std::unique_ptr<Membership> lead(const JoinOptions& options) {
   Start start(options);
   const auto leader = std::make_shared<Leader>(
@@ -126,7 +153,7 @@ std::unique_ptr<Membership> lead(const JoinOptions& options) {
                            .heartbeat_interval = options.heartbeat_interval,
                            .dead_after = options.dead_after,
                            .warn = log_of(options)},
-      options.coordinator, options.tls, options.listen_alone);
+      leader_options(options));
   if (options.on_bound) options.on_bound(leader->address());
   Coordinator& coordinator = *leader->coordinator();
   auto member = std::make_unique<Member>(member_options(options), leader);
@@ -161,6 +188,18 @@ bool expect_same_speech(const JoinOptions& options, const Address& address, mill
   return speech == ours;
 }
 
+// What to show to the leader at `address`; nothing where it shares its secret and that is not
+// there.
+std::optional<Credentials> credentials_for(const Address& address, const JoinOptions& options,
+                                           const RpcModule& rpc) {
+  Credentials credentials{options.secret, options.job_id, rpc.hmac_sha256};
+  if (!credentials.secret.empty() || !options.one_host) return credentials;
+  const auto shared = shared_secret(address.to_string());
+  if (!shared) return std::nullopt;
+  credentials.secret = *shared;
+  return credentials;
+}
+
 // One attempt to take the seat: nothing, or why the leader could not be asked.
 std::optional<std::string> try_once(const JoinOptions& options, const RpcModule& rpc,
                                     const TlsKeys& keys, Member& member, milliseconds left,
@@ -172,15 +211,27 @@ std::optional<std::string> try_once(const JoinOptions& options, const RpcModule&
       const milliseconds timeout = std::clamp(left, milliseconds(1), milliseconds(2000));
       reason = try_connect(address, timeout);
       if (!reason.empty()) continue;
+      const auto credentials = credentials_for(address, options, rpc);
+      if (!credentials) {
+        reason =
+            "it shares no secret in this user's runtime folder here; want the same XDG_RUNTIME_DIR "
+            "for all tasks, or a COHORT_JOB_SECRET_FILE";
+        continue;
+      }
       const auto connect = [&](PipeReceiver receiver) {
         return rpc.connect({address, named.host, keys}, std::move(receiver));
       };
-      const auto refusal = member.take_seat(connect, std::max(timeout, options.dead_after));
+      const auto refusal =
+          member.take_seat(connect, std::max(timeout, options.dead_after), credentials);
       if (refusal && !same_speech) same_speech = expect_same_speech(options, address, timeout);
       return refusal;
     }
   } catch (const Error& error) {
-    if (error.code() != Code::kNotFound) throw;
+    // A secret that is shared changes with the leader.
+    const bool shared = options.one_host && options.secret.empty();
+    const bool passes =
+        error.code() == Code::kNotFound || (shared && error.code() == Code::kPermissionDenied);
+    if (!passes) throw;
     return error.what();
   }
   return reason;

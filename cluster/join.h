@@ -24,7 +24,16 @@ struct JoinOptions {
   std::vector<std::string> addresses;
   /// Tasks of another job that come to this leader are sent away.
   std::string job_id;
-  /// Of the program: whatever must be equal on all tasks. A task with another one fails the job.
+  /// What all tasks know and strangers do not (job_secret.h); empty: none was given.
+  std::string secret;
+  /// Whether all tasks are processes of one user on this host. Then, where no secret was given, the
+  /// leader makes one, which the others find in the user's runtime folder.
+  bool one_host = false;
+  /// Without any secret: true refuses to start; false warns once, on the leader, if there is no TLS
+  /// either, for then whoever reaches it and knows the job's id can take a seat.
+  bool require_secret = false;
+  bool reflection = false;  ///< the leader serves gRPC's reflection, to whoever asks
+  /// Of the program: whatever must be equal on all tasks. A task with another one is refused.
   std::string version;
   std::chrono::milliseconds startup_timeout = std::chrono::minutes(5);
   std::chrono::milliseconds heartbeat_interval = std::chrono::seconds(1);
@@ -52,9 +61,10 @@ struct JoinOptions {
 ///
 /// A task that cannot reach the leader keeps trying, and says why. After startup_timeout:
 /// DeadlineExceeded with the tasks that are missing and why. InvalidArgument when the leader
-/// belongs to another job; AlreadyExists when this task is there already, naming where;
-/// FailedPrecondition when a task runs another version, the leader uses TLS and this task does not
-/// or the other way round, or when this build has no gRPC (a cluster of one task needs none);
+/// belongs to another job; PermissionDenied when the two do not know the same secret; AlreadyExists
+/// when this task is there already, naming where; FailedPrecondition when this task runs another
+/// version than the leader, when one of the two uses TLS or has a secret and the other does not, or
+/// when this build has no gRPC (a cluster of one task needs none);
 /// Unavailable naming a task that died meanwhile; Aborted when one was restarted. AlreadyExists
 /// from the leader when its port is in use.
 ///

@@ -1,30 +1,47 @@
 #include "cluster/leader.h"
 
+#include "cluster/handshake.h"
 #include "cluster/session.h"
+#include "cluster/shared_secret.h"
 
 namespace cohort::cluster {
 namespace {
 
 constexpr std::chrono::milliseconds kTick(100);
 constexpr std::chrono::milliseconds kGrace(2000);
+constexpr size_t kStrangers = 64;  // and two of each task, which looks before it speaks
 
 }  // namespace
 
-Leader::Leader(Coordinator::Options options, const std::string& address, const TlsOptions& tls,
-               bool listen_alone)
+Leader::Leader(Coordinator::Options options, const LeaderOptions& serving)
     : coordinator_(std::make_shared<Coordinator>(options)),
       gone_("cluster: the leader " + options.tasks.front().to_string() + " has ended"),
-      address_(address) {
-  if (options.tasks.size() > 1 || listen_alone) {
-    const Address named = parse_address(address);
-    server_ = rpc_module().serve(
-        resolve(named).front(), read_tls_keys(tls),
-        [coordinator = coordinator_](std::shared_ptr<Pipe> pipe, const std::string& peer) {
-          return serve_task(coordinator, std::move(pipe), peer);
-        });
-    address_ = Address{named.host, server_->port()}.to_string();
-  }
+      address_(serving.address) {
+  if (options.tasks.size() > 1 || serving.listen_alone) listen(options, serving);
   clock_ = std::thread([this] { tick(); });
+}
+
+void Leader::listen(const Coordinator::Options& options, const LeaderOptions& serving) {
+  const Address named = parse_address(serving.address);
+  Address address = resolve(named).front();
+  const RpcModule rpc = rpc_module();
+  server_ = rpc.serve(
+      {.address = address,
+       .keys = read_tls_keys(serving.tls),
+       .accept =
+           guard({.credentials = {serving.secret, options.job_id, rpc.hmac_sha256},
+                  .accept =
+                      [coordinator = coordinator_](std::shared_ptr<Pipe> pipe, Peer peer) {
+                        return serve_task(coordinator, std::move(pipe), std::move(peer));
+                      },
+                  .refused = [coordinator = coordinator_](
+                                 const Task& task,
+                                 const std::string& peer) { coordinator->refused(task, peer); }}),
+       .max_strangers = kStrangers + 2 * options.tasks.size(),
+       .reflection = serving.reflection});
+  address.port = server_->port();
+  if (serving.share_secret) shared_ = share_secret(address.to_string(), serving.secret);
+  address_ = Address{named.host, address.port}.to_string();
 }
 
 Leader::~Leader() {

@@ -3,20 +3,32 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 
 #include "cluster/coordinator.h"
+#include "cluster/publication.h"
 #include "cluster/rpc.h"
 
 namespace cohort::cluster {
 
+/// How a leader is reached.
+struct LeaderOptions {
+  std::string address;  ///< "host:port"
+  TlsOptions tls;
+  bool listen_alone = false;  ///< also when it is the only task
+  /// Of the job, which all who come must know; empty: nobody is asked for it.
+  std::string secret;
+  /// Gives `secret` to this user's other processes on this host, while the leader lives.
+  bool share_secret = false;
+  bool reflection = false;
+};
+
 /// A coordinator with a clock and, where there are others to serve, a server.
 class Leader {
  public:
-  /// Listens at `address` ("host:port"); alone in its cluster only with `listen_alone`.
-  Leader(Coordinator::Options options, const std::string& address, const TlsOptions& tls,
-         bool listen_alone = false);
+  Leader(Coordinator::Options options, const LeaderOptions& serving);
   /// The tasks that have not left are told that the leader has gone.
   ~Leader();
   Leader(const Leader&) = delete;
@@ -27,12 +39,14 @@ class Leader {
   const std::string& address() const { return address_; }
 
  private:
+  void listen(const Coordinator::Options& options, const LeaderOptions& serving);
   void tick();
 
   const std::shared_ptr<Coordinator> coordinator_;
   const std::string gone_;
   std::string address_;
   std::unique_ptr<RpcServer> server_;
+  std::optional<Publication> shared_;
   std::mutex mutex_;
   std::condition_variable changed_;
   bool ending_ = false;  // guarded by mutex_

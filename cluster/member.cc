@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <random>
+#include <utility>
 
+#include "cluster/foreign_text.h"
 #include "cluster/session.h"
 #include "cluster/wait_graph.h"
 
@@ -49,36 +51,75 @@ Member::~Member() {
   pipe_.reset();
 }
 
-std::optional<std::string> Member::take_seat(const Connect& connect, milliseconds timeout) {
+std::optional<std::string> Member::take_seat(const Connect& connect, milliseconds timeout,
+                                             const std::optional<Credentials>& credentials) {
+  const auto deadline = Clock::now() + timeout;
   {
     const std::lock_guard lock(mutex_);
-    seat_ = Seat::kAsked;
+    seat_ = credentials ? Seat::kGreeting : Seat::kAsked;
+    greeting_.reset();
     if (error_ && error_->code() != Code::kCancelled) error_.reset();  // of the last attempt
   }
   pipe_ = connect({.received = [this](Message message) { received(std::move(message)); },
                    .closed = [this](const std::string& reason) { closed(reason); }});
-  pipe_->send({.kind = MessageKind::kRegister,
-               .registration = Registration{.task = self(),
-                                            .incarnation = incarnation_,
-                                            .job_id = options_.job_id,
-                                            .version = options_.version,
-                                            .place = this_place()}});
+  if (!credentials || introduce(*credentials, deadline))
+    pipe_->send({.kind = MessageKind::kRegister,
+                 .registration = Registration{.task = self(),
+                                              .incarnation = incarnation_,
+                                              .job_id = options_.job_id,
+                                              .version = options_.version,
+                                              .place = this_place()}});
   std::unique_lock lock(mutex_);
-  changed_.wait_for(lock, timeout, [&] { return seat_ != Seat::kAsked || error_; });
+  changed_.wait_until(lock, deadline, [&] { return seat_ != Seat::kAsked || error_; });
   if (seat_ == Seat::kTaken) {
     last_heard_ = Clock::now();
     beat_thread_ = std::thread([this] { beat(); });
     return std::nullopt;
   }
   const bool refused = seat_ == Seat::kRefused && error_->code() != Code::kUnavailable;
-  std::string reason = seat_ == Seat::kAsked     ? "the leader does not answer"
-                       : seat_ == Seat::kRefused ? error_->what()
-                                                 : broken_reason_;
+  std::string reason = seat_ == Seat::kRefused  ? error_->what()
+                       : seat_ == Seat::kBroken ? printable_lines(broken_reason_, kMaxErrorBytes)
+                                                : "the leader does not answer";
   seat_ = Seat::kNone;
   if (refused) throw Error(*error_);
   lock.unlock();
   pipe_.reset();
   return reason;
+}
+
+// False when the stream ended, or the time. Leaves no pipe when it throws.
+bool Member::introduce(const Credentials& credentials, Clock::time_point deadline) {
+  Introduction introduction(credentials, self(),
+                            fmt::format("the leader {} at {}", options_.tasks.front().to_string(),
+                                        options_.leader_address));
+  try {
+    pipe_->send(introduction.hello());
+    std::optional<Message> answer = next_greeting(deadline);
+    if (!answer) return false;
+    if (Message proof = introduction.prove(*answer); proof.kind == MessageKind::kProof) {
+      pipe_->send(std::move(proof));
+      answer = next_greeting(deadline);
+      if (!answer) return false;
+      introduction.check(*answer);
+    }
+  } catch (...) {
+    {
+      const std::lock_guard lock(mutex_);
+      seat_ = Seat::kNone;
+    }
+    pipe_.reset();
+    throw;
+  }
+  const std::lock_guard lock(mutex_);
+  if (seat_ == Seat::kGreeting) seat_ = Seat::kAsked;
+  return seat_ == Seat::kAsked;
+}
+
+std::optional<Message> Member::next_greeting(Clock::time_point deadline) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_until(lock, deadline,
+                      [&] { return greeting_ || seat_ != Seat::kGreeting || error_; });
+  return std::exchange(greeting_, std::nullopt);
 }
 
 bool Member::wait_for_start(milliseconds timeout) {
@@ -98,6 +139,11 @@ void Member::received(Message message) {
   {
     const std::lock_guard lock(mutex_);
     last_heard_ = Clock::now();
+    if (seat_ == Seat::kGreeting) {
+      greeting_ = std::move(message);
+      changed_.notify_all();
+      return;
+    }
     switch (message.kind) {
       case MessageKind::kRegistered:
         if (seat_ == Seat::kAsked) seat_ = Seat::kTaken;
@@ -107,7 +153,7 @@ void Member::received(Message message) {
         started_ = true;
         break;
       case MessageKind::kAlive:
-        missing_ = std::move(message.error);
+        missing_ = printable_lines(message.error, kMaxErrorBytes);
         break;
       case MessageKind::kReply:
         if (leave_id_ != 0 && message.id == leave_id_) left_ = true;
@@ -134,7 +180,7 @@ void Member::closed(const std::string& reason) {
   {
     const std::lock_guard lock(mutex_);
     if (seat_ != Seat::kTaken) {
-      if (seat_ == Seat::kAsked) seat_ = Seat::kBroken;
+      if (seat_ == Seat::kAsked || seat_ == Seat::kGreeting) seat_ = Seat::kBroken;
       broken_reason_ = reason;
       changed_.notify_all();
       return;
@@ -210,7 +256,7 @@ void Member::barrier(const std::string& name, milliseconds timeout,
 void Member::report_error(const Error& error) {
   pipe_->send({.kind = MessageKind::kReportError,
                .code = static_cast<int>(error.code()),
-               .error = error.what()});
+               .error = std::string(error.what()).substr(0, kMaxErrorBytes)});
   {
     std::unique_lock lock(mutex_);
     changed_.wait_for(lock, kDelivery, [&] { return error_ || left_; });

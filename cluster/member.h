@@ -8,6 +8,7 @@
 #include <stop_token>
 #include <thread>
 
+#include "cluster/handshake.h"
 #include "cluster/membership.h"
 #include "cluster/pipe.h"
 
@@ -35,8 +36,10 @@ class Member final : public Membership {
   ~Member() override;
 
   /// Connects and asks for the seat: nothing when it has it, or why the leader could not be asked,
-  /// so that it is worth trying again. Throws what the leader refuses it with.
-  std::optional<std::string> take_seat(const Connect& connect, std::chrono::milliseconds timeout);
+  /// so that it is worth trying again. Throws what the leader refuses it with, and what an
+  /// Introduction does. `credentials`: for a leader in another process; none: it is in this one.
+  std::optional<std::string> take_seat(const Connect& connect, std::chrono::milliseconds timeout,
+                                       const std::optional<Credentials>& credentials = {});
   /// True when every task has its seat, false after `timeout`. Throws the cluster's error.
   bool wait_for_start(std::chrono::milliseconds timeout);
   /// Which tasks are missing, as the leader last said.
@@ -56,8 +59,10 @@ class Member final : public Membership {
   void leave(std::chrono::milliseconds timeout) override;
 
  private:
-  enum class Seat { kNone, kAsked, kRefused, kBroken, kTaken };
+  enum class Seat { kNone, kGreeting, kAsked, kRefused, kBroken, kTaken };
 
+  bool introduce(const Credentials& credentials, std::chrono::steady_clock::time_point deadline);
+  std::optional<Message> next_greeting(std::chrono::steady_clock::time_point deadline);
   void received(Message message);
   void closed(const std::string& reason);
   void fail(const Error& error);
@@ -72,7 +77,8 @@ class Member final : public Membership {
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  Seat seat_ = Seat::kNone;  // guarded by mutex_, as all below
+  Seat seat_ = Seat::kNone;          // guarded by mutex_, as all below
+  std::optional<Message> greeting_;  // the leader's last, before the seat is asked for
   std::string broken_reason_;
   std::string missing_;
   bool started_ = false;

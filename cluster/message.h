@@ -20,8 +20,12 @@ struct Registration {
 };
 
 enum class MessageKind : uint8_t {
+  // First of all, both ways: see handshake.h.
+  kHello = 15,      ///< tasks: the one that sends it; value
+  kChallenge = 16,  ///< value
+  kProof = 17,      ///< value
   // From a task to the leader. A request has an id, which its kReply repeats.
-  kRegister = 1,     ///< the first one; registration
+  kRegister = 1,     ///< registration
   kHeartbeat = 2,    ///< waits, calls; answered by kAlive
   kInsert = 3,       ///< request: name, value
   kGet = 4,          ///< request: name, timeout_ms; the reply has the value
@@ -56,5 +60,7 @@ struct Message {
 /// Key and value of one insert together; a message is bounded a little above it.
 inline constexpr size_t kMaxValueBytes = size_t{1} << 20;
 inline constexpr size_t kMaxMessageBytes = kMaxValueBytes + (size_t{64} << 10);
+/// An error's text in a message; longer ones are cut.
+inline constexpr size_t kMaxErrorBytes = size_t{64} << 10;
 
 }  // namespace cohort::cluster

@@ -47,8 +47,8 @@ std::string choose_host(const Job& job, const std::string& given) {
 }
 
 std::string describe(const Job& job) {
-  return fmt::format("{} of job {}, process {}",
-                     job.tasks[static_cast<size_t>(job.self)].to_string(), job.job_id, getpid());
+  return fmt::format("{}, process {}", job.tasks[static_cast<size_t>(job.self)].to_string(),
+                     getpid());
 }
 
 std::unique_ptr<HttpServer> listen(const HttpModule& http, const Address& address,

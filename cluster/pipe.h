@@ -31,7 +31,14 @@ struct PipeReceiver {
   std::function<void(const std::string& reason)> closed;
 };
 
-/// What a server does with a new stream from `peer` ("10.0.0.7:51234").
-using AcceptPipe = std::function<PipeReceiver(std::shared_ptr<Pipe> pipe, const std::string& peer)>;
+/// Who is at the other end of a server's stream.
+struct Peer {
+  std::string address;  ///< "10.0.0.7:51234", for people
+  /// Says that it belongs here: its connection is not ended as a stranger's any more. May be none.
+  std::function<void()> admit;
+};
+
+/// What a server does with a new stream.
+using AcceptPipe = std::function<PipeReceiver(std::shared_ptr<Pipe> pipe, Peer peer)>;
 
 }  // namespace cohort::cluster

@@ -48,11 +48,14 @@ bool is_own_folder(const struct stat& status) {
 }
 
 std::string base_directory() {
-  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
-  struct stat status;
-  if (runtime != nullptr && runtime[0] == '/' && ::stat(runtime, &status) == 0 &&
-      is_own_folder(status))
-    return runtime;
+  // The usual one, for tasks that were started past the user's session.
+  const std::string usual = fmt::format("/run/user/{}", ::geteuid());
+  const char* named = std::getenv("XDG_RUNTIME_DIR");
+  for (const std::string& folder : {std::string(named != nullptr ? named : ""), usual}) {
+    struct stat status;
+    if (folder.starts_with('/') && ::stat(folder.c_str(), &status) == 0 && is_own_folder(status))
+      return folder;
+  }
   return "/tmp";
 }
 
@@ -193,15 +196,19 @@ Publication publish_address(const std::string& job_id, const std::string& addres
   throw Unavailable("publication: {} vanishes again and again", folder);
 }
 
+std::optional<std::string> published_address(const std::string& job_id) {
+  const std::string folder = folder_of(job_id);
+  if (!check_folder(folder)) return std::nullopt;
+  const auto published = read_file(folder + kFile);
+  return published && published->alive() ? std::optional(published->address) : std::nullopt;
+}
+
 std::string await_address(const std::string& job_id, std::chrono::steady_clock::time_point deadline,
                           std::stop_token stop) {
-  const std::string folder = folder_of(job_id);
-  const std::string path = folder + kFile;
+  const std::string path = folder_of(job_id) + kFile;
   auto pause = std::chrono::microseconds(500);
   while (true) {
-    if (check_folder(folder))
-      if (const auto published = read_file(path); published && published->alive())
-        return published->address;
+    if (const auto address = published_address(job_id)) return *address;
     if (stop.stop_requested())
       throw Cancelled("publication: stopped while waiting for the leader of job {}", job_id);
     const auto now = std::chrono::steady_clock::now();

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "cluster/endpoint.h"
 #include "cluster/pipe.h"
@@ -10,7 +11,20 @@
 
 namespace cohort::cluster {
 
-/// A listening gRPC server with the control, health and reflection services.
+struct RpcServerOptions {
+  Address address;  ///< numeric; port 0 takes a free one
+  TlsKeys keys;
+  AcceptPipe accept;
+  /// Connections whose peer has not been admitted (Peer::admit) are this many at most, and end
+  /// after 5 s: the oldest of the address that has most of them makes way for a new one.
+  size_t max_strangers = 64;
+  bool reflection = false;  ///< gRPC's reflection service, which tells strangers what is here
+};
+
+/// HMAC-SHA-256 (RFC 2104) of `text`, 32 bytes.
+using HmacSha256 = std::string (*)(std::string_view key, std::string_view text);
+
+/// A listening gRPC server with the control and health services.
 class RpcServer {
  public:
   virtual ~RpcServer() = default;
@@ -30,10 +44,9 @@ struct RpcTarget {
 /// What the module libcohort_grpc does for this library. All of gRPC and of Protobuf's generated
 /// code is in there: linking it would cost every start of every program tens of milliseconds.
 struct RpcModule {
-  /// Listens at a numeric address; port 0 takes a free one. Throws AlreadyExists naming a port that
-  /// is in use, InvalidArgument for keys that gRPC does not take.
-  std::unique_ptr<RpcServer> (*serve)(const Address& address, const TlsKeys& keys,
-                                      AcceptPipe accept) = nullptr;
+  /// Throws AlreadyExists naming a port that is in use, InvalidArgument for keys that gRPC does not
+  /// take.
+  std::unique_ptr<RpcServer> (*serve)(RpcServerOptions options) = nullptr;
   /// Begins a stream. What goes wrong is told to the receiver's `closed`.
   std::unique_ptr<Pipe> (*connect)(const RpcTarget& target, PipeReceiver receiver) = nullptr;
   /// One call: sends one message to `method` ("/package.Service/Method") and returns the one that
@@ -41,6 +54,7 @@ struct RpcModule {
   /// there is none, DeadlineExceeded.
   std::string (*call)(const RpcTarget& target, const std::string& method,
                       const std::string& request, std::chrono::milliseconds timeout) = nullptr;
+  HmacSha256 hmac_sha256 = nullptr;
 };
 
 /// What the module exports, `extern "C"`, under the name kRpcEntry.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "cluster/handshake.h"
+#include "cluster/job_secret.h"
 #include "cluster/join.h"
 #include "cluster/session.h"
 
@@ -57,7 +59,8 @@ Server::Server(ServerOptions options)
       task_(choose_task(options_)),
       tasks_(tasks_of(options_.cluster, task_)) {
   self_ = static_cast<int>(std::find(tasks_.begin(), tasks_.end(), task_) - tasks_.begin());
-  const std::string& leader = options_.cluster.task_address(tasks_.front());
+  for (const Task& task : tasks_) addresses_.push_back(options_.cluster.task_address(task));
+  const std::string& leader = addresses_.front();
   if (tasks_.size() > 1 && parse_address(leader).port == 0 && options_.job_id.empty())
     throw InvalidArgument(
         "server: got the address {} for {}, which leads; want a port, or a job_id", leader,
@@ -91,21 +94,34 @@ void Server::start() {
 // The lock is held.
 void Server::listen() {
   const Address named = parse_address(options_.cluster.task_address(task_));
-  rpc_server_ =
-      rpc_module().serve(resolve(named).front(), read_tls_keys(options_.tls),
-                         [error = InvalidArgument("cluster: this is {}; {} leads",
-                                                  task_.to_string(), tasks_.front().to_string())](
-                             std::shared_ptr<Pipe> pipe, const std::string&) {
-                           return refuse_task(std::move(pipe), error);
-                         });
+  const RpcModule rpc = rpc_module();
+  // Only the leader shares a secret that nobody gave: here nobody knows it.
+  const bool shared = options_.secret.empty() && on_one_host(addresses_);
+  rpc_server_ = rpc.serve(
+      {.address = resolve(named).front(),
+       .keys = read_tls_keys(options_.tls),
+       .accept = guard(
+           {.credentials = {shared ? random_secret() : options_.secret, options_.job_id,
+                            rpc.hmac_sha256},
+            .accept = [id = options_.job_id,
+                       error = InvalidArgument("cluster: this is {}; {} leads", task_.to_string(),
+                                               tasks_.front().to_string())](
+                          std::shared_ptr<Pipe> pipe,
+                          const Peer&) { return refuse_task(std::move(pipe), id, error); },
+            .refused = {}}),
+       .reflection = options_.reflection});
   address_ = Address{named.host, rpc_server_->port()}.to_string();
 }
 
 std::shared_ptr<Membership> Server::take_seat() {
   JoinOptions options{.tasks = tasks_,
                       .self = self_,
-                      .coordinator = options_.cluster.task_address(tasks_.front()),
+                      .coordinator = addresses_.front(),
+                      .addresses = addresses_,
                       .job_id = options_.job_id,
+                      .secret = options_.secret,
+                      .one_host = on_one_host(addresses_),
+                      .reflection = options_.reflection,
                       .version = options_.version,
                       .startup_timeout = options_.startup_timeout,
                       .heartbeat_interval = options_.heartbeat_interval,
@@ -113,7 +129,6 @@ std::shared_ptr<Membership> Server::take_seat() {
                       .tls = options_.tls,
                       .listen_alone = true,
                       .stop = stop_source_.get_token()};
-  for (const Task& task : tasks_) options.addresses.push_back(options_.cluster.task_address(task));
   const bool publish = tasks_.size() > 1 && parse_address(options.coordinator).port == 0;
   options.on_bound = [&](const std::string& address) {
     const std::lock_guard lock(mutex_);

@@ -24,19 +24,22 @@ struct ServerOptions {
   bool start = true;
   /// The same on all tasks and on no other job. Wanted when the first task's port is 0.
   std::string job_id;
+  /// What all tasks know and strangers do not; empty: as JoinOptions::secret has it, with one_host
+  /// where the addresses of the tasks that meet have one host.
+  std::string secret;
   std::string version;
   std::chrono::milliseconds startup_timeout = std::chrono::minutes(5);
   std::chrono::milliseconds heartbeat_interval = std::chrono::seconds(1);
   std::chrono::milliseconds dead_after = std::chrono::seconds(5);
   TlsOptions tls;
+  bool reflection = false;  ///< serve gRPC's reflection too, to whoever asks
 };
 
 /// A task of a cluster that others can reach, as tf.distribute.Server: it listens at its own
-/// address of the cluster spec, and at no other, with gRPC's health and reflection services, and
-/// takes its seat among all the cluster's tasks but evaluators, who are clusters of their own. The
-/// first task (chief, worker, then the other jobs by name) leads. A port may be 0: the system picks
-/// one, and the tasks learn it from each other; the first task's only when all are on one host.
-/// Thread-safe.
+/// address of the cluster spec, and at no other, with gRPC's health service, and takes its seat
+/// among all the cluster's tasks but evaluators, who are clusters of their own. The first task
+/// (chief, worker, then the other jobs by name) leads. A port may be 0: the system picks one, and
+/// the tasks learn it from each other; the first task's only when all are on one host. Thread-safe.
 class Server {
  public:
   /// Throws InvalidArgument when the job or task is not in the cluster, or is left out and not the
@@ -81,6 +84,7 @@ class Server {
   const ServerOptions options_;
   const Task task_;
   std::vector<Task> tasks_;
+  std::vector<std::string> addresses_;  // of tasks_
   int self_ = 0;
   std::stop_source stop_source_;
 

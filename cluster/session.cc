@@ -2,13 +2,20 @@
 
 #include <mutex>
 
+#include "cluster/foreign_text.h"
+
 namespace cohort::cluster {
 namespace {
 
 using std::chrono::milliseconds;
 
+constexpr size_t kMaxPlaceBytes = 200;
+
 Message failure(MessageKind kind, uint64_t id, const Error& error) {
-  return {.kind = kind, .id = id, .code = static_cast<int>(error.code()), .error = error.what()};
+  return {.kind = kind,
+          .id = id,
+          .code = static_cast<int>(error.code()),
+          .error = std::string(error.what()).substr(0, kMaxErrorBytes)};
 }
 
 // A call that the cluster's failure ended is answered with that failure: whoever sees the call fail
@@ -31,7 +38,7 @@ Done reply_to(const Coordinator& coordinator, std::shared_ptr<Pipe> pipe, uint64
 
 class Session {
  public:
-  Session(std::shared_ptr<Coordinator> coordinator, std::shared_ptr<Pipe> pipe, std::string peer)
+  Session(std::shared_ptr<Coordinator> coordinator, std::shared_ptr<Pipe> pipe, Peer peer)
       : coordinator_(std::move(coordinator)), pipe_(std::move(pipe)), peer_(std::move(peer)) {}
 
   void receive(Message message) {
@@ -59,9 +66,10 @@ class Session {
   void take_seat(const Message& message) {
     if (message.kind != MessageKind::kRegister || !message.registration)
       throw InvalidArgument("cluster: got message {} from {}; want a registration first",
-                            static_cast<int>(message.kind), peer_);
+                            static_cast<int>(message.kind), peer_.address);
     Registration newcomer = *message.registration;
-    if (!peer_.empty()) newcomer.place += " at " + peer_;
+    newcomer.place = printable(newcomer.place, kMaxPlaceBytes);
+    if (!peer_.address.empty()) newcomer.place += " at " + peer_.address;
     coordinator_->register_task(
         newcomer, {.started = [pipe = pipe_] { pipe->send({.kind = MessageKind::kStarted}); },
                    .failed =
@@ -72,6 +80,7 @@ class Session {
                    .far = !peer_.empty()});
     task_ = newcomer.task;
     incarnation_ = newcomer.incarnation;
+    if (peer_.admit) peer_.admit();
     pipe_->send({.kind = MessageKind::kRegistered});
   }
 
@@ -107,7 +116,7 @@ class Session {
         return end();
       default:
         throw InvalidArgument("cluster: got message {} from {}; want a request",
-                              static_cast<int>(message.kind), peer_);
+                              static_cast<int>(message.kind), peer_.address);
     }
   }
 
@@ -124,7 +133,7 @@ class Session {
 
   const std::shared_ptr<Coordinator> coordinator_;
   std::shared_ptr<Pipe> pipe_;
-  const std::string peer_;
+  const Peer peer_;
   std::optional<Task> task_;  // since it has its seat
   uint64_t incarnation_ = 0;
   std::string end_reason_;
@@ -194,20 +203,25 @@ class TaskEnd final : public Pipe {
 Error error_of(const Message& message) {
   const bool known = message.code >= static_cast<int>(Code::kCancelled) &&
                      message.code <= static_cast<int>(Code::kDataLoss);
-  return Error(known ? static_cast<Code>(message.code) : Code::kUnknown, message.error);
+  return Error(known ? static_cast<Code>(message.code) : Code::kUnknown,
+               printable_lines(message.error, kMaxErrorBytes));
 }
 
-PipeReceiver refuse_task(std::shared_ptr<Pipe> pipe, const Error& error) {
+PipeReceiver refuse_task(std::shared_ptr<Pipe> pipe, const std::string& job_id,
+                         const Error& error) {
   return {.received =
-              [pipe, error](const Message& message) {
-                pipe->send(failure(MessageKind::kFailed, message.id, error));
+              [pipe, job_id, error](const Message& message) {
+                const bool ours = !job_id.empty() && message.registration &&
+                                  message.registration->job_id == job_id;
+                pipe->send(failure(MessageKind::kFailed, message.id,
+                                   ours ? error : InvalidArgument("cluster: refused")));
                 pipe->close();
               },
           .closed = [](const std::string&) {}};
 }
 
 PipeReceiver serve_task(std::shared_ptr<Coordinator> coordinator, std::shared_ptr<Pipe> pipe,
-                        std::string peer) {
+                        Peer peer) {
   auto session =
       std::make_shared<Session>(std::move(coordinator), std::move(pipe), std::move(peer));
   return {.received = [session](Message message) { session->receive(std::move(message)); },
@@ -218,7 +232,7 @@ std::unique_ptr<Pipe> connect_locally(std::shared_ptr<Coordinator> coordinator,
                                       PipeReceiver receiver) {
   auto link = std::make_shared<LocalLink>();
   link->to_task = std::move(receiver);
-  link->to_leader = serve_task(coordinator, std::make_shared<LeaderEnd>(link), "");
+  link->to_leader = serve_task(coordinator, std::make_shared<LeaderEnd>(link), {});
   return std::make_unique<TaskEnd>(link, std::move(coordinator));
 }
 

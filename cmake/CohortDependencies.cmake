@@ -64,11 +64,13 @@ cohort_option(GRPC "the control plane of several processes, a module loaded at r
 if(NOT COHORT_GRPC STREQUAL "OFF")
   find_package(Protobuf MODULE QUIET)
   find_package(gRPC CONFIG QUIET)
+  find_package(OpenSSL MODULE QUIET)  # which gRPC uses as well
   find_program(COHORT_GRPC_CPP_PLUGIN grpc_cpp_plugin)
-  if(Protobuf_FOUND AND Protobuf_PROTOC_EXECUTABLE AND gRPC_FOUND AND COHORT_GRPC_CPP_PLUGIN)
+  if(Protobuf_FOUND AND Protobuf_PROTOC_EXECUTABLE AND gRPC_FOUND AND OPENSSL_FOUND
+     AND COHORT_GRPC_CPP_PLUGIN)
     set(COHORT_HAVE_GRPC ON)
   elseif(COHORT_GRPC STREQUAL "ON")
-    message(FATAL_ERROR "COHORT_GRPC=ON, but gRPC, Protobuf or one of their generators was not found")
+    message(FATAL_ERROR "COHORT_GRPC=ON, but gRPC, Protobuf, OpenSSL or one of their generators was not found")
   endif()
 endif()
 

@@ -17,6 +17,6 @@ add_library(cohort_grpc MODULE ${grpc_sources} ${generated}/control.pb.cc
                                ${generated}/control.grpc.pb.cc)
 target_include_directories(cohort_grpc SYSTEM PRIVATE ${PROJECT_BINARY_DIR}/grpc)
 target_link_libraries(cohort_grpc PRIVATE cohort cohort_build gRPC::grpc++ gRPC::grpc++_reflection
-                                          protobuf::libprotobuf)
+                                          protobuf::libprotobuf OpenSSL::Crypto)
 set_target_properties(cohort_grpc PROPERTIES CXX_VISIBILITY_PRESET hidden
                                              VISIBILITY_INLINES_HIDDEN ON)

@@ -7,6 +7,7 @@
 
 #include "cluster/failure_report.h"
 #include "cluster/job.h"
+#include "cluster/job_secret.h"
 #include "cluster/join.h"
 #include "cluster/local_address.h"
 #include "core/graph/dump.h"
@@ -67,6 +68,10 @@ std::unique_ptr<cluster::Membership> join(const cluster::Job& job,
                                .coordinator = job.coordinator,
                                .addresses = job.addresses,
                                .job_id = job.job_id,
+                               .secret = cluster::job_secret_of_process(),
+                               .one_host = job.one_host,
+                               .require_secret = job.require_secret,
+                               .reflection = job.reflection,
                                .version = kVersion,
                                .startup_timeout = timeout,
                                .tls = job.tls,

@@ -130,6 +130,9 @@ Child::Child(const Process& process, Sink& out, Sink& err)
       err_lines_("[" + process.name + "] ", err) {
   Pipe in = make_pipe(), errors = make_pipe(), report = make_pipe();
   Pipe output = remote_ ? make_pipe() : make_output();
+  if (remote_ && ::write(in.write.get(), process.input.data(), process.input.size()) !=
+                     static_cast<ssize_t>(process.input.size()))
+    throw ResourceExhausted("cohort-launch: {} bytes do not fit a pipe", process.input.size());
   const Descriptor input = open_input(process, in, relays_);
   Image image(process);
   if (remote_)

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "cluster/job_secret.h"
 #include "cluster/process_identity.h"
 #include "core/error.h"
 #include "launch/plan.h"
@@ -57,7 +58,11 @@ launch::LaunchOptions to_options(Arguments& arguments) {
 }
 
 int run(Arguments& arguments) {
-  const launch::LaunchOptions options = to_options(arguments);
+  launch::LaunchOptions options = to_options(arguments);
+  options.secret = cluster::job_secret_of_process();  // the user's own, or a new one
+  if (options.secret.empty()) options.secret = cluster::random_secret();
+  const launch::Descriptor secret(cluster::secret_descriptor(options.secret));
+  options.secret_descriptor = secret.get();
   launch::plan(options, "check", 0);  // errors of the options before anything starts
   launch::Supervisor supervisor({.signal_grace = std::chrono::seconds(arguments.grace_seconds)});
   for (int restart = 0;; ++restart) {

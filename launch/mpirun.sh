@@ -2,7 +2,8 @@
 # mpirun for Cohort: launch/mpirun.sh -np 4 [--host a:2,b:2 | --hostfile FILE] program arguments…
 # All arguments go to mpirun. What this adds:
 #   - ranks on several hosts learn where rank 0 is: COHORT_COORDINATOR, the first host of the list and a
-#     port (COHORT_PORT, else one made from this process' id), is passed to every rank;
+#     port (COHORT_PORT, else one made from this process' id), is passed to every rank, and so is the
+#     job's secret (COHORT_JOB_SECRET_FILE or COHORT_JOB_SECRET, else a random one);
 #   - Open MPI does not bind ranks to cores, and they give way while they wait.
 set -euo pipefail
 
@@ -51,5 +52,14 @@ if ((${#different[@]} > 1)); then
     export COHORT_COORDINATOR=${hosts[0]}:${COHORT_PORT:-$((20000 + $$ % 10000))}
   fi
   extra+=(-x COHORT_COORDINATOR)
+  # By its name alone: a value would be in mpirun's command line, which everybody can read.
+  if [[ -n ${COHORT_JOB_SECRET_FILE:-} ]]; then
+    extra+=(-x COHORT_JOB_SECRET_FILE)
+  else
+    [[ -n ${COHORT_JOB_SECRET:-} ]] ||
+      COHORT_JOB_SECRET=$(head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n')
+    export COHORT_JOB_SECRET
+    extra+=(-x COHORT_JOB_SECRET)
+  fi
 fi
 exec "${COHORT_MPIRUN:-mpirun}" "${extra[@]}" "$@"

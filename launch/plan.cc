@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -18,6 +19,16 @@ namespace {
 
 constexpr int kFirstPort = 20000;  // of a leader on another host: below the ports given to clients
 constexpr int kNumPorts = 10000;
+constexpr size_t kMaxInput = 60 << 10;  // a pipe holds 64 KiB
+
+bool is_shell_name(const std::string& name) {
+  const auto letter = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+  };
+  return !name.empty() && letter(name[0]) && std::all_of(name.begin(), name.end(), [&](char c) {
+    return letter(c) || (c >= '0' && c <= '9');
+  });
+}
 
 struct Place {
   const Host* host;
@@ -119,13 +130,21 @@ std::vector<Process> plan(const LaunchOptions& options, const std::string& job_i
       process.command = options.command;
       process.environment = std::move(environment);
       process.reads_input = i == 0;
+      if (options.secret_descriptor >= 0)
+        process.environment.push_back(
+            fmt::format("COHORT_JOB_SECRET_FD={}@{}", options.secret_descriptor, ::getpid()));
     } else {
       environment.insert(environment.end(), options.forward.begin(), options.forward.end());
       environment.push_back(std::string(cluster::kFailurePipeVariable) + "=stderr");
+      if (!options.secret.empty()) {
+        environment.push_back("COHORT_JOB_SECRET=" + options.secret);
+        environment.push_back("COHORT_JOB_SECRET_FILE=");  // of a login there
+      }
       process.command = options.ssh;
       process.command.push_back(places[i].host->name);
-      process.command.push_back(remote_command(directory, environment, options.command));
+      process.command.push_back(remote_command(directory, options.command));
       process.remote = true;
+      process.input = remote_input(environment);
     }
     processes.push_back(std::move(process));
   }
@@ -143,17 +162,40 @@ std::string quote(const std::string& text) {
   return quoted + "'";
 }
 
+// A count of lines, then as many lines of a shell's text.
+std::string remote_input(const std::vector<std::string>& environment) {
+  std::string text;
+  for (const std::string& variable : environment) {
+    const size_t equals = variable.find('=');
+    const std::string name = variable.substr(0, equals);
+    if (equals == std::string::npos || !is_shell_name(name))
+      throw InvalidArgument(
+          "cohort-launch: got the variable '{}'; want a name of letters, digits "
+          "and _ to pass it to another host",
+          name);
+    text += "export " + name + "=" + quote(variable.substr(equals + 1)) + "\n";
+  }
+  text = fmt::format("{}\n{}", std::count(text.begin(), text.end(), '\n'), text);
+  if (text.size() > kMaxInput)
+    throw InvalidArgument(
+        "cohort-launch: got {} bytes of variables for another host; want {} at "
+        "most",
+        text.size(), kMaxInput);
+  return text;
+}
+
 // The worker leads a session of its own, so that its children end with it. `cat` waits for the end
-// of standard input, which comes when this side or the connection ends.
-std::string remote_command(const std::string& directory,
-                           const std::vector<std::string>& environment,
-                           const std::vector<std::string>& command) {
-  std::string worker = "env";
-  for (const std::string& variable : environment) worker += " " + quote(variable);
-  worker += " setsid";
+// of standard input, which comes when this side or the connection ends. $c_b is a line's end: a
+// login shell may not take one in a command.
+std::string remote_command(const std::string& directory, const std::vector<std::string>& command) {
+  std::string worker = "setsid";
   for (const std::string& word : command) worker += " " + quote(word);
   const std::string script =
-      "cd " + quote(directory) + " || exit 1; exec 3<&0; " + worker +
+      "cd " + quote(directory) +
+      " || exit 1; exec 3<&0; c_b=$(printf '\\nx'); c_b=${c_b%x}; c_t=; read -r c_n <&3 || exit 1; "
+      "while [ \"$c_n\" -gt 0 ]; do IFS= read -r c_l <&3 || exit 1; c_t=$c_t$c_l$c_b; "
+      "c_n=$((c_n-1)); done; eval \"$c_t\"; unset c_b c_t c_n c_l; " +
+      worker +
       " </dev/null 3<&- & p=$!; "
       "{ cat <&3; kill -TERM -$p; sleep 2; kill -KILL -$p; } "
       ">/dev/null 2>&1 & w=$!; "

@@ -13,6 +13,8 @@ struct LaunchOptions {
   int port = 0;             // worker i of a host listens at port + i; 0: at any port
   std::vector<std::string> ssh = {"ssh", "-o", "BatchMode=yes"};  // then the host, then a command
   std::vector<std::string> forward;  // "NAME=VALUE" for workers on other hosts
+  std::string secret;                // of the job, for workers on other hosts; empty: none
+  int secret_descriptor = -1;        // where workers of this host read it; -1: none
   bool bind = true;                  // give each worker its share of this host's CPUs
   std::vector<std::string> command;  // program and arguments
 };
@@ -34,6 +36,8 @@ struct Process {
   bool reads_input = false;  // the launcher's standard input; otherwise /dev/null
   /// It runs elsewhere: its end here is asked for by closing its standard input.
   bool remote = false;
+  /// What a remote one reads there first; a pipe holds it.
+  std::string input;
 };
 
 /// The workers of a job, each with its TF_CONFIG. On one host without a port all listen at
@@ -43,11 +47,14 @@ struct Process {
 /// Throws InvalidArgument for options that contradict each other.
 std::vector<Process> plan(const LaunchOptions& options, const std::string& job_id, int restart);
 
-/// The shell command by which a worker runs on another host: in `directory`, with `environment`,
-/// ended with all its children when standard input closes. POSIX shell and setsid.
-std::string remote_command(const std::string& directory,
-                           const std::vector<std::string>& environment,
-                           const std::vector<std::string>& command);
+/// The shell command by which a worker runs on another host: in `directory`, with the environment
+/// that it reads from standard input, ended with all its children when that closes. Everybody on
+/// both hosts can read a command line, so no variable is in it. POSIX shell and setsid.
+std::string remote_command(const std::string& directory, const std::vector<std::string>& command);
+
+/// What remote_command's shell reads first. Throws InvalidArgument for what is no shell's variable,
+/// or more than a pipe holds.
+std::string remote_input(const std::vector<std::string>& environment);
 
 /// `text` as one word of a POSIX shell.
 std::string quote(const std::string& text);

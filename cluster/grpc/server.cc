@@ -3,10 +3,12 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/resource_quota.h>
 
+#include <algorithm>
 #include <deque>
 #include <mutex>
 #include <thread>
 
+#include "cluster/acceptor.h"
 #include "cluster/grpc/convert.h"
 #include "cluster/grpc/module.h"
 #include "core/error.h"
@@ -14,7 +16,8 @@
 namespace cohort::cluster {
 namespace {
 
-constexpr int kHandshakeMs = 10'000;  // a connection that does not speak is closed
+constexpr std::chrono::milliseconds kPatience(5000);  // with strangers
+constexpr int kMaxStreams = 4;                        // of one connection: a task's, health checks
 constexpr size_t kMaxMemoryBytes = size_t{512} << 20;
 
 class ServerPipe;
@@ -29,15 +32,28 @@ struct Shared {
   control::Control::AsyncService service;
   std::unique_ptr<grpc::ServerCompletionQueue> queue;
   AcceptPipe accept;  // of the events' thread
+  std::unique_ptr<Acceptor> acceptor;
   std::mutex mutex;
   bool shut = false;  // guarded by mutex: no operation may start any more
 };
 
-// "10.0.0.7:51234" of "ipv4:10.0.0.7:51234".
+// "10.0.0.7:51234" of "ipv4:10.0.0.7:51234", "[::1]:51234" of "ipv6:%5B::1%5D:51234".
 std::string plain_peer(const std::string& peer) {
   const size_t colon = peer.find(':');
-  return peer.starts_with("ipv") && colon != std::string::npos ? peer.substr(colon + 1) : peer;
+  std::string plain = peer.starts_with("ipv") ? peer.substr(colon + 1) : peer;
+  for (const auto& [code, character] : {std::pair("%5B", "["), {"%5D", "]"}, {"%25", "%"}})
+    if (const size_t at = plain.find(code); at != std::string::npos)
+      plain.replace(at, 3, character);
+  return plain;
 }
+
+class Reflection final : public grpc::ServerBuilderOption {
+ public:
+  void UpdateArguments(grpc::ChannelArguments*) override {}
+  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {
+    plugins->push_back(std::make_unique<grpc::reflection::ProtoServerReflectionPlugin>());
+  }
+};
 
 // The leader's end of a stream. It keeps itself while gRPC has operations of it under way.
 class ServerPipe final : public Pipe, public std::enable_shared_from_this<ServerPipe> {
@@ -70,7 +86,10 @@ class ServerPipe final : public Pipe, public std::enable_shared_from_this<Server
   void handle(Event event, bool ok) {
     if (event == Event::kAccept && ok) {
       wait_for_peer(shared_);
-      receiver_ = shared_->accept(shared_from_this(), plain_peer(context_.peer()));
+      const std::string peer = plain_peer(context_.peer());
+      receiver_ = shared_->accept(
+          shared_from_this(),
+          {.address = peer, .admit = [shared = shared_, peer] { shared->acceptor->admit(peer); }});
     }
     if (event == Event::kRead && ok) receiver_.received(from_proto(in_));
     if (event == Event::kRead && !ok) {
@@ -131,35 +150,43 @@ std::shared_ptr<grpc::ServerCredentials> credentials(const TlsKeys& keys) {
 
 class GrpcServer final : public RpcServer {
  public:
-  GrpcServer(const Address& address, const TlsKeys& keys, AcceptPipe accept) {
-    shared_->accept = std::move(accept);
+  explicit GrpcServer(RpcServerOptions options) {
+    shared_->accept = std::move(options.accept);
+    shared_->acceptor = std::make_unique<Acceptor>(Acceptor::Options{
+        .address = options.address, .max_strangers = options.max_strangers, .patience = kPatience});
     grpc::EnableDefaultHealthCheckService(true);
-    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::ServerBuilder builder;
-    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-    builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMs);
+    builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                               static_cast<int>(kPatience.count()));
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreams);
+    if (options.reflection) builder.SetOption(std::make_unique<Reflection>());
     builder.SetMaxReceiveMessageSize(static_cast<int>(kMaxMessageBytes));
     builder.SetResourceQuota(grpc::ResourceQuota("cohort").Resize(kMaxMemoryBytes));
     builder.RegisterService(&shared_->service);
-    builder.AddListeningPort(address.to_string(), credentials(keys), &port_);
+    connections_ = builder.experimental().AddExternalConnectionAcceptor(
+        grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+        credentials(options.keys));
     shared_->queue = builder.AddCompletionQueue();
-    if (address.port != 0) check_listenable(address);
     server_ = builder.BuildAndStart();
-    if (!server_ || port_ == 0) {
-      check_listenable(address);
-      throw InvalidArgument("server: gRPC does not start at {}{}", address.to_string(),
-                            keys.certificate.empty() ? "" : "; are the TLS keys a pair?");
-    }
+    if (!server_)
+      throw InvalidArgument("server: gRPC does not start at {}{}", options.address.to_string(),
+                            options.keys.certificate.empty() ? "" : "; are the TLS keys a pair?");
     ServerPipe::wait_for_peer(shared_);
     thread_ = std::thread([this] { run(); });
+    shared_->acceptor->start([this](int connection) {
+      grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters fresh;
+      fresh.fd = connection;
+      connections_->HandleNewConnection(&fresh);
+    });
   }
 
   ~GrpcServer() override { stop(std::chrono::milliseconds(0)); }
 
-  int port() const override { return port_; }
+  int port() const override { return shared_->acceptor->port(); }
 
   void stop(std::chrono::milliseconds grace) override {
     if (!thread_.joinable()) return;
+    shared_->acceptor->stop();
     server_->Shutdown(std::chrono::system_clock::now() + grace);
     {
       const std::lock_guard lock(shared_->mutex);
@@ -181,16 +208,15 @@ class GrpcServer final : public RpcServer {
   }
 
   const std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
-  int port_ = 0;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> connections_;
   std::unique_ptr<grpc::Server> server_;
   std::thread thread_;
 };
 
 }  // namespace
 
-std::unique_ptr<RpcServer> serve_rpc(const Address& address, const TlsKeys& keys,
-                                     AcceptPipe accept) {
-  return std::make_unique<GrpcServer>(address, keys, std::move(accept));
+std::unique_ptr<RpcServer> serve_rpc(RpcServerOptions options) {
+  return std::make_unique<GrpcServer>(std::move(options));
 }
 
 }  // namespace cohort::cluster

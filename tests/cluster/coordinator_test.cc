@@ -20,7 +20,7 @@ TEST_F(CoordinatorTest, StartsWhenTheLastTaskComes) {
 
 TEST_F(CoordinatorTest, SaysWhoIsMissingAndWhy) {
   come(0);
-  expect_error(Code::kInvalidArgument, {"worker/task:1", "host x", "'other'", "'job'"}, [&] {
+  expect_error(Code::kInvalidArgument, {"worker/task:1", "host x", "'other'"}, [&] {
     coordinator_->register_task(
         {.task = worker(1), .job_id = "other", .version = "1", .place = "host x"}, {});
   });
@@ -28,8 +28,12 @@ TEST_F(CoordinatorTest, SaysWhoIsMissingAndWhy) {
   coordinator_->note(worker(2), "w2: the name does not resolve");
   EXPECT_THAT(coordinator_->missing_text(),
               HasSubstr("2 of 3 tasks are missing: /job:worker/task:1 (cluster: /job:worker/task:1 "
-                        "(host x) belongs to job 'other'; this is job 'job'), /job:worker/task:2 "
+                        "(host x) is of job 'other', and this is another one), /job:worker/task:2 "
                         "(w2: the name does not resolve)"));
+  coordinator_->refused(worker(1), "10.0.0.7:1");
+  coordinator_->refused({"nobody", 4}, "10.0.0.7:2");
+  EXPECT_THAT(coordinator_->missing_text(),
+              HasSubstr("/job:worker/task:1 (10.0.0.7:1 came without the job's secret)"));
   come(1);
   come(2);
   EXPECT_EQ(coordinator_->missing_text(), "");
@@ -40,6 +44,43 @@ TEST_F(CoordinatorTest, TaskOutsideTheClusterIsRefused) {
     coordinator_->register_task({.task = {"evaluator", 0}, .job_id = "job", .version = "1"}, {});
   });
   expect_error(Code::kInvalidArgument, {"worker/task:67"}, [&] { come(67); });
+}
+
+TEST_F(CoordinatorTest, StrangersAreToldNothingOfTheJob) {
+  come(0);
+  const auto try_as = [&](const Task& task) -> std::string {
+    try {
+      coordinator_->register_task({.task = task, .job_id = "guess", .version = "x"}, {});
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "a seat";
+  };
+  for (const bool failed : {false, true}) {
+    if (failed) coordinator_->fail(Internal("a reason of our own"));
+    for (const Task& task : {worker(0), worker(1), worker(67), Task{"nobody", 0}})
+      EXPECT_EQ(try_as(task),
+                "cluster: " + task.to_string() + " () is of job 'guess', and this is another one");
+  }
+}
+
+TEST_F(CoordinatorTest, WhatNewcomersSayIsClippedAndPrintable) {
+  const std::string huge = "\x1b[2J\n" + std::string(600'000, 'A');
+  for (const char* job_id : {"job", "other"}) {
+    for (const int index : {1, 2})
+      EXPECT_THROW(
+          coordinator_->register_task(
+              {.task = worker(index), .job_id = job_id, .version = huge, .place = huge}, {}),
+          Error);
+    const std::string text = coordinator_->missing_text();
+    EXPECT_LT(text.size(), 4096u);
+    EXPECT_THAT(text, HasSubstr("\\x1b[2J\\nAAA"));
+    EXPECT_EQ(text.find_first_of("\x1b\n"), std::string::npos);
+  }
+  coordinator_->register_task(
+      {.task = worker(1), .incarnation = 1, .job_id = "job", .version = "1", .place = huge}, {});
+  coordinator_->disconnect(worker(1), 1, "its connection broke");
+  EXPECT_LT(std::string(coordinator_->error()->what()).size(), 1024u);
 }
 
 TEST_F(CoordinatorTest, SecondTaskOfOneNameIsToldWhereTheFirstIs) {
@@ -59,14 +100,16 @@ TEST_F(CoordinatorTest, RestartedTaskAbortsAll) {
   expect_error(Code::kAborted, {"was restarted"}, [&] { beat(0); });
 }
 
-TEST_F(CoordinatorTest, OtherVersionFailsTheJob) {
+TEST_F(CoordinatorTest, OtherVersionIsRefusedAlone) {
   come(0);
   expect_error(Code::kFailedPrecondition, {"worker/task:1", "'2'", "'1'"}, [&] {
     coordinator_->register_task({.task = worker(1), .job_id = "job", .version = "2"}, {});
   });
-  ASSERT_EQ(failures_[0].size(), 1u);
-  EXPECT_THAT(failures_[0][0].what(), HasSubstr("worker/task:1"));
-  expect_error(Code::kUnavailable, {"has failed"}, [&] { come(2); });
+  EXPECT_FALSE(coordinator_->error());
+  EXPECT_THAT(coordinator_->missing_text(), HasSubstr("runs version '2'"));
+  come(1);
+  come(2);
+  EXPECT_TRUE(coordinator_->started());
 }
 
 // --- liveness ------------------------------------------------------------------------------------

@@ -170,7 +170,7 @@ TEST_F(MemberTest, SilentLeaderIsDead) {
 
 TEST_F(MemberTest, LeadersEndIsTold) {
   auto leader =
-      std::make_unique<Leader>(Coordinator::Options{.tasks = {{"chief", 0}}}, "", TlsOptions{});
+      std::make_unique<Leader>(Coordinator::Options{.tasks = {{"chief", 0}}}, LeaderOptions{});
   Member member(Member::Options{.tasks = {{"chief", 0}}});
   member.take_seat(
       [&](PipeReceiver receiver) {

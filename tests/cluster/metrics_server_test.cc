@@ -79,7 +79,7 @@ TEST_F(MetricsServerTest, HealthIsWhatTheRegistrySays) {
   const auto server = serve(job_of({"127.0.0.1:0"}, 0));
   int status = 0;
   EXPECT_THAT(get(port_of(*server), "/healthz", status),
-              StartsWith("ok\n/job:worker/task:0 of job test, process "));
+              StartsWith("ok\n/job:worker/task:0, process "));
   EXPECT_EQ(status, 200);
   metrics_.set_problem("worker 1\nis dead");
   EXPECT_THAT(get(port_of(*server), "/healthz", status), StartsWith("worker 1 is dead\n/job:"));
@@ -102,7 +102,7 @@ TEST_F(MetricsServerTest, APortInUseIsRefusedWithTheNameOfItsHolder) {
   const auto first = serve(job_of({"127.0.0.1:0", "127.0.0.1:0"}, 0));
   expect_error(Code::kAlreadyExists,
                {"port " + std::to_string(port_of(*first)),
-                "/job:worker/task:0 of job test, process " + std::to_string(getpid())},
+                "/job:worker/task:0, process " + std::to_string(getpid())},
                [&] {
                  serve(job_of({"127.0.0.1:0", "127.0.0.1:0"}, 0), port_of(*first));
                });

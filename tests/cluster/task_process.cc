@@ -46,6 +46,10 @@ JoinOptions options_of_environment() {
                       .coordinator = variable("COORDINATOR"),
                       .addresses = split(variable("ADDRESSES")),
                       .job_id = variable("JOB_ID"),
+                      .secret = variable("SECRET"),
+                      .one_host = variable("ONE_HOST") == "1",
+                      .require_secret = variable("REQUIRE_SECRET") == "1",
+                      .reflection = variable("REFLECTION") == "1",
                       .version = variable("VERSION"),
                       .startup_timeout = milliseconds(std::stoi(variable("STARTUP_MS"))),
                       .on_bound = [](const std::string& address) { say("bound", address); },
@@ -94,6 +98,10 @@ std::vector<std::string> environment_of(const TaskPlan& plan) {
   add("VERSION", plan.version);
   add("STARTUP_MS", std::to_string(plan.startup_ms));
   add("TLS_FOLDER", plan.tls_folder);
+  add("SECRET", plan.secret);
+  add("ONE_HOST", plan.one_host ? "1" : "0");
+  add("REQUIRE_SECRET", plan.require_secret ? "1" : "0");
+  add("REFLECTION", plan.reflection ? "1" : "0");
   add("THEN", plan.then);
   return variables;
 }

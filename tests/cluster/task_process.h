@@ -19,7 +19,11 @@ struct TaskPlan {
   std::string job_id = "job";
   std::string version = "1";
   int startup_ms = 30'000;
-  std::string addresses;   ///< of all tasks, separated by commas; may be empty
+  std::string addresses;  ///< of all tasks, separated by commas; may be empty
+  std::string secret;     ///< JoinOptions::secret
+  bool one_host = false;
+  bool require_secret = false;
+  bool reflection = false;
   std::string tls_folder;  ///< with ca.pem, task.pem and task.key; empty: no TLS
 };
 

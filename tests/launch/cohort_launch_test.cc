@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -439,6 +441,85 @@ TEST(CohortLaunchOverSshTest, WorkersRunOnTheirHosts) {
   EXPECT_THAT(launched.out, HasSubstr("[worker 1] a.invalid it's /"));
   EXPECT_THAT(launched.out, HasSubstr("[worker 2] b.invalid it's /"));
   EXPECT_THAT(launched.out, HasSubstr(" a.invalid:2"));
+}
+
+// Of every process that runs.
+std::string all_command_lines() {
+  std::string lines;
+  for (const auto& process : std::filesystem::directory_iterator("/proc")) {
+    std::ifstream file(process.path() / "cmdline", std::ios::binary);
+    std::ostringstream text;
+    text << file.rdbuf();
+    lines += text.str() + "\n";
+  }
+  return lines;
+}
+
+// Sets a variable for the launchers of a test.
+class Variable {
+ public:
+  Variable(const char* name, const std::string& value) : name_(name) {
+    ::setenv(name, value.c_str(), 1);
+  }
+  ~Variable() { ::unsetenv(name_); }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+
+ private:
+  const char* name_;
+};
+
+TEST(CohortLaunchOverSshTest, NoCommandLineHasAVariable) {
+  const Variable secret("COHORT_JOB_SECRET", "never-in-a-command-line");
+  const Variable token("COHORT_TEST_TOKEN", "nor-that-of-the-user");
+  Launched launched(
+      {"--ssh", kFakeSsh, "--env", "COHORT_TEST_TOKEN", "--hosts", "a.invalid:2,localhost.invalid",
+       "sh", "-c",
+       "echo pid=$$ $COHORT_TEST_TOKEN; trap 'exit 0' TERM; while :; do sleep 0.05; done"});
+  launched.await("nor-that-of-the-user", 3);
+  const std::string lines = all_command_lines();
+  EXPECT_THAT(lines, HasSubstr(kFakeSsh));
+  for (const char* text : {"never-in-a-command-line", "nor-that-of-the-user"})
+    EXPECT_THAT(lines, Not(HasSubstr(text)));
+  launched.signal(SIGTERM);
+  launched.wait();
+}
+
+TEST(CohortLaunchOverSshTest, SeveralLinesOfAVariableArrive) {
+  const Variable value("COHORT_TEST_LINES", "one\n\\two 'three'\n\n$four\n");
+  Launched launched({"--ssh", kFakeSsh, "--env", "COHORT_TEST_LINES", "--hosts", "a.invalid", "sh",
+                     "-c", "printf %s \"$COHORT_TEST_LINES\""});
+  EXPECT_EQ(launched.wait(), 0) << launched.err;
+  EXPECT_EQ(launched.out,
+            "[worker 0] one\n[worker 0] \\two 'three'\n[worker 0] \n"
+            "[worker 0] $four\n");
+}
+
+TEST(CohortLaunchOverSshTest, WorkersHaveOneSecretThatIsNewForEachJob) {
+  const auto secrets = [] {
+    Launched launched({"--ssh", kFakeSsh, "--hosts", "a.invalid:2,b.invalid", "sh", "-c",
+                       "echo secret=$COHORT_JOB_SECRET."});
+    EXPECT_EQ(launched.wait(), 0) << launched.err;
+    std::set<std::string> found;
+    for (size_t at = 0; (at = launched.out.find("secret=", at)) != std::string::npos; at += 7)
+      found.insert(launched.out.substr(at + 7, launched.out.find('.', at) - at - 7));
+    return found;
+  };
+  const auto first = secrets(), second = secrets();
+  ASSERT_EQ(first.size(), 1u);
+  EXPECT_EQ(first.begin()->size(), 64u);
+  EXPECT_NE(first, second);
+}
+
+TEST(CohortLaunchTest, WorkersOfThisHostInheritTheSecret) {
+  const Variable secret("COHORT_JOB_SECRET", "of-sixteen-bytes-or-more");
+  Launched launched = workers(2,
+                              "cat /proc/self/fd/${COHORT_JOB_SECRET_FD%@*}; echo; "
+                              "echo left:$COHORT_JOB_SECRET.");
+  EXPECT_EQ(launched.wait(), 0) << launched.err;
+  EXPECT_THAT(launched.out, HasSubstr("[worker 0] of-sixteen-bytes-or-more\n"));
+  EXPECT_THAT(launched.out, HasSubstr("[worker 1] of-sixteen-bytes-or-more\n"));
+  EXPECT_THAT(launched.out, HasSubstr("left:.\n")) << "the launcher takes the variable away";
 }
 
 TEST(CohortLaunchOverSshTest, FailureEndsWorkersElsewhere) {

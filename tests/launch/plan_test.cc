@@ -16,6 +16,8 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::StartsWith;
 
 cluster::Job job_of(const std::vector<std::string>& environment) {
   std::map<std::string, std::string> variables;
@@ -44,7 +46,7 @@ TEST(PlanTest, PortIsTheFirstOfAHosts) {
               ElementsAre("127.0.0.1:4000", "127.0.0.1:4001"));
   const auto remote =
       plan({.hosts = {{"a", 2}, {"b", 1}}, .port = 4000, .command = {"x"}}, "job", 0);
-  EXPECT_THAT(remote[2].command.back(), HasSubstr(R"("a:4000","a:4001","b:4000")"));
+  EXPECT_THAT(remote[2].input, HasSubstr(R"("a:4000","a:4001","b:4000")"));
 }
 
 TEST(PlanTest, WorkersOfSeveralHostsKnowTheLeadersPort) {
@@ -52,13 +54,46 @@ TEST(PlanTest, WorkersOfSeveralHostsKnowTheLeadersPort) {
       .hosts = {{"a", 2}, {"b", 2}}, .forward = {"KEY=it's"}, .command = {"train"}};
   const auto processes = plan(options, "job", 1);
   ASSERT_EQ(processes.size(), 4u);
-  const std::string& script = processes[3].command.back();
   EXPECT_THAT(processes[3].command, Contains("ssh"));
   EXPECT_THAT(processes[3].command, Contains("b"));
-  EXPECT_THAT(script, HasSubstr("COHORT_COORDINATOR=a:2"));
-  EXPECT_THAT(script, HasSubstr("COHORT_RESTART_COUNT=1"));
-  EXPECT_THAT(script, HasSubstr("KEY="));
   EXPECT_TRUE(processes[3].remote);
+  const std::string& input = processes[3].input;
+  EXPECT_THAT(input, StartsWith("5\nexport COHORT_JOB_ID='job'\n"));
+  EXPECT_THAT(input, HasSubstr("export COHORT_COORDINATOR='a:2"));
+  EXPECT_THAT(input, HasSubstr("export COHORT_RESTART_COUNT='1'\n"));
+  EXPECT_THAT(input, HasSubstr("export KEY='it'\\''s'\n"));
+}
+
+TEST(PlanTest, NoVariableIsInACommandLine) {
+  const LaunchOptions options = {.hosts = {{"a", 1}, {"localhost.invalid", 1}},
+                                 .forward = {"TOKEN=of-the-user"},
+                                 .secret = "of-the-job",
+                                 .secret_descriptor = 100,
+                                 .command = {"train"}};
+  for (const Process& process : plan(options, "the-id", 0))
+    for (const std::string& word : process.command)
+      for (const char* text : {"of-the", "TOKEN", "SECRET", "TF_CONFIG", "the-id"})
+        EXPECT_THAT(word, Not(HasSubstr(text)));
+}
+
+TEST(PlanTest, WorkersGetTheSecret) {
+  const LaunchOptions far = {.hosts = {{"a", 1}, {"b", 1}},
+                             .secret = "of-the-job",
+                             .secret_descriptor = 100,
+                             .command = {"train"}};
+  EXPECT_THAT(plan(far, "job", 0)[1].input, HasSubstr("export COHORT_JOB_SECRET='of-the-job'\n"));
+  const LaunchOptions here = {
+      .num_workers = 2, .secret = "of-the-job", .secret_descriptor = 100, .command = {"train"}};
+  const Process worker = plan(here, "job", 0)[1];
+  EXPECT_THAT(worker.environment, Contains(StartsWith("COHORT_JOB_SECRET_FD=100@")));
+  EXPECT_THAT(worker.environment, Not(Contains(HasSubstr("of-the-job"))));
+}
+
+TEST(PlanTest, VariablesThatCannotBePassedOnAreErrors) {
+  expect_invalid({"'a.b'"}, [] { remote_input({"a.b=1"}); });
+  expect_invalid({"'x;rm'"}, [] { remote_input({"x;rm=1"}); });
+  expect_invalid({"bytes of variables"}, [] { remote_input({"A=" + std::string(70'000, 'x')}); });
+  EXPECT_EQ(remote_input({"A=1\n2"}), "2\nexport A='1\n2'\n");
 }
 
 TEST(PlanTest, FewerWorkersThanSlotsFillTheFirstHosts) {

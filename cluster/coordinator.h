@@ -27,7 +27,8 @@ class Coordinator {
     std::chrono::milliseconds heartbeat_interval{1000};
     std::chrono::milliseconds dead_after{5000};
     std::chrono::milliseconds late_after{10'000};
-    /// Gets a line for people about every barrier that has waited for late_after; may be none.
+    /// Gets a line for people about every barrier, and about the good-byes, that have waited for
+    /// late_after; may be none.
     std::function<void(const std::string& line)> warn;
     std::function<TimePoint()> now = [] { return std::chrono::steady_clock::now(); };
   };
@@ -47,7 +48,8 @@ class Coordinator {
   explicit Coordinator(Options options);
 
   /// Gives a task its seat. Throws InvalidArgument for a task that is none of this cluster's or a
-  /// process of another job; Unavailable for a cluster that has failed or finished; AlreadyExists,
+  /// process of another job; Aborted when the cluster has failed before this task came for the
+  /// first time, Unavailable when it comes again or the cluster has finished; AlreadyExists,
   /// naming the first one's place, for a task that is here already; FailedPrecondition, which fails
   /// the cluster too, for another version; and Aborted, on every task, when the one that is here
   /// has been silent for two heartbeats: it was restarted.
@@ -63,6 +65,8 @@ class Coordinator {
   /// Nothing when all tasks have left.
   void fail(const Error& error);
   std::optional<Error> error() const;
+  /// Every task has had its seat, or has come after the failure and was told.
+  bool all_told() const;
 
   bool started() const;  ///< every task has its seat
   std::vector<Missing> missing() const;
@@ -97,6 +101,7 @@ class Coordinator {
     Listener listener;
     std::string turned_away;
     std::string note;
+    bool told = false;  ///< came after the failure and knows it
   };
   struct Call {
     TimePoint begin, deadline;
@@ -106,8 +111,10 @@ class Coordinator {
   Seat& seat(const Task& task);
   void check_newcomer(Seat& seat, const Registration& registration, AfterUnlock& after);
   void fail_locked(const Error& error, AfterUnlock& after);
+  [[noreturn]] void refuse_late(Seat& seat, const Registration& newcomer) const;
   void throw_if_failed() const;
   void expire_waits(TimePoint now, AfterUnlock& after);
+  void warn_of_leaving(TimePoint now, AfterUnlock& after);
   void find_circle(TimePoint now, AfterUnlock& after);
   bool account_for_stop(TimePoint now, AfterUnlock& after);
   std::vector<Task> not_left() const;
@@ -123,6 +130,7 @@ class Coordinator {
   std::map<std::string, std::string> values_;
   std::multimap<std::string, Call> getting_;  // by key
   std::vector<Call> leaving_;
+  bool warned_of_leaving_ = false;
   WaitGraph waiting_;
   TimePoint next_circle_check_{};
   std::optional<TimePoint> last_tick_;

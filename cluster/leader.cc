@@ -7,6 +7,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kTick(100);
 constexpr std::chrono::milliseconds kGrace(2000);
+constexpr std::chrono::milliseconds kLinger(2000);  // after a failure, for those that start late
 
 }  // namespace
 
@@ -28,6 +29,12 @@ Leader::Leader(Coordinator::Options options, const std::string& address, const T
 }
 
 Leader::~Leader() {
+  if (server_ && coordinator_->error()) {
+    std::unique_lock lock(mutex_);
+    const auto until = std::chrono::steady_clock::now() + kLinger;
+    while (!coordinator_->all_told() && std::chrono::steady_clock::now() < until)
+      changed_.wait_for(lock, kTick);
+  }
   coordinator_->fail(Error(Code::kUnavailable, gone_));
   if (server_) server_->stop(kGrace);
   {

@@ -17,7 +17,8 @@ class Leader {
   /// Listens at `address` ("host:port"); alone in its cluster only with `listen_alone`.
   Leader(Coordinator::Options options, const std::string& address, const TlsOptions& tls,
          bool listen_alone = false);
-  /// The tasks that have not left are told that the leader has gone.
+  /// The tasks that have not left are told that the leader has gone. After a failure tasks that
+  /// have not come yet have two seconds to come and hear of it.
   ~Leader();
   Leader(const Leader&) = delete;
   Leader& operator=(const Leader&) = delete;

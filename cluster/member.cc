@@ -139,7 +139,7 @@ void Member::closed(const std::string& reason) {
     if (left_ || ending_) return;
   }
   fail(Unavailable("cluster: the leader {} ({}) is gone: {}", options_.tasks.front().to_string(),
-                   options_.leader_address, reason));
+                   leader_address_, reason));
 }
 
 void Member::fail(const Error& error) {
@@ -255,7 +255,7 @@ void Member::beat() {
     lock.unlock();
     fail(Unavailable(
         "cluster: the leader {} ({}) is dead or cut off: it has not answered for {:.1f} s",
-        options_.tasks.front().to_string(), options_.leader_address, silence));
+        options_.tasks.front().to_string(), leader_address_, silence));
     lock.lock();
   }
 }

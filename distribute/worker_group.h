@@ -8,6 +8,7 @@
 
 #include "cluster/membership.h"
 #include "cluster/metrics_server.h"
+#include "cluster/port_range.h"
 #include "cluster/tls.h"
 #include "cluster/wait_board.h"
 #include "distribute/abort_switch.h"
@@ -23,7 +24,9 @@ class MpiWorld;
 class WorkerGroup final : public Workers {
  public:
   struct Options {
-    std::string address;                  ///< of this host, for the workers of others
+    std::string address;            ///< of this host, for the workers of others
+    cluster::PortRange ports = {};  ///< that this worker may listen at there
+    std::chrono::milliseconds startup_timeout{};
     std::chrono::milliseconds timeout{};  ///< as in ProcessGroupOptions, as are those below
     cluster::TlsKeys tls = {};
     std::shared_ptr<MpiWorld> mpi = nullptr;
@@ -63,7 +66,11 @@ class WorkerGroup final : public Workers {
  private:
   std::vector<std::unique_ptr<Communicator>> connect(std::vector<int> block_sizes,
                                                      const std::string& name, DType gradient_dtype);
+  void meet();
   void meet_hosts();
+  /// Runs `work`; the others hear of what it throws, since they wait for this worker.
+  template <class Work>
+  auto or_report(Work&& work);
 
   std::unique_ptr<cluster::Membership> membership_;
   std::optional<cluster::ClusterMetrics> metrics_;

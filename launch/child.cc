@@ -13,7 +13,7 @@
 #include <cstring>
 #include <utility>
 
-#include "core/error.h"
+#include "core/system.h"
 
 namespace cohort::launch {
 namespace {
@@ -24,8 +24,7 @@ struct Pipe {
 
 Pipe make_pipe() {
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0)
-    throw ResourceExhausted("cohort-launch: no pipe: {}", std::strerror(errno));
+  if (::pipe2(ends, O_CLOEXEC) != 0) throw system_error("cohort-launch: pipe", errno);
   return {Descriptor(ends[0]), Descriptor(ends[1])};
 }
 

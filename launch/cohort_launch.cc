@@ -8,7 +8,7 @@
 #include <sstream>
 
 #include "cluster/process_identity.h"
-#include "core/error.h"
+#include "core/system.h"
 #include "launch/plan.h"
 #include "launch/supervisor.h"
 
@@ -73,6 +73,7 @@ int run(Arguments& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  cohort::prepare_process();
   CLI::App app("Starts the workers of a training job: cohort-launch -n 4 program arguments…");
   Arguments arguments;
   app.add_option("-n,--workers", arguments.launch.num_workers, "Workers; one per slot if not given")
@@ -99,7 +100,7 @@ int main(int argc, char** argv) {
   try {
     return run(arguments);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "cohort-launch: %s\n", error.what());
+    std::fprintf(stderr, "cohort-launch: %s\n", cohort::describe(error).c_str());
     return 2;
   }
 }

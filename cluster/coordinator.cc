@@ -68,6 +68,22 @@ void Coordinator::check_newcomer(Seat& seat, const Registration& newcomer, After
                              newcomer.place, shown(newcomer.version), options_.version);
 }
 
+// The cluster has failed. One that was never here does not come back to a new one: it is told why.
+void Coordinator::refuse_late(Seat& seat, const Registration& newcomer) const {
+  if (seat.state != State::kEmpty)
+    throw Unavailable("cluster: this cluster has failed and ends: {}", error_->what());
+  seat.told = true;
+  throw Aborted("cluster: the job failed before {} came: {}", newcomer.task.to_string(),
+                error_->what());
+}
+
+bool Coordinator::all_told() const {
+  const std::lock_guard lock(mutex_);
+  return std::all_of(seats_.begin(), seats_.end(), [](const auto& entry) {
+    return entry.second.state != State::kEmpty || entry.second.told;
+  });
+}
+
 void Coordinator::register_task(const Registration& newcomer, Listener listener) {
   Registration registration = newcomer;
   registration.place = shown(newcomer.place);
@@ -82,7 +98,7 @@ void Coordinator::register_task(const Registration& newcomer, Listener listener)
     throw Error(stranger);
   }
   Seat& seat = this->seat(registration.task);
-  if (error_) throw Unavailable("cluster: this cluster has failed and ends: {}", error_->what());
+  if (error_) refuse_late(seat, registration);
   try {
     check_newcomer(seat, registration, after);
   } catch (const Error& error) {
@@ -372,6 +388,20 @@ std::string Coordinator::after_stop() const {
                      seconds(std::chrono::duration_cast<milliseconds>(last_stop_)));
 }
 
+// Once, when the first that has left has waited for a while.
+void Coordinator::warn_of_leaving(TimePoint now, AfterUnlock& after) {
+  if (!options_.warn || warned_of_leaving_ || leaving_.empty() ||
+      now - leaving_.front().begin < options_.late_after)
+    return;
+  warned_of_leaving_ = true;
+  after.add(
+      [warn = options_.warn,
+       line = fmt::format("cluster: {} of {} tasks are done and have waited for {:.0f} s for {}",
+                          num_left_, seats_.size(),
+                          seconds(milliseconds(milliseconds_between(leaving_.front().begin, now))),
+                          task_list(not_left()))] { warn(line); });
+}
+
 void Coordinator::expire_waits(TimePoint now, AfterUnlock& after) {
   barriers_.expire(now, after);
   if (options_.warn)
@@ -388,6 +418,7 @@ void Coordinator::expire_waits(TimePoint now, AfterUnlock& after) {
                                   milliseconds_between(wait.begin, now)));
     at = getting_.erase(at);
   }
+  warn_of_leaving(now, after);
   std::erase_if(leaving_, [&](Call& wait) {
     if (now < wait.deadline) return false;
     after.finish(std::move(wait.done),

@@ -28,7 +28,8 @@ class Coordinator {
     std::chrono::milliseconds heartbeat_interval{1000};
     std::chrono::milliseconds dead_after{5000};
     std::chrono::milliseconds late_after{10'000};
-    /// Gets a line for people about every barrier that has waited for late_after; may be none.
+    /// Gets a line for people about every barrier, and about the good-byes, that have waited for
+    /// late_after; may be none.
     std::function<void(const std::string& line)> warn;
     std::function<TimePoint()> now = [] { return std::chrono::steady_clock::now(); };
   };
@@ -49,11 +50,12 @@ class Coordinator {
   explicit Coordinator(Options options);
 
   /// Gives a task its seat. Throws InvalidArgument for a process of another job, who is told
-  /// nothing of this one, or a task that is none of this cluster's; Unavailable for a cluster that
-  /// has failed or finished; AlreadyExists, naming the first one's place, for a task that is here
-  /// already; FailedPrecondition for another version; and Aborted, on every task, when the one that
-  /// is here has been silent for two heartbeats: it was restarted. All but the last concern the
-  /// newcomer alone. What he says of himself is shown clipped and printable.
+  /// nothing of this one, or a task that is none of this cluster's; Aborted when the cluster has
+  /// failed before this task came for the first time, Unavailable when it comes again or the cluster
+  /// has finished; AlreadyExists, naming the first one's place, for a task that is here already;
+  /// FailedPrecondition for another version; and Aborted, on every task, when the one that is here
+  /// has been silent for two heartbeats: it was restarted. All but the last concern the newcomer
+  /// alone. What he says of himself is shown clipped and printable.
   void register_task(const Registration& newcomer, Listener listener);
   /// Throws InvalidArgument for a task without a seat, Aborted, which fails the cluster, for
   /// another incarnation than the one registered, or the cluster's error. `waits`: what the task
@@ -72,6 +74,8 @@ class Coordinator {
   /// Waits, `timeout` at most, until every far task of a failed cluster has ended its connection,
   /// which it does when it has heard of the failure.
   void await_told(std::chrono::milliseconds timeout);
+  /// Every task has had its seat, or has come after the failure and was told.
+  bool all_told() const;
 
   bool started() const;  ///< every task has its seat
   std::vector<Missing> missing() const;
@@ -110,6 +114,7 @@ class Coordinator {
     std::string turned_away;
     std::string note;
     uint64_t calls = 0;
+    bool told = false;  ///< came after the failure and knows it
   };
   struct Call {
     TimePoint begin, deadline;
@@ -119,8 +124,10 @@ class Coordinator {
   Seat& seat(const Task& task);
   void check_newcomer(Seat& seat, const Registration& registration, AfterUnlock& after);
   void fail_locked(const Error& error, AfterUnlock& after);
+  [[noreturn]] void refuse_late(Seat& seat, const Registration& newcomer) const;
   void throw_if_failed() const;
   void expire_waits(TimePoint now, AfterUnlock& after);
+  void warn_of_leaving(TimePoint now, AfterUnlock& after);
   void find_circle(TimePoint now, AfterUnlock& after);
   void account_for_stop(TimePoint now);
   std::string after_stop() const;
@@ -138,6 +145,7 @@ class Coordinator {
   std::map<std::string, std::string> values_;
   std::multimap<std::string, Call> getting_;  // by key
   std::vector<Call> leaving_;
+  bool warned_of_leaving_ = false;
   WaitGraph waiting_;
   TimePoint next_circle_check_{};
   std::optional<TimePoint> last_tick_;

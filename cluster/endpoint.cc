@@ -14,7 +14,7 @@
 #include <utility>
 
 #include "cluster/port_holder.h"
-#include "core/error.h"
+#include "core/system.h"
 
 namespace cohort::cluster {
 namespace {
@@ -74,7 +74,7 @@ namespace {
 /// Empty, or why there is no connection.
 std::string connect_within(const Socket& socket, const addrinfo& address,
                            std::chrono::milliseconds timeout) {
-  if (socket.fd() < 0) return lower_case(std::strerror(errno));
+  if (socket.fd() < 0) throw system_error("cluster: socket", errno);  // no use to try again
   if (connect(socket.fd(), address.ai_addr, address.ai_addrlen) == 0) return "";
   if (errno != EINPROGRESS) return lower_case(std::strerror(errno));
   pollfd ready{.fd = socket.fd(), .events = POLLOUT, .revents = 0};

@@ -145,6 +145,7 @@ Job resolve_job(const Environment& environment) {
     job.addresses.push_back(spec.has_task(task) ? spec.task_address(task) : "127.0.0.1:0");
   job.job_id = find_job_id(environment, chosen, spec);
   if (self.type == "evaluator") job.job_id += "-evaluator";
+  if (const auto ports = environment.get("COHORT_PORT_RANGE")) job.ports = parse_port_range(*ports);
   job.tls = {
       .certificate_authority = environment.get("COHORT_TLS_CERTIFICATE_AUTHORITY").value_or(""),
       .certificate = environment.get("COHORT_TLS_CERTIFICATE").value_or(""),

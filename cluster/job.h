@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "cluster/environment.h"
-#include "cluster/publication.h"
+#include "cluster/port_range.h"
 #include "cluster/task.h"
 #include "cluster/tls.h"
 
@@ -22,7 +22,7 @@ struct Job {
   /// that are not 0 are all different on one host.
   std::vector<std::string> addresses;
   /// The leader's "host:port". Empty: all tasks are on this host; the leader listens on any port
-  /// and calls publish_address(job_id, …), the others await_address(job_id, …).
+  /// and publishes its address (JoinOptions::published).
   std::string coordinator;
   /// The same on all tasks and on no other running job of this user.
   std::string job_id;
@@ -30,6 +30,8 @@ struct Job {
   bool one_host = false;
   bool require_secret = false;  ///< see join.h
   bool reflection = false;
+  /// At which this task listens for others' tensors.
+  PortRange ports = {};
   /// For all that the tasks send each other; see join.h.
   TlsOptions tls;
   /// One sentence for a person: what described the job.
@@ -42,6 +44,7 @@ struct Job {
 ///   COHORT_JOB_ID       the job's id, likewise; cohort-launch sets it
 ///   COHORT_REQUIRE_SECRET=1  a job over several hosts to which no secret was given does not start
 ///   COHORT_GRPC_REFLECTION=1  the leader serves gRPC's reflection
+///   COHORT_PORT_RANGE   first-last: the ports at which this task listens for others' tensors
 ///   COHORT_TLS_CERTIFICATE_AUTHORITY, COHORT_TLS_CERTIFICATE, COHORT_TLS_PRIVATE_KEY   PEM files
 /// The tasks of a TF_CONFIG may have port 0 if they are all on this host and COHORT_JOB_ID is set,
 /// or if there is a COHORT_COORDINATOR. In a Slurm step over several nodes the leader's port is

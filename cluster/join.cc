@@ -7,6 +7,7 @@
 #include "cluster/job_secret.h"
 #include "cluster/leader.h"
 #include "cluster/member.h"
+#include "cluster/publication.h"
 #include "cluster/running_clock.h"
 #include "cluster/session.h"
 #include "cluster/shared_secret.h"
@@ -84,7 +85,7 @@ void check(const JoinOptions& options) {
     throw InvalidArgument(
         "join_cluster: got heartbeat_interval {} ms, dead_after {} ms; want two beats at least",
         options.heartbeat_interval.count(), options.dead_after.count());
-  if (options.tasks.size() == 1 && !options.listen_alone) return;
+  if (options.published || (options.tasks.size() == 1 && !options.listen_alone)) return;
   if (parse_address(options.coordinator).port == 0 && options.self != 0)
     throw InvalidArgument("join_cluster: got coordinator {}; want the leader's port",
                           options.coordinator);
@@ -95,7 +96,6 @@ Member::Options member_options(const JoinOptions& options) {
           .self = options.self,
           .job_id = options.job_id,
           .version = options.version,
-          .leader_address = options.coordinator,
           .heartbeat_interval = options.heartbeat_interval,
           .dead_after = options.dead_after,
           .stop = options.stop,
@@ -120,7 +120,7 @@ void note_names(Coordinator& coordinator) {
 
 // How the leader is to be reached. Says so where anybody may come.
 LeaderOptions leader_options(const JoinOptions& options) {
-  LeaderOptions serving{.address = options.coordinator,
+  LeaderOptions serving{.address = options.published ? "127.0.0.1:0" : options.coordinator,
                         .tls = options.tls,
                         .listen_alone = options.listen_alone,
                         .secret = options.secret,
@@ -145,6 +145,7 @@ LeaderOptions leader_options(const JoinOptions& options) {
 
 std::unique_ptr<Membership> lead(const JoinOptions& options) {
   Start start(options);
+  std::optional<Publication> publication;  // nobody needs it when all are there
   const auto leader = std::make_shared<Leader>(
       Coordinator::Options{.tasks = options.tasks,
                            .addresses = options.addresses,
@@ -154,9 +155,11 @@ std::unique_ptr<Membership> lead(const JoinOptions& options) {
                            .dead_after = options.dead_after,
                            .warn = log_of(options)},
       leader_options(options));
+  if (options.published) publication.emplace(publish_address(options.job_id, leader->address()));
   if (options.on_bound) options.on_bound(leader->address());
   Coordinator& coordinator = *leader->coordinator();
   auto member = std::make_unique<Member>(member_options(options), leader);
+  member->set_leader_address(leader->address());
   member->take_seat(
       [&](PipeReceiver receiver) {
         return connect_locally(leader->coordinator(), std::move(receiver));
@@ -176,14 +179,15 @@ std::unique_ptr<Membership> lead(const JoinOptions& options) {
 
 // Throws when the leader uses TLS and this task does not, or the other way round: waiting will not
 // change that. True: the two agree.
-bool expect_same_speech(const JoinOptions& options, const Address& address, milliseconds timeout) {
+bool expect_same_speech(const JoinOptions& options, const std::string& leader,
+                        const Address& address, milliseconds timeout) {
   const Speech speech = probe_speech(address, timeout);
   const Speech ours = options.tls.enabled() ? Speech::kTls : Speech::kPlainText;
   const auto words = [](Speech s) { return s == Speech::kTls ? "TLS" : "plain text"; };
   if (speech != Speech::kUnknown && speech != ours)
     throw FailedPrecondition(
         "cluster: the leader {} at {} uses {}, and {} {}; want TLS on all tasks or none",
-        options.tasks.front().to_string(), options.coordinator, words(speech),
+        options.tasks.front().to_string(), leader, words(speech),
         options.tasks[static_cast<size_t>(options.self)].to_string(), words(ours));
   return speech == ours;
 }
@@ -201,10 +205,10 @@ std::optional<Credentials> credentials_for(const Address& address, const JoinOpt
 }
 
 // One attempt to take the seat: nothing, or why the leader could not be asked.
-std::optional<std::string> try_once(const JoinOptions& options, const RpcModule& rpc,
-                                    const TlsKeys& keys, Member& member, milliseconds left,
-                                    bool& same_speech) {
-  const Address named = parse_address(options.coordinator);
+std::optional<std::string> try_once(const JoinOptions& options, const std::string& leader,
+                                    const RpcModule& rpc, const TlsKeys& keys, Member& member,
+                                    milliseconds left, bool& same_speech) {
+  const Address named = parse_address(leader);
   std::string reason;
   try {
     for (const Address& address : resolve(named)) {
@@ -221,9 +225,11 @@ std::optional<std::string> try_once(const JoinOptions& options, const RpcModule&
       const auto connect = [&](PipeReceiver receiver) {
         return rpc.connect({address, named.host, keys}, std::move(receiver));
       };
+      member.set_leader_address(leader);
       const auto refusal =
           member.take_seat(connect, std::max(timeout, options.dead_after), credentials);
-      if (refusal && !same_speech) same_speech = expect_same_speech(options, address, timeout);
+      if (refusal && !same_speech)
+        same_speech = expect_same_speech(options, leader, address, timeout);
       return refusal;
     }
   } catch (const Error& error) {
@@ -245,10 +251,17 @@ std::unique_ptr<Membership> follow(const JoinOptions& options) {
   auto member = std::make_unique<Member>(member_options(options));
   milliseconds pause = kFirstPause;
   bool same_speech = false;
-  while (const auto reason = try_once(options, rpc, keys, *member, start.left(), same_speech)) {
-    const std::string waits_for =
-        fmt::format("for the leader {} at {} ({})", options.tasks.front().to_string(),
-                    options.coordinator, *reason);
+  while (true) {
+    const std::optional<std::string> leader =
+        options.published ? published_address(options.job_id) : options.coordinator;
+    std::string waits_for = fmt::format("for the leader {}", options.tasks.front().to_string());
+    if (!leader) {
+      waits_for += fmt::format(", whose address is not in {}", publication_path(options.job_id));
+    } else {
+      const auto reason = try_once(options, *leader, rpc, keys, *member, start.left(), same_speech);
+      if (!reason) break;
+      waits_for += fmt::format(" at {} ({})", *leader, *reason);
+    }
     if (options.stop.stop_requested())
       throw Cancelled("cluster: {} was stopped", start.self().to_string());
     if (start.left().count() == 0) throw start.failure(waits_for);

@@ -20,6 +20,11 @@ struct JoinOptions {
   /// "host:port" of the leader, which listens at this address only. Port 0 is for the leader
   /// itself: it takes a free one, and on_bound tells it.
   std::string coordinator;
+  /// All tasks are on this host and `coordinator` is not needed: the leader takes a free port of
+  /// the loopback interface and publishes its address until all have come (publication.h); the
+  /// others read it there, again at each attempt, so that they find a leader that was started
+  /// again.
+  bool published = false;
   /// Of the tasks, for messages, and to find names that do not resolve. May be empty.
   std::vector<std::string> addresses;
   /// Tasks of another job that come to this leader are sent away.
@@ -59,18 +64,19 @@ struct JoinOptions {
 /// Takes this task's seat in the cluster and returns when every task has its own. In the leader's
 /// process the membership also serves the others, until it is destroyed.
 ///
-/// A task that cannot reach the leader keeps trying, and says why. After startup_timeout:
-/// DeadlineExceeded with the tasks that are missing and why. InvalidArgument when the leader
-/// belongs to another job; PermissionDenied when the two do not know the same secret; AlreadyExists
-/// when this task is there already, naming where; FailedPrecondition when this task runs another
-/// version than the leader, when one of the two uses TLS or has a secret and the other does not, or
-/// when this build has no gRPC (a cluster of one task needs none);
-/// Unavailable naming a task that died meanwhile; Aborted when one was restarted. AlreadyExists
-/// from the leader when its port is in use.
+/// A task that cannot reach the leader, or finds no address of it, keeps trying, and says why.
+/// After startup_timeout: DeadlineExceeded with the tasks that are missing and why. InvalidArgument
+/// when the leader belongs to another job; PermissionDenied when the two do not know the same
+/// secret; AlreadyExists when this task is there already, naming where; FailedPrecondition when this
+/// task runs another version than the leader, when one of the two uses TLS or has a secret and the
+/// other does not, or when this build has no gRPC (a cluster of one task needs none); Unavailable
+/// naming a task that died meanwhile; Aborted when one was restarted. AlreadyExists from the leader
+/// when its port is in use.
 ///
 /// A failed cluster stays so: Unavailable (a dead task, found at once when its connection breaks
 /// and after `dead_after` otherwise, plus one heartbeat at most) and Aborted mean that all tasks
-/// start again. A task that comes back to a failed cluster's leader waits for a new one.
+/// start again. A task that comes to a failed cluster's leader for the first time is told at once,
+/// with Aborted; one that comes back waits for a new leader.
 std::unique_ptr<Membership> join_cluster(const JoinOptions& options);
 
 }  // namespace cohort::cluster

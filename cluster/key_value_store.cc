@@ -39,10 +39,33 @@ std::optional<std::string> LocalKeyValueStore::try_get(const std::string& key) {
   return found->second;
 }
 
+std::optional<Error> LocalKeyValueStore::error() const {
+  const std::lock_guard lock(mutex_);
+  return error_;
+}
+
+int LocalKeyValueStore::watch(std::function<void(const Error&)> handler) {
+  const std::lock_guard lock(mutex_);
+  const int id = ++last_watch_;
+  if (error_)
+    handler(*error_);
+  else
+    watches_.emplace(id, std::move(handler));
+  return id;
+}
+
+void LocalKeyValueStore::unwatch(int watch) {
+  const std::lock_guard lock(mutex_);
+  watches_.erase(watch);
+}
+
 void LocalKeyValueStore::fail(const Error& error) {
   const std::lock_guard lock(mutex_);
-  if (!error_) error_ = error;
+  if (error_) return;
+  error_ = error;
   changed_.notify_all();
+  for (const auto& [id, handler] : watches_) handler(error);
+  watches_.clear();
 }
 
 }  // namespace cohort::cluster

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -24,6 +25,15 @@ class KeyValueStore {
   /// error that the job failed with, as soon as it fails.
   virtual std::string get(const std::string& key, std::chrono::milliseconds timeout) = 0;
   virtual std::optional<std::string> try_get(const std::string& key) = 0;
+
+  /// What the job that the store belongs to has failed with. There before any call throws it.
+  /// Cheap; may be polled in a wait.
+  virtual std::optional<Error> error() const = 0;
+  /// Calls `handler` once when the job fails (at once if it has failed already), from any thread.
+  /// The handler must not block, and calls nothing of this store. Returns what unwatch takes.
+  virtual int watch(std::function<void(const Error&)> handler) = 0;
+  /// When it returns the handler is not running and will not run.
+  virtual void unwatch(int watch) = 0;
 };
 
 /// A store in this process. The leader of a cluster serves it to the others.
@@ -32,15 +42,20 @@ class LocalKeyValueStore final : public KeyValueStore {
   void insert(const std::string& key, const std::string& value) override;
   std::string get(const std::string& key, std::chrono::milliseconds timeout) override;
   std::optional<std::string> try_get(const std::string& key) override;
+  std::optional<Error> error() const override;
+  int watch(std::function<void(const Error&)> handler) override;
+  void unwatch(int watch) override;
 
   /// Ends every wait with `error`; later calls throw it too.
   void fail(const Error& error);
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::map<std::string, std::string> values_;  // guarded by mutex_
-  std::optional<Error> error_;                 // guarded by mutex_
+  std::map<std::string, std::string> values_;  // guarded by mutex_, as all below
+  std::optional<Error> error_;
+  std::map<int, std::function<void(const Error&)>> watches_;
+  int last_watch_ = 0;
 };
 
 /// "/a//b/" as "a/b". Throws InvalidArgument when nothing is left.

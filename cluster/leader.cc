@@ -10,6 +10,7 @@ namespace {
 constexpr std::chrono::milliseconds kTick(100);
 constexpr std::chrono::milliseconds kGrace(2000);
 constexpr size_t kStrangers = 64;  // and two of each task, which looks before it speaks
+constexpr std::chrono::milliseconds kLinger(2000);  // after a failure, for those that start late
 
 }  // namespace
 
@@ -45,6 +46,12 @@ void Leader::listen(const Coordinator::Options& options, const LeaderOptions& se
 }
 
 Leader::~Leader() {
+  if (server_ && coordinator_->error()) {
+    std::unique_lock lock(mutex_);
+    const auto until = std::chrono::steady_clock::now() + kLinger;
+    while (!coordinator_->all_told() && std::chrono::steady_clock::now() < until)
+      changed_.wait_for(lock, kTick);
+  }
   coordinator_->fail(Error(Code::kUnavailable, gone_));
   if (server_) server_->stop(kGrace);
   {

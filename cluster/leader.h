@@ -29,7 +29,8 @@ struct LeaderOptions {
 class Leader {
  public:
   Leader(Coordinator::Options options, const LeaderOptions& serving);
-  /// The tasks that have not left are told that the leader has gone.
+  /// The tasks that have not left are told that the leader has gone. After a failure tasks that
+  /// have not come yet have two seconds to come and hear of it.
   ~Leader();
   Leader(const Leader&) = delete;
   Leader& operator=(const Leader&) = delete;

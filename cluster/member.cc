@@ -91,7 +91,7 @@ std::optional<std::string> Member::take_seat(const Connect& connect, millisecond
 bool Member::introduce(const Credentials& credentials, Clock::time_point deadline) {
   Introduction introduction(credentials, self(),
                             fmt::format("the leader {} at {}", options_.tasks.front().to_string(),
-                                        options_.leader_address));
+                                        leader_address_));
   try {
     pipe_->send(introduction.hello());
     std::optional<Message> answer = next_greeting(deadline);
@@ -188,7 +188,7 @@ void Member::closed(const std::string& reason) {
     if (left_ || ending_) return;
   }
   fail(Unavailable("cluster: the leader {} ({}) is gone: {}", options_.tasks.front().to_string(),
-                   options_.leader_address, reason));
+                   leader_address_, reason));
 }
 
 void Member::fail(const Error& error) {
@@ -304,7 +304,7 @@ void Member::send_beat() {
 void Member::give_up_leader(double silence) {
   const Error error = Unavailable(
       "cluster: the leader {} ({}) is dead or cut off: it has not answered for {:.1f} s",
-      options_.tasks.front().to_string(), options_.leader_address, silence);
+      options_.tasks.front().to_string(), leader_address_, silence);
   pipe_->send({.kind = MessageKind::kReportError,
                .code = static_cast<int>(error.code()),
                .error = error.what()});

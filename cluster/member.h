@@ -22,7 +22,6 @@ class Member final : public Membership {
     int self = 0;
     std::string job_id;
     std::string version;
-    std::string leader_address;  ///< for messages
     std::chrono::milliseconds heartbeat_interval{1000};
     std::chrono::milliseconds dead_after{5000};
     std::stop_token stop;                         ///< ends every wait with Cancelled
@@ -35,6 +34,8 @@ class Member final : public Membership {
   /// Ends without leaving, unless leave() was called: a death in the others' eyes.
   ~Member() override;
 
+  /// For messages; before take_seat.
+  void set_leader_address(std::string address) { leader_address_ = std::move(address); }
   /// Connects and asks for the seat: nothing when it has it, or why the leader could not be asked,
   /// so that it is worth trying again. Throws what the leader refuses it with, and what an
   /// Introduction does. `credentials`: for a leader in another process; none: it is in this one.
@@ -74,6 +75,7 @@ class Member final : public Membership {
   const std::shared_ptr<void> keep_;  // destroyed last
   const Options options_;
   const uint64_t incarnation_;
+  std::string leader_address_;
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;

@@ -28,14 +28,8 @@ class Membership : public KeyValueStore {
   /// seconds.
   virtual void report_error(const Error& error) = 0;
   /// What the cluster failed with: a dead peer (Unavailable, naming it), a restarted one (Aborted),
-  /// or what a task reported. There before any call throws it. Cheap; may be polled in a wait.
-  virtual std::optional<Error> error() const = 0;
-  /// Calls `handler` once, from a thread of the membership, when the cluster fails (at once if it
-  /// has failed already). The handler must not block, and calls nothing of this membership. Returns
-  /// what unwatch takes.
-  virtual int watch(std::function<void(const Error&)> handler) = 0;
-  /// When it returns the handler is not running and will not run.
-  virtual void unwatch(int watch) = 0;
+  /// or what a task reported.
+  std::optional<Error> error() const override = 0;
 
   /// Says good-bye: waits, `timeout` at most, until all tasks have said it, so that no task takes
   /// another's end for a death. Throws DeadlineExceeded naming who has not, or the cluster's error;

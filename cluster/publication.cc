@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,14 +11,11 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
-#include <cstring>
-#include <optional>
 #include <sstream>
-#include <thread>
 #include <utility>
 
 #include "cluster/process_identity.h"
-#include "core/error.h"
+#include "core/system.h"
 #include "core/wire/hash.h"
 
 namespace cohort::cluster {
@@ -25,6 +23,7 @@ namespace {
 
 constexpr size_t kMaxIdLength = 100;  // of a file's name
 constexpr const char* kFile = "/leader";
+constexpr const char* kDraft = "draft-";  // and the process that writes it
 
 struct Descriptor {
   explicit Descriptor(int number) : number(number) {}
@@ -82,7 +81,16 @@ std::string folder_of(const std::string& job_id) {
 }
 
 Error failed(const char* what, const std::string& path) {
-  return Unavailable("publication: {} {}: {}", what, path, std::strerror(errno));
+  return system_error(fmt::format("publication: {} {}", what, path), errno);
+}
+
+// Without it nobody can tell a living leader from a dead one.
+void expect_proc() {
+  if (process_start(::getpid()).empty())
+    throw FailedPrecondition(
+        "publication: /proc does not show this process; want it mounted, or addresses with ports, "
+        "or "
+        "COHORT_COORDINATOR=host:port on every task");
 }
 
 // False where there is no such folder.
@@ -116,7 +124,27 @@ std::optional<Published> read_file(const std::string& path) {
   return published;
 }
 
-// What leaders left behind that were killed.
+// Takes away the drafts of processes that have ended. True: the folder holds nothing else.
+bool remove_drafts(const std::string& folder) {
+  DIR* directory = ::opendir(folder.c_str());
+  if (directory == nullptr) return false;
+  bool empty = true;
+  const std::string prefix = kDraft;
+  while (const dirent* entry = ::readdir(directory)) {
+    const std::string name = entry->d_name;
+    if (name == "." || name == "..") continue;
+    const int writer = name.starts_with(prefix) ? std::atoi(name.c_str() + prefix.size()) : 0;
+    if (writer > 0 && process_start(writer).empty())
+      ::unlink((folder + "/" + name).c_str());
+    else
+      empty = false;
+  }
+  ::closedir(directory);
+  return empty;
+}
+
+// What leaders left behind that were killed, at whatever point. A leader whose empty folder goes
+// makes it again.
 void remove_dead(const std::string& base) {
   DIR* directory = ::opendir(base.c_str());
   if (directory == nullptr) return;
@@ -128,28 +156,34 @@ void remove_dead(const std::string& base) {
     if (!name.starts_with(prefix) || ::lstat(folder.c_str(), &status) != 0 ||
         !is_own_folder(status))
       continue;
-    const auto published = read_file(folder + kFile);
-    if (!published || published->alive()) continue;
-    ::unlink((folder + kFile).c_str());
-    ::rmdir(folder.c_str());
+    if (const auto published = read_file(folder + kFile); published && !published->alive())
+      ::unlink((folder + kFile).c_str());
+    if (remove_drafts(folder)) ::rmdir(folder.c_str());
   }
   ::closedir(directory);
 }
 
-// False when the folder went away meanwhile.
+// False when the folder went away meanwhile. What fails leaves no file.
 bool write_file(const std::string& folder, const std::string& text) {
-  const std::string draft = fmt::format("{}/draft-{}", folder, ::getpid());
+  const std::string draft = fmt::format("{}/{}{}", folder, kDraft, ::getpid());
   ::unlink(draft.c_str());
+  if (const auto limit = resource_limit(RLIMIT_FSIZE); limit && *limit < text.size()) {
+    errno = EFBIG;  // to try would be the end of the process
+    throw failed("cannot write", draft);
+  }
   const Descriptor file(
       ::open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (file.number < 0) {
     if (errno == ENOENT) return false;
     throw failed("cannot create", draft);
   }
-  if (::write(file.number, text.data(), text.size()) != static_cast<ssize_t>(text.size()))
-    throw failed("cannot write", draft);
-  if (::rename(draft.c_str(), (folder + kFile).c_str()) != 0) throw failed("cannot rename", draft);
-  return true;
+  const ssize_t written = ::write(file.number, text.data(), text.size());
+  if (written >= 0) errno = ENOSPC;  // of a short write
+  const bool whole = written == static_cast<ssize_t>(text.size());
+  if (whole && ::rename(draft.c_str(), (folder + kFile).c_str()) == 0) return true;
+  const Error error = failed(whole ? "cannot rename" : "cannot write", draft);
+  ::unlink(draft.c_str());
+  throw Error(error);
 }
 
 }  // namespace
@@ -180,6 +214,7 @@ Publication publish_address(const std::string& job_id, const std::string& addres
       std::any_of(address.begin(), address.end(), [](char c) { return c <= ' '; }))
     throw InvalidArgument("publication: got address '{}'; want host:port", address);
   const std::string folder = folder_of(job_id);
+  expect_proc();
   remove_dead(base_directory());
   const int pid = ::getpid();
   const std::string text = fmt::format("{} {} {}\n", address, pid, process_start(pid));
@@ -191,34 +226,24 @@ Publication publish_address(const std::string& job_id, const std::string& addres
     if (const auto present = read_file(path); present && present->alive() && present->pid != pid)
       throw AlreadyExists("publication: process {} has published {} for job {} ({})", present->pid,
                           present->address, job_id, path);
-    if (write_file(folder, text)) return Publication(path, pid);
+    try {
+      if (write_file(folder, text)) return Publication(path, pid);
+    } catch (const Error&) {
+      ::rmdir(folder.c_str());  // unless somebody else's file is in it
+      throw;
+    }
   }
   throw Unavailable("publication: {} vanishes again and again", folder);
 }
 
 std::optional<std::string> published_address(const std::string& job_id) {
   const std::string folder = folder_of(job_id);
+  expect_proc();
   if (!check_folder(folder)) return std::nullopt;
   const auto published = read_file(folder + kFile);
   return published && published->alive() ? std::optional(published->address) : std::nullopt;
 }
 
-std::string await_address(const std::string& job_id, std::chrono::steady_clock::time_point deadline,
-                          std::stop_token stop) {
-  const std::string path = folder_of(job_id) + kFile;
-  auto pause = std::chrono::microseconds(500);
-  while (true) {
-    if (const auto address = published_address(job_id)) return *address;
-    if (stop.stop_requested())
-      throw Cancelled("publication: stopped while waiting for the leader of job {}", job_id);
-    const auto now = std::chrono::steady_clock::now();
-    if (now >= deadline)
-      throw DeadlineExceeded(
-          "publication: the leader of job {} has not published its address in {}", job_id, path);
-    // The folder may not exist yet, so there is nothing to watch but the clock.
-    std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(pause, deadline - now));
-    pause = std::min(pause * 2, std::chrono::microseconds(20'000));
-  }
-}
+std::string publication_path(const std::string& job_id) { return folder_of(job_id) + kFile; }
 
 }  // namespace cohort::cluster

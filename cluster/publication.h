@@ -1,8 +1,6 @@
 #pragma once
 
-#include <chrono>
 #include <optional>
-#include <stop_token>
 #include <string>
 
 namespace cohort::cluster {
@@ -35,16 +33,15 @@ class Publication {
 /// Publishes `address` for the tasks of `job_id` on this host. Takes away what dead leaders of this
 /// user left behind. Throws InvalidArgument for an empty id or an address with blanks;
 /// AlreadyExists when a living process has published for this job; PermissionDenied when another
-/// user holds the folder's name; Unavailable naming the file that could not be written.
+/// user holds the folder's name; Unavailable or ResourceExhausted naming the file that could not be
+/// written, of which nothing is left behind; FailedPrecondition without /proc, which tells whether
+/// a publisher lives.
 Publication publish_address(const std::string& job_id, const std::string& address);
 
-/// What a living leader has published; nothing while there is none. Throws PermissionDenied as
-/// above.
+/// What a living leader has published; nothing while there is none. Throws PermissionDenied and
+/// FailedPrecondition as above.
 std::optional<std::string> published_address(const std::string& job_id);
-
-/// Waits for it. Throws DeadlineExceeded naming the file, PermissionDenied as above, and Cancelled
-/// soon after a stop is requested.
-std::string await_address(const std::string& job_id, std::chrono::steady_clock::time_point deadline,
-                          std::stop_token stop = {});
+/// The file in which it stands.
+std::string publication_path(const std::string& job_id);
 
 }  // namespace cohort::cluster

@@ -114,9 +114,11 @@ void Server::listen() {
 }
 
 std::shared_ptr<Membership> Server::take_seat() {
+  const std::string& leader = options_.cluster.task_address(tasks_.front());
   JoinOptions options{.tasks = tasks_,
                       .self = self_,
-                      .coordinator = addresses_.front(),
+                      .coordinator = leader,
+                      .published = tasks_.size() > 1 && parse_address(leader).port == 0,
                       .addresses = addresses_,
                       .job_id = options_.job_id,
                       .secret = options_.secret,
@@ -129,18 +131,12 @@ std::shared_ptr<Membership> Server::take_seat() {
                       .tls = options_.tls,
                       .listen_alone = true,
                       .stop = stop_source_.get_token()};
-  const bool publish = tasks_.size() > 1 && parse_address(options.coordinator).port == 0;
   options.on_bound = [&](const std::string& address) {
     const std::lock_guard lock(mutex_);
-    if (publish) publication_ = publish_address(options_.job_id, address);
     address_ = address;
     changed_.notify_all();
   };
   try {
-    if (self_ != 0 && publish)
-      options.coordinator =
-          await_address(options_.job_id,
-                        std::chrono::steady_clock::now() + options_.startup_timeout, options.stop);
     std::shared_ptr<Membership> membership = join_cluster(options);
     membership->insert(key_of(task_), target().substr(target().find("//") + 2));
     return membership;
@@ -241,7 +237,6 @@ void Server::close() {
     state_ = State::kStopped;
     rpc_server = std::move(rpc_server_);
     seat = std::move(seat_);
-    publication_.reset();
   }
   seat = {};  // waits for the start-up to end
   if (rpc_server) rpc_server->stop(milliseconds(0));

@@ -11,7 +11,6 @@
 
 #include "cluster/cluster_spec.h"
 #include "cluster/membership.h"
-#include "cluster/publication.h"
 #include "cluster/rpc.h"
 #include "cluster/tls.h"
 
@@ -94,7 +93,6 @@ class Server {
   bool joining_ = false;
   bool left_ = false;
   std::string address_;
-  std::optional<Publication> publication_;
   std::unique_ptr<RpcServer> rpc_server_;  // of a task that does not lead
   Seat seat_;
 };

@@ -5,12 +5,14 @@
 #include "core/runtime/cpu_device.h"
 #include "core/runtime/module.h"
 #include "core/runtime/runtime.h"
+#include "core/system.h"
 #include "kernels/cpu/register.h"
 
 namespace cohort {
 namespace {
 
 std::unique_ptr<Runtime> make_runtime() {
+  prepare_process();
   auto runtime = std::make_unique<Runtime>();
   ops::register_ops(runtime->ops());
   cpu::register_cpu_kernels(runtime->kernels());

@@ -20,6 +20,7 @@
 #include "core/ops/state.h"
 #include "core/runtime/function.h"
 #include "core/runtime/runtime.h"
+#include "core/system.h"
 #include "core/tensor.h"
 #include "data/dataset.h"
 #include "data/idx.h"

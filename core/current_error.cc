@@ -7,6 +7,8 @@
 #include <new>
 #include <typeinfo>
 
+#include "core/system.h"
+
 namespace cohort {
 namespace {
 
@@ -32,9 +34,9 @@ Error current_error() {
   } catch (const Error& error) {
     return error;
   } catch (const std::bad_alloc& error) {
-    return Error(Code::kResourceExhausted, fmt::format("out of memory ({})", error.what()));
+    return Error(Code::kResourceExhausted, describe(error));
   } catch (const std::exception& error) {
-    return Error(Code::kUnknown, error.what());
+    return Error(Code::kUnknown, describe(error));
   } catch (int value) {
     return odd(value);
   } catch (const char* value) {

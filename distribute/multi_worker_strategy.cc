@@ -10,6 +10,7 @@
 #include "cluster/job_secret.h"
 #include "cluster/join.h"
 #include "cluster/local_address.h"
+#include "cluster/peer_wait.h"
 #include "core/graph/dump.h"
 #include "core/graph/serialize.h"
 #include "core/graph/variable.h"
@@ -57,35 +58,24 @@ std::string first_difference(const std::string& mine, const std::string& theirs)
   return fmt::format("\"{}\" where the chief has \"{}\"", rest(mine), rest(theirs));
 }
 
-/// The job's seat of this process. Where the leader has no address, it takes a free port and
-/// publishes it on this host.
+/// The job's seat of this process.
 std::unique_ptr<cluster::Membership> join(const cluster::Job& job,
                                           std::chrono::milliseconds timeout,
                                           std::shared_ptr<const cluster::WaitBoard> wait_board) {
-  std::optional<cluster::Publication> publication;
-  cluster::JoinOptions options{.tasks = job.tasks,
-                               .self = job.self,
-                               .coordinator = job.coordinator,
-                               .addresses = job.addresses,
-                               .job_id = job.job_id,
-                               .secret = cluster::job_secret_of_process(),
-                               .one_host = job.one_host,
-                               .require_secret = job.require_secret,
-                               .reflection = job.reflection,
-                               .version = kVersion,
-                               .startup_timeout = timeout,
-                               .tls = job.tls,
-                               .wait_board = std::move(wait_board)};
-  if (job.coordinator.empty() && job.self == 0) {
-    options.coordinator = "127.0.0.1:0";
-    options.on_bound = [&](const std::string& address) {
-      publication.emplace(cluster::publish_address(job.job_id, address));
-    };
-  } else if (job.coordinator.empty()) {
-    options.coordinator =
-        cluster::await_address(job.job_id, std::chrono::steady_clock::now() + timeout);
-  }
-  return cluster::join_cluster(options);  // all tasks are there: nobody needs the file any more
+  return cluster::join_cluster({.tasks = job.tasks,
+                                .self = job.self,
+                                .coordinator = job.coordinator,
+                                .published = job.coordinator.empty(),
+                                .addresses = job.addresses,
+                                .job_id = job.job_id,
+                                .secret = cluster::job_secret_of_process(),
+                                .one_host = job.one_host,
+                                .require_secret = job.require_secret,
+                                .reflection = job.reflection,
+                                .version = kVersion,
+                                .startup_timeout = timeout,
+                                .tls = job.tls,
+                                .wait_board = std::move(wait_board)});
 }
 
 /// MPI among the job's tasks; null where it is not wanted. A failure is told to the other tasks.
@@ -93,10 +83,12 @@ std::shared_ptr<MpiWorld> join_mpi(cluster::Membership& membership,
                                    const MultiWorkerMirroredOptions& options) {
   if (options.communication_options.implementation != CommunicationImplementation::kMpi) return {};
   try {
-    auto world =
-        start_mpi(cluster::Environment::of_process(), options.startup_timeout, [&membership] {
-          if (const auto error = membership.error()) throw Error(*error);
-        });
+    cluster::PeerWait wait({.store = &membership,
+                            .where = "mpi: " + membership.self().to_string(),
+                            .timeout = options.startup_timeout});
+    auto world = start_mpi(cluster::Environment::of_process(), options.startup_timeout, [&wait] {
+      wait.check([] { return "the other processes of mpirun to begin MPI"; });
+    });
     if (world->size() != static_cast<int>(membership.tasks().size())) {
       world->give_up();
       throw InvalidArgument("{}: got {} tasks and {} processes of MPI; want equally many", kName,
@@ -141,6 +133,7 @@ class MultiWorkerStrategy final : public Strategy::Impl {
 
   std::unique_ptr<StepRunner> make_runner(const Trace& trace, int64_t batch_size) override {
     agree_on(trace, batch_size);
+    std::erase_if(started_, [](const auto& variable) { return variable.expired(); });
     for (const auto& variable : trace.graph->variables()) start_from_chief(variable);
     return make_replica_runner(runtime_, trace, part_, make_communicators(), batch_size, *group_);
   }
@@ -265,6 +258,8 @@ Strategy join_workers(Runtime& runtime, const cluster::Job& job,
   const std::string address =
       job.coordinator.empty() ? "127.0.0.1" : cluster::local_address_towards(job.coordinator);
   WorkerGroup::Options group_options{.address = address,
+                                     .ports = job.ports,
+                                     .startup_timeout = options.startup_timeout,
                                      .timeout = timeout_of(options.communication_options),
                                      .tls = cluster::read_tls_keys(job.tls),
                                      .wait_board = std::make_shared<cluster::WaitBoard>()};

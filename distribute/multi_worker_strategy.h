@@ -24,7 +24,7 @@ struct MultiWorkerMirroredOptions {
   /// of one mpirun, or of srun --mpi=pmix; MPI is begun unless the program has done so, with
   /// MPI_THREAD_MULTIPLE. Equal on all workers.
   CommunicationOptions communication_options = {};
-  /// How long the workers wait for each other at the start.
+  /// How long the workers wait for each other at the start, and when they connect for a new step.
   std::chrono::milliseconds startup_timeout = std::chrono::minutes(5);
 };
 
@@ -37,7 +37,8 @@ struct MultiWorkerMirroredOptions {
 /// that names it: Unavailable for a death.
 ///
 /// Throws InvalidArgument for a wrong environment or devices, DeadlineExceeded naming the workers
-/// that did not come, FailedPrecondition when the workers' programs differ, or there is no MPI
+/// that did not come or could not reach each other, ResourceExhausted naming a limit of the process
+/// that was reached, FailedPrecondition when the workers' programs differ, or there is no MPI
 /// where it is wanted.
 Strategy MultiWorkerMirroredStrategy(MultiWorkerMirroredOptions options = {});
 

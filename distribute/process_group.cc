@@ -71,6 +71,7 @@ HostGroupOptions host_part(const ProcessGroupOptions& options, const ProcessNode
                         .group_name = options.name,
                         .node = node,
                         .wait_board = options.wait_board,
+                        .startup_timeout = options.startup_timeout,
                         .timeout = options.timeout,
                         .warn_after = options.warn_after};
   for (const int process : processes) part.process_names.push_back(process_name(options, process));
@@ -105,13 +106,14 @@ std::vector<std::unique_ptr<Connection>> connect_nodes(const ProcessGroupOptions
                            .node = node,
                            .names = names,
                            .world = options.mpi.get(),
-                           .timeout = options.timeout});
+                           .timeout = options.startup_timeout});
   return connect_mesh({.store = options.store,
                        .key = options.name + "/tcp",
                        .node = node,
                        .names = names,
                        .address = options.address,
-                       .timeout = options.timeout,
+                       .ports = options.ports,
+                       .timeout = options.startup_timeout,
                        .connections = options.tls.certificate.empty()
                                           ? make_plain_connections()
                                           : make_tls_connections(options.tls)});
@@ -130,7 +132,7 @@ std::shared_ptr<NetworkNode> make_node(const ProcessGroupOptions& options,
                                                                .key = options.name + "/links",
                                                                .node = number,
                                                                .names = names,
-                                                               .timeout = options.timeout}),
+                                                               .timeout = options.startup_timeout}),
                                          layout.num_nodes());
   const auto node = std::make_shared<NetworkNode>(host, std::move(layout));
   node->start({.node = number,

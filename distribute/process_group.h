@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cluster/key_value_store.h"
+#include "cluster/port_range.h"
 #include "cluster/tls.h"
 #include "cluster/wait_board.h"
 #include "core/dtype.h"
@@ -30,9 +31,10 @@ struct ProcessGroupOptions {
   std::vector<std::string> host_of;         ///< of every process; equal: they can share memory
   cluster::KeyValueStore* store = nullptr;  ///< outlives the communicators
   std::string name;                         ///< begins the group's keys; unique for each group
+  /// How long the processes take at most to find each other.
+  std::chrono::milliseconds startup_timeout = std::chrono::minutes(5);
   /// How long a rank waits for the others while nothing moves, no data anywhere in the group and
-  /// no rank to the call, and how long until a warning names the silent one. While the group is
-  /// made: how long that may take.
+  /// no rank to the call, and how long until a warning names the silent one.
   std::chrono::milliseconds timeout = std::chrono::minutes(10);
   std::chrono::milliseconds warn_after = std::chrono::seconds(10);
   /// Of every process, for messages; empty: "process 0", …
@@ -42,9 +44,10 @@ struct ProcessGroupOptions {
   /// or bf16 or f16 for half the bytes. Every host's contribution is rounded, added to the others'
   /// in f32, and the sum is rounded again, so that all ranks have the same bits.
   DType gradient_dtype = DType::kF32;
-  /// Name or number of this process's machine for the others; TCP listens there alone, at a free
-  /// port, until the group stands.
+  /// Name or number of this process's machine for the others; TCP listens there alone, at one port
+  /// of `ports`, until the group stands.
   std::string address = "127.0.0.1";
+  cluster::PortRange ports = {};
   /// TCP is encrypted, and both ends show a certificate that this authority signed; empty: plain
   /// text. The store says which certificate belongs to which process, so the names in it are free.
   cluster::TlsKeys tls = {};
@@ -67,9 +70,11 @@ struct ProcessGroupOptions {
 /// InvalidArgument where the ranks' calls differ) and abort(error) fail the whole group: every wait
 /// of every rank ends with that error, and later calls throw it. Memory goes with the last user,
 /// however the processes end.
-/// Throws InvalidArgument for options that contradict each other, DeadlineExceeded naming the
-/// processes that did not come; FailedPrecondition when some processes have keys and others none,
-/// this build has no OpenSSL, or MPI, which does not encrypt, is to carry what has keys;
+/// Throws InvalidArgument for options that contradict each other; what the store's job fails with,
+/// as soon as it does; DeadlineExceeded naming the processes that did not come and who could not
+/// reach whom; ResourceExhausted naming the limit of descriptors, file size or memory that was
+/// reached, or without a free port; FailedPrecondition when some processes have keys and others
+/// none, this build has no OpenSSL, or MPI, which does not encrypt, is to carry what has keys;
 /// PermissionDenied naming a process whose certificate is not
 /// accepted.
 std::vector<std::unique_ptr<Communicator>> make_process_communicators(

@@ -8,6 +8,8 @@
 #include <exception>
 #include <fstream>
 
+#include "cluster/peer_wait.h"
+#include "core/system.h"
 #include "distribute/host_table.h"
 #include "distribute/process_group.h"
 #include "distribute/transport/mpi_world.h"
@@ -18,7 +20,10 @@ namespace {
 /// Processes with equal answers can share memory.
 std::string host_identity() {
   std::string identity;
-  std::getline(std::ifstream("/proc/sys/kernel/random/boot_id"), identity);
+  constexpr const char* kBootId = "/proc/sys/kernel/random/boot_id";
+  if (!std::getline(std::ifstream(kBootId), identity) || identity.empty())
+    throw FailedPrecondition("workers: cannot read {}, which tells hosts apart; want /proc mounted",
+                             kBootId);
   for (const char* space : {"ipc", "mnt", "net", "pid"}) {
     char target[64] = {};
     const ssize_t length =
@@ -94,13 +99,17 @@ void WorkerGroup::meet_hosts() {
   const auto key = [](int worker) { return "hosts/" + std::to_string(worker); };
   constexpr const char* kTable = "hosts/table";
   membership_->insert(key(worker_), host_identity() + "\n" + core_set());
+  cluster::PeerWait wait({.store = membership_.get(),
+                          .where = "workers: " + name(),
+                          .timeout = options_.startup_timeout});
   if (worker_ == 0) {
     std::vector<std::string> told;
     for (int worker = 0; worker < count(); ++worker)
-      told.push_back(membership_->get(key(worker), options_.timeout));
+      told.push_back(wait.get(key(worker), [&] { return name_of(worker); }));
     membership_->insert(kTable, HostTable::of(told).to_string());
   }
-  const HostTable table = HostTable::parse(membership_->get(kTable, options_.timeout), count());
+  const HostTable table = HostTable::parse(
+      wait.get(kTable, [&] { return name_of(0) + " (its table of hosts)"; }), count());
   sharing_cores_ = table.sharing_cores(worker_);
   for (const int host : table.host_of) hosts_.push_back(std::to_string(host));
 }
@@ -117,8 +126,10 @@ std::vector<std::unique_ptr<Communicator>> WorkerGroup::connect(std::vector<int>
   options.host_of = hosts_;
   options.store = membership_.get();
   options.name = name;
+  options.startup_timeout = options_.startup_timeout;
   options.timeout = options_.timeout;
   options.address = options_.address;
+  options.ports = options_.ports;
   options.tls = options_.tls;
   options.mpi = options_.mpi;
   options.wait_board = options_.wait_board;
@@ -133,7 +144,8 @@ std::vector<std::unique_ptr<Communicator>> WorkerGroup::connect(std::vector<int>
 
 std::vector<std::unique_ptr<Communicator>> WorkerGroup::make_communicators(
     std::vector<int> block_sizes, DType gradient_dtype) {
-  return connect(std::move(block_sizes), "group/" + std::to_string(groups_++), gradient_dtype);
+  const std::string name = "group/" + std::to_string(groups_++);
+  return guard([&] { return connect(std::move(block_sizes), name, gradient_dtype); });
 }
 
 std::vector<std::string> WorkerGroup::all_gather(std::string_view label, std::string_view mine) {

@@ -13,6 +13,7 @@
 #include "cluster/last_words.h"
 #include "cluster/membership.h"
 #include "cluster/metrics_server.h"
+#include "cluster/port_range.h"
 #include "cluster/tls.h"
 #include "cluster/wait_board.h"
 #include "distribute/abort_switch.h"
@@ -28,7 +29,9 @@ class MpiWorld;
 class WorkerGroup final : public Workers {
  public:
   struct Options {
-    std::string address;                  ///< of this host, for the workers of others
+    std::string address;            ///< of this host, for the workers of others
+    cluster::PortRange ports = {};  ///< that this worker may listen at there
+    std::chrono::milliseconds startup_timeout{};
     std::chrono::milliseconds timeout{};  ///< as in ProcessGroupOptions, as are those below
     cluster::TlsKeys tls = {};
     std::shared_ptr<MpiWorld> mpi = nullptr;

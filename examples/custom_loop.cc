@@ -65,10 +65,8 @@ void train() {
 }  // namespace
 
 int main() {
-  try {
+  return cohort::run_program("custom_loop", [] {
     train();
-  } catch (const cohort::Error& error) {
-    std::fprintf(stderr, "custom_loop: %s\n", error.what());
-    return 1;
-  }
+    return 0;
+  });
 }

@@ -138,11 +138,8 @@ void train(const Arguments& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const Arguments arguments = parse(argc, argv);
-  try {
-    train(arguments);
-  } catch (const cohort::Error& error) {
-    std::fprintf(stderr, "fashion_mnist: %s\n", error.what());
-    return 1;
-  }
+  return cohort::run_program("fashion_mnist", [&] {
+    train(parse(argc, argv));
+    return 0;
+  });
 }

@@ -46,7 +46,7 @@ nn::Model make_model() {
 }  // namespace
 
 int main() {
-  try {
+  return cohort::run_program("functional", [] {
     nn::set_random_seed(1);
     const nn::Model model = make_model();
     model.summary();
@@ -61,8 +61,6 @@ int main() {
     const nn::Logs result =
         model.evaluate({test.left, test.right}, {test.near, test.distance}, {.verbose = 0});
     std::printf("test accuracy: %.4f\n", result["near_accuracy"]);
-  } catch (const cohort::Error& error) {
-    std::fprintf(stderr, "functional: %s\n", error.what());
-    return 1;
-  }
+    return 0;
+  });
 }

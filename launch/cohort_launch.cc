@@ -9,7 +9,7 @@
 
 #include "cluster/job_secret.h"
 #include "cluster/process_identity.h"
-#include "core/error.h"
+#include "core/system.h"
 #include "launch/plan.h"
 #include "launch/supervisor.h"
 
@@ -78,7 +78,7 @@ int run(Arguments& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  cohort::launch::open_standard_descriptors();
+  cohort::prepare_process();
   CLI::App app("Starts the workers of a training job: cohort-launch -n 4 program arguments…");
   Arguments arguments;
   app.add_option("-n,--workers", arguments.launch.num_workers, "Workers; one per slot if not given")
@@ -107,7 +107,7 @@ int main(int argc, char** argv) {
   try {
     return run(arguments);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "cohort-launch: %s\n", error.what());
+    std::fprintf(stderr, "cohort-launch: %s\n", cohort::describe(error).c_str());
     return 2;
   }
 }

@@ -28,8 +28,4 @@ struct Pipe {
 /// Closed in the programs that are executed. Throws ResourceExhausted.
 Pipe make_pipe();
 
-/// Opens those of standard input, output and error that are closed to /dev/null, so that nothing
-/// else gets their numbers.
-void open_standard_descriptors();
-
 }  // namespace cohort::launch

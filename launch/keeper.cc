@@ -10,7 +10,7 @@
 #include <cstring>
 #include <set>
 
-#include "core/error.h"
+#include "core/system.h"
 
 namespace cohort::launch {
 namespace {
@@ -41,8 +41,7 @@ namespace {
 
 Keeper::Keeper() {
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0)
-    throw ResourceExhausted("cohort-launch: no pipe: {}", std::strerror(errno));
+  if (::pipe2(ends, O_CLOEXEC) != 0) throw system_error("cohort-launch: pipe", errno);
   pid_ = ::fork();
   if (pid_ < 0) throw ResourceExhausted("cohort-launch: cannot fork: {}", std::strerror(errno));
   if (pid_ == 0) {

@@ -3,15 +3,18 @@
 #include <omp.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 #if defined(__x86_64__)
 #include <xmmintrin.h>
 #endif
 
-#include "core/error.h"
+#include "core/system.h"
 
 namespace cohort {
 namespace {
@@ -24,7 +27,8 @@ size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * 
 void* map_pages(size_t bytes, int protection) {
   void* data = mmap(nullptr, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (data == MAP_FAILED)
-    throw ResourceExhausted("cpu memory: got no {} bytes from the system", bytes);
+    throw ResourceExhausted("cpu memory: got no {} bytes from the system: {}", bytes,
+                            system_reason(errno));
   return data;
 }
 
@@ -48,27 +52,45 @@ class CpuArena : public Device::Arena {
 
   void grow(size_t bytes) override {
     if (bytes <= bytes_) return;
-    if (bytes > reserved_)
-      throw ResourceExhausted("cpu arena: got a need of {} bytes; want at most {}", bytes,
-                              reserved_);
-    if (!mapping_) {
-      mapping_ = map_pages(reserved_ + kHugePage, PROT_NONE);
-      base_ = reinterpret_cast<char*>(round_up(reinterpret_cast<size_t>(mapping_), kHugePage));
-    }
     const size_t wanted = round_up(bytes, kHugePage);
+    if (!mapping_) reserve(wanted);
+    if (wanted > reserved_)
+      throw ResourceExhausted("cpu arena: got a need of {} bytes; want at most the {} reserved{}",
+                              wanted, reserved_, limit_text());
     if (mprotect(base_ + bytes_, wanted - bytes_, PROT_READ | PROT_WRITE) != 0)
-      throw ResourceExhausted("cpu arena: got no memory to grow from {} to {} bytes", bytes_,
-                              wanted);
+      throw ResourceExhausted("cpu arena: got no memory to grow from {} to {} bytes: {}", bytes_,
+                              wanted, system_reason(errno));
     madvise(base_ + bytes_, wanted - bytes_, MADV_HUGEPAGE);
     std::memset(base_ + bytes_, 0, wanted - bytes_);  // fault the pages in now, not inside a step
     bytes_ = wanted;
   }
 
  private:
-  /// No plan can need more than the machine has.
-  const size_t reserved_ = round_up(
-      static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE)),
-      kHugePage);
+  /// No plan can need more than the machine has. Under a limit of addresses the rest of the program
+  /// needs some too: a quarter for the arena, unless its first plan takes more.
+  void reserve(size_t wanted) {
+    const size_t most = round_up(
+        static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE)),
+        kHugePage);
+    const std::optional<uint64_t> limit = resource_limit(RLIMIT_AS);
+    size_t bytes = limit ? std::min(most, round_up(*limit / 4, kHugePage)) : most;
+    for (bytes = std::max(bytes, wanted); !mapping_; bytes = std::max(bytes / 2, wanted)) {
+      try {
+        mapping_ = map_pages(bytes + kHugePage, PROT_NONE);
+        reserved_ = bytes;
+      } catch (const Error&) {
+        if (bytes == wanted) throw;
+      }
+    }
+    base_ = reinterpret_cast<char*>(round_up(reinterpret_cast<size_t>(mapping_), kHugePage));
+  }
+
+  static std::string limit_text() {
+    const std::optional<uint64_t> limit = resource_limit(RLIMIT_AS);
+    return limit ? fmt::format(" (RLIMIT_AS is {} bytes)", *limit) : "";
+  }
+
+  size_t reserved_ = 0;
   void* mapping_ = nullptr;
   char* base_ = nullptr;
   size_t bytes_ = 0;
@@ -100,7 +122,9 @@ class CpuDevice : public Device {
     if (bytes >= kHugePage) return allocate_pages(bytes);
     const size_t padded = round_up(bytes == 0 ? 1 : bytes, 64);
     void* data = std::aligned_alloc(64, padded);
-    if (!data) throw ResourceExhausted("cpu memory: got no {} bytes from the system", bytes);
+    if (!data)
+      throw ResourceExhausted("cpu memory: got no {} bytes from the system: {}", bytes,
+                              system_reason(ENOMEM));
     std::memset(data, 0, padded);
     return std::shared_ptr<void>(data, [](void* p) { std::free(p); });
   }

@@ -16,12 +16,14 @@
 #include <cerrno>
 #include <cstring>
 
-#include "core/error.h"
+#include "cluster/peer_wait.h"
+#include "core/system.h"
 
 namespace cohort::distribute {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using cluster::PeerWait;
+using std::chrono::milliseconds;
 using Secret = std::array<char, 32>;
 
 // Messages of one sequenced packet each: a Hello from every process to the first with its heap, its
@@ -47,34 +49,29 @@ struct Introduction {
 
 constexpr size_t kDescriptors = 3;  // heap, pidfd, bell
 
-Error system_error(const char* what) {
-  return Unavailable("shared memory group: {}: got \"{}\" from the system", what,
-                     std::strerror(errno));
+constexpr const char* kWhere = "shared memory group";
+
+/// What the last call of the system failed with.
+Error failure(const char* what, const HostExchangeOptions& options) {
+  return system_error(fmt::format("{}: {}", kWhere, what), errno, options.names.size());
 }
 
 std::string random_hex() {
   std::array<unsigned char, 16> bytes;
   if (getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
-    throw system_error("random name");
+    throw Unavailable("{}: got no random bytes from the system", kWhere);
   return fmt::format("{:02x}", fmt::join(bytes, ""));
 }
 
-FileDescriptor duplicate(int fd) {
-  FileDescriptor copy(fcntl(fd, F_DUPFD_CLOEXEC, 0));
-  if (!copy) throw system_error("descriptor");
-  return copy;
-}
-
-FileDescriptor this_process() {
-  FileDescriptor fd(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
-  if (!fd) throw system_error("pidfd_open");
-  return fd;
-}
-
-FileDescriptor new_bell() {
-  FileDescriptor fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!fd) throw system_error("eventfd");
-  return fd;
+/// What a process tells the others of itself.
+HostExchange::Peer introduce_self(const HostExchangeOptions& options, const SharedFile& heap) {
+  FileDescriptor copy(fcntl(heap.fd(), F_DUPFD_CLOEXEC, 0));
+  if (!copy) throw failure("descriptor", options);
+  FileDescriptor alive(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
+  if (!alive) throw failure("pidfd_open", options);
+  FileDescriptor bell(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!bell) throw failure("eventfd", options);
+  return {SharedFile(std::move(copy)), std::move(alive), std::move(bell), getpid()};
 }
 
 cpu_set_t my_cores() {
@@ -98,12 +95,13 @@ Address abstract_address(const std::string& hex) {
   return address;
 }
 
-FileDescriptor packet_socket() {
+FileDescriptor packet_socket(const HostExchangeOptions& options) {
   FileDescriptor fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd) throw system_error("socket");
+  if (!fd) throw failure("socket", options);
   return fd;
 }
 
+/// False, with errno, when it has not left; the socket may be full.
 template <class Message>
 bool send_message(int socket, const Message& message, std::span<const int> descriptors) {
   iovec part{const_cast<Message*>(&message), sizeof message};
@@ -120,14 +118,16 @@ bool send_message(int socket, const Message& message, std::span<const int> descr
     rights->cmsg_len = CMSG_LEN(descriptors.size_bytes());
     std::memcpy(CMSG_DATA(rights), descriptors.data(), descriptors.size_bytes());
   }
-  pollfd writable{socket, POLLOUT, 0};
-  poll(&writable, 1, 1000);
   return sendmsg(socket, &header, MSG_NOSIGNAL) == static_cast<ssize_t>(sizeof message);
 }
 
-/// Takes one packet. Fills `descriptors` in the order sent; false when it is not such a message.
+enum class Got { kMessage, kNothing, kGarbage, kEnd };
+
+/// Takes one packet. Fills `descriptors` in the order sent. Throws ResourceExhausted when this
+/// process has no room for them.
 template <class Message>
-bool receive_message(int socket, Message& message, std::vector<FileDescriptor>& descriptors) {
+Got receive_message(int socket, Message& message, std::vector<FileDescriptor>& descriptors,
+                    const HostExchangeOptions& options) {
   iovec part{&message, sizeof message};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kDescriptors)];
   msghdr header{};
@@ -137,7 +137,8 @@ bool receive_message(int socket, Message& message, std::vector<FileDescriptor>& 
   header.msg_controllen = sizeof control;
   const ssize_t got = recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
   descriptors.clear();
-  for (cmsghdr* c = CMSG_FIRSTHDR(&header); got >= 0 && c; c = CMSG_NXTHDR(&header, c)) {
+  if (got < 0) return errno == EAGAIN || errno == EINTR ? Got::kNothing : Got::kEnd;
+  for (cmsghdr* c = CMSG_FIRSTHDR(&header); c; c = CMSG_NXTHDR(&header, c)) {
     if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
     for (size_t at = 0; CMSG_LEN(at + sizeof(int)) <= c->cmsg_len; at += sizeof(int)) {
       int fd = -1;
@@ -145,7 +146,14 @@ bool receive_message(int socket, Message& message, std::vector<FileDescriptor>& 
       descriptors.emplace_back(fd);
     }
   }
-  return got == static_cast<ssize_t>(sizeof message) && !(header.msg_flags & MSG_CTRUNC);
+  if (got == 0) return Got::kEnd;
+  if (header.msg_flags & MSG_CTRUNC && descriptors.size() < kDescriptors) {
+    errno = EMFILE;
+    throw failure("descriptors of another process", options);
+  }
+  return got == static_cast<ssize_t>(sizeof message) && !(header.msg_flags & MSG_CTRUNC)
+             ? Got::kMessage
+             : Got::kGarbage;
 }
 
 using Descriptors = std::array<int, kDescriptors>;
@@ -171,29 +179,23 @@ Secret to_secret(const std::string& text) {
   return secret;
 }
 
-int milliseconds_until(Clock::time_point deadline) {
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
-  return static_cast<int>(std::clamp<int64_t>(left, 0, 1 << 30));
-}
-
 /// The first process: waits for the others and tells each about all.
 class Hub {
  public:
-  Hub(const HostExchangeOptions& options, HostExchange& out)
-      : options_(options), out_(out), members_(options.names.size()) {}
+  Hub(const HostExchangeOptions& options, PeerWait& wait, HostExchange& out)
+      : options_(options), wait_(wait), out_(out), members_(options.names.size()) {}
 
   void run() {
     const std::string name = random_hex(), secret = random_hex();
     secret_ = to_secret(secret);
     const Address address = abstract_address(name);
-    listener_ = packet_socket();
+    listener_ = packet_socket(options_);
     if (bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address.name), address.bytes) ||
         listen(listener_.get(), 128))
-      throw system_error("listen");
+      throw failure("listen", options_);
     options_.store->insert(options_.key, name + secret);
-    const auto deadline = Clock::now() + options_.timeout;
     while (!missing().empty()) {
-      wait_for_events(deadline);
+      wait_for_events();
       accept_all();
       hear_all();
     }
@@ -208,21 +210,31 @@ class Hub {
     return names;
   }
 
-  void wait_for_events(Clock::time_point deadline) {
+  void wait_for_events() {
     std::vector<pollfd> events{{listener_.get(), POLLIN, 0}};
     for (const FileDescriptor& stranger : strangers_) events.push_back({stranger.get(), POLLIN, 0});
-    if (poll(events.data(), events.size(), milliseconds_until(deadline)) == 0 &&
-        Clock::now() >= deadline)
-      throw DeadlineExceeded("shared memory group: nothing from {} in {} ms",
-                             fmt::join(missing(), ", "), options_.timeout.count());
+    const size_t first = events.size();
+    for (const FileDescriptor& member : members_) events.push_back({member.get(), 0, 0});
+    wait_.poll(events, [&] { return fmt::format("{}", fmt::join(missing(), ", ")); });
+    for (size_t p = 1; p < members_.size(); ++p)
+      if (members_[p] && events[first + p].revents) gone(p);
+  }
+
+  [[noreturn]] void gone(size_t p) {
+    wait_.give_up(
+        Unavailable("{}: {} (pid {}) has gone", kWhere, options_.names[p], out_.peers[p].pid));
   }
 
   void accept_all() {
     while (true) {
       FileDescriptor client(
           accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-      if (!client) return;
-      if (same_user(client.get())) strangers_.push_back(std::move(client));
+      if (client && same_user(client.get()))
+        strangers_.push_back(std::move(client));
+      else if (!client && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+        throw failure("accept", options_);  // it stays in the queue: no use to poll again
+      else if (!client && errno != ECONNABORTED)
+        return;
     }
   }
 
@@ -231,12 +243,11 @@ class Hub {
     for (FileDescriptor& stranger : strangers_) {
       Hello hello;
       std::vector<FileDescriptor> descriptors;
-      errno = 0;
-      if (receive_message(stranger.get(), hello, descriptors)) {
+      const Got got = receive_message(stranger.get(), hello, descriptors, options_);
+      if (got == Got::kMessage)
         admit(hello, std::move(descriptors), std::move(stranger));
-      } else if (errno == EAGAIN) {
+      else if (got == Got::kNothing)
         silent.push_back(std::move(stranger));
-      }
     }
     strangers_ = std::move(silent);
   }
@@ -255,20 +266,27 @@ class Hub {
     out_.num_cores = CPU_COUNT(&cores_);
     for (size_t p = 1; p < members_.size(); ++p) {
       const int control = out_.control.fd();
-      bool sent = send_message(members_[p].get(), Welcome{.num_cores = out_.num_cores},
-                               std::span(&control, 1));
-      for (size_t q = 0; sent && q < members_.size(); ++q) {
+      send(p, Welcome{.num_cores = out_.num_cores}, std::span(&control, 1));
+      for (size_t q = 0; q < members_.size(); ++q) {
         const HostExchange::Peer& peer = out_.peers[q];
         const Descriptors descriptors = descriptors_of(peer);
-        sent = send_message(members_[p].get(),
-                            Introduction{.process = static_cast<int32_t>(q), .pid = peer.pid},
-                            descriptors);
+        send(p, Introduction{.process = static_cast<int32_t>(q), .pid = peer.pid}, descriptors);
       }
-      if (!sent) throw Unavailable("shared memory group: {} has gone", options_.names[p]);
+    }
+  }
+
+  template <class Message>
+  void send(size_t p, const Message& message, std::span<const int> descriptors) {
+    pollfd event{members_[p].get(), POLLOUT, 0};
+    while (!send_message(event.fd, message, descriptors)) {
+      if (errno == EPIPE || errno == ECONNRESET) gone(p);
+      if (errno != EAGAIN && errno != EINTR) throw failure("send", options_);
+      wait_.poll({&event, 1}, [&] { return options_.names[p]; });
     }
   }
 
   const HostExchangeOptions& options_;
+  PeerWait& wait_;
   HostExchange& out_;
   Secret secret_{};
   FileDescriptor listener_;
@@ -280,27 +298,45 @@ class Hub {
 /// Every other process.
 class Guest {
  public:
-  Guest(const HostExchangeOptions& options, HostExchange& out)
-      : options_(options), out_(out), deadline_(Clock::now() + options.timeout) {}
+  Guest(const HostExchangeOptions& options, PeerWait& wait, HostExchange& out)
+      : options_(options), wait_(wait), out_(out) {}
 
   void run() {
-    const std::string where = options_.store->get(options_.key, options_.timeout);
-    if (where.size() != 64) throw Internal("shared memory group: got \"{}\" for an address", where);
+    const std::string where = wait_.get(options_.key, [&] { return options_.names.front(); });
+    if (where.size() != 64) throw Internal("{}: got \"{}\" for an address", kWhere, where);
     const Address address = abstract_address(where.substr(0, 32));
-    socket_ = packet_socket();
-    if (connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address.name), address.bytes))
-      throw system_error("connect to the first process of the host");
-    const auto mine = static_cast<size_t>(options_.process);
-    const Descriptors descriptors = descriptors_of(out_.peers[mine]);
+    socket_ = packet_socket(options_);
     const Hello hello{.process = options_.process,
                       .pid = getpid(),
                       .secret = to_secret(where.substr(32)),
                       .cores = my_cores()};
-    if (!send_message(socket_.get(), hello, descriptors)) throw system_error("send");
+    const auto mine = static_cast<size_t>(options_.process);
+    const Descriptors descriptors = descriptors_of(out_.peers[mine]);
+    insist([&] {
+      return connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address.name),
+                     address.bytes) == 0;
+    });
+    insist([&] { return send_message(socket_.get(), hello, descriptors); });
     receive_all();
   }
 
  private:
+  [[noreturn]] void gone() {
+    wait_.give_up(Unavailable("{}: {} has gone", kWhere, options_.names.front()));
+  }
+
+  /// Tries until it succeeds: the queue of the first process may be full.
+  template <class Try>
+  void insist(Try&& attempt) {
+    constexpr milliseconds kPause(10);
+    while (!attempt()) {
+      if (errno == ECONNREFUSED || errno == EPIPE || errno == ECONNRESET) gone();
+      if (errno != EAGAIN && errno != EINTR) throw failure("first process of the host", options_);
+      wait_.poll(
+          {}, [&] { return options_.names.front(); }, kPause);
+    }
+  }
+
   void receive_all() {
     Welcome welcome;
     next(welcome, 1);
@@ -309,7 +345,7 @@ class Guest {
     for (size_t q = 0; q < out_.peers.size(); ++q) {
       Introduction peer;
       next(peer, kDescriptors);
-      if (peer.process != static_cast<int32_t>(q)) throw Internal("shared memory group: bad order");
+      if (peer.process != static_cast<int32_t>(q)) throw Internal("{}: bad order", kWhere);
       if (peer.process == options_.process) continue;
       out_.peers[q] = to_peer(received_, peer.pid);
     }
@@ -317,17 +353,21 @@ class Guest {
 
   template <class Message>
   void next(Message& message, size_t num_descriptors) {
-    pollfd readable{socket_.get(), POLLIN, 0};
-    if (poll(&readable, 1, milliseconds_until(deadline_)) == 0)
-      throw DeadlineExceeded("shared memory group: not all of {} came in {} ms",
-                             fmt::join(options_.names, ", "), options_.timeout.count());
-    if (!receive_message(socket_.get(), message, received_) || received_.size() != num_descriptors)
-      throw Unavailable("shared memory group: {} has gone", options_.names.front());
+    pollfd event{socket_.get(), POLLIN, 0};
+    while (true) {
+      const Got got = receive_message(socket_.get(), message, received_, options_);
+      if (got == Got::kMessage && received_.size() == num_descriptors) return;
+      if (got != Got::kNothing) gone();
+      wait_.poll({&event, 1}, [&] {
+        return fmt::format("all of {} to come to {}", fmt::join(options_.names, ", "),
+                           options_.names.front());
+      });
+    }
   }
 
   const HostExchangeOptions& options_;
+  PeerWait& wait_;
   HostExchange& out_;
-  const Clock::time_point deadline_;
   FileDescriptor socket_;
   std::vector<FileDescriptor> received_;
 };
@@ -337,17 +377,22 @@ class Guest {
 HostExchange exchange_on_host(const HostExchangeOptions& options, const SharedFile& heap) {
   HostExchange out;
   out.peers.resize(options.names.size());
-  out.peers[static_cast<size_t>(options.process)] = {SharedFile(duplicate(heap.fd())),
-                                                     this_process(), new_bell(), getpid()};
+  out.peers[static_cast<size_t>(options.process)] = introduce_self(options, heap);
   if (options.names.size() == 1) {
     out.control = SharedFile::create("cohort-group");
     const cpu_set_t cores = my_cores();
     out.num_cores = CPU_COUNT(&cores);
-  } else if (options.process == 0) {
+    return out;
+  }
+  const std::string& self = options.names[static_cast<size_t>(options.process)];
+  PeerWait wait({.store = options.store,
+                 .where = fmt::format("{}: {}", kWhere, self),
+                 .timeout = options.timeout});
+  if (options.process == 0) {
     out.control = SharedFile::create("cohort-group");
-    Hub(options, out).run();
+    Hub(options, wait, out).run();
   } else {
-    Guest(options, out).run();
+    Guest(options, wait, out).run();
   }
   return out;
 }

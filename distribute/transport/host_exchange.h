@@ -34,8 +34,9 @@ struct HostExchangeOptions {
 /// Collective among the processes of a host. The first listens at an abstract address with a random
 /// name, gathers everybody's descriptors and sends all to each; nothing of it has a name in the
 /// file system. Connections of other users, or without the secret in the store, are dropped. Throws
-/// DeadlineExceeded naming the processes that did not come, Unavailable when the first has gone or
-/// the system has no pidfd, and what the store throws.
+/// as soon as the job fails, with its failure; DeadlineExceeded naming the processes that did not
+/// come, Unavailable naming one that has gone or when the system has no pidfd, ResourceExhausted
+/// naming the limit of descriptors.
 HostExchange exchange_on_host(const HostExchangeOptions& options, const SharedFile& heap);
 
 }  // namespace cohort::distribute

@@ -36,7 +36,7 @@ HostExchange meet_on_host(const HostGroupOptions& options, const SharedHeap& hea
                            .key = options.key,
                            .process = options.process,
                            .names = options.process_names,
-                           .timeout = options.timeout},
+                           .timeout = options.startup_timeout},
                           heap.file());
 }
 

@@ -48,6 +48,7 @@ struct HostGroupOptions {
   std::string group_name;  ///< the same on all hosts
   int node = 0;            ///< this host among the group's
   std::shared_ptr<cluster::WaitBoard> wait_board = nullptr;
+  std::chrono::milliseconds startup_timeout{};  ///< for the processes to find each other
   std::chrono::milliseconds timeout{};
   std::chrono::milliseconds warn_after{};
 };

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "cluster/peer_wait.h"
 #include "core/error.h"
 
 namespace cohort::distribute {
@@ -18,18 +19,14 @@ constexpr int kMostLinks = 3;
 constexpr size_t kSmallBytes = 64, kLargeBytes = size_t{32} << 10;
 constexpr int kSmallTrips = 8, kLargeTrips = 3;  // the fastest counts
 constexpr int kYields = 200;                     // until a wait sleeps
-constexpr int kNaps = 100;                       // of 1 ms, until the store is asked
+constexpr std::chrono::milliseconds kNap(1);     // MPI and TLS wake nobody
 constexpr size_t kLeastOneHop = size_t{4} << 10, kMostOneHop = size_t{64} << 10;
 
 /// One end of the exchange with another node.
 class Talk {
  public:
-  Talk(Connection& connection, int node, const LinkCostOptions& options)
-      : connection_(connection),
-        name_(options.names[static_cast<size_t>(node)]),
-        options_(options),
-        deadline_(Clock::now() + options.timeout),
-        memory_(kLargeBytes) {}
+  Talk(Connection& connection, const std::string& name, cluster::PeerWait& wait)
+      : connection_(connection), name_(name), wait_(wait), memory_(kLargeBytes) {}
 
   /// Seconds of the fastest of `trips` there and back.
   double ask(size_t bytes, int trips) {
@@ -70,28 +67,24 @@ class Talk {
       try {
         moved = move(done);
       } catch (const Error& error) {
-        throw error.within(name_);
+        wait_.give_up(error.within(name_));
       }
       done += moved;
       if (moved > 0) {
         vain = 0;
-        deadline_ = Clock::now() + options_.timeout;
-      } else if (Clock::now() > deadline_) {
-        throw DeadlineExceeded("{}: no answer on its connection", name_);
       } else if (++vain <= kYields) {
         sched_yield();
       } else {
-        pollfd wait{.fd = connection_.descriptor(), .events = event, .revents = 0};
-        poll(&wait, 1, 1);
-        if (vain % kNaps == 0) options_.store->try_get(options_.key);  // throws when the job fails
+        pollfd ready{.fd = connection_.descriptor(), .events = event, .revents = 0};
+        wait_.poll(
+            {&ready, 1}, [&] { return name_ + " (no answer on its connection)"; }, kNap);
       }
     }
   }
 
   Connection& connection_;
   const std::string& name_;
-  const LinkCostOptions& options_;
-  Clock::time_point deadline_;  ///< when nothing moves until then
+  cluster::PeerWait& wait_;
   std::vector<char> memory_;
 };
 
@@ -99,11 +92,17 @@ class Talk {
 
 LinkCost measure_links(const std::vector<std::unique_ptr<Connection>>& links,
                        const LinkCostOptions& options) {
+  const auto name = [&](int node) -> const std::string& {
+    return options.names[static_cast<size_t>(node)];
+  };
+  cluster::PeerWait wait({.store = options.store,
+                          .where = "cost of links: " + name(options.node),
+                          .timeout = options.timeout});
   const int last = std::min(kMostLinks, static_cast<int>(links.size()) - 1);
   if (options.node == 0) {
     LinkCost cost{.latency = 0, .bandwidth = 1e12};
     for (int node = 1; node <= last; ++node) {
-      Talk talk(*links[static_cast<size_t>(node)], node, options);
+      Talk talk(*links[static_cast<size_t>(node)], name(node), wait);
       const double small = talk.ask(kSmallBytes, kSmallTrips) / 2;
       const double large = talk.ask(kLargeBytes, kLargeTrips) / 2;
       cost.latency = std::max(cost.latency, small);
@@ -113,11 +112,11 @@ LinkCost measure_links(const std::vector<std::unique_ptr<Connection>>& links,
     return cost;
   }
   if (options.node <= last) {
-    Talk talk(*links[0], 0, options);
+    Talk talk(*links[0], name(0), wait);
     talk.answer(kSmallBytes, kSmallTrips);
     talk.answer(kLargeBytes, kLargeTrips);
   }
-  const std::string said = options.store->get(options.key, options.timeout);
+  const std::string said = wait.get(options.key, [&] { return name(0); });
   char* end = nullptr;
   const double latency = std::strtod(said.c_str(), &end);
   return {.latency = latency, .bandwidth = std::strtod(end, nullptr)};

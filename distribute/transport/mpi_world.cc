@@ -3,12 +3,11 @@
 #include <algorithm>
 #include <map>
 
+#include "cluster/peer_wait.h"
 #include "core/error.h"
 #include "core/runtime/module.h"
 
 namespace cohort::distribute {
-
-using Clock = std::chrono::steady_clock;
 
 std::shared_ptr<MpiWorld> start_mpi(const cluster::Environment& environment,
                                     std::chrono::milliseconds timeout,
@@ -30,8 +29,10 @@ std::shared_ptr<MpiWorld> start_mpi(const cluster::Environment& environment,
 
 std::vector<std::unique_ptr<Connection>> connect_by_mpi(const MpiMeshOptions& options) {
   const auto key = [&](size_t node) { return options.key + "/" + std::to_string(node); };
-  const auto deadline = Clock::now() + options.timeout;
   const auto self = static_cast<size_t>(options.node);
+  cluster::PeerWait wait({.store = options.store,
+                          .where = "mpi group: " + options.names[self],
+                          .timeout = options.timeout});
   // Each says its rank and the first tag that it has free; the greatest is free everywhere.
   int tag = options.world->next_tag;
   std::vector<int> ranks(options.names.size(), options.world->rank());
@@ -39,16 +40,7 @@ std::vector<std::unique_ptr<Connection>> connect_by_mpi(const MpiMeshOptions& op
   std::map<int, size_t> node_of{{ranks[self], self}};
   for (size_t node = 0; node < ranks.size(); ++node) {
     if (node == self) continue;
-    std::string said;
-    try {
-      said = options.store->get(key(node),
-                                std::chrono::duration_cast<std::chrono::milliseconds>(
-                                    std::max(deadline - Clock::now(), Clock::duration::zero())));
-    } catch (const Error& error) {
-      if (error.code() != Code::kDeadlineExceeded) throw;
-      throw DeadlineExceeded("mpi group: {} did not come in {} ms", options.names[node],
-                             options.timeout.count());
-    }
+    const std::string said = wait.get(key(node), [&] { return options.names[node]; });
     ranks[node] = std::stoi(said);
     tag = std::max(tag, std::stoi(said.substr(said.find(' ') + 1)));
     const auto [other, inserted] = node_of.try_emplace(ranks[node], node);

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "core/runtime/cpu_device.h"
+#include "core/system.h"
 
 namespace cohort::distribute {
 namespace {
@@ -39,7 +40,7 @@ NetworkEngine::NetworkEngine(NetworkEngineOptions options)
               .timeout = options_.timeout,
               .warn_after = options_.warn_after}),
       epoll_(epoll_create1(EPOLL_CLOEXEC)) {
-  if (!epoll_) throw Unavailable("tcp group: epoll_create: {}", std::strerror(errno));
+  if (!epoll_) throw system_error("tcp group: epoll_create", errno, links_.size());
   epoll_event bell{.events = EPOLLIN, .data = {.u64 = kBell}};
   epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, host().bell(), &bell);
   links_.resize(options_.links.size());

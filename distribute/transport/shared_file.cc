@@ -2,19 +2,21 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <map>
 #include <mutex>
 
-#include "core/error.h"
+#include "core/system.h"
 
 namespace cohort::distribute {
 namespace {
 
-constexpr off_t kFileBytes = off_t{1} << 46;  // sparse
-constexpr int kCollapse = 25;                 // MADV_COLLAPSE, newer than the C library
+constexpr uint64_t kFileBytes = uint64_t{1} << 46;  // sparse
+constexpr int kCollapse = 25;                       // MADV_COLLAPSE, newer than the C library
 
 size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
@@ -30,27 +32,42 @@ void use_huge_pages(char* data, size_t bytes) {
 
 SharedFile SharedFile::create(const char* label) {
   FileDescriptor fd(memfd_create(label, MFD_CLOEXEC));
-  if (!fd || ftruncate(fd.get(), kFileBytes) != 0)
-    throw ResourceExhausted("shared memory: got \"{}\" for a file; want memfd_create to work",
-                            std::strerror(errno));
+  if (!fd) throw ResourceExhausted("shared memory: memfd_create: {}", system_reason(errno));
+  // Beyond the limit the system would end the process with SIGXFSZ.
+  uint64_t bytes = std::min(kFileBytes, resource_limit(RLIMIT_FSIZE).value_or(kFileBytes));
+  bytes -= bytes % kHugePage;
+  while (bytes > 0 && ftruncate(fd.get(), static_cast<off_t>(bytes)) != 0) bytes /= 2;
+  if (bytes < kHugePage)
+    throw ResourceExhausted("shared memory: got no file that is large enough: {}; want {} bytes",
+                            system_reason(EFBIG), 64 * kHugePage);
   return SharedFile(std::move(fd));
+}
+
+SharedFile::SharedFile(FileDescriptor fd) : fd_(std::move(fd)) {
+  struct stat status {};
+  if (fstat(fd_.get(), &status) == 0) bytes_ = static_cast<uint64_t>(status.st_size);
 }
 
 std::shared_ptr<char> SharedFile::map(uint64_t offset, size_t bytes) const {
   const bool huge = bytes >= kHugePage;
   const size_t usable = round_up(bytes, huge ? kHugePage : kSmallPage);
   const size_t reserved = huge ? usable + kHugePage : usable;
+  if (offset + usable > bytes_)
+    throw ResourceExhausted(
+        "shared memory: got a need of {} bytes in a file of {}: {} in the process that made it",
+        offset + usable, bytes_, system_reason(EFBIG));
   void* base =
       mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base == MAP_FAILED)
-    throw ResourceExhausted("shared memory: got no {} bytes of addresses from the system", bytes);
+    throw ResourceExhausted("shared memory: got no {} bytes of addresses: {}", reserved,
+                            system_reason(errno));
   char* data = static_cast<char*>(base);
   if (huge) data = reinterpret_cast<char*>(round_up(reinterpret_cast<size_t>(base), kHugePage));
   if (mmap(data, usable, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd_.get(),
            static_cast<off_t>(offset)) == MAP_FAILED) {
     const int reason = errno;
     munmap(base, reserved);
-    throw ResourceExhausted("shared memory: got \"{}\" for {} bytes", std::strerror(reason), bytes);
+    throw ResourceExhausted("shared memory: got no {} bytes: {}", bytes, system_reason(reason));
   }
   if (huge) use_huge_pages(data, usable);
   return std::shared_ptr<char>(data, [base, reserved](char*) { munmap(base, reserved); });

@@ -16,22 +16,24 @@ inline constexpr size_t kHugePage = size_t{2} << 20;
 class SharedFile {
  public:
   SharedFile() = default;
-  /// A new file, larger than anybody needs. `label` is seen in /proc. Throws ResourceExhausted.
+  /// A new file, larger than anybody needs, or as large as RLIMIT_FSIZE allows. `label` is seen in
+  /// /proc. Throws ResourceExhausted naming the limit.
   static SharedFile create(const char* label);
   /// One that a peer made.
-  explicit SharedFile(FileDescriptor fd) : fd_(std::move(fd)) {}
+  explicit SharedFile(FileDescriptor fd);
 
   int fd() const { return fd_.get(); }
 
   /// The bytes from `offset` (a multiple of kSmallPage; of kHugePage where `bytes` has at least
   /// that many) on, readable and writable, until the last owner goes. Huge pages where the system
-  /// has them. Throws ResourceExhausted.
+  /// has them. Throws ResourceExhausted, naming the limit of file size or memory behind it.
   std::shared_ptr<char> map(uint64_t offset, size_t bytes) const;
   /// Gives the memory of these bytes back; they read as zeros from now on.
   void discard(uint64_t offset, size_t bytes) const;
 
  private:
   FileDescriptor fd_;
+  uint64_t bytes_ = 0;
 };
 
 /// Where ranks of one process take memory that the other processes of the host can map.

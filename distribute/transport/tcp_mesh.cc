@@ -1,10 +1,6 @@
 #include "distribute/transport/tcp_mesh.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -13,39 +9,29 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <memory>
 #include <optional>
 
-#include "core/error.h"
-#include "core/runtime/spin_wait.h"
+#include "cluster/peer_wait.h"
+#include "core/system.h"
 #include "distribute/transport/frame.h"
+#include "distribute/transport/tcp_socket.h"
 
 namespace cohort::distribute {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
 
 constexpr size_t kMaxStrangers = 64;
 constexpr auto kStrangerPatience = std::chrono::seconds(5);
-constexpr auto kLookAround = std::chrono::milliseconds(100);
-constexpr int kDeadAfterMs = 8000;
+constexpr auto kConnectPatience = std::chrono::seconds(3);
+constexpr milliseconds kLookAround(100);
+constexpr milliseconds kStoreNap(10);  // the store has no descriptor to poll
+constexpr milliseconds kRetry(100);
+constexpr std::chrono::seconds kReport(5);
+constexpr std::chrono::seconds kPatienceForReason(2);
 constexpr size_t kSecretBytes = sizeof Greeting::secret;
-
-struct AddressList {
-  explicit AddressList(const std::string& host, const std::string& port, bool passive) {
-    addrinfo hints{};
-    hints.ai_family = AF_UNSPEC;
-    hints.ai_socktype = SOCK_STREAM;
-    hints.ai_flags = passive ? AI_PASSIVE : 0;
-    addrinfo* found = nullptr;
-    const int failed = getaddrinfo(host.c_str(), port.c_str(), &hints, &found);
-    list.reset(found);
-    if (failed) reason = gai_strerror(failed);
-  }
-  std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> list{nullptr, &freeaddrinfo};
-  std::string reason;
-};
 
 std::string random_secret() {
   std::array<unsigned char, kSecretBytes / 2> bytes;
@@ -69,21 +55,6 @@ struct Card {
 
 const char* words_for(const std::string& identity) {
   return identity == kPlainIdentity ? "plain text" : "TLS";
-}
-
-void set_option(int fd, int level, int name, int value) {
-  setsockopt(fd, level, name, &value, sizeof value);
-}
-
-/// Small frames at once, and an end to connections whose peer's machine has gone.
-void tune(int fd) {
-  set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-  set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, kDeadAfterMs);
-  set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 3);
-  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, 1);
-  set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 5);
-  fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
 /// A connection that has not shown its greeting yet.
@@ -136,31 +107,50 @@ bool drain(const Refused& refused) {
   return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
 }
 
+/// This node's way to one with a lower number: the addresses of that node in turn, again and again.
+struct Call {
+  std::optional<Card> card;  ///< since the node has said where it listens
+  AddressList addresses;
+  const addrinfo* at = nullptr;    ///< the address under way
+  FileDescriptor socket;           ///< while it connects
+  std::optional<Stranger> peer;    ///< while greetings are exchanged
+  size_t sent = 0;                 ///< of this node's greeting
+  Clock::time_point until, again;  ///< of the attempt under way; when the next one begins
+  std::string why = "it has not said where it listens";
+
+  std::string where() const { return card ? card->address + ":" + card->port : "no address yet"; }
+};
+
 class Mesh {
  public:
   explicit Mesh(const TcpMeshOptions& options)
       : options_(options),
         deadline_(Clock::now() + options.timeout),
         secret_(random_secret()),
-        links_(options.names.size()),
-        why_(options.names.size(), "did not connect") {}
+        wait_({.store = options.store,
+               .where = "tcp group: " + name_of(options.node),
+               .timeout = options.timeout + kPatienceForReason,
+               .report_after = kReport,
+               .report_every = kReport}),
+        listener_(listen_at(options.address, options.ports)),
+        calls_(static_cast<size_t>(options.node)),
+        links_(options.names.size()) {}
 
   std::vector<std::unique_ptr<Connection>> run() {
-    open_listener();
     options_.store->insert(key_of(options_.node),
-                           fmt::format("{} {} {} {}", secret_, port_,
+                           fmt::format("{} {} {} {}", secret_, listener_.port,
                                        options_.connections->identity(), options_.address));
     while (true) {
       look_around();
       for (int node = 0; node < options_.node; ++node)
-        if (!links_[static_cast<size_t>(node)]) try_connect(node);
+        if (!link(node)) advance(node);
       accept_all();
       hear_all();
-      const std::vector<std::string> missing = describe_missing();
-      if (missing.empty()) return std::move(links_);
-      if (Clock::now() >= deadline_)
-        throw DeadlineExceeded("tcp group: {} in {} ms", fmt::join(missing, "; "),
-                               options_.timeout.count());
+      if (std::all_of(links_.begin(), links_.end(), [&](const auto& link) {
+            return link || &link == &links_[static_cast<size_t>(options_.node)];
+          }))
+        return std::move(links_);
+      give_up_if_late();
       wait_for_events();
     }
   }
@@ -168,6 +158,9 @@ class Mesh {
  private:
   std::string key_of(int node) const { return options_.key + "/" + std::to_string(node); }
   std::string refusal_key() const { return options_.key + "/refused"; }
+  const std::string& name_of(int node) const { return options_.names[static_cast<size_t>(node)]; }
+  std::unique_ptr<Connection>& link(int node) { return links_[static_cast<size_t>(node)]; }
+  Call& call(int node) { return calls_[static_cast<size_t>(node)]; }
 
   std::optional<Card> card_of(int node) const {
     const std::optional<std::string> text = options_.store->try_get(key_of(node));
@@ -196,6 +189,14 @@ class Mesh {
     throw Error(reason);
   }
 
+  /// The caller knows the reason, so the one that is called waits a little longer for it.
+  void give_up_if_late() {
+    if (Clock::now() < deadline_) return;
+    if (const std::string unreached = describe_calls(); !unreached.empty())
+      refuse(DeadlineExceeded("tcp group: {} could not reach {} in {} ms", name_of(options_.node),
+                              unreached, options_.timeout.count()));
+  }
+
   void expect_same_kind(int node, const Card& card) {
     const std::string mine = words_for(options_.connections->identity());
     const std::string theirs = words_for(card.identity);
@@ -204,52 +205,57 @@ class Mesh {
                                 name_of(node), theirs, name_of(options_.node), mine));
   }
 
-  const std::string& name_of(int node) const { return options_.names[static_cast<size_t>(node)]; }
-
-  void open_listener() {
-    const AddressList addresses(options_.address, "0", true);
-    std::string reason = addresses.reason;
-    for (const addrinfo* a = addresses.list.get(); a && !listener_; a = a->ai_next) {
-      FileDescriptor fd(socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-      if (fd && bind(fd.get(), a->ai_addr, a->ai_addrlen) == 0 && listen(fd.get(), 128) == 0)
-        listener_ = std::move(fd);
-      else
-        reason = std::strerror(errno);
+  void advance(int node) {
+    Call& call = this->call(node);
+    if (!call.card) {
+      call.card = card_of(node);
+      if (!call.card) return;
+      expect_same_kind(node, *call.card);
     }
-    if (!listener_)
-      throw Unavailable("tcp group: cannot listen at {}: {}", options_.address, reason);
-    sockaddr_storage bound{};
-    socklen_t bytes = sizeof bound;
-    getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&bound), &bytes);
-    port_ = ntohs(bound.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6&>(bound).sin6_port
-                                              : reinterpret_cast<sockaddr_in&>(bound).sin_port);
+    if (!call.at && Clock::now() >= call.again) begin(call);
+    if (call.socket) connect(call);
+    if (call.peer) greet(node, call);
   }
 
-  std::string& why(int node) { return why_[static_cast<size_t>(node)]; }
+  /// Starts with the first address, or goes on with the next.
+  void begin(Call& call) {
+    if (!call.addresses.list)
+      call.addresses = AddressList(call.card->address, call.card->port, false);
+    if (!call.addresses.list) return fail(call, call.addresses.reason);
+    call.at = call.addresses.list.get();
+    try_address(call);
+  }
 
-  void try_connect(int node) {
-    const std::optional<Card> card = card_of(node);
-    if (!card) {
-      why(node) = "has not said where it listens";
+  void try_address(Call& call) {
+    call.until = Clock::now() + kConnectPatience;
+    const int failed = begin_connect(*call.at, call.socket);
+    if (failed == EMFILE || failed == ENFILE)
+      throw system_error("tcp group: socket", failed, options_.names.size());
+    if (failed != 0 && failed != EINPROGRESS) fail(call, system_reason(failed));
+  }
+
+  void connect(Call& call) {
+    pollfd writable{call.socket.get(), POLLOUT, 0};
+    if (::poll(&writable, 1, 0) != 1) {
+      if (Clock::now() >= call.until) fail(call, "no answer");
       return;
     }
-    expect_same_kind(node, *card);
-    const std::string where = fmt::format("at {}:{}", card->address, card->port);
-    const AddressList addresses(card->address, card->port, false);
-    why(node) = where + ": " + addresses.reason;
-    for (const addrinfo* a = addresses.list.get(); a; a = a->ai_next) {
-      FileDescriptor fd(socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-      const timeval patience{2, 0};
-      setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-      if (!fd || connect(fd.get(), a->ai_addr, a->ai_addrlen) != 0) {
-        why(node) = where + ": " + std::strerror(errno);
-        continue;
-      }
-      tune(fd.get());
-      Stranger peer{.connection = options_.connections->make(std::move(fd), Side::kCaller)};
-      why(node) = where + ": no answer";
-      if (exchange_greetings(peer, node, *card) && accepts(peer, node)) return;
-    }
+    if (const int failed = end_connect(call.socket.get())) return fail(call, system_reason(failed));
+    tune(call.socket.get());
+    call.until = Clock::now() + kStrangerPatience;
+    call.sent = 0;
+    call.peer.emplace(
+        Stranger{.connection = options_.connections->make(std::move(call.socket), Side::kCaller)});
+  }
+
+  /// The attempt has come to nothing.
+  void fail(Call& call, const std::string& reason) {
+    call.why = reason;
+    call.socket = {};
+    call.peer.reset();
+    call.at = call.at ? call.at->ai_next : nullptr;
+    if (call.at) return try_address(call);
+    call.again = Clock::now() + kRetry;
   }
 
   Greeting greeting(const std::string& secret) const {
@@ -258,30 +264,24 @@ class Mesh {
     return mine;
   }
 
-  bool exchange_greetings(Stranger& peer, int node, const Card& card) {
-    const Greeting mine = greeting(card.secret);
-    const auto until = std::min(deadline_, Clock::now() + kStrangerPatience);
-    for (size_t sent = 0; Clock::now() < until;) {
-      try {
-        if (send_rest(*peer.connection, mine, sent) && hear(peer)) return true;
-        if (sent > 0 && peer.connection->peer_identity() != card.identity)
-          throw Error(Code::kPermissionDenied, "its certificate is not the one in the store");
-      } catch (const Error& error) {
-        if (error.code() == Code::kPermissionDenied)
-          refuse(Error(error.code(),
-                       fmt::format("tcp group: {} at {}:{}, whom {} called: {}", name_of(node),
-                                   card.address, card.port, name_of(options_.node), error.what())));
-        why(node) += std::string(", ") + error.what();
-        return false;
+  void greet(int node, Call& call) {
+    Stranger& peer = *call.peer;
+    try {
+      if (send_rest(*peer.connection, greeting(call.card->secret), call.sent) && hear(peer)) {
+        if (!accepts(peer, node)) return fail(call, "something else answered");
+        call.peer.reset();
+        return;
       }
-      pollfd readable{peer.connection->descriptor(), POLLIN, 0};
-      poll(&readable, 1, 100);
-      // The peer may be waiting for this node's answer to its own connection.
-      look_around();
-      accept_all();
-      hear_all();
+      if (call.sent > 0 && peer.connection->peer_identity() != call.card->identity)
+        throw Error(Code::kPermissionDenied, "its certificate is not the one in the store");
+    } catch (const Error& error) {
+      if (error.code() == Code::kPermissionDenied)
+        refuse(Error(error.code(),
+                     fmt::format("tcp group: {} at {}, whom {} called: {}", name_of(node),
+                                 call.where(), name_of(options_.node), error.what())));
+      return fail(call, std::string("connected, then ") + error.what());
     }
-    return false;
+    if (Clock::now() >= call.until) fail(call, "connected, then no answer");
   }
 
   /// Takes a connection whose greeting is complete and right. `expected`: -1 for any higher node.
@@ -302,13 +302,18 @@ class Mesh {
       if (outcome_of([&] { return send_rest(*stranger.connection, mine, sent); }) != Outcome::kDone)
         return false;
     }
-    links_[static_cast<size_t>(node)] = std::move(stranger.connection);
+    link(node) = std::move(stranger.connection);
     return true;
   }
 
+  bool has_room() const { return strangers_.size() + refused_.size() < kMaxStrangers; }
+
   void accept_all() {
-    while (strangers_.size() + refused_.size() < kMaxStrangers) {
-      FileDescriptor fd(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    while (has_room()) {
+      FileDescriptor fd(
+          accept4(listener_.socket.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+      if (!fd && (errno == EMFILE || errno == ENFILE))  // it stays in the queue
+        throw system_error("tcp group: accept", errno, options_.names.size());
       if (!fd) return;
       tune(fd.get());
       strangers_.push_back(
@@ -336,30 +341,51 @@ class Mesh {
   }
 
   void wait_for_events() {
-    std::vector<pollfd> events{{listener_.get(), POLLIN, 0}};
+    std::vector<pollfd> events{{has_room() ? listener_.socket.get() : -1, POLLIN, 0}};
+    milliseconds longest = kLookAround;
     for (const Stranger& stranger : strangers_)
       events.push_back({stranger.connection->descriptor(), POLLIN, 0});
-    poll(events.data(), events.size(), 10);  // short: the store has no descriptor to poll
+    for (int node = 0; node < options_.node; ++node) {
+      if (link(node)) continue;
+      const Call& call = this->call(node);
+      if (!call.card) longest = kStoreNap;
+      if (call.socket) events.push_back({call.socket.get(), POLLOUT, 0});
+      if (call.peer) events.push_back({call.peer->connection->descriptor(), POLLIN, 0});
+    }
+    wait_.poll(
+        events, [&] { return describe_missing(); }, longest);
   }
 
-  std::vector<std::string> describe_missing() const {
-    std::vector<std::string> missing;
-    for (size_t node = 0; node < links_.size(); ++node)
-      if (static_cast<int>(node) != options_.node && !links_[node])
-        missing.push_back(options_.names[node] + " " + why_[node]);
-    return missing;
+  /// The lower nodes that this one has not reached, and why; empty: none.
+  std::string describe_calls() {
+    std::vector<std::string> unreached;
+    for (int node = 0; node < options_.node; ++node)
+      if (!link(node))
+        unreached.push_back(
+            fmt::format("{} at {} ({})", name_of(node), call(node).where(), call(node).why));
+    return fmt::format("{}", fmt::join(unreached, "; "));
+  }
+
+  std::string describe_missing() {
+    std::string text = describe_calls();
+    if (!text.empty()) text += ", which it cannot reach";
+    for (int node = options_.node + 1; node < static_cast<int>(links_.size()); ++node)
+      if (!link(node))
+        text += fmt::format("{}{}, which has not connected to {}:{}", text.empty() ? "" : "; ",
+                            name_of(node), options_.address, listener_.port);
+    return text;
   }
 
   const TcpMeshOptions& options_;
   const Clock::time_point deadline_;
   const std::string secret_;
-  FileDescriptor listener_;
-  int port_ = 0;
+  cluster::PeerWait wait_;
+  TcpListener listener_;
   Clock::time_point next_look_;
   std::vector<Stranger> strangers_;
   std::vector<Refused> refused_;
+  std::vector<Call> calls_;  ///< of the nodes with lower numbers
   std::vector<std::unique_ptr<Connection>> links_;
-  std::vector<std::string> why_;
 };
 
 }  // namespace

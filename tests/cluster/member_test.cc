@@ -157,9 +157,9 @@ class SilentPipe final : public Pipe {
 TEST_F(MemberTest, SilentLeaderIsDead) {
   Member member(Member::Options{.tasks = {{"chief", 0}, {"worker", 0}},
                                 .self = 1,
-                                .leader_address = "host:1",
                                 .heartbeat_interval = milliseconds(20),
                                 .dead_after = milliseconds(200)});
+  member.set_leader_address("host:1");
   member.take_seat(
       [](PipeReceiver receiver) { return std::make_unique<SilentPipe>(std::move(receiver)); },
       kLong);

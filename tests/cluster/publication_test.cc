@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,7 +11,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <future>
 
 #include "cluster/process_identity.h"
 #include "tests/support/expect_error.h"
@@ -19,13 +19,8 @@ namespace cohort::cluster {
 namespace {
 
 namespace fs = std::filesystem;
-using namespace std::chrono_literals;
 using testing::expect_error;
 using testing::expect_invalid;
-
-std::chrono::steady_clock::time_point in(std::chrono::milliseconds time) {
-  return std::chrono::steady_clock::now() + time;
-}
 
 // Publishes below a folder of its own.
 class PublicationTest : public ::testing::Test {
@@ -61,20 +56,16 @@ class PublicationTest : public ::testing::Test {
   std::optional<std::string> before_;
 };
 
-TEST_F(PublicationTest, AwaitReturnsWhatWasPublished) {
+TEST_F(PublicationTest, WhatWasPublishedIsRead) {
   const Publication publication = publish_address("job-1", "127.0.0.1:4242");
-  EXPECT_EQ(await_address("job-1", in(0ms)), "127.0.0.1:4242");
+  EXPECT_EQ(published_address("job-1"), "127.0.0.1:4242");
 }
 
-TEST_F(PublicationTest, AwaitReturnsWhatIsPublishedLater) {
-  auto waiting = std::async(std::launch::async, [] { return await_address("job-1", in(30s)); });
+TEST_F(PublicationTest, NothingIsThereBeforeItIsPublished) {
+  EXPECT_EQ(published_address("job-1"), std::nullopt);
+  EXPECT_THAT(publication_path("job-1"), testing::StartsWith(base_.string()));
   const Publication publication = publish_address("job-1", "127.0.0.1:4242");
-  EXPECT_EQ(waiting.get(), "127.0.0.1:4242");
-}
-
-TEST_F(PublicationTest, NothingPublishedIsADeadlineThatNamesTheFile) {
-  expect_error(Code::kDeadlineExceeded, {"job-1", base_.string()},
-               [] { await_address("job-1", in(10ms)); });
+  EXPECT_EQ(publication.path(), publication_path("job-1"));
 }
 
 TEST_F(PublicationTest, JobsAreKeptApart) {
@@ -82,10 +73,10 @@ TEST_F(PublicationTest, JobsAreKeptApart) {
   const Publication b = publish_address("a_b", "h:2");
   const Publication c = publish_address(std::string(300, 'x') + "1", "h:3");
   const Publication d = publish_address(std::string(300, 'x') + "2", "h:4");
-  EXPECT_EQ(await_address("a/b", in(0ms)), "h:1");
-  EXPECT_EQ(await_address("a_b", in(0ms)), "h:2");
-  EXPECT_EQ(await_address(std::string(300, 'x') + "1", in(0ms)), "h:3");
-  EXPECT_EQ(await_address(std::string(300, 'x') + "2", in(0ms)), "h:4");
+  EXPECT_EQ(published_address("a/b"), "h:1");
+  EXPECT_EQ(published_address("a_b"), "h:2");
+  EXPECT_EQ(published_address(std::string(300, 'x') + "1"), "h:3");
+  EXPECT_EQ(published_address(std::string(300, 'x') + "2"), "h:4");
 }
 
 TEST_F(PublicationTest, EndTakesFileAndFolderAway) {
@@ -106,14 +97,14 @@ TEST_F(PublicationTest, ForkedChildLeavesTheFileAlone) {
   }
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_EQ(await_address("job-1", in(0ms)), "h:1");
+  EXPECT_EQ(published_address("job-1"), "h:1");
 }
 
 TEST_F(PublicationTest, DeadLeadersFileIsNotTaken) {
   publish_and_die("job-1", "h:1");
-  expect_error(Code::kDeadlineExceeded, {"job-1"}, [] { await_address("job-1", in(10ms)); });
+  EXPECT_EQ(published_address("job-1"), std::nullopt);
   const Publication publication = publish_address("job-1", "h:2");
-  EXPECT_EQ(await_address("job-1", in(0ms)), "h:2");
+  EXPECT_EQ(published_address("job-1"), "h:2");
 }
 
 TEST_F(PublicationTest, DeadLeadersFilesAreTakenAway) {
@@ -149,7 +140,7 @@ TEST_F(PublicationTest, FolderThatOthersMayWriteIsRefused) {
   fs::create_directory(folder);
   ASSERT_EQ(::chmod(folder.c_str(), 0777), 0);
   expect_error(Code::kPermissionDenied, {folder.string()}, [] { publish_address("job-1", "h:1"); });
-  expect_error(Code::kPermissionDenied, {folder.string()}, [] { await_address("job-1", in(0ms)); });
+  expect_error(Code::kPermissionDenied, {folder.string()}, [] { published_address("job-1"); });
 }
 
 TEST_F(PublicationTest, SymbolicLinksAreNotFollowed) {
@@ -162,7 +153,7 @@ TEST_F(PublicationTest, SymbolicLinksAreNotFollowed) {
   ASSERT_EQ(::chmod(folder.c_str(), 0700), 0);
   std::ofstream(base_ / "planted") << "evil:1 1 " << process_start(1) << "\n";
   fs::create_symlink(base_ / "planted", folder / "leader");
-  expect_error(Code::kDeadlineExceeded, {"job-1"}, [] { await_address("job-1", in(0ms)); });
+  EXPECT_EQ(published_address("job-1"), std::nullopt);
 }
 
 TEST_F(PublicationTest, GarbageInTheFileCountsAsAbsent) {
@@ -172,17 +163,54 @@ TEST_F(PublicationTest, GarbageInTheFileCountsAsAbsent) {
   for (const std::string text :
        {"", "h:1", "h:1 x y\n", "h:1 1\n", "h:1 99999999999999999999 1\n"}) {
     std::ofstream(folder / "leader", std::ios::trunc) << text;
-    expect_error(Code::kDeadlineExceeded, {"job-1"}, [] { await_address("job-1", in(0ms)); });
+    EXPECT_EQ(published_address("job-1"), std::nullopt);
   }
 }
 
-TEST_F(PublicationTest, AStopEndsTheWait) {
-  std::stop_source source;
-  source.request_stop();
-  testing::expect_error(Code::kCancelled, {"stopped"}, [&] {
-    await_address("never", std::chrono::steady_clock::now() + std::chrono::hours(1),
-                  source.get_token());
-  });
+// A leader may be killed, or its disk full, at any point of publishing.
+TEST_F(PublicationTest, HalfMadeFoldersOfDeadLeadersAreTakenAway) {
+  const auto folder = [&](const std::string& job) {
+    const fs::path made = base_ / ("cohort-" + std::to_string(::geteuid()) + "-" + job);
+    fs::create_directory(made);
+    EXPECT_EQ(::chmod(made.c_str(), 0700), 0);
+    return made;
+  };
+  const pid_t dead = ::fork();
+  if (dead == 0) ::_exit(0);
+  ASSERT_EQ(::waitpid(dead, nullptr, 0), dead);
+  folder("empty");
+  std::ofstream(folder("draft") / ("draft-" + std::to_string(dead))) << "h:1";
+  const fs::path alive = folder("alive") / ("draft-" + std::to_string(::getppid()));
+  std::ofstream(alive) << "h:1";
+  const fs::path strange = folder("strange") / "notes";
+  std::ofstream(strange) << "mine";
+  { const Publication publication = publish_address("job-1", "h:1"); }
+  EXPECT_TRUE(fs::remove(alive));
+  EXPECT_TRUE(fs::remove(strange));
+  EXPECT_EQ(std::distance(fs::directory_iterator(base_), fs::directory_iterator()), 2);
+}
+
+TEST_F(PublicationTest, WhatCannotBeWrittenLeavesNothing) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const rlimit none{0, 0};
+    ::setrlimit(RLIMIT_FSIZE, &none);
+    try {
+      publish_address("job-1", "h:1");
+    } catch (const Error& error) {
+      const std::string text = error.what();
+      ::_exit(error.code() == Code::kResourceExhausted &&
+                      text.find(base_.string()) != std::string::npos &&
+                      text.find("RLIMIT_FSIZE is 0 bytes") != std::string::npos
+                  ? 0
+                  : 1);
+    }
+    ::_exit(2);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_TRUE(fs::is_empty(base_));
 }
 
 TEST_F(PublicationTest, WrongArgumentsAreErrors) {

@@ -28,8 +28,10 @@ int num_processes(const ProcessGroupOptions& options) {
 }
 
 void run_child(ProcessGroupOptions options, Report& report,
-               const std::function<void(Communicator&)>& body) {
+               const std::function<void(Communicator&)>& body,
+               const std::function<void(int)>& before) {
   try {
+    before(options.process);
     const auto ranks = make_process_communicators(options);
     body(*ranks.front());
   } catch (const Error& error) {
@@ -48,6 +50,7 @@ ProcessGroupOptions group_of(int num_ranks) {
     options.host_of.push_back("here");
   }
   options.name = "test";
+  options.startup_timeout = std::chrono::seconds(60);
   options.timeout = std::chrono::seconds(20);
   return options;
 }
@@ -106,7 +109,8 @@ std::vector<std::optional<Error>> run_ranks(ProcessGroupOptions options,
 }
 
 std::vector<Ended> run_processes(const ProcessGroupOptions& options,
-                                 const std::function<void(Communicator&)>& body) {
+                                 const std::function<void(Communicator&)>& body,
+                                 const std::function<void(int)>& before) {
   std::string folder = fs::temp_directory_path() / "cohort-group-XXXXXX";
   if (!mkdtemp(folder.data())) throw Internal("no temporary folder");
   test::FolderStore store(folder);
@@ -120,7 +124,7 @@ std::vector<Ended> run_processes(const ProcessGroupOptions& options,
       ProcessGroupOptions mine = options;
       mine.process = static_cast<int>(process);
       mine.store = &store;
-      run_child(mine, reports[process], body);
+      run_child(mine, reports[process], body, before);
       _exit(0);
     }
     children.push_back(child);

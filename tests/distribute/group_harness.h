@@ -49,9 +49,11 @@ struct Ended {
 };
 
 /// Runs `body` in one forked process for each process of the group, each with its first rank's
-/// communicator. Returns when all have ended.
-std::vector<Ended> run_processes(const ProcessGroupOptions& options,
-                                 const std::function<void(Communicator&)>& body);
+/// communicator, and before the group is made `before` with the process's number. Returns when all
+/// have ended.
+std::vector<Ended> run_processes(
+    const ProcessGroupOptions& options, const std::function<void(Communicator&)>& body,
+    const std::function<void(int process)>& before = [](int) {});
 
 /// Inexact in every floating dtype, so that the order of additions shows.
 template <class T>

@@ -93,7 +93,7 @@ TEST(ProcessGroupConcurrentTest, AMissingProcessIsNamed) {
   ProcessGroupOptions options = group_of(3);
   cluster::LocalKeyValueStore store;
   options.store = &store;
-  options.timeout = std::chrono::milliseconds(50);
+  options.startup_timeout = std::chrono::milliseconds(50);
   testing::expect_error(Code::kDeadlineExceeded, {"process 1", "process 2"},
                         [&] { make_process_communicators(options); });
 }

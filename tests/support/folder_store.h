@@ -37,6 +37,9 @@ class FolderStore final : public cluster::KeyValueStore {
     if (!in) return {};
     return std::string(std::istreambuf_iterator<char>(in), {});
   }
+  std::optional<Error> error() const override { return {}; }  // nobody can fail
+  int watch(std::function<void(const Error&)>) override { return 0; }
+  void unwatch(int) override {}
 
  private:
   std::filesystem::path file(std::string key) const {

@@ -1,6 +1,10 @@
 // One worker of a job, for tests/workers: `worker_program SCENARIO [DEVICES [REPLICAS
 // [IMPLEMENTATION]]]`. What a test compares is printed as `name: value` lines. An error is printed
 // as `error: CODE message`, and the exit code is 3.
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -258,6 +262,24 @@ void values(const Setting& setting) {
   say("replicas", std::to_string(strategy.num_replicas_in_sync()));
 }
 
+/// From now on this process dies as soon as it makes the call.
+void die_at_call(int number) {
+  sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),  // the call's number
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(number), 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog filter{sizeof code / sizeof code[0], code};
+  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
+    throw cohort::Unavailable("worker_program: no seccomp here");
+}
+
+int worker() {
+  return cohort::cluster::resolve_job(cohort::cluster::Environment::of_process()).self;
+}
+
 void run(int argc, char** argv) {
   const int devices = argc > 2 ? std::atoi(argv[2]) : 1;
   const int replicas = argc > 3 ? std::atoi(argv[3]) : 0;
@@ -267,10 +289,11 @@ void run(int argc, char** argv) {
   cohort::default_runtime().set_logical_cpu_devices(devices, 1);
   nn::set_random_seed(7);
   const int patience = scenario == "stuck" ? 3 : scenario == "large" ? 5 : 600;
-  const bool rounds =
-      scenario == "rounded" ||
-      (scenario == "other_rounding" &&
-       cohort::cluster::resolve_job(cohort::cluster::Environment::of_process()).self == 1);
+  const bool rounds = scenario == "rounded" || (scenario == "other_rounding" && worker() == 1);
+  // Once it has its seat, and before the processes of the host have met.
+  if ((scenario == "dies_meeting" && worker() == 1) ||
+      (scenario == "leader_dies_meeting" && worker() == 0))
+    die_at_call(SYS_pidfd_open);
   const Setting setting{
       distribute::MultiWorkerMirroredStrategy(
           {.num_replicas = replicas,
@@ -279,7 +302,7 @@ void run(int argc, char** argv) {
                                      .implementation = implementation,
                                      .gradient_dtype =
                                          rounds ? cohort::DType::kBF16 : cohort::DType::kF32},
-           .startup_timeout = std::chrono::seconds(60)}),
+           .startup_timeout = std::chrono::seconds(scenario == "unreachable" ? 12 : 60)}),
       scenario};
   say("chief", setting.strategy.is_chief() ? "yes" : "no");
   if (setting.odd() && setting.is("exits")) std::exit(0);
@@ -303,7 +326,7 @@ int main(int argc, char** argv) {
     say("error", fmt::format("{} {}", cohort::code_name(error.code()), error.what()));
     return 3;
   } catch (const std::exception& error) {
-    say("error", error.what());
+    say("error", cohort::describe(error));
     return 4;
   } catch (int number) {
     say("error", std::to_string(number));

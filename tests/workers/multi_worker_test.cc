@@ -150,6 +150,25 @@ TEST_P(KilledWorkerTest, IsNamedByAllOthersWhereverItsStepStands) {
 
 INSTANTIATE_TEST_SUITE_P(, KilledWorkerTest, testing::Values(0, 1, 2));
 
+// It has its seat, and the others wait for it in the exchange of the host's processes.
+TEST(WorkerFailureTest, AWorkerThatDiesWhileTheOthersMeetItIsNamed) {
+  for (const auto& [scenario, victim] :
+       {std::pair{"dies_meeting", 1}, {"leader_dies_meeting", 0}}) {
+    const auto results = run_workers(3, {scenario});
+    for (int worker = 0; worker < 3; ++worker) {
+      const WorkerResult& result = results[static_cast<size_t>(worker)];
+      if (worker == victim) {
+        EXPECT_EQ(result.signal, SIGSYS) << result.output;
+        continue;
+      }
+      EXPECT_EQ(result.exit_code, 3) << result.output;
+      EXPECT_THAT(
+          result.value("error"),
+          AllOf(HasSubstr("Unavailable"), HasSubstr("/job:worker/task:" + std::to_string(victim))));
+    }
+  }
+}
+
 TEST(WorkerFailureTest, AWorkerThatLivesButIsStuckIsNamedAfterTheTimeout) {
   Workers workers(2, {"stuck"});
   const auto results = workers.wait(std::chrono::seconds(60), 1);

@@ -8,6 +8,9 @@
 #   namespaces.sh WORKER_PROGRAM cut        a link goes down: every worker names a peer and ends
 #   namespaces.sh WORKER_PROGRAM one_way    one direction is dropped: the same
 #   namespaces.sh WORKER_PROGRAM circle     the chief runs another function than the others: the same
+#   namespaces.sh WORKER_PROGRAM dropped    a firewall drops what comes to worker 1 for its tensors' port
+#   namespaces.sh WORKER_PROGRAM refused    it refuses that: every worker says who cannot reach whom
+#   namespaces.sh WORKER_PROGRAM port_range firewalls let only COHORT_PORT_RANGE through: training goes on
 # Exits with 77 where namespaces cannot be made (ctest counts that as skipped).
 set -euo pipefail
 program=$1 case=$2
@@ -81,6 +84,14 @@ expect_errors() {
   done
 }
 
+firewall() { # firewall HOST VERDICT PORTS: new connections to other ports than these
+  ip netns exec "$id-$1" nft -f - <<<"table inet wall {
+    chain in { type filter hook input priority 0; iif lo accept
+      tcp dport != { $3 } tcp flags & (syn | ack) == syn $2
+    }
+  }"
+}
+
 make_keys() { # one certificate for all hosts
   command -v openssl >/dev/null || skip "no openssl command"
   (
@@ -147,6 +158,32 @@ case $case in
   circle)
     start other_function 1
     expect_errors
+    ;;
+  dropped | refused)
+    ip netns exec "$id-1" nft list tables >/dev/null 2>&1 || skip "no nft command"
+    verdict=drop
+    [[ $case == dropped ]] || verdict="reject with tcp reset"
+    firewall 1 "$verdict" 2222
+    start unreachable 1
+    for ((i = 0; i < count; ++i)); do
+      timeout 60 tail --pid="${pids[$i]}" -f /dev/null || fail "worker $i has not ended"
+    done
+    expect_errors
+    for ((i = 0; i < count; ++i)); do
+      line $i error | grep -Eq "rank [23] .*could not reach rank 1 .* at 10.78.0.2:[0-9]+" ||
+        fail "worker $i does not say who cannot reach whom"
+    done
+    grep -q "waits .* for rank 1 .* at 10.78.0.2:[0-9]* .*which it cannot reach" "$work/3.log" ||
+      fail "worker 3 did not report"
+    grep -q "waits .* for rank 2 .*which has not connected to 10.78.0.2:[0-9]*" "$work/1.log" ||
+      fail "worker 1 did not report"
+    ;;
+  port_range)
+    ip netns exec "$id-1" nft list tables >/dev/null 2>&1 || skip "no nft command"
+    for ((i = 0; i < count; ++i)); do firewall $i drop "2222, 7000-7001"; done
+    export COHORT_PORT_RANGE=7000-7001
+    start fit 1
+    for ((i = 0; i < count; ++i)); do wait "${pids[$i]}" || fail "worker $i ended with $?"; done
     ;;
 esac
 echo "passed"

@@ -1,0 +1,235 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <thread>
+
+#include "distribute/process_group.h"
+#include "distribute/transport/shared_file.h"
+#include "distribute/transport/tcp_mesh.h"
+#include "distribute/transport/tcp_socket.h"
+#include "tests/distribute/group_harness.h"
+#include "tests/support/expect_error.h"
+
+/// While the processes of a group find each other: nobody waits for one that cannot come.
+namespace cohort::distribute {
+namespace {
+
+using std::chrono::milliseconds;
+using ::testing::AllOf;
+using testing::expect_error;
+using ::testing::HasSubstr;
+
+std::string words(const std::optional<Error>& error) {
+  return error ? std::string(code_name(error->code())) + " " + error->what() : "";
+}
+
+/// Makes the group in `process` against a store in which the job has failed, or does when the
+/// process has begun to wait.
+void expect_end_with_the_job(ProcessGroupOptions group, int process) {
+  cluster::LocalKeyValueStore store;
+  group.store = &store;
+  group.process = process;
+  std::thread job([&] { store.fail(Unavailable("task 2 was killed")); });
+  expect_error(Code::kUnavailable, {"task 2 was killed"},
+               [&] { make_process_communicators(group); });
+  job.join();
+}
+
+class GroupStartConcurrentTest : public ::testing::TestWithParam<NamedTopology> {};
+
+INSTANTIATE_TEST_SUITE_P(Of, GroupStartConcurrentTest, ::testing::ValuesIn(kTopologies),
+                         topology_name);
+
+TEST_P(GroupStartConcurrentTest, TheJobsFailureEndsItInEveryProcess) {
+  for (int process = 0; process < 4; ++process)
+    expect_end_with_the_job(GetParam().make(4), process);
+}
+
+/// The group is made while `process` may open `free` descriptors and no more.
+std::vector<Ended> start_with_descriptors(ProcessGroupOptions group, int process, rlim_t free) {
+  group.startup_timeout = std::chrono::seconds(3);
+  return run_processes(
+      group, [](Communicator&) {},
+      [=](int self) {
+        if (self != process) return;
+        const int first = dup(0);  // the lowest that is free
+        close(first);
+        const rlimit limit{static_cast<rlim_t>(first) + free, static_cast<rlim_t>(first) + free};
+        setrlimit(RLIMIT_NOFILE, &limit);
+      });
+}
+
+TEST(GroupStartForkTest, AProcessOutOfDescriptorsNamesTheLimit) {
+  for (const NamedTopology& topology : kTopologies)
+    for (const int process : {0, 2})
+      for (rlim_t free = 0; free < 24; free += 2) {
+        SCOPED_TRACE(std::string(topology.name) + ", process " + std::to_string(process) + ", " +
+                     std::to_string(free) + " descriptors");
+        const auto ended = start_with_descriptors(topology.make(3), process, free);
+        const auto& error = ended[static_cast<size_t>(process)].error;
+        if (!error) break;  // it had enough
+        EXPECT_EQ(error->code(), Code::kResourceExhausted) << error->what();
+        EXPECT_THAT(error->what(), AllOf(HasSubstr("RLIMIT_NOFILE is "), HasSubstr("want about ")));
+      }
+}
+
+/// A store that gives a node's card with another port.
+class WrongPort final : public cluster::KeyValueStore {
+ public:
+  WrongPort(KeyValueStore& store, std::string key, int port)
+      : store_(store), key_(std::move(key)), port_(port) {}
+
+  void insert(const std::string& key, const std::string& value) override {
+    store_.insert(key, value);
+  }
+  std::string get(const std::string& key, milliseconds timeout) override {
+    return store_.get(key, timeout);
+  }
+  std::optional<std::string> try_get(const std::string& key) override {
+    std::optional<std::string> value = store_.try_get(key);
+    if (value && key == key_) {  // "secret port identity address"
+      const size_t begin = value->find(' ') + 1;
+      value->replace(begin, value->find(' ', begin) - begin, std::to_string(port_));
+    }
+    return value;
+  }
+  std::optional<Error> error() const override { return store_.error(); }
+  int watch(std::function<void(const Error&)> handler) override {
+    return store_.watch(std::move(handler));
+  }
+  void unwatch(int watch) override { store_.unwatch(watch); }
+
+ private:
+  KeyValueStore& store_;
+  const std::string key_;
+  const int port_;
+};
+
+TEST(TcpMeshConcurrentTest, WhoCannotReachWhomIsNamedOnBothSides) {
+  int closed = 0;
+  { closed = listen_at("127.0.0.1", {}).port; }
+  cluster::LocalKeyValueStore store;
+  WrongPort wrong(store, "k/0", closed);
+  std::vector<std::string> said(2);
+  std::vector<std::thread> nodes;
+  for (int node = 0; node < 2; ++node)
+    nodes.emplace_back([&, node] {
+      try {
+        connect_mesh({.store = node == 1 ? static_cast<cluster::KeyValueStore*>(&wrong) : &store,
+                      .key = "k",
+                      .node = node,
+                      .names = {"rank 0 (worker 0)", "rank 1 (worker 1)"},
+                      .address = "127.0.0.1",
+                      .timeout = milliseconds(300),
+                      .connections = make_plain_connections()});
+      } catch (const Error& error) {
+        said[static_cast<size_t>(node)] = words(error);
+      }
+    });
+  for (std::thread& node : nodes) node.join();
+  EXPECT_EQ(said[0],
+            fmt::format("DeadlineExceeded tcp group: rank 1 (worker 1) could not reach rank "
+                        "0 (worker 0) at 127.0.0.1:{} (Connection refused) in 300 ms",
+                        closed));
+  EXPECT_EQ(said[1], said[0]);
+}
+
+TEST(TcpMeshConcurrentTest, ANodeThatDoesNotComeIsNamedWithTheAddressItWasExpectedAt) {
+  cluster::LocalKeyValueStore store;
+  expect_error(Code::kDeadlineExceeded,
+               {"rank 0 (worker 0)", "rank 1 (worker 1), which has not connected to 127.0.0.1:"},
+               [&] {
+                 connect_mesh({.store = &store,
+                               .key = "k",
+                               .names = {"rank 0 (worker 0)", "rank 1 (worker 1)"},
+                               .address = "127.0.0.1",
+                               .timeout = milliseconds(50),
+                               .connections = make_plain_connections()});
+               });
+}
+
+TEST(TcpSocketTest, APortOfTheRangeIsTakenAndAFullRangeIsRefused) {
+  const TcpListener any = listen_at("127.0.0.1", {});
+  EXPECT_GT(any.port, 0);
+  expect_error(Code::kResourceExhausted,
+               {fmt::format("{}-{}", any.port, any.port), "COHORT_PORT_RANGE", "127.0.0.1",
+                "is held by process " + std::to_string(getpid())},
+               [&] {
+                 listen_at("127.0.0.1", {any.port, any.port});
+               });
+  const cluster::PortRange more{any.port, std::min(any.port + 50, 65535)};
+  const TcpListener next = listen_at("127.0.0.1", more);
+  EXPECT_GT(next.port, more.first);
+  EXPECT_LE(next.port, more.last);
+}
+
+TEST(TcpSocketTest, AForeignAddressIsRefusedWithTheReason) {
+  expect_error(Code::kUnavailable, {"192.0.2.1", "assign requested address"},
+               [] { listen_at("192.0.2.1", {}); });
+}
+
+TEST(ProcessGroupConcurrentTest, GroupsOneAfterTheOtherShareOnePort) {
+  int port = 0;
+  { port = listen_at("127.0.0.1", {}).port; }
+  for (int round = 0; round < 3; ++round) {
+    ProcessGroupOptions group = tcp(2);
+    group.ports = {port, port + 1};  // each of the two listens
+    if (port == 65535) group.ports = {port - 1, port};
+    expect_no_errors(run_ranks(group, [](Communicator& rank) {
+      float value = 1;
+      void* data = &value;
+      const auto request = rank.prepare_all_reduce(&data, DType::kF32, 1, ops::ReduceOp::kSum);
+      request->start();
+      request->wait();
+      if (value != 2) throw Internal("got {}; want 2", value);
+    }));
+  }
+}
+
+/// What `body` throws in a process whose files may have `bytes`.
+std::string thrown_under_file_limit(rlim_t bytes, const std::function<void()>& body) {
+  int ends[2];
+  if (pipe(ends) != 0) return "no pipe";
+  const pid_t child = fork();
+  if (child == 0) {
+    const rlimit limit{bytes, bytes};
+    setrlimit(RLIMIT_FSIZE, &limit);
+    std::string text = "nothing";
+    try {
+      body();
+    } catch (const Error& error) {
+      text = words(error);
+    }
+    _exit(write(ends[1], text.data(), text.size()) > 0 ? 0 : 1);
+  }
+  close(ends[1]);
+  std::string text(2000, ' ');
+  const ssize_t got = read(ends[0], text.data(), text.size());
+  text.resize(static_cast<size_t>(std::max<ssize_t>(got, 0)));
+  close(ends[0]);
+  int status = 0;
+  waitpid(child, &status, 0);
+  return text.empty() ? "status " + std::to_string(status) : text;
+}
+
+TEST(SharedFileTest, AFileIsAsLargeAsTheLimitAllows) {
+  constexpr rlim_t kLimit = rlim_t{64} << 20;
+  EXPECT_EQ(thrown_under_file_limit(kLimit,
+                                    [] {
+                                      const SharedFile file = SharedFile::create("test");
+                                      file.map(kLimit - kHugePage, kHugePage).get()[100] = 1;
+                                    }),
+            "nothing");
+  EXPECT_THAT(
+      thrown_under_file_limit(
+          kLimit, [] { SharedFile::create("test").map(kLimit - kSmallPage, 2 * kSmallPage); }),
+      AllOf(HasSubstr("ResourceExhausted"), HasSubstr("RLIMIT_FSIZE is 67108864 bytes")));
+  EXPECT_THAT(thrown_under_file_limit(0, [] { SharedFile::create("test"); }),
+              AllOf(HasSubstr("ResourceExhausted"), HasSubstr("RLIMIT_FSIZE is 0 bytes")));
+}
+
+}  // namespace
+}  // namespace cohort::distribute

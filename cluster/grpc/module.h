@@ -11,4 +11,8 @@ std::string call_rpc(const RpcTarget& target, const std::string& method, const s
                      std::chrono::milliseconds timeout);
 std::string hmac_sha256(std::string_view key, std::string_view text);
 
+/// Whether OpenSSL can read the keys, and certificate and private key belong together. (A
+/// server of gRPC that gets its connections from elsewhere would start with any keys.)
+bool is_pair(const TlsKeys& keys);
+
 }  // namespace cohort::cluster

@@ -47,11 +47,14 @@ std::string plain_peer(const std::string& peer) {
   return plain;
 }
 
-class Reflection final : public grpc::ServerBuilderOption {
+// The library of the reflection service gives it to every server of a process that links it.
+class WithoutReflection final : public grpc::ServerBuilderOption {
  public:
   void UpdateArguments(grpc::ChannelArguments*) override {}
   void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {
-    plugins->push_back(std::make_unique<grpc::reflection::ProtoServerReflectionPlugin>());
+    std::erase_if(*plugins, [](const auto& plugin) {
+      return dynamic_cast<grpc::reflection::ProtoServerReflectionPlugin*>(plugin.get()) != nullptr;
+    });
   }
 };
 
@@ -151,6 +154,8 @@ std::shared_ptr<grpc::ServerCredentials> credentials(const TlsKeys& keys) {
 class GrpcServer final : public RpcServer {
  public:
   explicit GrpcServer(RpcServerOptions options) {
+    if (!options.keys.certificate.empty() && !is_pair(options.keys))
+      throw InvalidArgument("server: gRPC takes no such TLS keys; are they a pair?");
     shared_->accept = std::move(options.accept);
     shared_->acceptor = std::make_unique<Acceptor>(Acceptor::Options{
         .address = options.address, .max_strangers = options.max_strangers, .patience = kPatience});
@@ -159,7 +164,7 @@ class GrpcServer final : public RpcServer {
     builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
                                static_cast<int>(kPatience.count()));
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreams);
-    if (options.reflection) builder.SetOption(std::make_unique<Reflection>());
+    if (!options.reflection) builder.SetOption(std::make_unique<WithoutReflection>());
     builder.SetMaxReceiveMessageSize(static_cast<int>(kMaxMessageBytes));
     builder.SetResourceQuota(grpc::ResourceQuota("cohort").Resize(kMaxMemoryBytes));
     builder.RegisterService(&shared_->service);
@@ -169,8 +174,7 @@ class GrpcServer final : public RpcServer {
     shared_->queue = builder.AddCompletionQueue();
     server_ = builder.BuildAndStart();
     if (!server_)
-      throw InvalidArgument("server: gRPC does not start at {}{}", options.address.to_string(),
-                            options.keys.certificate.empty() ? "" : "; are the TLS keys a pair?");
+      throw InvalidArgument("server: gRPC does not start at {}", options.address.to_string());
     ServerPipe::wait_for_peer(shared_);
     thread_ = std::thread([this] { run(); });
     shared_->acceptor->start([this](int connection) {

@@ -113,8 +113,8 @@ TEST_F(StrangersTest, HugeRegistrationsAreHarmless) {
   for (const int index : {2, 3}) {
     for (const Registration& newcomer :
          {Registration{.task = {"worker", index}, .job_id = "guess", .place = huge},
-          Registration{.task = {"worker", index}, .job_id = huge, .version = huge},
-          Registration{.task = {"worker", index}, .job_id = "job", .version = huge, .place = huge},
+          Registration{.task = {"worker", index}, .job_id = huge},
+          Registration{.task = {"worker", index}, .job_id = "job", .version = huge},
           Registration{.task = {huge, index}, .job_id = "job", .version = "1"}}) {
       Caller stranger(rpc_, target_);
       stranger.send(hello({"worker", index}));

@@ -96,7 +96,7 @@ TEST_F(TlsProcessTest, KeysThatAreNoPairAreRefused) {
                         std::filesystem::copy_options::overwrite_existing);
   TaskProcess leader({.num_tasks = 2, .tls_folder = keys("ours")});
   EXPECT_THAT(leader.wait_for("failed"),
-              AllOf(StartsWith("InvalidArgument"), HasSubstr("are the TLS keys a pair?")));
+              AllOf(StartsWith("InvalidArgument"), HasSubstr("are they a pair?")));
 }
 
 TEST_F(TlsProcessTest, PlainLeaderIsNotTrusted) {

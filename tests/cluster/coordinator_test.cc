@@ -66,7 +66,16 @@ TEST_F(CoordinatorTest, OtherVersionFailsTheJob) {
   });
   ASSERT_EQ(failures_[0].size(), 1u);
   EXPECT_THAT(failures_[0][0].what(), HasSubstr("worker/task:1"));
-  expect_error(Code::kUnavailable, {"has failed"}, [&] { come(2); });
+}
+
+TEST_F(CoordinatorTest, WhoComesAfterTheFailureIsToldOfItAndWhoComesBackWaits) {
+  come(0);
+  come(1);
+  coordinator_->fail(Internal("a bug"));
+  EXPECT_FALSE(coordinator_->all_told());
+  expect_error(Code::kAborted, {"worker/task:2", "a bug"}, [&] { come(2); });
+  EXPECT_TRUE(coordinator_->all_told());
+  expect_error(Code::kUnavailable, {"has failed"}, [&] { come(1); });
 }
 
 // --- liveness ------------------------------------------------------------------------------------

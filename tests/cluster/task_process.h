@@ -19,6 +19,7 @@ struct TaskPlan {
   std::string job_id = "job";
   std::string version = "1";
   int startup_ms = 30'000;
+  bool published = false;  ///< instead of `coordinator`; the leader says no "bound"
   std::string addresses;   ///< of all tasks, separated by commas; may be empty
   std::string tls_folder;  ///< with ca.pem, task.pem and task.key; empty: no TLS
 };

@@ -12,6 +12,7 @@
 #include "cluster/session.h"
 #include "cluster/shared_secret.h"
 #include "cluster/tls_probe.h"
+#include "core/system.h"
 
 namespace cohort::cluster {
 namespace {
@@ -89,6 +90,16 @@ void check(const JoinOptions& options) {
   if (parse_address(options.coordinator).port == 0 && options.self != 0)
     throw InvalidArgument("join_cluster: got coordinator {}; want the leader's port",
                           options.coordinator);
+}
+
+// What gRPC takes at its start, which spins, crashes or does not end when it cannot have it: some
+// descriptors, the leader one more for each task, and a dozen threads.
+void expect_room_for(const JoinOptions& options) {
+  constexpr size_t kDescriptors = 16, kAddressBytes = size_t{128} << 20;
+  const size_t others = options.tasks.size() - 1;
+  if (others == 0) return;
+  expect_room("cluster: " + options.tasks[static_cast<size_t>(options.self)].to_string(),
+              kDescriptors + (options.self == 0 ? others : 0), kAddressBytes, options.tasks.size());
 }
 
 Member::Options member_options(const JoinOptions& options) {
@@ -287,6 +298,7 @@ std::unique_ptr<Membership> follow(const JoinOptions& options) {
 
 std::unique_ptr<Membership> join_cluster(const JoinOptions& options) {
   check(options);
+  expect_room_for(options);
   return options.self == 0 ? lead(options) : follow(options);
 }
 

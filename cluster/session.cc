@@ -77,7 +77,7 @@ class Session {
                          pipe->send(failure(MessageKind::kFailed, 0, error));
                          pipe->close();
                        },
-                   .far = !peer_.empty()});
+                   .far = !peer_.address.empty()});
     task_ = newcomer.task;
     incarnation_ = newcomer.incarnation;
     if (peer_.admit) peer_.admit();

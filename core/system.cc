@@ -1,6 +1,8 @@
 #include "core/system.h"
 
 #include <fcntl.h>
+#include <malloc.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -9,6 +11,7 @@
 #include <cstring>
 #include <new>
 #include <system_error>
+#include <vector>
 
 namespace cohort {
 namespace {
@@ -75,6 +78,7 @@ void prepare_process() {
     close(fd);
     break;
   }
+  if (resource_limit(RLIMIT_AS)) mallopt(M_ARENA_MAX, 1);  // each reserves 128 MB of addresses
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
   limit.rlim_cur = limit.rlim_max;
@@ -113,6 +117,27 @@ std::optional<uint64_t> resource_limit(int resource) {
       limit.rlim_cur == RLIM_INFINITY)
     return {};
   return limit.rlim_cur;
+}
+
+void expect_room(std::string_view where, size_t descriptors, size_t address_bytes,
+                 size_t num_tasks) {
+  std::vector<int> opened;
+  int error = 0;
+  while (opened.size() < descriptors && error == 0) {
+    const int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0)
+      opened.push_back(fd);
+    else
+      error = errno;
+  }
+  for (const int fd : opened) close(fd);
+  if (error == EMFILE || error == ENFILE) throw system_error(where, error, num_tasks);
+  void* addresses =
+      mmap(nullptr, address_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (addresses == MAP_FAILED)
+    throw ResourceExhausted("{}: got no {} bytes of addresses: {}", where, address_bytes,
+                            system_reason(errno));
+  munmap(addresses, address_bytes);
 }
 
 // The control plane holds some twenty and one for each task; each group of ranks three for each

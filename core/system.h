@@ -13,8 +13,9 @@
 namespace cohort {
 
 /// Makes the process fit for work: standard descriptors that are closed are opened to /dev/null, so
-/// that no socket gets their numbers, and the soft limit of descriptors is raised to the hard one.
-/// run_program() and the default runtime begin with it. What does not succeed stays as it is.
+/// that no socket gets their numbers, the soft limit of descriptors is raised to the hard one, and
+/// under a limit of addresses threads share malloc's arenas. run_program() and the default runtime
+/// begin with it. What does not succeed stays as it is.
 void prepare_process();
 
 /// The body of a program's main: prepares the process and returns what `body` returns, or, when it
@@ -26,6 +27,12 @@ std::string describe(const std::exception& error);
 
 /// A soft limit of this process (RLIMIT_AS, …); nothing when there is none.
 std::optional<uint64_t> resource_limit(int resource);
+
+/// Throws ResourceExhausted naming the limit unless the process could now open so many descriptors
+/// more, and map so many bytes of addresses: some libraries do not bear to find out. `num_tasks`:
+/// as for system_reason().
+void expect_room(std::string_view where, size_t descriptors, size_t address_bytes,
+                 size_t num_tasks);
 
 /// About how many descriptors a task of a job of `num_tasks` on one host holds.
 size_t descriptors_wanted(size_t num_tasks);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <exception>
 #include <fstream>
@@ -22,8 +23,9 @@ std::string host_identity() {
   std::string identity;
   constexpr const char* kBootId = "/proc/sys/kernel/random/boot_id";
   if (!std::getline(std::ifstream(kBootId), identity) || identity.empty())
-    throw FailedPrecondition("workers: cannot read {}, which tells hosts apart; want /proc mounted",
-                             kBootId);
+    throw FailedPrecondition(
+        "workers: cannot read {}, which tells hosts apart: {}; want /proc mounted", kBootId,
+        system_reason(errno));
   for (const char* space : {"ipc", "mnt", "net", "pid"}) {
     char target[64] = {};
     const ssize_t length =

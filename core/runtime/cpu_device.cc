@@ -20,6 +20,7 @@ namespace cohort {
 namespace {
 
 constexpr size_t kHugePage = size_t{2} << 20;
+constexpr size_t kRest = size_t{64} << 20;  // addresses for the program beside an arena
 
 size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
@@ -67,21 +68,24 @@ class CpuArena : public Device::Arena {
 
  private:
   /// No plan can need more than the machine has. Under a limit of addresses the rest of the program
-  /// needs some too: a quarter for the arena, unless its first plan takes more.
+  /// needs some too: a quarter is for the arena, unless its first plan takes more, and kRest is
+  /// left.
   void reserve(size_t wanted) {
     const size_t most = round_up(
         static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE)),
         kHugePage);
     const std::optional<uint64_t> limit = resource_limit(RLIMIT_AS);
-    size_t bytes = limit ? std::min(most, round_up(*limit / 4, kHugePage)) : most;
-    for (bytes = std::max(bytes, wanted); !mapping_; bytes = std::max(bytes / 2, wanted)) {
+    const size_t rest = limit ? kRest : 0;
+    reserved_ = std::max(wanted, limit ? std::min(most, round_up(*limit / 4, kHugePage)) : most);
+    while (!mapping_) {
       try {
-        mapping_ = map_pages(bytes + kHugePage, PROT_NONE);
-        reserved_ = bytes;
+        mapping_ = map_pages(reserved_ + kHugePage + rest, PROT_NONE);
       } catch (const Error&) {
-        if (bytes == wanted) throw;
+        if (reserved_ == wanted) throw;
+        reserved_ = std::max(round_up(reserved_ / 2, kHugePage), wanted);
       }
     }
+    if (rest > 0) munmap(static_cast<char*>(mapping_) + reserved_ + kHugePage, rest);
     base_ = reinterpret_cast<char*>(round_up(reinterpret_cast<size_t>(mapping_), kHugePage));
   }
 

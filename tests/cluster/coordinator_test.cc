@@ -112,6 +112,16 @@ TEST_F(CoordinatorTest, OtherVersionIsRefusedAlone) {
   EXPECT_TRUE(coordinator_->started());
 }
 
+TEST_F(CoordinatorTest, WhoComesAfterTheFailureIsToldOfItAndWhoComesBackWaits) {
+  come(0);
+  come(1);
+  coordinator_->fail(Internal("a bug"));
+  EXPECT_FALSE(coordinator_->all_told());
+  expect_error(Code::kAborted, {"worker/task:2", "a bug"}, [&] { come(2); });
+  EXPECT_TRUE(coordinator_->all_told());
+  expect_error(Code::kUnavailable, {"has failed"}, [&] { come(1); });
+}
+
 // --- liveness ------------------------------------------------------------------------------------
 
 TEST_F(CoordinatorTest, HeartbeatOfNobodyIsInvalid) {

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include "cluster/endpoint.h"
 #include "cluster/rpc.h"
@@ -277,6 +278,27 @@ TEST_F(JoinProcessTest, PortInUseIsNamed) {
   EXPECT_THAT(second.wait_for("failed"),
               AllOf(StartsWith("AlreadyExists"), HasSubstr("in use"),
                     HasSubstr(plan.coordinator.substr(plan.coordinator.find(':') + 1))));
+}
+
+// The task that has the old leader's address waits for an answer that never comes.
+TEST_F(JoinProcessTest, ALeaderThatWasStartedAgainIsFoundAtItsNewAddress) {
+  TaskPlan plan{.job_id = "again-" + std::to_string(getpid()), .published = true};
+  const auto old = std::make_unique<TaskProcess>(plan);
+  EXPECT_THAT(old->wait_for("log"), HasSubstr("task:1 (not heard of)"));
+  old->signal(SIGSTOP);
+  plan.self = 1;
+  TaskProcess task(plan);
+  EXPECT_THAT(task.wait_for("log"), HasSubstr("the leader does not answer"));
+  old->signal(SIGKILL);
+  EXPECT_EQ(old->wait_for_exit(), 128 + SIGKILL);
+  while (task.wait_for("log").find("whose address is not in") == std::string::npos)
+    if (HasFailure()) return;
+  plan.self = 0;
+  TaskProcess leader(plan);
+  for (TaskProcess* process : {&leader, &task}) {
+    process->wait_for("started");
+    EXPECT_EQ(process->wait_for_exit(), 0);
+  }
 }
 
 TEST(JoinTest, OneTaskNeedsNoNetwork) {

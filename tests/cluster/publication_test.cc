@@ -63,7 +63,7 @@ TEST_F(PublicationTest, WhatWasPublishedIsRead) {
 
 TEST_F(PublicationTest, NothingIsThereBeforeItIsPublished) {
   EXPECT_EQ(published_address("job-1"), std::nullopt);
-  EXPECT_THAT(publication_path("job-1"), testing::StartsWith(base_.string()));
+  EXPECT_THAT(publication_path("job-1"), ::testing::StartsWith(base_.string()));
   const Publication publication = publish_address("job-1", "127.0.0.1:4242");
   EXPECT_EQ(publication.path(), publication_path("job-1"));
 }

@@ -44,6 +44,7 @@ void say(const std::string& word, const std::string& text = "") {
 JoinOptions options_of_environment() {
   JoinOptions options{.self = std::stoi(variable("SELF")),
                       .coordinator = variable("COORDINATOR"),
+                      .published = variable("PUBLISHED") == "1",
                       .addresses = split(variable("ADDRESSES")),
                       .job_id = variable("JOB_ID"),
                       .secret = variable("SECRET"),
@@ -93,6 +94,7 @@ std::vector<std::string> environment_of(const TaskPlan& plan) {
   add("SELF", std::to_string(plan.self));
   add("NUM_TASKS", std::to_string(plan.num_tasks));
   add("COORDINATOR", plan.coordinator);
+  add("PUBLISHED", plan.published ? "1" : "0");
   add("ADDRESSES", plan.addresses);
   add("JOB_ID", plan.job_id);
   add("VERSION", plan.version);

@@ -130,7 +130,9 @@ Tensor words(int64_t examples) {
 }
 
 data::Dataset make_dataset(const Setting& setting) {
-  const int64_t rows = setting.is("large") ? 16 : setting.odd() && setting.is("less_data") ? 50 : 70;
+  const int64_t rows = setting.is("large")                        ? 16
+                       : setting.odd() && setting.is("less_data") ? 50
+                                                                  : 70;
   Tensor y(DType::kI32, Shape{rows});
   for (int64_t i = 0; i < rows; ++i) y.data<int32_t>()[i] = static_cast<int32_t>(i * 3 % 5);
   if (setting.odd() && setting.is("wrong_label")) y = Tensor::full(DType::kI32, Shape{rows}, 77);

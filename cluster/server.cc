@@ -6,6 +6,7 @@
 #include "cluster/job_secret.h"
 #include "cluster/join.h"
 #include "cluster/session.h"
+#include "cluster/shared_secret.h"
 
 namespace cohort::cluster {
 namespace {
@@ -95,14 +96,15 @@ void Server::start() {
 void Server::listen() {
   const Address named = parse_address(options_.cluster.task_address(task_));
   const RpcModule rpc = rpc_module();
-  // Only the leader shares a secret that nobody gave: here nobody knows it.
+  // As the leader does: tasks of the job that have lost their way are told.
   const bool shared = options_.secret.empty() && on_one_host(addresses_);
+  const std::string secret = shared ? random_secret() : options_.secret;
+  Address address = resolve(named).front();
   rpc_server_ = rpc.serve(
-      {.address = resolve(named).front(),
+      {.address = address,
        .keys = read_tls_keys(options_.tls),
        .accept = guard(
-           {.credentials = {shared ? random_secret() : options_.secret, options_.job_id,
-                            rpc.hmac_sha256},
+           {.credentials = {secret, options_.job_id, rpc.hmac_sha256},
             .accept = [id = options_.job_id,
                        error = InvalidArgument("cluster: this is {}; {} leads", task_.to_string(),
                                                tasks_.front().to_string())](
@@ -110,7 +112,9 @@ void Server::listen() {
                           const Peer&) { return refuse_task(std::move(pipe), id, error); },
             .refused = {}}),
        .reflection = options_.reflection});
-  address_ = Address{named.host, rpc_server_->port()}.to_string();
+  address.port = rpc_server_->port();
+  if (shared) shared_ = share_secret(address.to_string(), secret);
+  address_ = Address{named.host, address.port}.to_string();
 }
 
 std::shared_ptr<Membership> Server::take_seat() {
@@ -237,6 +241,7 @@ void Server::close() {
     state_ = State::kStopped;
     rpc_server = std::move(rpc_server_);
     seat = std::move(seat_);
+    shared_.reset();
   }
   seat = {};  // waits for the start-up to end
   if (rpc_server) rpc_server->stop(milliseconds(0));

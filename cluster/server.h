@@ -93,7 +93,8 @@ class Server {
   bool joining_ = false;
   bool left_ = false;
   std::string address_;
-  std::unique_ptr<RpcServer> rpc_server_;  // of a task that does not lead
+  std::unique_ptr<RpcServer> rpc_server_;  // of a task that does not lead, as shared_
+  std::optional<Publication> shared_;
   Seat seat_;
 };
 

@@ -162,10 +162,8 @@ TEST_F(ServerTest, TaskThatDoesNotLeadSendsTasksAway) {
   const ClusterSpec cluster({{"worker", {"localhost:0", "localhost:0"}}});
   const auto other = server(cluster, {"worker", 1});
   const ClusterSpec wrong({{"worker", {"localhost:" + port_of(*other), "localhost:0"}}});
-  ServerOptions options{.cluster = wrong, .job_name = "worker", .task_index = 1};
-  options.startup_timeout = kLong;
-  Server lost(options);
-  expect_invalid({"/job:worker/task:0 leads"}, [&] { lost.membership(); });
+  const auto lost = server(wrong, {"worker", 1});
+  expect_invalid({"/job:worker/task:0 leads"}, [&] { lost->membership(); });
 }
 
 }  // namespace

@@ -4,6 +4,9 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <thread>
+
 #include "cluster/endpoint.h"
 #include "cluster/rpc.h"
 #include "tests/cluster/task_process.h"
@@ -97,6 +100,30 @@ TEST_F(JoinProcessTest, StoppedLeaderIsNoticed) {
   expect_noticed(processes, 0);
   processes[0]->signal(SIGCONT);
   EXPECT_THAT(processes[0]->wait_for("failed"), StartsWith("Unavailable"));
+}
+
+TEST_F(JoinProcessTest, AReportedErrorHasBeenHeardWhenItsTaskEnds) {
+  for (const size_t last : {0u, 2u}) {
+    Processes processes = launch({.num_tasks = 3, .then = "last_words_of_" + std::to_string(last)});
+    EXPECT_EQ(processes[last]->wait_for_exit(), 5);
+    for (size_t i = 0; i < processes.size(); ++i)
+      if (i != last)
+        EXPECT_EQ(processes[i]->wait_for("failed"),
+                  "DataLoss /job:worker/task:" + std::to_string(last) + ": a broken file");
+  }
+}
+
+TEST_F(JoinProcessTest, ASuspendedClusterGoesOn) {
+  Processes processes = start({.num_tasks = 3, .then = "wait"});
+  for (const auto& process : processes) process->signal(SIGSTOP);
+  // What the test is about is that time passes: longer than a silent task lives.
+  for (const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(8);
+       std::chrono::steady_clock::now() < until;)
+    std::this_thread::sleep_until(until);
+  for (const auto& process : processes) process->signal(SIGCONT);
+  // Alive: they hear of the next failure, and blame the stop on nobody.
+  processes[1]->signal(SIGKILL);
+  expect_noticed(processes, 1);
 }
 
 TEST_F(JoinProcessTest, TaskKilledAtStartUpIsNoticed) {

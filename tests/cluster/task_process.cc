@@ -69,6 +69,10 @@ void run_task() {
   const auto membership = join_cluster(options_of_environment());
   say("started");
   if (then == "report") membership->report_error(Internal("a bug"));
+  if (then == "last_words_of_" + variable("SELF")) {
+    membership->report_error(DataLoss("a broken file"));
+    std::_Exit(5);
+  }
   if (then != "leave") membership->get("never", std::chrono::minutes(1));
   membership->barrier("last", std::chrono::seconds(30));
   membership->leave(std::chrono::seconds(30));

@@ -53,6 +53,18 @@ TEST(MapTest, SpecWithoutElementsMustBeGiven) {
               HasSubstr("want MapOptions.element_spec"));
 }
 
+TEST(MapTest, WhatIsNoExceptionIsAnErrorInWhateverThreadItIsThrown) {
+  const auto throws = [](const Element&) -> Element { throw 42; };
+  const auto refuses = [](const Element&) -> bool { throw 42; };
+  const Dataset range = Dataset::range(8);
+  for (const Dataset& dataset :
+       {range.map(throws), range.map(throws, {.num_parallel_calls = 2}),
+        range.map(throws).prefetch(2), range.filter(refuses), range.filter(refuses).prefetch(2)})
+    EXPECT_THAT(error_of([&] { dataset.iterate().next(); }),
+                HasSubstr("element 0: got an "
+                          "exception that is no std::exception: int 42"));
+}
+
 TEST(MapTest, AnErrorNamesTheElementAndStays) {
   Iterator iterator = Dataset::range(8).map(throw_at_five).iterate();
   for (int i = 0; i < 5; ++i) ASSERT_NE(iterator.next(), nullptr);

@@ -37,6 +37,8 @@ struct Setting {
   bool is(const char* name) const { return scenario == name; }
   /// The scenarios in which one worker differs from the chief.
   bool odd() const { return !strategy.is_chief(); }
+  /// The scenarios in which one worker fails.
+  bool fails() const { return strategy.workers().index() == 1; }
 };
 
 void say(const char* name, const std::string& value) {
@@ -89,7 +91,7 @@ nn::Callback first_step() {
   }});
 }
 
-/// How the odd worker's fifth step, or the end of an epoch, fails.
+/// How a step, or the end of an epoch, fails.
 nn::Callback failing(const std::string& scenario) {
   return nn::LambdaCallback(
       {.on_epoch_end =
@@ -115,7 +117,7 @@ std::vector<nn::Callback> callbacks(const Setting& setting) {
     return {nn::Callback(std::make_shared<Stop>(SIGSTOP))};
   if (setting.odd() && setting.is("stuck")) return {stuck()};
   if (setting.is("endless") || setting.is("suspended")) return {first_step()};
-  if (setting.odd()) return {failing(setting.scenario)};
+  if (setting.fails()) return {failing(setting.scenario)};
   if (setting.is("traced"))
     return {nn::StepTrace({.path = std::getenv("TRACE_PATH"), .first_step = 3, .num_steps = 4})};
   return {};
@@ -138,11 +140,11 @@ data::Dataset make_dataset(const Setting& setting) {
   if (setting.odd() && setting.is("wrong_label")) y = Tensor::full(DType::kI32, Shape{rows}, 77);
   const Tensor x = setting.is("embedding") ? words(rows) : pattern(Shape{rows, 8, 8, 1}, 1);
   data::Dataset dataset = data::Dataset::from_tensor_slices({x, y});
-  if (setting.odd() && setting.is("throws_in_map"))
+  if (setting.fails() && setting.is("throws_in_map"))
     dataset = dataset.map([](const data::Element&) -> data::Element {
       throw cohort::DataLoss("map: got a broken example");
     });
-  if (setting.odd() && setting.is("exits_in_map"))
+  if (setting.fails() && setting.is("exits_in_map"))
     dataset = dataset.map([](const data::Element&) -> data::Element { std::exit(0); }).prefetch();
   return dataset.shuffle(rows).batch(setting.odd() && setting.is("other_batch") ? 8 : 16);
 }
@@ -307,9 +309,9 @@ void run(int argc, char** argv) {
            .startup_timeout = std::chrono::seconds(scenario == "unreachable" ? 12 : 60)}),
       scenario};
   say("chief", setting.strategy.is_chief() ? "yes" : "no");
-  if (setting.odd() && setting.is("exits")) std::exit(0);
-  if (setting.odd() && setting.is("returns")) return;
-  if (setting.odd() && setting.is("throws_in_main")) throw std::runtime_error("of main");
+  if (setting.fails() && setting.is("exits")) std::exit(0);
+  if (setting.fails() && setting.is("returns")) return;
+  if (setting.fails() && setting.is("throws_in_main")) throw std::runtime_error("of main");
   if (setting.odd() && setting.is("other_seed")) nn::set_random_seed(8);
   if (setting.is("custom_loop") || setting.is("ends_early") || setting.is("other_function"))
     custom_loop(setting);

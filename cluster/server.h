@@ -11,6 +11,7 @@
 
 #include "cluster/cluster_spec.h"
 #include "cluster/membership.h"
+#include "cluster/publication.h"
 #include "cluster/rpc.h"
 #include "cluster/tls.h"
 

@@ -90,6 +90,7 @@ Cluster distribute(const Dataset& dataset, const Size& size, bool knows_steps = 
     const InputPipeline input =
         make_input_pipeline(dataset, {size.num_workers, w, size.replicas_per_worker});
     if (knows_steps && input.num_steps) any = [](bool) -> bool { throw Internal("vote: asked"); };
+    if (size.num_workers == 1) any = nullptr;
     StepIterator iterator(input.dataset.prefetch(2),
                           {.replicas_per_worker = size.replicas_per_worker,
                            .any_worker = any,
@@ -101,6 +102,7 @@ Cluster distribute(const Dataset& dataset, const Size& size, bool knows_steps = 
 /// One dataset for each worker, as it is.
 Cluster from_function(const std::function<Dataset(int64_t)>& make, const Size& size) {
   return run_workers(size.num_workers, [&](int64_t w, AnyWorker any) {
+    if (size.num_workers == 1) any = nullptr;
     StepIterator iterator(make(w),
                           {.replicas_per_worker = size.replicas_per_worker, .any_worker = any});
     return steps_of(iterator);
@@ -268,9 +270,82 @@ TEST(InputPipelineTest, FilesAreCutToTheSizesOfTheWorker) {
             (Numbers{0, 1, 2, 3, 4, 5, 6, 10, 11, 12, 20, 21}));
   EXPECT_EQ(all_of(distribute(dataset, {4, 1})),
             (Numbers{0, 1, 2, 3, 4, 5, 6, 10, 11, 12, 20, 21}));
-  // Static shapes: all end where the first one ends.
-  const Dataset full = Dataset::from_tfrecord(names).map(digits).batch(2, {.drop_remainder = true});
-  EXPECT_EQ(distribute(full, {2}), (Cluster{{{{0}}, {{1}}}, {{{10}}, {{11}}}}));
+}
+
+// Recorded from tf.distribute, TensorFlow 2.21: each worker drops the remainder of its own files.
+TEST(InputPipelineTest, UnevenFilesWithoutRemainderTrainOnAllBatchesThereAre) {
+  const TemporaryFiles files;
+  const auto lines = [&](const std::string& name, int64_t first, int64_t count) {
+    std::string text;
+    for (int64_t i = 0; i < count; ++i) text += std::to_string(first + i) + "\n";
+    return files.write(name, text);
+  };
+  const auto number = [](const Element& line) {
+    return Element{Tensor::scalar<int64_t>(std::stoll(text_of(line[0])))};
+  };
+  const Dataset few = Dataset::from_text_lines({lines("a", 0, 2), lines("b", 100, 9)})
+                          .map(number)
+                          .batch(4, {.drop_remainder = true});
+  for (const AutoShardPolicy policy : {kAuto, kFile})
+    EXPECT_EQ(distribute(with_policy(few, policy), {2}),
+              (Cluster{{{{}}, {{}}, {{}}, {{}}},
+                       {{{100, 101}}, {{102, 103}}, {{104, 105}}, {{106, 107}}}}));
+  const Dataset many = Dataset::from_text_lines({lines("a", 0, 2), lines("b", 0, 1000)})
+                           .map(number)
+                           .batch(8, {.drop_remainder = true});
+  const Cluster cluster = distribute(many, {2, 2});
+  EXPECT_EQ(cluster[1].size(), 250u);  // two replicas with 2 of 1,000 rows each
+  EXPECT_EQ(all_of(cluster), iota(0, 1000));
+}
+
+// Recorded from tf.distribute, TensorFlow 2.21, as are those below.
+TEST(InputPipelineTest, OneWorkerCutsAsSeveralDo) {
+  const auto last = [](const Cluster& cluster) { return cluster[0].back(); };
+  const Dataset batches = Dataset::range(39).batch(7);
+  for (const AutoShardPolicy policy : {kAuto, kData}) {
+    const Cluster cluster = distribute(with_policy(batches, policy), {1, 2});
+    EXPECT_EQ(cluster[0][0], (Step{{0, 1, 2, 3}, {4, 5, 6}}));
+    EXPECT_EQ(last(cluster), (Step{{35, 36}, {37, 38}}));
+  }
+  for (const AutoShardPolicy policy : {kOff, kFile})
+    EXPECT_EQ(last(distribute(with_policy(batches, policy), {1, 2})), (Step{{35, 36, 37, 38}, {}}));
+}
+
+TEST(InputPipelineTest, RepeatedStreamsAreCutAcrossTheirShortBatches) {
+  const Dataset twice = Dataset::range(5).batch(3).repeat(2);
+  EXPECT_EQ(distribute(with_policy(twice, kData), {1, 2}),
+            (Cluster{{{{0, 1}, {2}}, {{3}, {4}}, {{0, 1}, {2}}, {{3}, {4}}}}));
+  EXPECT_EQ(distribute(with_policy(twice, kOff), {1, 2}),
+            (Cluster{{{{0, 1}, {2}}, {{3, 4}, {0}}, {{1, 2}, {3}}, {{4}, {}}}}));
+  // One replica alone takes batches as they are.
+  for (const AutoShardPolicy policy : {kAuto, kOff})
+    EXPECT_EQ(distribute(with_policy(twice, policy), {1, 1}),
+              (Cluster{{{{0, 1, 2}}, {{3, 4}}, {{0, 1, 2}}, {{3, 4}}}}));
+}
+
+TEST(InputPipelineTest, BatchSizesPassThroughLaterSteps) {
+  const auto twice = [](const Element& e) { return Element{e[0].clone(), e[0].clone()}; };
+  const Dataset batches = Dataset::range(20).batch(5, {.drop_remainder = true});
+  const auto global = [](const Cluster& cluster, size_t step) {
+    size_t rows = 0;
+    for (const Steps& worker : cluster)
+      for (const Numbers& numbers : worker[step]) rows += numbers.size();
+    return rows;
+  };
+  for (const Dataset& dataset :
+       {batches.map(twice), batches.map(twice).cache(), batches.map(twice).prefetch(2),
+        batches.map(twice).take(4), batches.map(twice).skip(0).repeat(1),
+        batches.cache().map(twice), batches.filter([](const Element&) { return true; })}) {
+    const Cluster cluster = distribute(with_policy(dataset, kOff), {2, 2});
+    ASSERT_EQ(cluster[0].size(), 8u) << dataset.to_string();
+    for (size_t step = 0; step < 8; ++step)
+      EXPECT_EQ(global(cluster, step), 5u) << dataset.to_string() << " step " << step;
+  }
+  // Without drop_remainder nothing says what a map makes of five rows.
+  const Cluster open =
+      distribute(with_policy(Dataset::range(20).batch(5).map(twice), kOff), {2, 2});
+  EXPECT_EQ(global(open, 0), 8u);
+  EXPECT_EQ(global(open, 1), 2u);
 }
 
 TEST(InputPipelineTest, UnknownBatchSizesAreCutByCeiling) {
@@ -332,6 +407,13 @@ TEST(InputPipelineTest, PositionsContinueOnEveryWorkerEvenBehindItsEnd) {
   }
 }
 
+TEST(InputPipelineTest, OneWorkerMakesNoEmptyBatchesOfStaticShape) {
+  const auto make = [](int64_t) { return Dataset::range(10).batch(2, {.drop_remainder = true}); };
+  EXPECT_EQ(from_function(make, {1, 3}), (Cluster{{{{0, 1}, {2, 3}, {4, 5}}}}));
+  EXPECT_EQ(from_function(make, {2, 3})[1],
+            (Steps{{{0, 1}, {2, 3}, {4, 5}}, {{6, 7}, {8, 9}, {}}}));
+}
+
 TEST(InputPipelineTest, ScalarsThatDoNotDivideAreAnErrorOnAllWorkers) {
   Vote vote(2);
   int num_errors[2] = {};
@@ -357,6 +439,8 @@ TEST(InputPipelineTest, StepsAreKnownWhereTheDescriptionSays) {
   EXPECT_EQ(steps(Dataset::range(9).batch(2), {2, 0, 1}), 5);
   EXPECT_EQ(steps(Dataset::range(9).batch(2), {2, 1, 1}), 5);
   EXPECT_EQ(steps(Dataset::range(14).batch(8), {2, 1, 2}), 2);
+  EXPECT_EQ(steps(Dataset::range(14).batch(8), {1, 0, 2}), 2);
+  EXPECT_EQ(steps(Dataset::range(14).batch(8), {1, 0, 1}), 2);
   EXPECT_EQ(
       steps(Dataset::range(9).filter([](const Element&) { return true; }).batch(2), {2, 0, 1}),
       std::nullopt);

@@ -1,129 +1,14 @@
 #include "data/input_pipeline.h"
 
-#include <condition_variable>
-#include <mutex>
-#include <thread>
-
 #include "data/batch_sizes.h"
-#include "tests/data/support.h"
+#include "tests/data/imagined_cluster.h"
 #include "tests/data/temporary_files.h"
 
-/// Cases of TensorFlow's input_lib_test.py and strategy_common_test.py; all workers of an imagined
-/// cluster are threads of this process.
+/// Cases of TensorFlow's input_lib_test.py and strategy_common_test.py.
 namespace cohort::data {
 namespace {
 
 using enum AutoShardPolicy;
-
-/// What a replica got at one step; what all replicas of a worker got; steps; workers.
-using Step = Batches;
-using Steps = std::vector<Step>;
-using Cluster = std::vector<Steps>;
-
-/// "Does any of n workers say so?", between threads.
-class Vote {
- public:
-  explicit Vote(int64_t num_workers) : num_workers_(num_workers) {}
-
-  bool any(bool local) {
-    std::unique_lock lock(mutex_);
-    const int64_t round = round_;
-    value_ = value_ || local;
-    if (++num_votes_ == num_workers_) {
-      result_ = value_;
-      value_ = false;
-      num_votes_ = 0;
-      ++round_;
-      all_voted_.notify_all();
-    } else if (!all_voted_.wait_for(lock, std::chrono::seconds(20),
-                                    [&] { return round_ != round; })) {
-      throw DeadlineExceeded("vote {}: got {} of {} workers", round, num_votes_, num_workers_);
-    }
-    return result_;
-  }
-
- private:
-  const int64_t num_workers_;
-  std::mutex mutex_;
-  std::condition_variable all_voted_;
-  int64_t round_ = 0;
-  int64_t num_votes_ = 0;
-  bool value_ = false;
-  bool result_ = false;
-};
-
-/// Runs run(worker, vote) on a thread for every worker and returns their results.
-template <class Run>
-Cluster run_workers(int64_t num_workers, Run run) {
-  Vote vote(num_workers);
-  Cluster cluster(static_cast<size_t>(num_workers));
-  std::vector<std::thread> threads;
-  for (int64_t w = 0; w < num_workers; ++w)
-    threads.emplace_back([&, w] {
-      try {
-        cluster[static_cast<size_t>(w)] = run(w, [&](bool local) { return vote.any(local); });
-      } catch (const Error& error) {
-        ADD_FAILURE() << "worker " << w << ": " << error.what();
-      }
-    });
-  for (std::thread& thread : threads) thread.join();
-  return cluster;
-}
-
-Steps steps_of(StepIterator& iterator, size_t component = 0) {
-  Steps steps;
-  while (const std::vector<Element>* elements = iterator.next()) {
-    steps.emplace_back();
-    for (const Element& element : *elements) steps.back().push_back(numbers_of(element[component]));
-  }
-  return steps;
-}
-
-struct Size {
-  int64_t num_workers;
-  int64_t replicas_per_worker = 1;
-};
-
-/// An epoch of `dataset` on a cluster. `knows_steps`: without a vote where the description allows.
-Cluster distribute(const Dataset& dataset, const Size& size, bool knows_steps = false) {
-  return run_workers(size.num_workers, [&](int64_t w, AnyWorker any) {
-    const InputPipeline input =
-        make_input_pipeline(dataset, {size.num_workers, w, size.replicas_per_worker});
-    if (knows_steps && input.num_steps) any = [](bool) -> bool { throw Internal("vote: asked"); };
-    if (size.num_workers == 1) any = nullptr;
-    StepIterator iterator(input.dataset.prefetch(2),
-                          {.replicas_per_worker = size.replicas_per_worker,
-                           .any_worker = any,
-                           .num_steps = knows_steps ? input.num_steps : std::optional<int64_t>()});
-    return steps_of(iterator);
-  });
-}
-
-/// One dataset for each worker, as it is.
-Cluster from_function(const std::function<Dataset(int64_t)>& make, const Size& size) {
-  return run_workers(size.num_workers, [&](int64_t w, AnyWorker any) {
-    if (size.num_workers == 1) any = nullptr;
-    StepIterator iterator(make(w),
-                          {.replicas_per_worker = size.replicas_per_worker, .any_worker = any});
-    return steps_of(iterator);
-  });
-}
-
-Dataset with_policy(const Dataset& dataset, AutoShardPolicy policy) {
-  return dataset.with_options({.auto_shard_policy = policy});
-}
-
-/// Every number that any replica got, in ascending order; all workers took equally many steps.
-Numbers all_of(const Cluster& cluster) {
-  Numbers all;
-  for (const Steps& steps : cluster) {
-    EXPECT_EQ(steps.size(), cluster[0].size());
-    for (const Step& step : steps)
-      for (const Numbers& numbers : step) all.insert(all.end(), numbers.begin(), numbers.end());
-  }
-  std::sort(all.begin(), all.end());
-  return all;
-}
 
 TEST(InputPipelineTest, TwoReplicasTakeUnbatchedElements) {  // INP-01
   const Dataset numbers = Dataset::range(10);
@@ -272,82 +157,6 @@ TEST(InputPipelineTest, FilesAreCutToTheSizesOfTheWorker) {
             (Numbers{0, 1, 2, 3, 4, 5, 6, 10, 11, 12, 20, 21}));
 }
 
-// Recorded from tf.distribute, TensorFlow 2.21: each worker drops the remainder of its own files.
-TEST(InputPipelineTest, UnevenFilesWithoutRemainderTrainOnAllBatchesThereAre) {
-  const TemporaryFiles files;
-  const auto lines = [&](const std::string& name, int64_t first, int64_t count) {
-    std::string text;
-    for (int64_t i = 0; i < count; ++i) text += std::to_string(first + i) + "\n";
-    return files.write(name, text);
-  };
-  const auto number = [](const Element& line) {
-    return Element{Tensor::scalar<int64_t>(std::stoll(text_of(line[0])))};
-  };
-  const Dataset few = Dataset::from_text_lines({lines("a", 0, 2), lines("b", 100, 9)})
-                          .map(number)
-                          .batch(4, {.drop_remainder = true});
-  for (const AutoShardPolicy policy : {kAuto, kFile})
-    EXPECT_EQ(distribute(with_policy(few, policy), {2}),
-              (Cluster{{{{}}, {{}}, {{}}, {{}}},
-                       {{{100, 101}}, {{102, 103}}, {{104, 105}}, {{106, 107}}}}));
-  const Dataset many = Dataset::from_text_lines({lines("a", 0, 2), lines("b", 0, 1000)})
-                           .map(number)
-                           .batch(8, {.drop_remainder = true});
-  const Cluster cluster = distribute(many, {2, 2});
-  EXPECT_EQ(cluster[1].size(), 250u);  // two replicas with 2 of 1,000 rows each
-  EXPECT_EQ(all_of(cluster), iota(0, 1000));
-}
-
-// Recorded from tf.distribute, TensorFlow 2.21, as are those below.
-TEST(InputPipelineTest, OneWorkerCutsAsSeveralDo) {
-  const auto last = [](const Cluster& cluster) { return cluster[0].back(); };
-  const Dataset batches = Dataset::range(39).batch(7);
-  for (const AutoShardPolicy policy : {kAuto, kData}) {
-    const Cluster cluster = distribute(with_policy(batches, policy), {1, 2});
-    EXPECT_EQ(cluster[0][0], (Step{{0, 1, 2, 3}, {4, 5, 6}}));
-    EXPECT_EQ(last(cluster), (Step{{35, 36}, {37, 38}}));
-  }
-  for (const AutoShardPolicy policy : {kOff, kFile})
-    EXPECT_EQ(last(distribute(with_policy(batches, policy), {1, 2})), (Step{{35, 36, 37, 38}, {}}));
-}
-
-TEST(InputPipelineTest, RepeatedStreamsAreCutAcrossTheirShortBatches) {
-  const Dataset twice = Dataset::range(5).batch(3).repeat(2);
-  EXPECT_EQ(distribute(with_policy(twice, kData), {1, 2}),
-            (Cluster{{{{0, 1}, {2}}, {{3}, {4}}, {{0, 1}, {2}}, {{3}, {4}}}}));
-  EXPECT_EQ(distribute(with_policy(twice, kOff), {1, 2}),
-            (Cluster{{{{0, 1}, {2}}, {{3, 4}, {0}}, {{1, 2}, {3}}, {{4}, {}}}}));
-  // One replica alone takes batches as they are.
-  for (const AutoShardPolicy policy : {kAuto, kOff})
-    EXPECT_EQ(distribute(with_policy(twice, policy), {1, 1}),
-              (Cluster{{{{0, 1, 2}}, {{3, 4}}, {{0, 1, 2}}, {{3, 4}}}}));
-}
-
-TEST(InputPipelineTest, BatchSizesPassThroughLaterSteps) {
-  const auto twice = [](const Element& e) { return Element{e[0].clone(), e[0].clone()}; };
-  const Dataset batches = Dataset::range(20).batch(5, {.drop_remainder = true});
-  const auto global = [](const Cluster& cluster, size_t step) {
-    size_t rows = 0;
-    for (const Steps& worker : cluster)
-      for (const Numbers& numbers : worker[step]) rows += numbers.size();
-    return rows;
-  };
-  for (const Dataset& dataset :
-       {batches.map(twice), batches.map(twice).cache(), batches.map(twice).prefetch(2),
-        batches.map(twice).take(4), batches.map(twice).skip(0).repeat(1),
-        batches.cache().map(twice), batches.filter([](const Element&) { return true; })}) {
-    const Cluster cluster = distribute(with_policy(dataset, kOff), {2, 2});
-    ASSERT_EQ(cluster[0].size(), 8u) << dataset.to_string();
-    for (size_t step = 0; step < 8; ++step)
-      EXPECT_EQ(global(cluster, step), 5u) << dataset.to_string() << " step " << step;
-  }
-  // Without drop_remainder nothing says what a map makes of five rows.
-  const Cluster open =
-      distribute(with_policy(Dataset::range(20).batch(5).map(twice), kOff), {2, 2});
-  EXPECT_EQ(global(open, 0), 8u);
-  EXPECT_EQ(global(open, 1), 2u);
-}
-
 TEST(InputPipelineTest, UnknownBatchSizesAreCutByCeiling) {
   const TemporaryFiles files;
   const Dataset dataset = Dataset::from_tfrecord({files.write_records("0", {"a", "b", "c"}),
@@ -405,13 +214,6 @@ TEST(InputPipelineTest, PositionsContinueOnEveryWorkerEvenBehindItsEnd) {
     for (size_t w = 0; w < 2; ++w)
       EXPECT_EQ(resumed[w], Steps(all[w].begin() + stop, all[w].end())) << stop;
   }
-}
-
-TEST(InputPipelineTest, OneWorkerMakesNoEmptyBatchesOfStaticShape) {
-  const auto make = [](int64_t) { return Dataset::range(10).batch(2, {.drop_remainder = true}); };
-  EXPECT_EQ(from_function(make, {1, 3}), (Cluster{{{{0, 1}, {2, 3}, {4, 5}}}}));
-  EXPECT_EQ(from_function(make, {2, 3})[1],
-            (Steps{{{0, 1}, {2, 3}, {4, 5}}, {{6, 7}, {8, 9}, {}}}));
 }
 
 TEST(InputPipelineTest, ScalarsThatDoNotDivideAreAnErrorOnAllWorkers) {

@@ -19,7 +19,7 @@ std::optional<std::string> component(const std::string& device, const std::strin
 std::string ClusterResolver::master(const std::optional<std::string>& task_type,
                                     std::optional<int> task_id,
                                     const std::optional<std::string>& rpc_layer) const {
-  if (const auto given = given_master(task_type && task_id)) return *given;
+  if (const auto given = given_master({task_type, task_id, rpc_layer})) return *given;
   const std::optional<std::string> type = task_type ? task_type : this->task_type();
   const std::optional<int> id = task_id ? task_id : this->task_id();
   if (!type || !id) return "";
@@ -27,7 +27,9 @@ std::string ClusterResolver::master(const std::optional<std::string>& task_type,
                            rpc_layer ? rpc_layer : this->rpc_layer());
 }
 
-std::optional<std::string> ClusterResolver::given_master(bool) const { return std::nullopt; }
+std::optional<std::string> ClusterResolver::given_master(const TaskOverrides&) const {
+  return std::nullopt;
+}
 
 std::string format_master_url(const std::string& address,
                               const std::optional<std::string>& rpc_layer) {

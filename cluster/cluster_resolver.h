@@ -12,6 +12,13 @@ namespace cohort::cluster {
 /// Number of devices by type, such as {"GPU": 4}.
 using Accelerators = std::map<std::string, int>;
 
+/// What a resolver's caller knows better than its source.
+struct TaskOverrides {
+  std::optional<std::string> task_type;
+  std::optional<int> task_id;
+  std::optional<std::string> rpc_layer;
+};
+
 /// Where a cluster's description comes from, as in tf.distribute.cluster_resolver: which tasks
 /// there are, at which addresses, and which of them this process is. Nothing is cached: each call
 /// looks again. Throws InvalidArgument for a description that is wrong, FailedPrecondition for one
@@ -41,15 +48,8 @@ class ClusterResolver {
                                         std::optional<int> task_id = {}) const = 0;
 
  protected:
-  /// An answer of master() that comes before the addresses. `task_given`: the caller names a task.
-  virtual std::optional<std::string> given_master(bool task_given) const;
-};
-
-/// What a resolver's caller knows better than its source.
-struct TaskOverrides {
-  std::optional<std::string> task_type;
-  std::optional<int> task_id;
-  std::optional<std::string> rpc_layer;
+  /// An answer of master() that comes before the addresses. `asked`: what the caller names.
+  virtual std::optional<std::string> given_master(const TaskOverrides& asked) const;
 };
 
 /// "grpc://host:port", or the address alone without a layer.

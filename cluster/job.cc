@@ -11,6 +11,7 @@
 #include "cluster/mpi_cluster_resolver.h"
 #include "cluster/process_identity.h"
 #include "cluster/roles.h"
+#include "cluster/tf_config_cluster_resolver.h"
 #include "core/error.h"
 #include "core/wire/hash.h"
 
@@ -42,6 +43,29 @@ Task find_self(const ClusterResolver& resolver, const ClusterSpec& spec) {
   const std::optional<int> id = resolver.task_id();
   if (type && id) return {*type, *id};
   return single_task(spec, type);
+}
+
+// Whoever is told its name but no cluster would train by itself, as would each of its peers. An
+// evaluator is by itself anyway.
+Task self_without_cluster(const ChosenResolver& chosen) {
+  const std::optional<std::string> type = chosen.resolver->task_type();
+  const std::optional<int> id = chosen.resolver->task_id();
+  if (chosen.launcher != Launcher::kTFConfig || (!type && !id)) return {"worker", 0};
+  if (type == "evaluator") return {*type, id.value_or(0)};
+  throw InvalidArgument(
+      "TF_CONFIG: names {} but no cluster; want \"cluster\": {{\"worker\": [\"host:port\", …]}}",
+      Task{type.value_or("?"), id.value_or(0)}.to_string());
+}
+
+void check_sparse_cluster(const Job& job, const Environment& environment) {
+  const Task& self = job.tasks[job.self];
+  if (job.tasks.size() > 1 || self.type == "evaluator" ||
+      !TFConfigClusterResolver(environment).has_sparse_cluster())
+    return;
+  throw FailedPrecondition(
+      "TF_CONFIG: got a sparseCluster in which {} sees no other worker, so that each would train "
+      "by itself; want \"cluster\" with all workers (TFJob: no enableDynamicWorker)",
+      self.to_string());
 }
 
 bool has_port(const std::string& address) {
@@ -134,7 +158,7 @@ Job resolve_job(const Environment& environment) {
   ClusterSpec spec = chosen.resolver->cluster_spec();
   const bool described = !spec.empty();
   if (!described) spec = ClusterSpec({{"worker", {"127.0.0.1:0"}}});
-  const Task self = described ? find_self(*chosen.resolver, spec) : Task{"worker", 0};
+  const Task self = described ? find_self(*chosen.resolver, spec) : self_without_cluster(chosen);
   validate(spec, self);
 
   Job job;
@@ -151,6 +175,7 @@ Job resolve_job(const Environment& environment) {
       .certificate = environment.get("COHORT_TLS_CERTIFICATE").value_or(""),
       .private_key = environment.get("COHORT_TLS_PRIVATE_KEY").value_or("")};
   job.why = described ? chosen.why : chosen.why + ", but names no cluster: one worker";
+  if (chosen.launcher == Launcher::kTFConfig) check_sparse_cluster(job, environment);
   check_addresses(job);
   job.require_secret = environment.get_number("COHORT_REQUIRE_SECRET", 1) == 1;
   job.reflection = environment.get_number("COHORT_GRPC_REFLECTION", 1) == 1;

@@ -49,8 +49,9 @@ struct Job {
 /// The tasks of a TF_CONFIG may have port 0 if they are all on this host and COHORT_JOB_ID is set,
 /// or if there is a COHORT_COORDINATOR. In a Slurm step over several nodes the leader's port is
 /// made from the job and the step. Throws InvalidArgument for a description that is wrong
-/// (addresses, a task that is not in it or is not named, two tasks at one address, a parameter
-/// server), FailedPrecondition for what is missing.
+/// (addresses, a task that is not in it or is not named, one that is named without a cluster, two
+/// tasks at one address, a parameter server), FailedPrecondition for what is missing, as the other
+/// workers in TFJob's sparseCluster.
 Job resolve_job(const Environment& environment);
 
 }  // namespace cohort::cluster

@@ -10,9 +10,9 @@ Accelerators SimpleClusterResolver::num_accelerators(const std::optional<std::st
   return options_.num_accelerators;
 }
 
-std::optional<std::string> SimpleClusterResolver::given_master(bool task_given) const {
-  if (task_given || options_.master.empty()) return std::nullopt;
-  return format_master_url(options_.master, options_.rpc_layer);
+std::optional<std::string> SimpleClusterResolver::given_master(const TaskOverrides& asked) const {
+  if ((asked.task_type && asked.task_id) || options_.master.empty()) return std::nullopt;
+  return format_master_url(options_.master, asked.rpc_layer ? asked.rpc_layer : options_.rpc_layer);
 }
 
 }  // namespace cohort::cluster

@@ -28,7 +28,7 @@ class SimpleClusterResolver final : public ClusterResolver {
                                 std::optional<int> task_id = {}) const override;
 
  private:
-  std::optional<std::string> given_master(bool task_given) const override;
+  std::optional<std::string> given_master(const TaskOverrides& asked) const override;
 
   ClusterSpec spec_;
   SimpleClusterOptions options_;

@@ -56,15 +56,18 @@ Json load(const Environment& environment) {
   return config;
 }
 
-// A string, or a number in its place.
 std::string to_text(const std::string& where, const Json& value) {
-  if (value.is_string()) return value.get<std::string>();
-  if (value.is_number_integer()) return value.dump();
-  throw wrong(where, value, "a string");
+  if (!value.is_string()) throw wrong(where, value, "a string");
+  return value.get<std::string>();
+}
+
+// A string, or a number in its place.
+std::string to_name(const std::string& where, const Json& value) {
+  return value.is_number_integer() ? value.dump() : to_text(where, value);
 }
 
 int to_index(const std::string& where, const Json& value) {
-  const std::optional<int> index = parse_number(to_text(where, value), ClusterSpec::kMaxIndex);
+  const std::optional<int> index = parse_number(to_name(where, value), ClusterSpec::kMaxIndex);
   if (!index) throw wrong(where, value, "an index from 0 to 1048575");
   return *index;
 }
@@ -78,17 +81,18 @@ std::map<int, std::string> to_tasks(const std::string& job, const Json& tasks) {
                              to_text(where, address));
   } else if (tasks.is_object()) {
     for (const auto& [index, address] : tasks.items())
-      addresses.emplace(to_index(where, Json(index)), to_text(where, address));
+      if (!addresses.emplace(to_index(where, Json(index)), to_text(where, address)).second)
+        throw wrong(where, tasks, "every index once");
   } else {
     throw wrong(where, tasks, "a list of addresses, or an object of them by index");
   }
   return addresses;
 }
 
-// The member of `config`, or nothing; null is nothing.
+// The member of `config`, or nothing.
 const Json* find(const Json& config, const char* name) {
   const auto found = config.find(name);
-  return found == config.end() || found->is_null() ? nullptr : &*found;
+  return found == config.end() ? nullptr : &*found;
 }
 
 const Json* find_in_task(const Json& config, const char* name) {
@@ -98,11 +102,27 @@ const Json* find_in_task(const Json& config, const char* name) {
   return find(*task, name);
 }
 
+// null is nothing.
 std::optional<std::string> find_text(const Environment& environment, const char* name) {
   const Json config = load(environment);
   const Json* value = find(config, name);
-  if (value == nullptr) return std::nullopt;
+  if (value == nullptr || value->is_null()) return std::nullopt;
   return to_text(name, *value);
+}
+
+ClusterSpec::SparseJobs to_jobs(const std::string& where, const Json& cluster) {
+  if (!cluster.is_object()) throw wrong(where, cluster, R"({"worker": ["host:port"]})");
+  ClusterSpec::SparseJobs jobs;
+  for (const auto& [job, tasks] : cluster.items()) jobs[job] = to_tasks(job, tasks);
+  return jobs;
+}
+
+// What TFJob writes for a job that the task does not see: null.
+Json without_null_jobs(Json cluster) {
+  if (cluster.is_object())
+    for (auto& [job, tasks] : cluster.items())
+      if (tasks.is_null()) tasks = Json::array();
+  return cluster;
 }
 
 }  // namespace
@@ -113,11 +133,16 @@ TFConfigClusterResolver::TFConfigClusterResolver(Environment environment, TFConf
 ClusterSpec TFConfigClusterResolver::cluster_spec() const {
   const Json config = load(environment_);
   const Json* cluster = find(config, "cluster");
-  if (cluster == nullptr) return {};
-  if (!cluster->is_object()) throw wrong("cluster", *cluster, R"({"worker": ["host:port"]})");
-  ClusterSpec::SparseJobs jobs;
-  for (const auto& [job, tasks] : cluster->items()) jobs[job] = to_tasks(job, tasks);
-  return ClusterSpec::sparse(jobs);
+  const Json* sparse = find(config, "sparseCluster");
+  if (cluster != nullptr && sparse != nullptr)
+    throw wrong("cluster, sparseCluster", *sparse, "one of them");
+  if (cluster != nullptr) return ClusterSpec::sparse(to_jobs("cluster", *cluster));
+  if (sparse == nullptr) return {};
+  return ClusterSpec::sparse(to_jobs("sparseCluster", without_null_jobs(*sparse)));
+}
+
+bool TFConfigClusterResolver::has_sparse_cluster() const {
+  return find(load(environment_), "sparseCluster") != nullptr;
 }
 
 std::optional<std::string> TFConfigClusterResolver::task_type() const {
@@ -125,7 +150,7 @@ std::optional<std::string> TFConfigClusterResolver::task_type() const {
   const Json config = load(environment_);
   const Json* type = find_in_task(config, "type");
   if (type == nullptr) return std::nullopt;
-  return to_text("task, type", *type);
+  return to_name("task, type", *type);
 }
 
 std::optional<int> TFConfigClusterResolver::task_id() const {
@@ -154,12 +179,14 @@ Accelerators TFConfigClusterResolver::num_accelerators(const std::optional<std::
   return count_accelerators(options_.devices, Task{*type, *id});
 }
 
-std::optional<std::string> TFConfigClusterResolver::given_master(bool) const {
+std::optional<std::string> TFConfigClusterResolver::given_master(const TaskOverrides& asked) const {
   if (const auto master = find_text(environment_, "session_master")) return master;
   const ClusterSpec spec = cluster_spec();
   const std::vector<std::string> jobs = spec.jobs();
-  if (jobs.empty() || (jobs.size() == 1 && spec.num_tasks(jobs[0]) == 1)) return "";
-  return std::nullopt;
+  if (jobs.empty() || (jobs.size() == 1 && spec.job_tasks(jobs[0]).size() == 1)) return "";
+  if ((asked.task_type || task_type()) && (asked.task_id || task_id())) return std::nullopt;
+  throw InvalidArgument("TF_CONFIG: got no task in {} for master(); want \"task\", or arguments",
+                        spec.to_string());
 }
 
 }  // namespace cohort::cluster

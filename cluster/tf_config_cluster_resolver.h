@@ -18,12 +18,17 @@ struct TFConfigOptions {
 ///    "task": {"type": "worker", "index": 0}, "rpc_layer": "grpc", "environment": "cloud",
 ///    "session_master": "a:2222"}
 /// Every member may be missing. A sparse job is an object, {"0": "b:2222", "3": "c:2222"}. A task's
-/// type may be a number and its index a string.
+/// type may be a number and its index a string. TFJob's dynamic workers have a "sparseCluster"
+/// instead, in which a worker sees itself and the parameter servers. What differs from TensorFlow:
+/// it knows neither "sparseCluster" nor "environment", and takes any value for a type, an index
+/// that int() takes, and any value for what it hands on unread.
 class TFConfigClusterResolver final : public ClusterResolver {
  public:
   explicit TFConfigClusterResolver(Environment environment, TFConfigOptions options = {});
 
   ClusterSpec cluster_spec() const override;
+  /// Whether the cluster is TFJob's "sparseCluster".
+  bool has_sparse_cluster() const;
   std::optional<std::string> task_type() const override;
   std::optional<int> task_id() const override;
   std::optional<std::string> rpc_layer() const override;
@@ -33,8 +38,9 @@ class TFConfigClusterResolver final : public ClusterResolver {
                                 std::optional<int> task_id = {}) const override;
 
  private:
-  /// TF_CONFIG's session_master; nothing to address in a cluster of one task or none.
-  std::optional<std::string> given_master(bool task_given) const override;
+  /// TF_CONFIG's session_master; nothing to address in a cluster of one task or none. Throws
+  /// InvalidArgument where neither TF_CONFIG nor the question names a task.
+  std::optional<std::string> given_master(const TaskOverrides& asked) const override;
 
   Environment environment_;
   TFConfigOptions options_;

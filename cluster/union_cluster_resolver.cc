@@ -58,6 +58,12 @@ std::optional<std::string> UnionClusterResolver::rpc_layer() const {
   return overrides_.rpc_layer ? overrides_.rpc_layer : first().rpc_layer();
 }
 
+std::optional<std::string> UnionClusterResolver::given_master(const TaskOverrides& asked) const {
+  if (asked.task_type || asked.task_id || overrides_.task_type || overrides_.task_id)
+    return std::nullopt;
+  return first().master({}, {}, asked.rpc_layer ? asked.rpc_layer : overrides_.rpc_layer);
+}
+
 Accelerators UnionClusterResolver::num_accelerators(const std::optional<std::string>& task_type,
                                                     std::optional<int> task_id) const {
   return first().num_accelerators(task_type, task_id);

@@ -26,6 +26,8 @@ class UnionClusterResolver final : public ClusterResolver {
                                 std::optional<int> task_id = {}) const override;
 
  private:
+  /// Without a task, here or in the question, the first resolver's.
+  std::optional<std::string> given_master(const TaskOverrides& asked) const override;
   const ClusterResolver& first() const { return *resolvers_.front(); }
 
   std::vector<std::shared_ptr<const ClusterResolver>> resolvers_;

@@ -83,15 +83,21 @@ ShardingPlan by_file(const Sources& sources, int64_t num_workers) {
                   sources.fewest_files < num_workers ? ", so that some have none" : "")};
 }
 
+/// One worker shares with nobody; how batches are cut for its replicas depends on the policy still.
+ShardingPlan whole(const Sources& sources, AutoShardPolicy policy) {
+  if (policy == AutoShardPolicy::kAuto)
+    policy = sources.obstacle.empty() ? AutoShardPolicy::kFile : AutoShardPolicy::kData;
+  return {policy, "input is whole: there is one worker"};
+}
+
 }  // namespace
 
 ShardingPlan plan_sharding(const Dataset& dataset, int64_t num_workers, AutoShardPolicy policy) {
   if (num_workers < 1)
     throw InvalidArgument("auto_shard: got {} workers; want 1 or more", num_workers);
-  if (num_workers == 1 && policy != AutoShardPolicy::kHint)
-    return {AutoShardPolicy::kOff, "input is whole: there is one worker"};
   Sources sources;
   look(*dataset.node(), sources);
+  if (num_workers == 1) return whole(sources, policy);
   switch (policy) {
     case AutoShardPolicy::kAuto:
       if (!sources.obstacle.empty()) return by_data(num_workers, ", because " + sources.obstacle);
@@ -126,6 +132,7 @@ Dataset auto_shard(const Dataset& dataset, int64_t num_workers, int64_t index,
   if (index < 0 || index >= num_workers)
     throw InvalidArgument("auto_shard: got worker {} of {}; want 0 to {}", index, num_workers,
                           num_workers - 1);
+  if (num_workers == 1 && policy != AutoShardPolicy::kHint) return dataset;
   const auto share = [&](NodePtr node) { return Dataset(std::move(node), dataset.options()); };
   switch (plan_sharding(dataset, num_workers, policy).policy) {
     case AutoShardPolicy::kFile:

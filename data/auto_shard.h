@@ -22,8 +22,8 @@ struct ShardingPlan {
   std::string sentence;                            ///< for people
 };
 
-/// Throws NotFound for kFile where the dataset reads no files, InvalidArgument for less than one
-/// worker.
+/// Throws NotFound for kFile where the dataset reads no files and several workers would, and
+/// InvalidArgument for less than one worker.
 ShardingPlan plan_sharding(const Dataset& dataset, int64_t num_workers, AutoShardPolicy policy);
 /// The same with the policy of the dataset's options.
 ShardingPlan plan_sharding(const Dataset& dataset, int64_t num_workers);

@@ -32,6 +32,18 @@ RowSpan rows_of_replicas(int64_t rows, int64_t batch_size, const RowSplit& split
   return {before(split.first), before(split.first + split.count)};
 }
 
-int64_t compute_batch_size(const Dataset& dataset) { return dataset.node()->batch_size(); }
+int64_t batch_size_of(const Node& node) {
+  if (const int64_t size = node.batch_size(); size >= 0) return size;
+  int64_t rows = -1;
+  for (const ComponentSpec& component : node.spec()) {
+    const Shape& shape = component.shape;
+    if (shape.rank() == 0 || shape[0].is_symbol() || shape[0] == 0) return -1;
+    if (rows >= 0 && shape[0] != rows) return -1;
+    rows = shape[0].number();
+  }
+  return rows;
+}
+
+int64_t compute_batch_size(const Dataset& dataset) { return batch_size_of(*dataset.node()); }
 
 }  // namespace cohort::data

@@ -25,7 +25,8 @@ struct RowSpan {
 RowSpan rows_of_replicas(int64_t rows, int64_t batch_size, const RowSplit& split);
 
 /// The batch size that the description of `dataset` fixes (all batches but the last), or -1 where
-/// it fixes none: nothing was batched, or a map came after.
+/// it fixes none: nothing was batched, or a map came after whose result has an open first dimension
+/// (batch with drop_remainder closes it).
 int64_t compute_batch_size(const Dataset& dataset);
 
 }  // namespace cohort::data

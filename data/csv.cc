@@ -1,8 +1,12 @@
 #include "data/csv.h"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
+#include <cmath>
 #include <cstring>
+#include <locale>
+#include <sstream>
 
 #include "data/internal/csv_reader.h"
 #include "data/internal/files.h"
@@ -19,21 +23,40 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
 }
 
+/// Whether `text` is `word`, in any case.
+bool is_word(std::string_view text, std::string_view word) {
+  return std::equal(text.begin(), text.end(), word.begin(), word.end(), [](char a, char b) {
+    return std::tolower(static_cast<unsigned char>(a)) == b;
+  });
+}
+
+/// A number out of T's range: false where it is too large, otherwise the nearest one.
+template <class T>
+bool parse_tiny(std::string_view text, T& value) {
+  std::istringstream stream{std::string(text)};
+  stream.imbue(std::locale::classic());
+  stream >> value;
+  return !stream.fail();
+}
+
 /// False where `text` is no number that T holds.
 template <class T>
 bool parse(std::string_view text, T& value) {
   if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);
   if constexpr (std::is_same_v<T, bool>) {
-    value = text == "1" || text == "true";
-    return value || text == "0" || text == "false";
+    value = text == "1" || is_word(text, "true");
+    return value || text == "0" || is_word(text, "false");
   } else if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) {
     float wide = 0;
     const bool valid = parse(text, wide);
     value = T(wide);
-    return valid;
+    return valid && std::isinf(static_cast<float>(value)) == std::isinf(wide);
   } else {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    return error == std::errc() && end == text.data() + text.size();
+    if (end != text.data() + text.size()) return false;
+    if constexpr (std::is_floating_point_v<T>)
+      if (error == std::errc::result_out_of_range) return parse_tiny(text, value);
+    return error == std::errc();
   }
 }
 

@@ -6,17 +6,18 @@
 
 #include "data/dataset.h"
 
-/// Files of comma-separated values, as RFC 4180 has them: records end with "\n" or "\r\n", the last
-/// one's end may be missing; a field in double quotes may hold delimiters, ends of lines and,
-/// doubled, quotes. Empty lines are passed over. A file is read through a buffer; one record has at
-/// most 64 MiB.
+/// Files of comma-separated values, as RFC 4180 has them: records end with "\n", "\r\n" or "\r",
+/// the last one's end may be missing; a field in double quotes may hold delimiters, ends of lines
+/// and, doubled, quotes. Empty lines are passed over, and a byte order mark at the start of a file;
+/// UTF-16 is refused. A file is read through a buffer; one record has at most 64 MiB.
 namespace cohort::data {
 
 /// What a column becomes.
 class CsvColumn {
  public:
   /// A number that every record has: any dtype but bool is read as decimal, bool as 0, 1, false or
-  /// true.
+  /// true in any case. Floating ones may be nan, inf or infinity in any case; what is too small for
+  /// the dtype is rounded to it, what is too large is an error.
   CsvColumn(DType dtype) : dtype_(dtype) {}  // NOLINT: lists of columns read well
   /// A scalar that stands in where a field is empty, and its dtype.
   CsvColumn(Tensor default_value);  // NOLINT

@@ -83,7 +83,7 @@ const NodePtr& Dataset::input() const {
 }
 
 int64_t Dataset::cardinality() const { return node_->cardinality(); }
-int64_t Dataset::batch_size() const { return node_->batch_size(); }
+int64_t Dataset::batch_size() const { return batch_size_of(*node_); }
 ElementSpec Dataset::element_spec() const { return node_->spec(); }
 int Dataset::num_components() const { return static_cast<int>(node_->spec().size()); }
 std::string Dataset::to_string() const { return node_->describe(); }

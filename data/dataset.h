@@ -80,8 +80,8 @@ class Dataset {
   /// DataLoss for one that is damaged or cut off, naming file, record, byte, what was got and
   /// wanted.
   static Dataset from_tfrecord(const std::vector<std::string>& files, TFRecordOptions options = {});
-  /// The lines of text files without their ends ("\n" or "\r\n"), file after file: uint8 [L]
-  /// (data/text.h). A line of more than 64 MiB is an error.
+  /// The lines of UTF-8 files without their ends ("\n", "\r\n" or "\r") and byte order marks, file
+  /// after file: uint8 [L] (data/text.h). A line of more than 64 MiB is an error.
   static Dataset from_text_lines(const std::vector<std::string>& files,
                                  TextLineOptions options = {});
   /// The records of CSV files, file after file: one scalar for each column (data/csv.h).
@@ -154,7 +154,7 @@ class Dataset {
 
   /// The number of elements of one epoch, kInfiniteCardinality or kUnknownCardinality.
   int64_t cardinality() const;
-  /// Rows of a full batch where the last transformations batch by one number; else -1.
+  /// Rows of a full batch where the description fixes them (data/batch_sizes.h); else -1.
   int64_t batch_size() const;
   /// dtype and shape of each component. The batch dimension is batch_dim() where it can vary.
   ElementSpec element_spec() const;

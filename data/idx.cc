@@ -1,77 +1,25 @@
 #include "data/idx.h"
 
 #include <sys/stat.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
-#include <limits>
-#include <memory>
 #include <optional>
+
+#include "data/internal/file_reader.h"
 
 namespace cohort::data {
 namespace {
 
-struct CloseGzip {
-  void operator()(gzFile file) const { gzclose_r(file); }
-};
+constexpr std::string_view kWhere = "read_idx";
 
-/// A file read from start to end, unpacked on the way where it is compressed.
-class Input {
- public:
-  explicit Input(const std::string& path) : path_(path) {
-    struct stat status {};
-    if (stat(path.c_str(), &status) != 0)
-      throw NotFound("read_idx: {}: got \"{}\"; want a file that can be read", path,
-                     std::strerror(errno));
-    if (!S_ISREG(status.st_mode))
-      throw InvalidArgument("read_idx: {}: got something that is no regular file; want an IDX file",
-                            path);
-    file_size_ = static_cast<uint64_t>(status.st_size);
-    file_.reset(gzopen(path.c_str(), "rb"));
-    if (!file_)
-      throw NotFound("read_idx: {}: got \"{}\"; want a file that can be read", path,
-                     std::strerror(errno));
-    gzbuffer(file_.get(), 1u << 18);
-  }
-
-  /// Reads up to `size` bytes; returns how many there were before the end.
-  uint64_t read(void* out, uint64_t size) {
-    uint64_t done = 0;
-    while (done < size) {
-      const auto part = static_cast<unsigned>(std::min<uint64_t>(size - done, 1u << 30));
-      const int got = gzread(file_.get(), static_cast<char*>(out) + done, part);
-      check_stream();
-      if (got <= 0) break;
-      done += static_cast<uint64_t>(got);
-    }
-    return done;
-  }
-
-  /// More bytes than the unpacked content can have (deflate packs to 1/1032 at best).
-  uint64_t most_bytes() const {
-    constexpr uint64_t kBestRatio = 1032;
-    return gzdirect(file_.get()) ? file_size_ : (file_size_ + 1) * kBestRatio;
-  }
-
- private:
-  /// A cut-off or damaged compressed stream.
-  void check_stream() {
-    int code = Z_OK;
-    const char* message = gzerror(file_.get(), &code);
-    if (code == Z_OK || code == Z_STREAM_END) return;
-    throw DataLoss(
-        "read_idx: {}: got a compressed stream that is damaged or cut off ({}); want a "
-        "whole gzip file",
-        path_, code == Z_ERRNO ? std::strerror(errno) : message);
-  }
-
-  const std::string& path_;
-  uint64_t file_size_ = 0;
-  std::unique_ptr<std::remove_pointer_t<gzFile>, CloseGzip> file_;
-};
+/// IDX files start with two zero bytes, gzip files never.
+Compression compression_of(const std::string& path) {
+  constexpr std::array<unsigned char, 2> kGzip{0x1f, 0x8b};
+  std::array<unsigned char, 2> start{};
+  FileReader(path, Compression::kNone, kWhere).read(start.data(), start.size());
+  return start == kGzip ? Compression::kGzip : Compression::kNone;
+}
 
 DType dtype_of_code(uint8_t code, const std::string& path) {
   switch (code) {
@@ -108,7 +56,7 @@ std::optional<uint64_t> times(uint64_t num_elements, uint64_t dimension) {
   return product;
 }
 
-Header read_header(Input& input, const std::string& path) {
+Header read_header(FileReader& input, const std::string& path) {
   std::array<uint8_t, 4> magic{};
   const uint64_t got = input.read(magic.data(), magic.size());
   if (got < magic.size())
@@ -128,7 +76,7 @@ Header read_header(Input& input, const std::string& path) {
     header.shape.push_back(Dim(static_cast<int64_t>(dimension)));
     if (num_bytes) num_bytes = times(*num_bytes, dimension);
   }
-  if (!num_bytes || *num_bytes > input.most_bytes())
+  if (!num_bytes || *num_bytes > input.offset() + input.most_left())
     throw DataLoss("read_idx: {}: got a header of shape {}; want one whose values fit in the file",
                    path, header.shape);
   header.num_bytes = *num_bytes;
@@ -155,7 +103,7 @@ std::string find_file(const std::string& directory, const std::string& name) {
 }  // namespace
 
 Tensor read_idx(const std::string& path) {
-  Input input(path);
+  FileReader input(path, compression_of(path), kWhere);
   const Header header = read_header(input, path);
   Tensor tensor(header.dtype, header.shape);
   const uint64_t got = input.read(tensor.raw(), header.num_bytes);

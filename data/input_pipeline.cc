@@ -29,12 +29,15 @@ void check(const InputWorker& worker) {
         worker.index, worker.num_workers, worker.replicas_per_worker);
 }
 
-/// Shared by data the first worker has the most elements and the last one the fewest.
+int64_t divide_up(int64_t count, int64_t by) { return (count + by - 1) / by; }
+
+/// Shared by data the first worker has the most elements.
 std::optional<int64_t> num_steps(const Dataset& all, const InputWorker& worker) {
-  const int64_t size = all.cardinality(), n = worker.num_workers, r = worker.replicas_per_worker;
+  const int64_t size = all.cardinality();
   const ElementSpec spec = all.element_spec();
   if (size < 0 || !have_rows(spec)) return std::nullopt;
-  return is_static(spec) ? size / n / r : ((size + n - 1) / n + r - 1) / r;
+  if (worker.num_workers == 1 && is_static(spec)) return size / worker.replicas_per_worker;
+  return divide_up(divide_up(size, worker.num_workers), worker.replicas_per_worker);
 }
 
 }  // namespace
@@ -44,14 +47,14 @@ InputPipeline make_input_pipeline(const Dataset& dataset, const InputWorker& wor
   const int64_t num_workers = worker.num_workers, index = worker.index;
   const int64_t num_replicas = num_workers * worker.replicas_per_worker;
   const ShardingPlan plan = plan_sharding(dataset, num_workers);
-  const bool cuts = have_rows(dataset.element_spec());
+  const bool cuts = num_replicas > 1 && have_rows(dataset.element_spec());
   if (plan.policy == AutoShardPolicy::kData) {
     const Dataset parts = cuts ? dataset.legacy_rebatch(num_replicas) : dataset;
     return {auto_shard(parts, num_workers, index, plan.policy), plan, num_steps(parts, worker)};
   }
   const Dataset own = auto_shard(dataset, num_workers, index, plan.policy);
-  const int64_t batch_size = dataset.batch_size();
   if (!cuts) return {own, plan, std::nullopt};
+  const int64_t batch_size = dataset.batch_size();
   if (batch_size <= 0) return {own.legacy_rebatch(num_replicas), plan, std::nullopt};
   return {own.rebatch(
               batch_sizes_for_worker(batch_size, num_workers, worker.replicas_per_worker, index)),
@@ -88,7 +91,7 @@ StepIterator::StepIterator(const Dataset& dataset, StepOptions options, Iterator
       spec_(dataset.element_spec()),
       options_(std::move(options)),
       has_rows_(have_rows(spec_)),
-      is_static_(is_static(spec_)),
+      stays_static_(!options_.any_worker && has_rows_ && is_static(spec_)),
       source_(std::move(source)),
       epochs_left_(epochs) {
   if (options_.replicas_per_worker < 1)
@@ -136,7 +139,7 @@ int64_t StepIterator::take_local() {
 bool StepIterator::all_go_on(int64_t num_taken) const {
   const bool lacks_some = num_taken < options_.replicas_per_worker;
   if (options_.num_steps) return step_ < *options_.num_steps;
-  if (has_rows_ && is_static_) return !options_.any_worker(lacks_some);
+  if (stays_static_) return !lacks_some;
   if (!options_.any_worker(num_taken > 0)) return false;
   if (!has_rows_ && options_.any_worker(lacks_some))
     throw FailedPrecondition(

@@ -32,7 +32,8 @@ struct InputPipeline {
 ///     parts of ceil(B / N), the last ones short or empty. By data, part j goes to worker j mod W:
 ///     at step s, replica r of worker w has part s N + r W + w.
 ///   Otherwise: the worker's own stream of rows, to the sizes of batch_sizes_for_worker.
-/// Elements without rows (scalars) are not cut. Throws what auto_shard throws.
+/// One worker cuts as several do, by the policy that they would have. Elements without rows
+/// (scalars) are not cut, nor is anything for one replica alone. Throws what auto_shard throws.
 InputPipeline make_input_pipeline(const Dataset& dataset, const InputWorker& worker);
 
 /// True on every worker when `local` is true on any of them. Every worker calls it as often, in the
@@ -63,9 +64,9 @@ struct StepOptions {
 /// A worker's pass over its part: a step at a time, together with the other workers.
 ///
 /// While any replica of the cluster has an element, those that have none get one of 0 rows; all
-/// workers end an epoch at the same step. Where all elements have one static shape (drop_remainder)
-/// no empty ones are made: the epoch ends on all workers before the first step at which a replica
-/// of the cluster has none. One thread at a time.
+/// workers end an epoch at the same step. One worker whose elements have one static shape
+/// (drop_remainder) makes no empty ones: its epoch ends before the first step at which a replica
+/// has none. One thread at a time.
 class StepIterator {
  public:
   StepIterator(const Dataset& dataset, StepOptions options, const IterateOptions& iterate = {});
@@ -93,7 +94,7 @@ class StepIterator {
   ElementSpec spec_;
   StepOptions options_;
   bool has_rows_;
-  bool is_static_;
+  bool stays_static_;  ///< makes no empty elements
   Iterator source_;
   int64_t epochs_left_;
   int64_t step_ = 0;

@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "data/dataset.h"
 #include "data/internal/file_reader.h"
@@ -13,7 +15,9 @@ constexpr size_t kMostLineBytes = size_t{64} << 20;
 
 class LineFlow : public ElementFlow {
  public:
-  LineFlow(const std::string& path, Compression compression) : file_(path, compression, kWhere) {}
+  LineFlow(const std::string& path, Compression compression) : file_(path, compression, kWhere) {
+    file_.begin_text();
+  }
 
   int64_t next(std::span<Element> out) override {
     for (size_t filled = 0; filled < out.size(); ++filled) {
@@ -29,29 +33,47 @@ class LineFlow : public ElementFlow {
   }
 
  private:
-  /// Reads a line without its end, "\n" or "\r\n". The last one may have none.
+  /// Reads a line without its end, "\n", "\r\n" or "\r". The last one may have none.
   bool next_line() {
     line_.clear();
     ++number_;
     bool any = false;
     for (std::string_view bytes = file_.ready(); !bytes.empty(); bytes = file_.ready()) {
+      if (std::exchange(after_return_, false) && bytes.front() == '\n') {
+        file_.consume(1);
+        continue;
+      }
       any = true;
-      const size_t end = bytes.find('\n');
+      const std::string_view part = bytes.substr(0, before_return(bytes));
+      const size_t end = std::min(part.find('\n'), part.size());
       line_.append(bytes.substr(0, end));
       if (line_.size() > kMostLineBytes)
         throw ResourceExhausted("{}: {}: line {}: got more than {} bytes; want a file of lines",
                                 kWhere, file_.path(), number_, kMostLineBytes);
-      file_.consume(end == std::string_view::npos ? bytes.size() : end + 1);
-      if (end == std::string_view::npos) continue;
-      if (!line_.empty() && line_.back() == '\r') line_.pop_back();
-      return true;
+      after_return_ = end < bytes.size() && bytes[end] == '\r';
+      file_.consume(std::min(end + 1, bytes.size()));
+      if (end < bytes.size()) return true;
     }
     return any;
+  }
+
+  /// How many of the next bytes stand before a "\r"; all, where there is none. Looks at every byte
+  /// once, however often it is asked.
+  size_t before_return(std::string_view bytes) {
+    const uint64_t start = file_.offset(), stop = start + bytes.size();
+    if (searched_to_ != stop || return_at_ < start) {
+      searched_to_ = stop;
+      return_at_ = start + std::min(bytes.find('\r'), bytes.size());
+    }
+    return return_at_ - start;
   }
 
   FileReader file_;
   std::string line_;
   int64_t number_ = 0;
+  bool after_return_ = false;  ///< the last line ended with "\r": a "\n" belongs to it
+  uint64_t return_at_ = 0;     ///< offset of the next "\r", or searched_to_
+  uint64_t searched_to_ = 0;
 };
 
 class TextLines : public FileFormat {

@@ -21,8 +21,8 @@ CommunicationImplementation parse_communication_implementation(std::string_view 
 void CommunicationOptions::check() const {
   if (bytes_per_pack < 0)
     throw InvalidArgument("bytes_per_pack: got {}; want 0 or more", bytes_per_pack);
-  if (timeout && timeout->count() <= 0)
-    throw InvalidArgument("timeout: got {} ms; want more than 0", timeout->count());
+  if (timeout && timeout->count() < 0)
+    throw InvalidArgument("timeout: got {} ms; want 0 or more", timeout->count());
   if (gradient_dtype != DType::kF32 && gradient_dtype != DType::kBF16 &&
       gradient_dtype != DType::kF16)
     throw InvalidArgument("gradient_dtype: got {}; want float32, bfloat16 or float16",
@@ -32,7 +32,7 @@ void CommunicationOptions::check() const {
 CommunicationOptions CommunicationOptions::merge(const CommunicationOptions& other) const {
   CommunicationOptions merged = *this;
   if (other.bytes_per_pack != 0) merged.bytes_per_pack = other.bytes_per_pack;
-  if (other.timeout) merged.timeout = other.timeout;
+  if (other.timeout && other.timeout->count() != 0) merged.timeout = other.timeout;
   if (other.implementation != CommunicationImplementation::kAuto)
     merged.implementation = other.implementation;
   if (other.gradient_dtype != DType::kF32) merged.gradient_dtype = other.gradient_dtype;

@@ -40,16 +40,13 @@ class DistributedDataset {
 
    private:
     friend class DistributedDataset;
-    Iterator(const DistributedDataset& owner, data::Iterator source);
-    Iterator(const DistributedDataset& owner, data::StepIterator source);
+    Iterator(Strategy strategy, data::StepIterator steps)
+        : strategy_(std::move(strategy)), steps_(std::move(steps)) {}
     const DistributedElement* take_next();
-    void split(const data::Element& batch);
     void collect(const std::vector<data::Element>& elements);
 
     Strategy strategy_;
-    int64_t batch_size_;
-    std::optional<data::Iterator> batches_;    ///< global batches, split here
-    std::optional<data::StepIterator> steps_;  ///< otherwise: each replica's elements
+    data::StepIterator steps_;
     DistributedElement current_;
   };
 
@@ -66,29 +63,22 @@ class DistributedDataset {
   friend DistributedDataset distribute_dataset(const Strategy&, const data::Dataset&);
   friend DistributedDataset distribute_datasets_from_function(
       const Strategy&, const std::function<data::Dataset(const InputContext&)>&);
-  DistributedDataset(Strategy strategy, data::Dataset dataset, bool splits, std::string plan)
-      : strategy_(std::move(strategy)),
-        dataset_(std::move(dataset)),
-        splits_(splits),
-        plan_(std::move(plan)) {}
+  DistributedDataset(Strategy strategy, data::Dataset dataset, std::string plan)
+      : strategy_(std::move(strategy)), dataset_(std::move(dataset)), plan_(std::move(plan)) {}
   data::StepOptions step_options() const;
 
   Strategy strategy_;
-  data::Dataset dataset_;
-  bool splits_;  ///< each element is a global batch to be split; otherwise each replica takes an
-                 ///< element of its own
+  data::Dataset dataset_;  ///< an element for each replica of this process and step
   std::string plan_;
   std::optional<int64_t> num_steps_;
 };
 
 /// Spreads a dataset of global batches over the replicas (experimental_distribute_dataset).
 ///
-/// In one process every batch is split: of G rows, with N replicas, the first G mod N get one row
-/// more; a shorter last batch fills them in order. Where the dataset's batch size is not known,
-/// each gets ceil(rows / N). With several processes data/input_pipeline.h says who gets what, by
-/// the policy of the dataset's options; the chief prints the plan once. Elements without rows
-/// (scalars) go to the replicas one by one. Throws InvalidArgument where processes have different
-/// numbers of replicas, and what data::make_input_pipeline throws.
+/// data/input_pipeline.h says who gets what, by the policy of the dataset's options, in one process
+/// or many; the chief of several prints the plan once. Elements without rows (scalars) go to the
+/// replicas one by one. Throws InvalidArgument where processes have different numbers of replicas,
+/// and what data::make_input_pipeline throws.
 DistributedDataset distribute_dataset(const Strategy& strategy, const data::Dataset& dataset);
 
 /// `make` is called once in each process; each replica takes one element of its dataset per step,

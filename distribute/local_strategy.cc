@@ -21,11 +21,6 @@ class LocalStrategy final : public Strategy::Impl {
     for (const Device* device : config_.devices) names.push_back(device->name().to_string());
     return names;
   }
-  std::vector<int64_t> batch_sizes(int64_t rows, int64_t batch_size) const override {
-    std::vector<int64_t> sizes(static_cast<size_t>(config_.num_replicas));
-    split_rows(rows, batch_size, sizes);
-    return sizes;
-  }
   StepCache& step_cache() override { return step_cache_; }
   std::unique_ptr<StepRunner> make_runner(const Trace& trace, int64_t batch_size) override {
     const int num_devices = static_cast<int>(config_.devices.size());

@@ -123,12 +123,6 @@ class MultiWorkerStrategy final : public Strategy::Impl {
     for (const Device* device : part_.devices) names.push_back(device->name().to_string());
     return names;
   }
-  std::vector<int64_t> batch_sizes(int64_t rows, int64_t batch_size) const override {
-    std::vector<int64_t> sizes(static_cast<size_t>(part_.num_replicas));
-    split_rows(rows, batch_size, sizes);
-    const auto first = sizes.begin() + part_.first_replica;
-    return {first, first + num_local_replicas()};
-  }
   StepCache& step_cache() override { return step_cache_; }
 
   std::unique_ptr<StepRunner> make_runner(const Trace& trace, int64_t batch_size) override {

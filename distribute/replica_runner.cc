@@ -16,6 +16,16 @@
 namespace cohort::distribute {
 namespace {
 
+/// Rows of each of sizes.size() replicas in a batch of `rows`.
+void split_rows(int64_t rows, int64_t batch_size, std::vector<int64_t>& sizes) {
+  const auto n = static_cast<int64_t>(sizes.size());
+  for (int64_t r = 0; r < n; ++r) {
+    const data::RowSpan span =
+        data::rows_of_replicas(rows, batch_size, {.num_replicas = n, .first = r, .count = 1});
+    sizes[static_cast<size_t>(r)] = span.end - span.begin;
+  }
+}
+
 constexpr int64_t kUnset = -1;
 
 class ReplicaRunner final : public StepRunner {
@@ -313,15 +323,6 @@ class ReplicaRunner final : public StepRunner {
 };
 
 }  // namespace
-
-void split_rows(int64_t rows, int64_t batch_size, std::vector<int64_t>& sizes) {
-  const auto n = static_cast<int64_t>(sizes.size());
-  for (int64_t r = 0; r < n; ++r) {
-    const data::RowSpan span =
-        data::rows_of_replicas(rows, batch_size, {.num_replicas = n, .first = r, .count = 1});
-    sizes[static_cast<size_t>(r)] = span.end - span.begin;
-  }
-}
 
 std::unique_ptr<StepRunner> make_replica_runner(
     Runtime& runtime, const Trace& trace, const ReplicaPart& part,

@@ -30,7 +30,4 @@ std::unique_ptr<StepRunner> make_replica_runner(
     Runtime& runtime, const Trace& trace, const ReplicaPart& part,
     std::vector<std::unique_ptr<Communicator>> communicators, int64_t batch_size, Workers& workers);
 
-/// Rows of each of sizes.size() replicas in a batch of `rows` (data::rows_of_replicas).
-void split_rows(int64_t rows, int64_t batch_size, std::vector<int64_t>& sizes);
-
 }  // namespace cohort::distribute

@@ -73,7 +73,7 @@ class StepRunner {
   virtual ~StepRunner() = default;
 
   /// Splits the rows (dimension 0 of every component) of one global batch over the replicas by
-  /// `Strategy::batch_sizes`, and runs the step on all of them; returns when every replica has
+  /// data::rows_of_replicas, and runs the step on all of them; returns when every replica has
   /// finished (GPU: has been enqueued). Components are the trace's placeholders in order. On an
   /// error no variable has changed on any replica. Throws the first replica's error.
   virtual void run(const data::Element& global_batch, const StepNumber& number) = 0;
@@ -114,9 +114,6 @@ class Strategy {
     virtual Workers& workers() { return alone_; }
     /// Canonical names of the devices that carry the replicas.
     virtual std::vector<std::string> devices() const = 0;
-    /// Rows of each replica of this process for a global batch of `rows` from a dataset with batch
-    /// size `batch_size`.
-    virtual std::vector<int64_t> batch_sizes(int64_t rows, int64_t batch_size) const = 0;
     /// The rows of every batch that this process needs.
     data::RowSplit row_split() const {
       return {num_replicas_in_sync(), first_replica(), num_local_replicas()};

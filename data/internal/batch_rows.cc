@@ -218,7 +218,7 @@ NodePtr batch_rows_node(const NodePtr& input, const RowSplit& split) {
           "more",
           c);
   if (split.count == split.num_replicas) return input;
-  return push_down(input, {split, input->batch_size()});
+  return push_down(input, {split, batch_size_of(*input)});
 }
 
 }  // namespace cohort::data

@@ -11,7 +11,9 @@ constexpr size_t kMostRecordBytes = size_t{64} << 20;
 CsvReader::CsvReader(const std::string& path, const CsvOptions& options)
     : file_(path, options.compression, kWhere),
       field_delim_(options.field_delim),
-      use_quotes_(options.use_quote_delim) {}
+      use_quotes_(options.use_quote_delim) {
+  file_.begin_text();
+}
 
 std::string_view CsvReader::field(size_t number) const {
   const size_t begin = number == 0 ? 0 : ends_[number - 1];
@@ -32,10 +34,15 @@ bool CsvReader::next() {
     bool ended = false;
     while (used < bytes.size() && !ended) {
       const char c = bytes[used++];
-      line_ += c == '\n';
-      if (c == '\n' && state_ != State::kQuoted)
+      const bool second_half = c == '\n' && after_return_;
+      const bool ends_line = c == '\r' || (c == '\n' && !second_half);
+      after_return_ = c == '\r';
+      line_ += ends_line;
+      if (state_ == State::kQuoted)
+        take(c);
+      else if (ends_line)
         ended = end_record();
-      else
+      else if (!second_half)
         take(c);
     }
     file_.consume(used);
@@ -51,7 +58,6 @@ bool CsvReader::next() {
 
 /// False where the line was empty: the record is yet to come.
 bool CsvReader::end_record() {
-  if (!text_.empty() && text_.back() == '\r' && state_ == State::kPlain) text_.pop_back();
   const bool empty = ends_.empty() && text_.empty() && state_ != State::kQuoteInQuoted;
   if (empty) {
     state_ = State::kFieldStart;
@@ -93,7 +99,7 @@ void CsvReader::take(char c) {
       if (c == '"') {
         text_ += c;
         state_ = State::kQuoted;
-      } else if (c != '\r') {
+      } else {
         throw InvalidArgument(
             "{}: got \"{}\" behind a closing quote; want a delimiter or the end "
             "of the line",

@@ -32,10 +32,11 @@ class CsvReader {
   char field_delim_;
   bool use_quotes_;
   State state_ = State::kFieldStart;
-  std::string text_;          ///< the fields, one after the other
-  std::vector<size_t> ends_;  ///< of each, in text_
-  int64_t line_ = 1;          ///< that the next byte is on
-  int64_t first_line_ = 1;    ///< of the record
+  bool after_return_ = false;  ///< the last byte was "\r": a "\n" belongs to the same end
+  std::string text_;           ///< the fields, one after the other
+  std::vector<size_t> ends_;   ///< of each, in text_
+  int64_t line_ = 1;           ///< that the next byte is on
+  int64_t first_line_ = 1;     ///< of the record
 };
 
 }  // namespace cohort::data

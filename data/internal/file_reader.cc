@@ -31,11 +31,12 @@ struct FileReader::Inflater {
   }
   ~Inflater() { inflateEnd(&stream); }
 
+  enum class Place { kStart, kWithin, kBehind };  ///< a stream (of gzip: a member)
+
   bool gzip;
   std::unique_ptr<char[]> input;
   z_stream stream{};
-  bool in_member = false;  ///< bytes of a member (gzip) or of the stream were read, its end was not
-  bool ended = false;
+  Place place = Place::kStart;
 };
 
 FileReader::FileReader(std::string path, Compression compression, std::string_view where)
@@ -57,6 +58,25 @@ FileReader::FileReader(std::string path, Compression compression, std::string_vi
 }
 
 FileReader::~FileReader() { close(file_); }
+
+void FileReader::begin_text() {
+  using namespace std::string_view_literals;
+  constexpr std::string_view kUtf8 = "\xEF\xBB\xBF"sv, kGzip = "\x1F\x8B"sv;
+  constexpr std::string_view kUtf16[] = {"\xFF\xFE"sv, "\xFE\xFF"sv};
+  while (end_ < kUtf8.size()) {
+    const size_t got = read_some(buffer_.get() + end_, kBufferBytes - end_);
+    if (got == 0) break;
+    end_ += got;
+  }
+  const std::string_view start(buffer_.get(), end_);
+  for (const std::string_view mark : kUtf16)
+    if (start.starts_with(mark))
+      throw InvalidArgument("{}: {}: got text in UTF-16; want UTF-8", where_, path_);
+  if (!inflater_ && start.starts_with(kGzip))
+    throw InvalidArgument("{}: {}: got a gzip file; want text, or Compression::kGzip", where_,
+                          path_);
+  if (start.starts_with(kUtf8)) consume(kUtf8.size());
+}
 
 std::string_view FileReader::ready() {
   if (begin_ == end_) {
@@ -130,17 +150,18 @@ size_t FileReader::read_some(char* out, size_t size) {
 }
 
 size_t FileReader::inflate_some(char* out, size_t size) {
+  using Place = Inflater::Place;
   z_stream& stream = inflater_->stream;
   size = std::min<size_t>(size, std::numeric_limits<uInt>::max());
   stream.next_out = reinterpret_cast<Bytef*>(out);
   stream.avail_out = static_cast<uInt>(size);
   while (stream.avail_out == size) {
     if (stream.avail_in == 0 && !fill_input()) break;
-    if (inflater_->ended) fail_packed("bytes after the end of the stream");
-    inflater_->in_member = true;
+    if (inflater_->place == Place::kBehind && !begin_next_stream()) continue;
+    inflater_->place = Place::kWithin;
     const int result = inflate(&stream, Z_NO_FLUSH);
     if (result == Z_STREAM_END)
-      end_of_member();
+      inflater_->place = Place::kBehind;
     else if (result != Z_OK && result != Z_BUF_ERROR)
       fail_packed(stream.msg ? stream.msg : zError(result));
   }
@@ -152,15 +173,19 @@ bool FileReader::fill_input() {
   stream.next_in = reinterpret_cast<Bytef*>(inflater_->input.get());
   stream.avail_in = static_cast<uInt>(read_file(inflater_->input.get(), kPackedBytes));
   if (stream.avail_in > 0) return true;
-  if (inflater_->in_member) fail_packed("the end of the file");
+  if (inflater_->place == Inflater::Place::kWithin) fail_packed("the end of the file");
   return false;
 }
 
-/// A gzip file may hold several members, one after the other; a zlib stream stands alone.
-void FileReader::end_of_member() {
-  inflater_->in_member = false;
-  inflater_->ended = !inflater_->gzip;
-  if (inflater_->gzip) inflateReset(&inflater_->stream);
+/// Passes over zero bytes, with which tar and tapes fill up their last block; false where nothing
+/// else is at hand. A gzip file may hold several members; a zlib stream stands alone.
+bool FileReader::begin_next_stream() {
+  z_stream& stream = inflater_->stream;
+  for (; stream.avail_in > 0 && *stream.next_in == 0; ++stream.next_in) --stream.avail_in;
+  if (stream.avail_in == 0) return false;
+  if (!inflater_->gzip) fail_packed("bytes after the end of the stream");
+  inflateReset(&stream);
+  return true;
 }
 
 void FileReader::fail_packed(std::string_view got) const {

@@ -13,13 +13,17 @@ namespace cohort::data {
 ///
 /// Errors begin with `where` and name the file: NotFound when it cannot be opened, InvalidArgument
 /// when it is no regular file, DataLoss when it cannot be read or its packed bytes are damaged or
-/// cut off.
+/// cut off. Zero bytes behind packed ones are padding.
 class FileReader {
  public:
   FileReader(std::string path, Compression compression, std::string_view where);
   ~FileReader();
   FileReader(const FileReader&) = delete;
   FileReader& operator=(const FileReader&) = delete;
+
+  /// Before the first byte is read: the file is text, so a byte order mark at its start is passed
+  /// over. Throws InvalidArgument for UTF-16, and for a gzip file that is to be read as it is.
+  void begin_text();
 
   /// The next bytes, as many as are at hand: none only at the end. Valid until the next call.
   std::string_view ready();
@@ -43,7 +47,7 @@ class FileReader {
   size_t read_some(char* out, size_t size);
   size_t inflate_some(char* out, size_t size);
   bool fill_input();
-  void end_of_member();
+  bool begin_next_stream();
   [[noreturn]] void fail_packed(std::string_view got) const;
 
   std::string path_;

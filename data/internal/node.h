@@ -100,6 +100,10 @@ class Node {
   virtual NodePtr with_files(std::vector<std::string>) const { return nullptr; }
 };
 
+/// Rows of every element but a short last one, where the description fixes them: by a batch, or by
+/// the shapes of the elements, as behind a map of batches without remainder; otherwise -1.
+int64_t batch_size_of(const Node& node);
+
 /// FNV-1a.
 uint64_t hash_of(std::string_view text);
 

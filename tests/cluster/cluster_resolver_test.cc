@@ -63,6 +63,8 @@ TEST(SimpleClusterResolverTest, MasterIsTheTaskAskedFor) {
   EXPECT_EQ(resolver.master(), "");
   EXPECT_EQ(resolver.num_accelerators(), Accelerators{});
   EXPECT_EQ(SimpleClusterResolver(servers_and_workers(), {.master = "m:1"}).master(), "m:1");
+  EXPECT_EQ(SimpleClusterResolver(servers_and_workers(), {.master = "m:1"}).master({}, {}, "test"),
+            "test://m:1");
 }
 
 TEST(SimpleClusterResolverTest, OptionsAreReturned) {
@@ -86,6 +88,14 @@ TEST(UnionClusterResolverTest, HasTheJobsOfAll) {
   EXPECT_EQ(unite(both).master(), "");
   EXPECT_EQ(unite(both).master("worker", 1), "worker1:2222");
   EXPECT_EQ(unite(both, {.rpc_layer = "grpc"}).master("worker", 1), "grpc://worker1:2222");
+}
+
+TEST(UnionClusterResolverTest, MasterWithoutATaskIsTheFirsts) {
+  const auto first = simple(servers_and_workers(), {.master = "m:1", .rpc_layer = "grpc"});
+  EXPECT_EQ(unite({first}).master(), "grpc://m:1");
+  EXPECT_EQ(unite({first}).master({}, {}, "test"), "test://m:1");
+  EXPECT_EQ(unite({first}).master("worker", 1), "grpc://worker1:2222");
+  EXPECT_EQ(unite({first}, {.task_type = "worker", .task_id = 2}).master(), "grpc://worker2:2222");
 }
 
 TEST(UnionClusterResolverTest, PropertiesComeFromTheFirst) {

@@ -114,6 +114,34 @@ TEST(JobTest, TaskThatIsNotNamedIsAnErrorThatSaysSo) {
   EXPECT_EQ(resolve({{"TF_CONFIG", R"({"cluster": {"worker": ["a:1"]}})"}}).tasks.size(), 1u);
 }
 
+TEST(JobTest, NamedTaskWithoutItsClusterIsAnError) {
+  for (const char* cluster : {"", R"("cluster": {}, )", R"("clusters": {"worker": ["a:1"]}, )"})
+    for (const char* task : {R"({"type": "worker", "index": 1})", R"({"index": 0})"})
+      expect_invalid({"TF_CONFIG", "no cluster", "\"cluster\": {\"worker\""}, [&] {
+        resolve({{"TF_CONFIG", std::string("{") + cluster + R"("task": )" + task + "}"}});
+      });
+  EXPECT_THAT(resolve({{"TF_CONFIG", R"({"task": {}})"}}).tasks, ElementsAre(Task{"worker", 0}));
+  EXPECT_THAT(resolve({{"TF_CONFIG", R"({"task": {"type": "evaluator", "index": 0}})"}}).tasks,
+              ElementsAre(Task{"evaluator", 0}));
+}
+
+TEST(JobTest, DynamicWorkersOfTFJobDoNotTrainAlone) {
+  const auto sparse = [](const std::string& workers, const std::string& task) {
+    return resolve({{"TF_CONFIG", R"({"sparseCluster": {"worker": )" + workers +
+                                      R"(, "ps": ["p0:2222"]}, "task": )" + task + "}"}});
+  };
+  for (const char* index : {"0", "1"})
+    expect_error(Code::kFailedPrecondition, {"/job:worker/task:", "sparseCluster", "all workers"},
+                 [&] {
+                   sparse(std::string(R"({")") + index + R"(": "h:2222"})",
+                          std::string(R"({"type": "worker", "index": )") + index + "}");
+                 });
+  EXPECT_THAT(sparse(R"({"0": "a:1", "2": "b:1"})", R"({"type": "worker", "index": 2})").tasks,
+              ElementsAre(Task{"worker", 0}, Task{"worker", 2}));
+  EXPECT_THAT(sparse("{}", R"({"type": "evaluator", "index": 0})").tasks,
+              ElementsAre(Task{"evaluator", 0}));
+}
+
 TEST(JobTest, TaskOutsideOfTheClusterIsAnError) {
   const auto with_task = [](const std::string& task) {
     resolve({{"TF_CONFIG", R"({"cluster": {"worker": ["a:1", "b:1"]}, "task": )" + task + "}"}});

@@ -84,6 +84,44 @@ TEST(TFConfigClusterResolverTest, NothingToAddressIsAnEmptyMaster) {
   EXPECT_EQ(resolver("{}").task_id(), std::nullopt);
 }
 
+TEST(TFConfigClusterResolverTest, OneTaskOfASparseJobHasAnAddress) {
+  // TensorFlow counts the indices up to the last: {"3": …} has four, {"0": …} one.
+  const auto alone = [](const std::string& index) {
+    return resolver(R"({"cluster": {"worker": {")" + index +
+                    R"(": "a:1"}}, "task": {"type": "worker", "index": )" + index + "}}")
+        .master();
+  };
+  EXPECT_EQ(alone("3"), "a:1");
+  EXPECT_EQ(alone("0"), "");
+}
+
+TEST(TFConfigClusterResolverTest, MasterOfNoTaskIsAnError) {
+  const auto tf_config = with_cluster(R"("task": {"index": 1})");
+  expect_invalid({"TF_CONFIG", "no task", "master()"}, [&] { tf_config.master(); });
+  EXPECT_EQ(tf_config.master("worker"), "worker1:2222");
+  EXPECT_EQ(tf_config.master("worker", 2, "test"), "test://worker2:2222");
+  expect_invalid({"no such job 'chief'"}, [&] { tf_config.master("chief"); });
+}
+
+TEST(TFConfigClusterResolverTest, DynamicWorkersOfTFJobSeeThemselvesAndTheServers) {
+  const auto tf_config = resolver(
+      R"({"sparseCluster": {"worker": {"1": "h1:2222"}, "ps": ["p0:2222"]},
+          "task": {"type": "worker", "index": 1}})");
+  EXPECT_EQ(tf_config.cluster_spec(),
+            ClusterSpec::sparse({{"ps", {{0, "p0:2222"}}}, {"worker", {{1, "h1:2222"}}}}));
+  EXPECT_TRUE(tf_config.has_sparse_cluster());
+  EXPECT_EQ(tf_config.master(), "h1:2222");
+  EXPECT_FALSE(with_cluster(kPs0).has_sparse_cluster());
+  // A job without parameter servers.
+  EXPECT_EQ(resolver(R"({"sparseCluster": {"worker": {"1": "h1:2222"}, "ps": null}})")
+                .cluster_spec()
+                .num_tasks("ps"),
+            0);
+  expect_invalid({"sparseCluster", "one of them"}, [] {
+    with_cluster(R"("sparseCluster": {"worker": {"1": "h1:2222"}})").cluster_spec();
+  });
+}
+
 TEST(TFConfigClusterResolverTest, DevicesAreCountedForTheTask) {
   std::vector<std::string> devices;
   for (const char* name :
@@ -128,6 +166,16 @@ TEST(TFConfigClusterResolverTest, MembersOfTheWrongKindAreNamed) {
                  [] { resolver(R"({"task": {"index": "x"}})").task_id(); });
   expect_invalid({"task, type", "[]"}, [] { resolver(R"({"task": {"type": []}})").task_type(); });
   expect_invalid({"task", "\"worker\""}, [] { resolver(R"({"task": "worker"})").task_type(); });
+  expect_invalid({"cluster", "null"}, [] { resolver(R"({"cluster": null})").cluster_spec(); });
+  expect_invalid({"task", "null"}, [] { resolver(R"({"task": null})").task_id(); });
+  expect_invalid({"task, type", "null"},
+                 [] { resolver(R"({"task": {"type": null}})").task_type(); });
+  expect_invalid({"job 'worker'", "7"},
+                 [] { resolver(R"({"cluster": {"worker": [7]}})").cluster_spec(); });
+  expect_invalid({"job 'worker'", "every index once"}, [] {
+    resolver(R"({"cluster": {"worker": {"0": "a:1", "00": "b:1"}}})").cluster_spec();
+  });
+  expect_invalid({"rpc_layer", "7"}, [] { resolver(R"({"rpc_layer": 7})").rpc_layer(); });
   expect_invalid({"2000000000"}, [] {
     resolver(R"({"cluster": {"worker": {"2000000000": "a:1"}}})").cluster_spec();
   });

@@ -214,7 +214,17 @@ TEST_F(AutoShardTest, AutoNeedsAFileForEachWorker) {
             "input is shared by DATA: each of 4 workers reads everything and keeps every 4th "
             "element, because there are 3 files for 4 workers");
   EXPECT_EQ(plan_sharding(Dataset::zip({records(), dataset}), 4).policy, kData);
-  EXPECT_EQ(plan_sharding(dataset, 1).policy, kOff);
+}
+
+TEST_F(AutoShardTest, OneWorkerHasAllOfItUnderThePolicyThatSeveralWouldHave) {
+  const Dataset files = records(), numbers = Dataset::range(4);
+  EXPECT_EQ(plan_sharding(files, 1).policy, kFile);
+  EXPECT_EQ(plan_sharding(numbers, 1).policy, kData);
+  EXPECT_EQ(plan_sharding(files, 1, kData).policy, kData);
+  EXPECT_EQ(plan_sharding(numbers, 1, kFile).policy, kFile);
+  EXPECT_EQ(plan_sharding(numbers, 1).sentence, "input is whole: there is one worker");
+  EXPECT_EQ(values_of(auto_shard(numbers, 1, 0, kFile)), iota(0, 4));
+  EXPECT_EQ(texts_of(auto_shard(files, 1, 0)), texts_of(files));
 }
 
 TEST_F(AutoShardTest, ThePolicyIsAnOptionThatLaterStepsKeep) {

@@ -100,6 +100,11 @@ TEST(BatchRowsTest, WorkersSplitAsTheBatchSizeSays) {
   EXPECT_EQ(batches_of(dataset.batch_rows({2, 0, 1})), (Batches{{0, 1, 2, 3}, {8, 9, 10, 11}}));
   EXPECT_EQ(batches_of(dataset.batch_rows({2, 1, 1})), (Batches{{4, 5, 6, 7}, {12, 13}}));
   EXPECT_EQ(batches_of(dataset.batch_rows({4, 3, 1})), (Batches{{6, 7}, {}}));
+  // 5 rows on 4 replicas: 2 1 1 1, behind a map of full batches as well.
+  const Dataset full = Dataset::range(5).batch(5, {.drop_remainder = true});
+  const auto same = [](const Element& e) { return e; };
+  for (const Dataset& batches : {full, full.map(same)})
+    EXPECT_EQ(numbers_of(batches.batch_rows({4, 3, 1}).iterate().next()->at(0)).size(), 1u);
 }
 
 TEST(BatchRowsTest, RowsOfOthersAreNeitherReadNorMapped) {

@@ -1,5 +1,8 @@
 #include "data/csv.h"
 
+#include <cmath>
+#include <limits>
+
 #include "tests/data/support.h"
 #include "tests/data/temporary_files.h"
 
@@ -51,6 +54,109 @@ TEST_F(CsvTest, QuotingIsRfc4180s) {
   EXPECT_EQ(fields("\n\r\na\n\nb", 1), (Texts{"a", "b"}));  // empty lines
   EXPECT_EQ(fields("a\"b,c\n", 2, {.use_quote_delim = false}), (Texts{"a\"b", "c"}));
   EXPECT_EQ(fields("a;b,c\n", 2, {.field_delim = ';'}), (Texts{"a", "b,c"}));
+}
+
+TEST_F(CsvTest, LinesEndInThreeWays) {
+  // "\r" alone as in Excel's "CSV (Macintosh)"; within quotes all of them are text.
+  EXPECT_EQ(fields("a,b\rc,d\r\ne,f\ng,h\r", 2), (Texts{"a", "b", "c", "d", "e", "f", "g", "h"}));
+  EXPECT_EQ(fields("\"a\r\nb\",1\r\"c\rd\",2\r\n", 2), (Texts{"a\r\nb", "1", "c\rd", "2"}));
+  EXPECT_EQ(fields("a\r\r\nb\n\rc", 1), (Texts{"a", "b", "c"}));
+  EXPECT_THAT(error_of([&] { fields("a\r\nb\rc\n\nd,e\n", 1); }),
+              HasSubstr("line 5: got 2 fields"));
+}
+
+TEST_F(CsvTest, LinesEndAcrossTheBuffersEdge) {
+  // The reader's buffer holds 256 KiB: "\r" is its last byte, "\n" the first of the next.
+  const std::string first((256 << 10) - 1, 'x');
+  EXPECT_EQ(fields(first + "\r\nb\r\n", 1), (Texts{first, "b"}));
+}
+
+TEST_F(CsvTest, AByteOrderMarkIsNoPartOfTheFirstField) {
+  EXPECT_EQ(fields("\xEF\xBB\xBF"
+                   "cat,1\n",
+                   2),
+            (Texts{"cat", "1"}));
+  EXPECT_EQ(fields("\xEF\xBB\xBF"
+                   "\"cat\",1\n",
+                   2),
+            (Texts{"cat", "1"}));
+  EXPECT_EQ(fields("\xEF\xBB\xBF", 1), Texts{});
+  EXPECT_EQ(fields("\xEF\xBB", 1), Texts{"\xEF\xBB"});
+  const Dataset two = Dataset::from_csv({files_.write("a",
+                                                      "\xEF\xBB\xBF"
+                                                      "1\n"),
+                                         files_.write("b",
+                                                      "\xEF\xBB\xBF"
+                                                      "2\n")},
+                                        {.columns = {DType::kI64}});
+  EXPECT_EQ(values_of(two), (Numbers{1, 2}));
+}
+
+TEST_F(CsvTest, FilesThatAreNoUtf8TextAreRefused) {
+  EXPECT_THAT(error_of([&] {
+                fields(std::string("\xFF\xFE"
+                                   "a\0,\0",
+                                   6),
+                       2);
+              }),
+              AllOf(HasSubstr("a.csv"), HasSubstr("UTF-16")));
+  EXPECT_THAT(error_of([&] { fields(std::string("\xFE\xFF\0a", 4), 1); }), HasSubstr("UTF-16"));
+  EXPECT_THAT(error_of([&] { fields("\x1F\x8B\x08", 1); }),
+              AllOf(HasSubstr("gzip"), HasSubstr("Compression::kGzip")));
+}
+
+// What pandas, Arrow, Excel, R and C write. TensorFlow's CsvDataset reads the same, but makes
+// infinities of numbers that are too large.
+TEST_F(CsvTest, SpecialAndTinyNumbersAreRead) {
+  const auto f32 = [&](const std::string& text) {
+    return (*csv(text + "\n", {.columns = {DType::kF32}}).iterate().next())[0].item<float>();
+  };
+  const auto f64 = [&](const std::string& text) {
+    return (*csv(text + "\n", {.columns = {DType::kF64}}).iterate().next())[0].item<double>();
+  };
+  for (const char* text : {"nan", "NaN", "NAN", "-nan"}) {
+    EXPECT_TRUE(std::isnan(f32(text))) << text;
+    EXPECT_TRUE(std::isnan(f64(text))) << text;
+  }
+  for (const char* text : {"inf", "Inf", "INF", "Infinity", "+inf"}) {
+    EXPECT_EQ(f32(text), INFINITY) << text;
+    EXPECT_EQ(f64(std::string("-") + (text[0] == '+' ? text + 1 : text)), -INFINITY) << text;
+  }
+  EXPECT_EQ(f32("1e-40"), 1e-40f);  // a denormal
+  EXPECT_EQ(f32("1e-45"), std::numeric_limits<float>::denorm_min());
+  EXPECT_EQ(f32("1e-50"), 0.0f);
+  EXPECT_EQ(f64("1e-50"), 1e-50);
+  EXPECT_EQ(f64("4.9e-324"), std::numeric_limits<double>::denorm_min());
+  EXPECT_EQ(f64("1e-400"), 0.0);
+  EXPECT_TRUE(std::signbit(f64("-1e-400")));
+  EXPECT_EQ(f64("1E+05"), 1e5);
+  EXPECT_EQ(f64("1."), 1.0);
+  EXPECT_EQ(f64(".5"), 0.5);
+  for (const char* text : {"1e39", "-1e39", "1e400"})
+    EXPECT_THAT(error_of([&] { f32(text); }), HasSubstr("want float32")) << text;
+  EXPECT_THAT(error_of([&] { f64("1e400"); }), HasSubstr("want float64"));
+  for (const char* text : {"#N/A", "1,5e", "1_0", "0x10", "1.0f", "-", "1e"})
+    EXPECT_THROW(f32(text), Error) << text;
+}
+
+TEST_F(CsvTest, HalfPrecisionOverflowsAreRefused) {
+  const auto read = [&](const std::string& text, DType dtype) {
+    return (*csv(text + "\n", {.columns = {dtype}}).iterate().next())[0].cast(DType::kF64).item();
+  };
+  EXPECT_EQ(read("65504", DType::kF16), 65504);  // the largest
+  EXPECT_EQ(read("-inf", DType::kF16), -INFINITY);
+  EXPECT_EQ(read("1e-10", DType::kF16), 0);
+  EXPECT_THAT(error_of([&] { read("70000", DType::kF16); }), HasSubstr("\"70000\""));
+  EXPECT_THAT(error_of([&] { read("3.4e38", DType::kBF16); }), HasSubstr("\"3.4e38\""));
+}
+
+TEST_F(CsvTest, TruthIsWrittenInAnyCase) {
+  const auto read = [&](const std::string& bytes) {
+    return values_of(csv(bytes, {.columns = {DType::kBool}}));
+  };
+  EXPECT_EQ(read("true\nTrue\nTRUE\n1\n"), (Numbers{1, 1, 1, 1}));
+  EXPECT_EQ(read("false\nFalse\nFALSE\n0\n"), (Numbers{0, 0, 0, 0}));
+  EXPECT_THAT(error_of([&] { read("yes\n"); }), HasSubstr("want bool"));
 }
 
 TEST_F(CsvTest, HeadersOfEveryFileArePassedOver) {

@@ -15,6 +15,40 @@ TEST(TextLinesTest, LinesLoseTheirEnds) {
   EXPECT_EQ(texts_of(Dataset::from_text_lines({a, b, c})), (Texts{"one", "two", "", "last", "x"}));
 }
 
+TEST(TextLinesTest, LinesEndInThreeWays) {
+  const TemporaryFiles files;
+  const auto lines = [&](const std::string& bytes) {
+    return texts_of(Dataset::from_text_lines({files.write("a", bytes)}));
+  };
+  EXPECT_EQ(lines("a\rb\r\nc\nd"), (Texts{"a", "b", "c", "d"}));
+  EXPECT_EQ(lines("a\r\r\nb\n\rc\r"), (Texts{"a", "", "b", "", "c"}));
+  // The reader's buffer holds 256 KiB: "\r" is its last byte, "\n" the first of the next.
+  const std::string first((256 << 10) - 1, 'x');
+  EXPECT_EQ(lines(first + "\r\nb\r\n"), (Texts{first, "b"}));
+  std::string many;
+  for (int i = 0; i < 200000; ++i) many += "xy\r";
+  EXPECT_EQ(lines(many).size(), 200000u);
+}
+
+TEST(TextLinesTest, TextIsUtf8AndAByteOrderMarkIsNoPartOfIt) {
+  const TemporaryFiles files;
+  const std::string marked = files.write("a",
+                                         "\xEF\xBB\xBF"
+                                         "one\ntwo\n");
+  EXPECT_EQ(texts_of(Dataset::from_text_lines({marked, marked})),
+            (Texts{"one", "two", "one", "two"}));
+  EXPECT_EQ(texts_of(Dataset::from_text_lines({files.write("b", "\xEF\xBB\xBF")})), Texts{});
+  EXPECT_EQ(texts_of(Dataset::from_text_lines({files.write("c", "\xEF\xBB")})), Texts{"\xEF\xBB"});
+  const auto refused = [&](const std::string& bytes) {
+    return error_of([&] { texts_of(Dataset::from_text_lines({files.write("d", bytes)})); });
+  };
+  EXPECT_THAT(refused(std::string("\xFF\xFE"
+                                  "a\0",
+                                  4)),
+              HasSubstr("UTF-16"));
+  EXPECT_THAT(refused("\x1F\x8B\x08"), HasSubstr("Compression::kGzip"));
+}
+
 TEST(TextLinesTest, LinesMayBeLongerThanTheBuffer) {
   const TemporaryFiles files;
   const std::string longer(600000, 'a');

@@ -110,6 +110,16 @@ TEST_F(IdxTest, EveryTruncationOfACompressedFileIsAnError) {
   }
 }
 
+TEST_F(IdxTest, CompressedFilesMayHavePaddingAndSeveralMembers) {
+  const std::string packed = gzip(kImages), zeros(512, '\0');
+  const std::string members = gzip("") + gzip(kImages.substr(0, 20)) + gzip(kImages.substr(20));
+  for (const std::string& bytes : {packed + zeros, members, members + zeros})
+    EXPECT_EQ(numbers_of(read_idx(write("x.gz", bytes))), iota(0, 12));
+  EXPECT_THAT(error_of([&] { read_idx(write("x.gz", packed + "garbage")); }), HasSubstr("/x.gz"));
+  EXPECT_THAT(error_of([&] { read_idx(write("x.gz", packed + packed)); }),
+              HasSubstr("got more than 12 bytes of values"));
+}
+
 TEST_F(IdxTest, DamageInsideACompressedFileIsAnError) {
   const std::string packed = gzip(kImages);
   for (const size_t at : {packed.size() - 1, packed.size() - 5, packed.size() / 2}) {

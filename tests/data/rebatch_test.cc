@@ -148,6 +148,24 @@ TEST(ComputeBatchSizeTest, ReadsTheDescription) {  // CB-01
   EXPECT_EQ(compute_batch_size(rows.batch(4).map(same)), -1);
   EXPECT_EQ(compute_batch_size(rows.map(same).batch(4)), 4);
   EXPECT_EQ(compute_batch_size(rows.batch(4).shuffle(3).repeat().prefetch()), 4);
+  // Where the shapes say it.
+  const Dataset full = rows.batch(4, {.drop_remainder = true});
+  EXPECT_EQ(compute_batch_size(full.map(same)), 4);
+  EXPECT_EQ(full.map(same).take(2).cache().batch_size(), 4);
+  EXPECT_EQ(compute_batch_size(full.map(same).concatenate(rows.batch(4).map(same))), -1);
+  EXPECT_EQ(compute_batch_size(full.map([](const Element& e) {
+              return Element{e[0].slice(0, 0, 3), e[0].slice(0, 1, 4)};
+            })),
+            3);
+  EXPECT_EQ(compute_batch_size(full.map([](const Element& e) {
+              return Element{e[0].slice(0, 0, 3), e[0]};
+            })),
+            -1);
+  EXPECT_EQ(compute_batch_size(full.map([](const Element& e) {
+              return Element{e[0], Tensor::scalar(1.0f)};
+            })),
+            -1);
+  EXPECT_EQ(compute_batch_size(Dataset::zip({full, rows.batch(8, {.drop_remainder = true})})), -1);
 }
 
 TEST(UnbatchTest, GivesTheRowsBack) {

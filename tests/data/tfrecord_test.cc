@@ -111,6 +111,46 @@ TEST_F(TFRecordTest, GzipFilesMayHaveSeveralMembers) {
   EXPECT_EQ(texts_of(both), (Texts{"1", "2"}));
 }
 
+TEST_F(TFRecordTest, ZeroBytesBehindAStreamArePadding) {
+  // tar and tapes fill up blocks of 512 bytes; gzip and Python pass over them, too.
+  for (const Compression compression : {Compression::kGzip, Compression::kZlib}) {
+    const auto read = [&](const std::string& bytes) {
+      return texts_of(
+          Dataset::from_tfrecord({files_.write("padded", bytes)}, {.compression = compression}));
+    };
+    const std::string whole = TemporaryFiles::read(files_.write_records("a", {"1"}, compression)),
+                      zeros(512, '\0'), many(200000, '\0');
+    EXPECT_EQ(read(whole + zeros), Texts{"1"});
+    EXPECT_EQ(read(whole + many), Texts{"1"});
+    EXPECT_EQ(code_of([&] { read(whole + zeros + "x"); }), Code::kDataLoss);
+    EXPECT_EQ(code_of([&] { read(zeros + whole); }), Code::kDataLoss);
+    if (compression == Compression::kGzip)
+      EXPECT_EQ(read(whole + zeros + whole + zeros), (Texts{"1", "1"}));
+    else
+      EXPECT_EQ(code_of([&] { read(whole + zeros + whole); }), Code::kDataLoss);
+  }
+  // In a plain file they are a damaged record.
+  const std::string plain = TemporaryFiles::read(files_.write_records("a", {"1"}));
+  EXPECT_EQ(code_of([&] {
+              texts_of(Dataset::from_tfrecord({files_.write("b", plain + std::string(512, '\0'))}));
+            }),
+            Code::kDataLoss);
+}
+
+TEST_F(TFRecordTest, EmptyMembersHaveNoRecords) {
+  const auto gzip = [&](const Texts& records) {
+    return TemporaryFiles::read(files_.write_records("a", records, Compression::kGzip));
+  };
+  const auto read = [&](const std::string& bytes) {
+    return texts_of(
+        Dataset::from_tfrecord({files_.write("b", bytes)}, {.compression = Compression::kGzip}));
+  };
+  // The last one is how bgzip ends its files.
+  EXPECT_EQ(read(gzip({}) + gzip({"1"}) + gzip({}) + gzip({"2"}) + gzip({})), (Texts{"1", "2"}));
+  EXPECT_EQ(read(gzip({})), Texts{});
+  EXPECT_EQ(read(""), Texts{});
+}
+
 TEST_F(TFRecordTest, TheWrongCompressionIsDataLoss) {
   const std::string plain = files_.write_records("plain", {"record"});
   const std::string gzip = files_.write_records("gzip", {"record"}, Compression::kGzip);

@@ -222,6 +222,10 @@ TEST(CommunicationOptionsTest, NamesInAnyCaseAndMergedValues) {
       CommunicationOptions{.bytes_per_pack = 50}.merge({.timeout = std::chrono::seconds(1)});
   EXPECT_EQ(merged.bytes_per_pack, 50);
   EXPECT_EQ(merged.timeout, std::chrono::seconds(1));
+  // 0 is the default: it is taken, and replaces nothing.
+  const CommunicationOptions none{.timeout = std::chrono::milliseconds(0)};
+  none.check();
+  EXPECT_EQ(merged.merge(none).timeout, std::chrono::seconds(1));
   testing::expect_invalid({"gradient_dtype", "float64"},
                           [] { CommunicationOptions{.gradient_dtype = DType::kF64}.check(); });
   testing::expect_invalid(

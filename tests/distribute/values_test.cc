@@ -163,10 +163,17 @@ TEST_F(DistributedDatasetTest, GlobalBatchesAreSplitEvenly) {
             (Steps{{{0, 1}, {2, 3}}, {{4, 5}, {6, 7}}}));
   EXPECT_EQ(steps(distribute_dataset(two_, data::Dataset::range(10).batch(2))).size(), 5u);
   EXPECT_EQ(steps(distribute_dataset(three_, data::Dataset::range(4).batch(4))),
-            (Steps{{{0, 1}, {2}, {3}}}));
+            (Steps{{{0, 1}, {2, 3}, {}}}));
 }
 
-TEST_F(DistributedDatasetTest, AShortLastBatchFillsReplicasInOrder) {
+// As TensorFlow's: data/input_pipeline.h.
+TEST_F(DistributedDatasetTest, AShortLastBatchIsCutByThePolicy) {
+  const data::Dataset batches = data::Dataset::range(39).batch(7);
+  EXPECT_EQ(steps(distribute_dataset(two_, batches)).back(),
+            (std::vector<Floats>{{35, 36}, {37, 38}}));
+  const data::DatasetOptions off{.auto_shard_policy = data::AutoShardPolicy::kOff};
+  EXPECT_EQ(steps(distribute_dataset(two_, batches.with_options(off))).back(),
+            (std::vector<Floats>{{35, 36, 37, 38}, {}}));
   EXPECT_EQ(steps(distribute_dataset(two_, data::Dataset::range(5).batch(4))),
             (Steps{{{0, 1}, {2, 3}}, {{4}, {}}}));
   EXPECT_EQ(

@@ -2,11 +2,17 @@
 ///   pipelines write PATH COMPRESSION N     N Examples as a TFRecord file
 ///   pipelines read PATH COMPRESSION        the Examples of a file, a line each
 ///   pipelines run                          a pipeline for each line of the standard input, as in
-///                                          "range 14 | batch 8 drop | auto DATA 2 0"; its elements
+///                                          "range 14 | batch 8 drop | auto DATA 2 0"; its
+///                                          elements, or after "distribute" the steps of all
+///                                          workers
 #include <fmt/format.h>
 
+#include <atomic>
+#include <barrier>
+#include <exception>
 #include <iostream>
 #include <sstream>
+#include <thread>
 
 #include "data/auto_shard.h"
 #include "data/batch_sizes.h"
@@ -56,6 +62,18 @@ Element number_of(const Element& line) {
   return {Tensor::scalar<int64_t>(std::stoll(text_of(line[0])))};
 }
 
+Element twice(const Element& element) {
+  Tensor doubled = element[0].clone();
+  for (int64_t i = 0; i < doubled.num_elements(); ++i) doubled.data<int64_t>()[i] *= 2;
+  return {doubled};
+}
+
+bool has_even_sum(const Element& element) {
+  int64_t sum = 0;
+  for (const int64_t value : element[0].values<int64_t>()) sum += value;
+  return sum % 2 == 0;
+}
+
 AutoShardPolicy policy_of(const std::string& name) {
   if (name == "FILE") return AutoShardPolicy::kFile;
   if (name == "DATA") return AutoShardPolicy::kData;
@@ -90,6 +108,11 @@ Dataset add_step(const Dataset& dataset, const std::vector<std::string>& words) 
   if (step == "repeat") return dataset.repeat(number(1));
   if (step == "cache") return dataset.cache();
   if (step == "prefetch") return dataset.prefetch(number(1));
+  if (step == "double") return dataset.map(twice, {.element_spec = dataset.element_spec()});
+  if (step == "even") return dataset.filter(has_even_sum);
+  if (step == "concat")
+    return dataset.concatenate(
+        Dataset::range(number(1)).batch(number(2), {.drop_remainder = words.size() > 3}));
   if (step == "shard") return dataset.shard(number(1), number(2));
   if (step == "spread")  // element e as e % k copies of it
     return dataset.interleave(
@@ -101,16 +124,85 @@ Dataset add_step(const Dataset& dataset, const std::vector<std::string>& words) 
   throw InvalidArgument("pipelines: got step {}; want one of those in this file", step);
 }
 
+std::string text_of_values(const Element& element) {
+  return fmt::format("[{}]", fmt::join(element[0].values<int64_t>(), ","));
+}
+
+/// Whether any of several workers says so, each a thread.
+class Vote {
+ public:
+  explicit Vote(int64_t num_workers) : barrier_(num_workers, Count{this}) {}
+  bool any(bool mine) {
+    if (mine) said_ = true;
+    barrier_.arrive_and_wait();
+    return result_;
+  }
+  void leave() { barrier_.arrive_and_drop(); }
+
+ private:
+  struct Count {
+    Vote* vote;
+    void operator()() noexcept { vote->result_ = vote->said_.exchange(false); }
+  };
+  std::atomic<bool> said_ = false;
+  bool result_ = false;
+  std::barrier<Count> barrier_;
+};
+
+/// The steps of worker `index`: its replicas' elements, a text for each step.
+std::vector<std::string> steps_of(const Dataset& dataset, const InputWorker& worker, Vote& vote) {
+  const InputPipeline input = make_input_pipeline(dataset, worker);
+  StepOptions options{.replicas_per_worker = worker.replicas_per_worker,
+                      .num_steps = input.num_steps};
+  if (worker.num_workers > 1) options.any_worker = [&](bool mine) { return vote.any(mine); };
+  StepIterator iterator(input.dataset, options);
+  std::vector<std::string> steps;
+  while (const std::vector<Element>* elements = iterator.next()) {
+    steps.emplace_back();
+    for (const Element& element : *elements) steps.back() += text_of_values(element);
+  }
+  return steps;
+}
+
+/// Step by step what each replica of each worker gets. Throws a worker's error.
+std::string distribute(const Dataset& dataset, const std::vector<std::string>& words) {
+  const Dataset shared = dataset.with_options({.auto_shard_policy = policy_of(words.at(1))});
+  const int64_t num_workers = std::stoll(words.at(2)), replicas = std::stoll(words.at(3));
+  Vote vote(num_workers);
+  std::vector<std::vector<std::string>> steps(static_cast<size_t>(num_workers));
+  std::vector<std::exception_ptr> errors(steps.size());
+  std::vector<std::thread> threads;
+  for (size_t w = 0; w < steps.size(); ++w)
+    threads.emplace_back([&, w] {
+      try {
+        steps[w] = steps_of(shared, {num_workers, static_cast<int64_t>(w), replicas}, vote);
+      } catch (...) {
+        errors[w] = std::current_exception();
+      }
+      vote.leave();
+    });
+  for (std::thread& thread : threads) thread.join();
+  for (const std::exception_ptr& error : errors)
+    if (error) std::rethrow_exception(error);
+  std::string text;
+  for (size_t s = 0; s < steps[0].size(); ++s) {
+    for (size_t w = 0; w < steps.size(); ++w) text += (w == 0 ? "" : " ") + steps[w].at(s);
+    text += ";";
+  }
+  return text;
+}
+
 std::string run(const std::string& line) {
   try {
     Dataset dataset = Dataset::range(0);
-    for (const std::string& step : words_of(line, '|'))
-      dataset = add_step(dataset, words_of(step, ' '));
-    std::string text;
-    for (Iterator i = dataset.iterate(); const Element* element = i.next();) {
-      const auto values = (*element)[0].values<int64_t>();
-      text += fmt::format("[{}]", fmt::join(values, ","));
+    for (const std::string& step : words_of(line, '|')) {
+      const std::vector<std::string> words = words_of(step, ' ');
+      if (words[0] == "distribute") return distribute(dataset, words);
+      dataset = add_step(dataset, words);
     }
+    std::string text;
+    for (Iterator i = dataset.iterate(); const Element* element = i.next();)
+      text += text_of_values(*element);
     return text;
   } catch (const Error& error) {
     return fmt::format("error {}", code_name(error.code()));

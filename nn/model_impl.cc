@@ -33,16 +33,25 @@ void ModelImpl::compile(CompileOptions options) {
   compiled_ = true;
 }
 
+/// Steps traced before layers were added or taken away are those of another model.
+void ModelImpl::drop_outdated_trainer() {
+  if (!trainer_ || trainer_->fits_model()) return;
+  trainer_.reset();
+  compiled_ = false;
+}
+
 internal::Trainer& ModelImpl::compiled_trainer(std::string_view what) {
+  drop_outdated_trainer();
   if (!compiled_)
     throw FailedPrecondition(
         "{}: got {}() before compile(); call compile({{.optimizer = …, .loss = "
-        "…}}) first",
+        "…}}) first, and again after add() and pop()",
         name(), what);
   return *trainer_;
 }
 
 internal::Trainer& ModelImpl::trainer() {
+  drop_outdated_trainer();
   if (!trainer_) trainer_ = std::make_unique<internal::Trainer>(*this, CompileOptions());
   return *trainer_;
 }

@@ -43,7 +43,8 @@ class ModelImpl : public LayerImpl {
   const distribute::Strategy& strategy() const { return strategy_; }
   void compile(CompileOptions options);
   bool compiled() const { return compiled_; }
-  /// FailedPrecondition that names `what` when compile() was not called.
+  /// FailedPrecondition that names `what` when compile() was not called since the layers are what
+  /// they are.
   internal::Trainer& compiled_trainer(std::string_view what);
   /// Serves prediction also before compile().
   internal::Trainer& trainer();
@@ -53,6 +54,8 @@ class ModelImpl : public LayerImpl {
   bool converts_inputs() const override { return false; }
 
  private:
+  void drop_outdated_trainer();
+
   distribute::Strategy strategy_;
   std::unique_ptr<internal::Trainer> trainer_;
   bool compiled_ = false;

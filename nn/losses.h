@@ -34,8 +34,8 @@ class LossImpl {
 };
 
 /// A handle to a loss. Given by name ("mse"), as one of the classes below, or as a function
-/// (y_true, y_pred) -> loss of every example, which gets labels [N] of predictions [N, 1] as [N,
-/// 1].
+/// (y_true, y_pred) -> loss of every example, to which labels [N] of predictions [N, 1] come as
+/// [N, 1].
 class Loss : public Handle<LossImpl> {
  public:
   Loss() = default;

@@ -9,6 +9,7 @@ ignored: SparseCategoricalCrossentropy(ignore_class=2) as metric; without weight
 rows left out as zeros, so it gets weights of 1.
 penalty/<case>: two epochs of SGD in batches of 4 on 11 rows: the losses, the weights after each
 epoch, and the evaluation. In `shared` a layer with a penalty is reached in three ways.
+shared_normalization: two steps of a BatchNormalization that is called twice in each.
 """
 
 import os
@@ -130,11 +131,25 @@ def penalties(out):
     fit(out, "shared", outer)
 
 
+def shared_normalization(out):
+    a, b = keras.Input((2,)), keras.Input((2,))
+    norm = L.BatchNormalization(momentum=0.25)
+    model = keras.Model([a, b], L.Add()([norm(a), norm(b)]))
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    x, y = [normal(6, 2), normal(6, 2) * 2 + 1], normal(6, 2)
+    out.case("shared_normalization", x0=x[0], x1=x[1], y0=y)
+    for _ in range(2):
+        model.train_on_batch(x, y)
+    for i, w in enumerate(model.get_weights()):
+        out.add(f"shared_normalization/weight{i}", w)
+
+
 def main():
     out = Writer("objectives", f"Keras {keras.__version__} on JAX {jax.__version__}, CPU")
     weights(out)
     ignored(out)
     penalties(out)
+    shared_normalization(out)
     out.save()
 
 

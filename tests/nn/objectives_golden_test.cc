@@ -172,6 +172,23 @@ TEST_P(ObjectivesGoldenTest, APenaltyCountsOnceHoweverOftenItsLayerIsReached) {
   check_fit(GetParam(), "shared", make_shared, 0.05);
 }
 
+TEST_P(ObjectivesGoldenTest, NormalizationCalledTwiceMovesItsStatisticsOneAfterTheOther) {
+  const Golden golden("objectives");
+  const Model model = mirrored(GetParam()).scope([] {
+    const auto a = Input({.shape = {2}}), b = Input({.shape = {2}});
+    const BatchNormalization norm({.momentum = 0.25, .synchronized = true});
+    return Model({.inputs = {a, b}, .outputs = {Add()({norm(a), norm(b)})}});
+  });
+  model.compile({.optimizer = SGD({.learning_rate = 0.1}), .loss = "mse"});
+  const std::string group = "shared_normalization/";
+  for (int step = 0; step < 2; ++step)
+    model.train_on_batch(list(golden, group + "x"), list(golden, group + "y"));
+  const auto weights = model.get_weights();
+  for (size_t i = 0; i < 4; ++i)
+    expect_near(weights[i], golden[group + "weight" + std::to_string(i)], 2e-5,
+                "weight " + std::to_string(i));
+}
+
 TEST_P(ObjectivesGoldenTest, LossesOfOutputsAreWeighedByRowsAndAddUp) {
   const Model model = mirrored(GetParam()).scope([] {
     const DenseOptions zero{.units = 1, .use_bias = false, .kernel_initializer = "zeros"};

@@ -33,9 +33,13 @@ void ModelImpl::compile(CompileOptions options) {
   compiled_ = true;
 }
 
-/// Steps traced before layers were added or taken away are those of another model.
+bool ModelImpl::compiled() const { return compiled_ && trainer_->fits_model(); }
+
+/// Steps traced before layers were added or taken away are those of another model. A fit whose
+/// callback did that ends with them.
 void ModelImpl::drop_outdated_trainer() {
   if (!trainer_ || trainer_->fits_model()) return;
+  if (compiled_) outdated_trainer_ = std::move(trainer_);
   trainer_.reset();
   compiled_ = false;
 }

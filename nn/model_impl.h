@@ -42,7 +42,7 @@ class ModelImpl : public LayerImpl {
   /// The strategy in whose scope the model was made.
   const distribute::Strategy& strategy() const { return strategy_; }
   void compile(CompileOptions options);
-  bool compiled() const { return compiled_; }
+  bool compiled() const;
   /// FailedPrecondition that names `what` when compile() was not called since the layers are what
   /// they are.
   internal::Trainer& compiled_trainer(std::string_view what);
@@ -57,7 +57,7 @@ class ModelImpl : public LayerImpl {
   void drop_outdated_trainer();
 
   distribute::Strategy strategy_;
-  std::unique_ptr<internal::Trainer> trainer_;
+  std::unique_ptr<internal::Trainer> trainer_, outdated_trainer_;
   bool compiled_ = false;
 };
 

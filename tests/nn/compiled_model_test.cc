@@ -88,7 +88,9 @@ TEST(CompiledModelTest, AModelThatGrewWantsAnotherCompile) {
   model.compile({.optimizer = SGD({.learning_rate = 0.5}), .loss = prediction()});
   EXPECT_EQ(model(x).item<double>(), 2);
   model.train_on_batch(x, y);
+  EXPECT_NE(model.summary_text().find("Optimizer params"), std::string::npos);
   inner.add(line(10));
+  EXPECT_EQ(model.summary_text().find("Optimizer params"), std::string::npos);
   EXPECT_EQ(model(x).item<double>(), 15);
   EXPECT_NE(error_of([&] { model.train_on_batch(x, y); }).find("again after add() and pop()"),
             std::string::npos);

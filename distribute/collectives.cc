@@ -24,6 +24,11 @@ void want_row_major(const Tensor& tensor, const char* what) {
                           tensor.defined() ? "a strided view" : "no tensor");
 }
 
+void want_exact_mean(DType dtype, ops::ReduceOp op, const char* what) {
+  if (op == ops::ReduceOp::kMean && !is_floating(dtype))
+    throw InvalidArgument("{}: got a mean of {}; want a floating dtype", what, dtype);
+}
+
 Shape with_size(const Shape& shape, int axis, int64_t size) {
   Shape changed = shape;
   changed[axis] = Dim(size);
@@ -118,6 +123,7 @@ Collectives::Pending Collectives::all_reduce(Tensor values, ops::ReduceOp op) {
   want_row_major(values, "all_reduce");
   if (values.dtype() == DType::kBool)
     throw InvalidArgument("all_reduce: got dtype bool; want numbers");
+  want_exact_mean(values.dtype(), op, "all_reduce");
   const Key key{Kind::kAllReduce, values.dtype(), op, values.num_elements(), {}};
   return {start(key, values.raw(), nullptr), values};
 }
@@ -213,6 +219,7 @@ Tensor Collectives::all_to_all(const Tensor& values) {
 Slices Collectives::all_gather(const Slices& mine, ops::ReduceOp op) {
   if (op != ops::ReduceOp::kSum && op != ops::ReduceOp::kMean)
     throw InvalidArgument("all_gather of slices: got max or min; want sum or mean");
+  want_exact_mean(mine.values.dtype(), op, "all_gather of slices");
   if (mine.indices.dtype() != DType::kI64 || mine.indices.rank() != 1 || mine.values.rank() < 1 ||
       mine.values.size(0) != mine.indices.size(0))
     throw InvalidArgument(
@@ -226,6 +233,7 @@ Slices Collectives::all_gather(const Slices& mine, ops::ReduceOp op) {
 }
 
 Slices Collectives::all_reduce(const Slices& mine, int64_t num_rows, ops::ReduceOp op) {
+  want_exact_mean(mine.values.dtype(), op, "all_reduce of slices");
   Tensor counts(DType::kI64, Shape{1});
   counts.data<int64_t>()[0] = mine.indices.size(0);
   all_reduce(counts, ops::ReduceOp::kSum).wait();

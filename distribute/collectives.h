@@ -17,8 +17,8 @@ struct Slices {
 
 /// Collectives on tensors, now and then, on top of a communicator's repeated ones. Every rank makes
 /// the same calls, and waits for them, in the same order, from one thread. Tensors must be
-/// row-major. What a rank gives wrong in shape or dtype is InvalidArgument on every rank; other
-/// errors are those of Communicator::Request::wait.
+/// row-major; means want floating ones. What a rank gives wrong in shape or dtype is
+/// InvalidArgument on every rank; other errors are those of Communicator::Request::wait.
 class Collectives {
   struct Prepared;
 

@@ -151,7 +151,7 @@ class Strategy {
 
   /// Reduces over replicas: elementwise without `axis`; with it, along that axis of each value
   /// first. A mean along an axis is over all elements of all replicas, so an uneven last batch
-  /// counts right. Only outside of traced functions.
+  /// counts right; a mean of integers is float64. Only outside of traced functions.
   Tensor reduce(ReduceOp op, const PerReplica& value) const;
   Tensor reduce(ReduceOp op, const PerReplica& value, int64_t axis) const;
   /// `op` by name, in any case: "sum", "mean", "max", "min".

@@ -18,6 +18,15 @@ std::vector<Tensor> values_of_all(const Strategy& strategy, const PerReplica& lo
   return strategy.workers().all_gather(what, local.values());
 }
 
+/// What is added for a mean: integers as f64, whose sum neither wraps nor is cut off.
+std::vector<Tensor> numbers_of(ReduceOp op, std::vector<Tensor> values) {
+  const DType dtype = values.front().dtype();
+  if (op != ReduceOp::kMean || is_floating(dtype)) return values;
+  for (Tensor& value : values)
+    if (value.dtype() == dtype) value = value.cast(DType::kF64);
+  return values;
+}
+
 /// Adds, or takes the larger or smaller, of values over replicas, in replica order.
 Tensor combine(ReduceOp op, const std::vector<Tensor>& values) {
   Tensor total = values.front().clone();
@@ -65,7 +74,7 @@ Tensor along_axis(ReduceOp op, const Tensor& value, int axis) {
 }  // namespace
 
 Tensor Strategy::reduce(ReduceOp op, const PerReplica& value) const {
-  const std::vector<Tensor> values = values_of_all(*this, value, "reduce");
+  const std::vector<Tensor> values = numbers_of(op, values_of_all(*this, value, "reduce"));
   const Tensor total = combine(op, values);
   return op == ReduceOp::kMean ? divide(total, static_cast<double>(values.size())) : total;
 }
@@ -73,7 +82,7 @@ Tensor Strategy::reduce(ReduceOp op, const PerReplica& value) const {
 Tensor Strategy::reduce(ReduceOp op, const PerReplica& value, int64_t axis) const {
   std::vector<Tensor> partial;
   int64_t count = 0;
-  for (const Tensor& v : values_of_all(*this, value, "reduce")) {
+  for (const Tensor& v : numbers_of(op, values_of_all(*this, value, "reduce"))) {
     const int at = v.shape().axis(axis, "reduce");
     count += v.size(at);
     if (Tensor part = along_axis(op, v, at); part.defined()) partial.push_back(part);

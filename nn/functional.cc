@@ -120,12 +120,14 @@ void SequentialImpl::add(const Layer& layer) {
       throw InvalidArgument("{}: add: got two layers called \"{}\"; want unique names", name(),
                             taken);
   child(layer.name(), layer);
+  change_structure();
   build_if_input_is_known();
 }
 
 void SequentialImpl::pop() {
   if (children().empty()) throw FailedPrecondition("{}: pop: got no layer to take away", name());
   remove_last_child();
+  change_structure();
   build_if_input_is_known();
 }
 

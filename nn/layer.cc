@@ -6,7 +6,9 @@
 #include "core/ops/math.h"
 #include "core/runtime/runtime.h"
 #include "nn/internal/call_context.h"
+#include "nn/internal/compiled_state.h"
 #include "nn/internal/names.h"
+#include "nn/internal/reduction.h"
 
 namespace cohort::nn {
 
@@ -69,14 +71,35 @@ Value LayerImpl::as_floating(Value x) const {
   return x.dtype() == dtype_ ? x : ops::cast(x, dtype_);
 }
 
+void LayerImpl::add_activity_loss(const Regularizer& regularizer, Value y) {
+  const internal::CallContext* context = internal::current_call();
+  if (!regularizer.defined() || !context || !context->losses) return;
+  const Value penalty = regularizer(y);
+  add_loss(penalty / internal::global_rows(y, penalty.dtype()));
+}
+
+bool LayerImpl::trainable() const { return internal::trainable_in_scope(this, trainable_); }
+
 std::vector<Value> LayerImpl::regularization_losses() const {
+  std::set<const LayerImpl*> counted;
   std::vector<Value> losses;
-  if (!trainable_) return losses;
-  for (const auto& [weight, regularizer] : regularizers_)
-    if (weight.trainable()) losses.push_back(regularizer(weight.read()));
-  for (const auto& [name, layer] : children_)
-    for (const Value loss : layer->regularization_losses()) losses.push_back(loss);
+  add_penalties(counted, losses);
   return losses;
+}
+
+/// A layer may be reached in several ways. As its weights, it counts where one of them is
+/// trainable.
+void LayerImpl::add_penalties(std::set<const LayerImpl*>& counted,
+                              std::vector<Value>& losses) const {
+  if (!trainable() || !counted.insert(this).second) return;
+  for (const auto& [weight, regularizer] : regularizers_) {
+    if (!internal::trainable_in_scope(weight)) continue;
+    losses.push_back(regularizer(weight.read()));
+    if (losses.back().rank() != 0)
+      throw InvalidArgument("{}: got a penalty of shape {} on {}; want a scalar", name_,
+                            losses.back().shape(), weight.path());
+  }
+  for (const auto& [name, layer] : children_) layer->add_penalties(counted, losses);
 }
 
 /// The name under which the calling layer knows this one.

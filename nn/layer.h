@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -56,7 +57,8 @@ class Layer : public Handle<LayerImpl> {
   const std::string& name() const;
   bool built() const;
   bool trainable() const;
-  /// Of this layer and all layers in it. Takes effect at the next compile() of a model.
+  /// Of this layer and all layers in it. Takes effect at the next compile() of a model; models that
+  /// are compiled already go on as they were.
   void set_trainable(bool trainable) const;
   /// Trainable ones first within each layer, then the layers inside, in order.
   std::vector<Variable> weights() const;
@@ -128,7 +130,8 @@ class LayerImpl : public std::enable_shared_from_this<LayerImpl> {
   const std::string& name() const { return name_; }
   const std::string& type_name() const { return type_name_; }
   DType dtype() const { return dtype_; }
-  bool trainable() const { return trainable_; }
+  /// In a step that a model traces: as it was when the model was compiled.
+  bool trainable() const;
   void set_trainable(bool trainable);
   bool built() const { return built_; }
   /// Where the weights are saved; known once the layer is built.
@@ -138,8 +141,11 @@ class LayerImpl : public std::enable_shared_from_this<LayerImpl> {
   const std::vector<Variable>& own_weights() const { return own_weights_; }
   /// Output types of the latest call with symbolic dimensions; empty before.
   const std::vector<TensorType>& output_types() const { return output_types_; }
-  /// The penalties on this layer's weights and those inside, as scalars in the graph being traced.
+  /// The penalties on the trainable weights of this layer and of those inside, each once, as
+  /// scalars in the graph being traced.
   std::vector<Value> regularization_losses() const;
+  /// Grows when layers are added to or taken from a Sequential.
+  int64_t structure_version() const { return structure_version_; }
 
   // --- how it is used (Layer does) ----------------------------------------------------------
   std::vector<Value> apply(const std::vector<Value>& inputs, const CallOptions& options);
@@ -156,9 +162,14 @@ class LayerImpl : public std::enable_shared_from_this<LayerImpl> {
     return layer;
   }
   void remove_last_child() { children_.pop_back(); }
-  /// A scalar to be added to the loss of the step being traced (an activity penalty). A sum over
-  /// the rows of this replica: the contributions of replicas are added.
+  /// The layers inside are others now: steps that models have traced no longer hold.
+  void change_structure() { ++structure_version_; }
+  /// A scalar to be added to the loss of the step being traced. It is this replica's share: the
+  /// contributions of replicas are added, as those of compute_average_loss(a number of each row).
   void add_loss(Value loss);
+  /// Adds the penalty on outputs y [N, …], divided by the rows of the global batch. The penalties
+  /// of replicas are added, so `regularizer` gives a sum over rows. An undefined one adds nothing.
+  void add_activity_loss(const Regularizer& regularizer, Value y);
   /// Layers that only pass inputs on (models) take inputs of every dtype.
   virtual bool converts_inputs() const { return true; }
   /// x in this layer's dtype, integers included.
@@ -169,6 +180,7 @@ class LayerImpl : public std::enable_shared_from_this<LayerImpl> {
   void add_child(const std::string& name, const Layer& layer);
   std::string name_within_parent() const;
   void build_once(std::span<const TensorType> inputs);
+  void add_penalties(std::set<const LayerImpl*>& counted, std::vector<Value>& losses) const;
 
   std::string type_name_;
   std::string name_;
@@ -177,6 +189,7 @@ class LayerImpl : public std::enable_shared_from_this<LayerImpl> {
   bool trainable_;
   bool built_ = false;
   int symbolic_calls_ = 0;
+  int64_t structure_version_ = 0;
   std::vector<std::pair<std::string, Layer>> children_;
   std::vector<Variable> own_weights_;
   std::vector<std::pair<Variable, Regularizer>> regularizers_;

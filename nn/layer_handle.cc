@@ -1,4 +1,7 @@
+#include <algorithm>
+
 #include "core/graph/serialize.h"
+#include "nn/internal/compiled_state.h"
 #include "nn/layer.h"
 
 namespace cohort::nn {
@@ -12,33 +15,25 @@ T only(const Layer& layer, const std::vector<T>& outputs) {
   return outputs.front();
 }
 
-enum class Wanted { kAll, kTrainable, kNonTrainable };
-
-// Keras' order: within a layer its trainable weights, then its other ones, then the layers inside.
-// A weight that was made trainable counts so only while its layer and those around it are
-// trainable.
-void collect(const LayerImpl& layer, Wanted wanted, bool trainable, std::vector<Variable>& found) {
-  trainable = trainable && layer.trainable();
-  const auto add = [&](const Variable& weight) {
-    for (const Variable& other : found)
-      if (other == weight) return;
-    found.push_back(weight);
-  };
-  for (const bool created_trainable : {true, false}) {
-    for (const Variable& weight : layer.own_weights()) {
-      if (weight.trainable() != created_trainable) continue;
-      const bool trains = created_trainable && trainable;
-      if (wanted == Wanted::kAll || (wanted == Wanted::kTrainable) == trains) add(weight);
-    }
-  }
-  for (const auto& [name, inner] : layer.children())
-    collect(inner.impl(), wanted, trainable, found);
+void add_once(const Variable& weight, std::vector<Variable>& found) {
+  if (std::find(found.begin(), found.end(), weight) == found.end()) found.push_back(weight);
 }
 
-std::vector<Variable> collect(const Layer& layer, Wanted wanted) {
-  std::vector<Variable> found;
-  collect(layer.impl(), wanted, true, found);
-  return found;
+// Keras' order: within a layer its trainable weights, then its other ones, then the layers inside.
+void collect(const LayerImpl& layer, std::vector<Variable>& found) {
+  for (const bool created_trainable : {true, false})
+    for (const Variable& weight : layer.own_weights())
+      if (internal::trainable_in_scope(weight) == created_trainable) add_once(weight, found);
+  for (const auto& [name, inner] : layer.children()) collect(inner.impl(), found);
+}
+
+// A weight that was made trainable counts so where its layer and those around it are trainable, in
+// one of the ways to it.
+void collect_trainable(const LayerImpl& layer, std::vector<Variable>& found) {
+  if (!layer.trainable()) return;
+  for (const Variable& weight : layer.own_weights())
+    if (internal::trainable_in_scope(weight)) add_once(weight, found);
+  for (const auto& [name, inner] : layer.children()) collect_trainable(inner.impl(), found);
 }
 
 }  // namespace
@@ -71,12 +66,23 @@ bool Layer::built() const { return impl().built(); }
 bool Layer::trainable() const { return impl().trainable(); }
 void Layer::set_trainable(bool trainable) const { impl().set_trainable(trainable); }
 
-std::vector<Variable> Layer::weights() const { return collect(*this, Wanted::kAll); }
+std::vector<Variable> Layer::weights() const {
+  std::vector<Variable> found;
+  collect(impl(), found);
+  return found;
+}
 std::vector<Variable> Layer::trainable_weights() const {
-  return collect(*this, Wanted::kTrainable);
+  std::vector<Variable> found;
+  collect_trainable(impl(), found);
+  return found;
 }
 std::vector<Variable> Layer::non_trainable_weights() const {
-  return collect(*this, Wanted::kNonTrainable);
+  const std::vector<Variable> trainable = trainable_weights();
+  std::vector<Variable> found = weights();
+  std::erase_if(found, [&](const Variable& weight) {
+    return std::find(trainable.begin(), trainable.end(), weight) != trainable.end();
+  });
+  return found;
 }
 
 int64_t Layer::count_params() const {

@@ -8,6 +8,12 @@
 #include "nn/internal/reduction.h"
 
 namespace cohort::nn {
+namespace {
+
+/// Integers divide as f64.
+Value floating(Value x) { return is_floating(x.dtype()) ? x : ops::cast(x, DType::kF64); }
+
+}  // namespace
 
 Value compute_average_loss(Value per_example_loss, AverageLossOptions options) {
   require_graph("compute_average_loss");
@@ -16,12 +22,12 @@ Value compute_average_loss(Value per_example_loss, AverageLossOptions options) {
   if (options.global_batch_size && *options.global_batch_size < 0)
     throw InvalidArgument("compute_average_loss: got global_batch_size {}; want 0 or more",
                           *options.global_batch_size);
-  const DType dtype = per_example_loss.dtype();
-  Value losses = per_example_loss;
+  Value losses = floating(per_example_loss);
+  const DType dtype = losses.dtype();
   if (options.sample_weight.defined()) {
     Value weight = ops::cast(options.sample_weight, dtype);
-    std::tie(losses, weight) = internal::squeeze_or_expand_to_same_rank(losses, weight);
-    losses = losses * weight;
+    std::tie(losses, weight) = internal::match_weights(losses, weight, "losses");
+    losses = losses * internal::append_dims(weight, losses.rank());
   }
   const Value sum = ops::reduce_sum(losses);
   if (!options.global_batch_size) return sum / internal::global_rows(per_example_loss, dtype);
@@ -31,8 +37,8 @@ Value compute_average_loss(Value per_example_loss, AverageLossOptions options) {
 
 Value scale_regularization_loss(Value regularization_loss) {
   require_graph("scale_regularization_loss");
-  const Value sum =
-      regularization_loss.rank() == 0 ? regularization_loss : ops::reduce_sum(regularization_loss);
+  const Value losses = floating(regularization_loss);
+  const Value sum = losses.rank() == 0 ? losses : ops::reduce_sum(losses);
   return sum / ops::cast(ops::step_info(ops::StepField::kNumReplicas), sum.dtype());
 }
 

@@ -10,12 +10,13 @@
 namespace cohort::nn {
 
 struct AverageLossOptions {
-  Value sample_weight = {};  ///< one for each example, or broadcastable to the losses
+  Value sample_weight = {};  ///< one for each example or element, counted from the front
   /// Rows of the global batch. Absent: the rows that the replicas have in this step, together.
   std::optional<int64_t> global_batch_size = {};
 };
-/// sum(per_example_loss * sample_weight) / global_batch_size, in the losses' dtype. 0 for a batch
-/// size of 0. InvalidArgument for a scalar loss and for a negative batch size.
+/// sum(per_example_loss * sample_weight) / global_batch_size, in the losses' dtype (f64 for
+/// integers). 0 for a batch size of 0. InvalidArgument for a scalar loss, for weights that do not
+/// fit and for a negative batch size.
 Value compute_average_loss(Value per_example_loss, AverageLossOptions options = {});
 
 /// regularization_loss summed to a scalar and divided by the number of replicas, each of which adds

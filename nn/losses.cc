@@ -156,7 +156,10 @@ class FunctionImpl : public LossImpl {
  public:
   FunctionImpl(std::function<Value(Value, Value)> function, std::string name)
       : LossImpl(std::move(name), "sum_over_batch_size"), function_(std::move(function)) {}
-  Value call(Value y_true, Value y_pred) const override { return function_(y_true, y_pred); }
+  Value call(Value y_true, Value y_pred) const override {
+    std::tie(y_true, y_pred) = internal::squeeze_or_expand_to_same_rank(y_true, y_pred);
+    return function_(y_true, y_pred);
+  }
 
  private:
   std::function<Value(Value, Value)> function_;
@@ -190,6 +193,7 @@ Value Loss::operator()(Value y_true, Value y_pred, Value sample_weight) const {
   GraphScope graph(y_pred.graph());
   NameScope scope(name());
   try {
+    if (!is_floating(y_pred.dtype())) y_pred = ops::cast(y_pred, DType::kF32);
     return internal::reduce_weighted(impl().call(y_true, y_pred), sample_weight,
                                      impl().mask(y_true, y_pred), impl().reduction());
   } catch (const Error& error) {

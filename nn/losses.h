@@ -34,7 +34,8 @@ class LossImpl {
 };
 
 /// A handle to a loss. Given by name ("mse"), as one of the classes below, or as a function
-/// (y_true, y_pred) -> loss of every example.
+/// (y_true, y_pred) -> loss of every example, to which labels [N] of predictions [N, 1] come as
+/// [N, 1].
 class Loss : public Handle<LossImpl> {
  public:
   Loss() = default;
@@ -50,7 +51,8 @@ class Loss : public Handle<LossImpl> {
 
   const std::string& name() const { return impl().name(); }
   /// The weighted, reduced loss, inside a traced function. In a step of several replicas: this
-  /// replica's share of the loss of the global batch (see Reduction).
+  /// replica's share of the loss of the global batch (see Reduction). Weights of a lower rank than
+  /// the losses count from the front: [N] weighs rows. InvalidArgument where they do not fit.
   Value operator()(Value y_true, Value y_pred, Value sample_weight = {}) const;
 };
 

@@ -36,12 +36,35 @@ class SumImpl : public MetricImpl {
   double result(std::span<const double> states) const override { return states[0]; }
 };
 
+void refuse(const std::string& name, Value y_true, Value y_pred) {
+  throw InvalidArgument("{}: got labels {} for predictions {}; want them to match from the front",
+                        name, y_true.shape(), y_pred.shape());
+}
+
+/// Of equal rank: what broadcasts from the back would compare every row with every other.
+std::pair<Value, Value> of_equal_rank(const std::string& name, Value y_true, Value y_pred) {
+  const auto same = internal::squeeze_or_expand_to_same_rank(y_true, y_pred);
+  if (same.first.rank() != same.second.rank()) refuse(name, y_true, y_pred);
+  return same;
+}
+
+/// Where a equals b, as 1 and 0. Integers beside floats are compared as floats.
+Value matches(Value a, Value b) {
+  if (a.dtype() != b.dtype()) {
+    const bool integers = !is_floating(a.dtype()) && !is_floating(b.dtype());
+    const DType dtype = is_floating(b.dtype()) ? b.dtype() : integers ? DType::kI64 : a.dtype();
+    a = ops::cast(a, dtype);
+    b = ops::cast(b, dtype);
+  }
+  return ops::cast(ops::equal(a, b), DType::kF32);
+}
+
 class AccuracyImpl : public MeanImpl {
  public:
   using MeanImpl::MeanImpl;
   Value values(Value y_true, Value y_pred) const override {
-    std::tie(y_true, y_pred) = internal::squeeze_or_expand_to_same_rank(y_true, y_pred);
-    return ops::cast(ops::equal(ops::cast(y_true, y_pred.dtype()), y_pred), DType::kF32);
+    const auto [labels, predictions] = of_equal_rank(name(), y_true, y_pred);
+    return matches(labels, predictions);
   }
 };
 
@@ -54,10 +77,10 @@ class BinaryAccuracyImpl : public MeanImpl {
                             threshold);
   }
   Value values(Value y_true, Value y_pred) const override {
-    std::tie(y_true, y_pred) = internal::squeeze_or_expand_to_same_rank(y_true, y_pred);
-    const Value positive = ops::greater(y_pred, ops::scalar(threshold_, y_pred.dtype()));
-    return ops::cast(ops::equal(ops::cast(positive, DType::kF32), ops::cast(y_true, DType::kF32)),
-                     DType::kF32);
+    auto [labels, predictions] = of_equal_rank(name(), y_true, y_pred);
+    if (!is_floating(predictions.dtype())) predictions = ops::cast(predictions, DType::kF32);
+    const Value positive = ops::greater(predictions, ops::scalar(threshold_, predictions.dtype()));
+    return matches(ops::cast(labels, DType::kF32), ops::cast(positive, DType::kF32));
   }
 
  private:
@@ -68,7 +91,9 @@ class CategoricalAccuracyImpl : public MeanImpl {
  public:
   using MeanImpl::MeanImpl;
   Value values(Value y_true, Value y_pred) const override {
-    return ops::cast(ops::equal(ops::argmax(y_true, -1), ops::argmax(y_pred, -1)), DType::kF32);
+    const Value labels = ops::argmax(y_true, -1), predictions = ops::argmax(y_pred, -1);
+    if (labels.shape() != predictions.shape()) refuse(name(), y_true, y_pred);
+    return matches(labels, predictions);
   }
 };
 
@@ -78,8 +103,9 @@ class SparseCategoricalAccuracyImpl : public MeanImpl {
   Value values(Value y_true, Value y_pred) const override {
     if (y_true.rank() == y_pred.rank() && y_true.shape()[y_true.rank() - 1] == 1)
       y_true = ops::squeeze(y_true, -1);
-    const Value labels = ops::cast(y_true, DType::kI64);
-    return ops::cast(ops::equal(labels, ops::argmax(y_pred, -1)), DType::kF32);
+    const Value predictions = ops::argmax(y_pred, -1);
+    if (y_true.shape() != predictions.shape()) refuse(name(), y_true, y_pred);
+    return matches(y_true, predictions);
   }
 };
 
@@ -87,8 +113,15 @@ class MeanOfLossImpl : public MeanImpl {
  public:
   MeanOfLossImpl(Loss loss, std::string name)
       : MeanImpl(name.empty() ? loss.name() : std::move(name)), loss_(std::move(loss)) {}
-  Value values(Value y_true, Value y_pred) const override {
-    return loss_.impl().call(y_true, y_pred);
+  /// Elements that the loss leaves out count in neither sum.
+  std::vector<Value> contributions(const MetricArgs& args) const override {
+    const Value y_pred =
+        is_floating(args.y_pred.dtype()) ? args.y_pred : ops::cast(args.y_pred, DType::kF32);
+    const Value weights = internal::merge_mask(args.sample_weight,
+                                               loss_.impl().mask(args.y_true, y_pred), DType::kF32);
+    const internal::WeightedSum sum =
+        internal::samplewise_sum(loss_.impl().call(args.y_true, y_pred), weights);
+    return {sum.total, sum.count};
   }
 
  private:

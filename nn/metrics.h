@@ -110,7 +110,8 @@ struct Sum : Metric {
   explicit Sum(SumOptions options = {});
 };
 /// The mean over all examples of a loss: what "mse" and "sparse_categorical_crossentropy" are as
-/// metrics. Its name is the loss's where none is given.
+/// metrics. Examples that the loss leaves out (ignore_class) do not count. Its name is the loss's
+/// where none is given.
 struct MeanOfLoss : Metric {
   explicit MeanOfLoss(Loss loss, std::string name = "");
 };

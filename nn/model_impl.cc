@@ -33,16 +33,29 @@ void ModelImpl::compile(CompileOptions options) {
   compiled_ = true;
 }
 
+bool ModelImpl::compiled() const { return compiled_ && trainer_->fits_model(); }
+
+/// Steps traced before layers were added or taken away are those of another model. A fit whose
+/// callback did that ends with them.
+void ModelImpl::drop_outdated_trainer() {
+  if (!trainer_ || trainer_->fits_model()) return;
+  if (compiled_) outdated_trainer_ = std::move(trainer_);
+  trainer_.reset();
+  compiled_ = false;
+}
+
 internal::Trainer& ModelImpl::compiled_trainer(std::string_view what) {
+  drop_outdated_trainer();
   if (!compiled_)
     throw FailedPrecondition(
         "{}: got {}() before compile(); call compile({{.optimizer = …, .loss = "
-        "…}}) first",
+        "…}}) first, and again after add() and pop()",
         name(), what);
   return *trainer_;
 }
 
 internal::Trainer& ModelImpl::trainer() {
+  drop_outdated_trainer();
   if (!trainer_) trainer_ = std::make_unique<internal::Trainer>(*this, CompileOptions());
   return *trainer_;
 }

@@ -42,8 +42,9 @@ class ModelImpl : public LayerImpl {
   /// The strategy in whose scope the model was made.
   const distribute::Strategy& strategy() const { return strategy_; }
   void compile(CompileOptions options);
-  bool compiled() const { return compiled_; }
-  /// FailedPrecondition that names `what` when compile() was not called.
+  bool compiled() const;
+  /// FailedPrecondition that names `what` when compile() was not called since the layers are what
+  /// they are.
   internal::Trainer& compiled_trainer(std::string_view what);
   /// Serves prediction also before compile().
   internal::Trainer& trainer();
@@ -53,8 +54,10 @@ class ModelImpl : public LayerImpl {
   bool converts_inputs() const override { return false; }
 
  private:
+  void drop_outdated_trainer();
+
   distribute::Strategy strategy_;
-  std::unique_ptr<internal::Trainer> trainer_;
+  std::unique_ptr<internal::Trainer> trainer_, outdated_trainer_;
   bool compiled_ = false;
 };
 

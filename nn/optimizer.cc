@@ -116,11 +116,24 @@ void OptimizerImpl::add_slot(const std::string& name, const Variable& variable) 
 }
 
 void OptimizerImpl::build(const std::vector<Variable>& variables) {
+  if (built_) return check_known(variables);
+  built_for_ = variables;
   for (const std::string& name : slot_names())
     for (const Variable& variable : variables) add_slot(name, variable);
   if (options_.gradient_accumulation_steps)
     for (const Variable& variable : variables) add_slot(std::string(kAccumulator), variable);
   built_ = true;
+}
+
+// iterations counts the updates of one set of variables: others would start in the middle.
+void OptimizerImpl::check_known(const std::vector<Variable>& variables) const {
+  for (const Variable& variable : variables)
+    if (std::find(built_for_.begin(), built_for_.end(), variable) == built_for_.end())
+      throw FailedPrecondition(
+          "{}: got variable {}; want one of the {} that it was built for ({}, …): make a new "
+          "optimizer for others, or build() it with all of them before the first step",
+          name(), variable.path(), built_for_.size(),
+          built_for_.empty() ? "none" : built_for_.front().path());
 }
 
 Variable OptimizerImpl::slot(const std::string& name, const Variable& variable) const {

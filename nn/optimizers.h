@@ -41,7 +41,8 @@ class OptimizerImpl {
   /// variables alone; FailedPrecondition when all are absent. Slices stay slices where the update
   /// changes nothing but their rows, and are the same as the dense gradient otherwise.
   void apply(const std::vector<Gradient>& gradients, const std::vector<Variable>& variables);
-  /// Makes the slots for these variables.
+  /// Makes the slots for these variables, which are from then on all that this optimizer updates:
+  /// FailedPrecondition, later and in apply(), for others. The first apply() does it.
   void build(const std::vector<Variable>& variables);
 
   const std::string& name() const { return options_.name; }
@@ -84,12 +85,13 @@ class OptimizerImpl {
   void clip(std::vector<Gradient>& gradients) const;
   bool keeps_slices(const Variable& variable) const;
   double decay_of(const Variable& variable) const;
+  void check_known(const std::vector<Variable>& variables) const;
   Variable slot(const std::string& name, const Variable& variable) const;
   void add_slot(const std::string& name, const Variable& variable);
 
   OptimizerOptions options_;
   Variable iterations_, learning_rate_;
-  std::vector<Variable> slots_;
+  std::vector<Variable> built_for_, slots_;
   std::map<std::pair<std::string, const VariableState*>, Variable> slot_of_;
   std::vector<Variable> excluded_;
   std::vector<std::string> excluded_names_;
@@ -98,7 +100,8 @@ class OptimizerImpl {
 
 using GradientAndVariable = std::pair<Gradient, Variable>;
 
-/// A handle to an optimizer. Given by name ("adam", "sgd") or as one of the classes below.
+/// A handle to an optimizer. Given by name ("adam", "sgd") or as one of the classes below. It
+/// belongs to one set of variables, those of build() or of its first step.
 class Optimizer : public Handle<OptimizerImpl> {
  public:
   Optimizer() = default;

@@ -11,6 +11,12 @@ Tensor read_place(const VariablePlace& place, DType dtype, const Shape& shape) {
   return tensor;
 }
 
+void check_aggregation(const VariableOptions& options, DType dtype) {
+  if (options.aggregation == VariableAggregation::kMean && !is_floating(dtype))
+    throw InvalidArgument("variable {}: got aggregation MEAN for {}; want a floating dtype",
+                          options.name, dtype);
+}
+
 }  // namespace
 
 VariableState::VariableState(DType dtype, Shape shape, std::function<Tensor()> initial,
@@ -22,13 +28,16 @@ VariableState::VariableState(DType dtype, Shape shape, std::function<Tensor()> i
   if (!shape_.is_concrete())
     throw InvalidArgument("variable {}: got shape {}; want numbers in every dimension", name(),
                           shape_);
+  check_aggregation(options_, dtype_);
 }
 
 VariableState::VariableState(Tensor initial, VariableOptions options)
     : dtype_(initial.dtype()),
       shape_(initial.shape()),
       host_(initial.clone()),
-      options_(std::move(options)) {}
+      options_(std::move(options)) {
+  check_aggregation(options_, dtype_);
+}
 
 void VariableState::initialise() const {
   if (host_.defined() || !places_.empty()) return;

@@ -9,9 +9,11 @@ namespace {
 
 Types infer_all_reduce(const InferContext& in) {
   want_inputs(in, 1, "all_reduce");
+  const bool mean = static_cast<ReduceOp>(in.attrs().get<int64_t>("reduce_op")) == ReduceOp::kMean;
   Types types;
   for (int i = 0; i < in.num_inputs(); ++i) {
     want_numeric(in, i, "all_reduce");
+    if (mean) want_floating(in, i, "all_reduce: a mean");
     types.push_back(in.input(i));
   }
   return types;

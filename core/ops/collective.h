@@ -8,7 +8,7 @@ namespace cohort::ops {
 
 enum class ReduceOp { kSum, kMean, kMax, kMin };
 
-/// Op "AllReduce": any number of inputs of any floating or integer dtypes -> the same types, each
+/// Op "AllReduce": inputs of any floating or, but for means, integer dtypes -> the same types, each
 /// reduced over all replicas. Attr "reduce_op" (i64). The compiler groups sums into buckets.
 /// The first `num_gradients` are gradients, whose f32 sums a communicator may round for the
 /// network: attr "num_gradients" (i64), where there are any. Gradient: all_reduce of dy (sum,

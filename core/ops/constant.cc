@@ -1,5 +1,8 @@
 #include "core/ops/constant.h"
 
+#include <cmath>
+#include <limits>
+
 #include "core/graph/scope.h"
 #include "core/ops/common.h"
 
@@ -20,6 +23,23 @@ Value fill_like(const Value& x, double value) {
   return fill(x.shape(), x.dtype(), value);
 }
 
+/// x * 0.5 of integers would silently be x * 0.
+double held(double value, DType dtype, std::string_view where) {
+  const bool fits = visit_dtype(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    if constexpr (std::is_integral_v<T>)
+      return value == std::trunc(value) &&
+             value >= static_cast<double>(std::numeric_limits<T>::lowest()) &&
+             value < std::ldexp(1.0, std::numeric_limits<T>::digits);
+    else
+      return true;
+  });
+  if (!fits)
+    throw InvalidArgument("{}: got {} for {}; want a number that it holds (cast the other operand)",
+                          where, value, dtype);
+  return value;
+}
+
 }  // namespace
 
 Value constant(const Tensor& value) {
@@ -28,9 +48,12 @@ Value constant(const Tensor& value) {
   return record_source("Constant", {{"value", value.contiguous()}}, "constant");
 }
 
-Value scalar(double value, DType dtype) { return constant(Tensor::full(dtype, {}, value)); }
+Value scalar(double value, DType dtype) {
+  return constant(Tensor::full(dtype, {}, held(value, dtype, "scalar")));
+}
 
 Value fill(Shape shape, DType dtype, double value) {
+  held(value, dtype, "fill");
   return record_source("Fill", {{"shape", std::move(shape)}, {"dtype", dtype}, {"value", value}},
                        "fill");
 }

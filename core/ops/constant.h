@@ -8,7 +8,7 @@ namespace cohort::ops {
 
 /// Op "Constant": () -> [..]. Attr "value": Tensor.
 Value constant(const Tensor& value);
-/// A scalar of `dtype`.
+/// A scalar of `dtype`. Here and in fill: InvalidArgument for integers that do not hold `value`.
 Value scalar(double value, DType dtype);
 /// Op "Fill": () -> shape. Attrs "shape", "dtype", "value" (f64). Symbols are allowed in `shape`.
 Value fill(Shape shape, DType dtype, double value);

@@ -1,5 +1,6 @@
 #include "nn/callbacks/early_stopping.h"
 
+#include <cmath>
 #include <cstdio>
 
 #include "nn/callbacks/monitor.h"
@@ -16,6 +17,9 @@ class EarlyStoppingImpl : public CallbackImpl {
     if (options_.patience < 0 || options_.start_from_epoch < 0)
       throw InvalidArgument("EarlyStopping: got patience {}, start_from_epoch {}; want 0 or more",
                             options_.patience, options_.start_from_epoch);
+    if (options_.baseline && !std::isfinite(*options_.baseline))
+      throw InvalidArgument("EarlyStopping: got baseline {}; want a finite number",
+                            *options_.baseline);
   }
 
   bool same_on_all_workers() const override { return true; }
@@ -30,9 +34,8 @@ class EarlyStoppingImpl : public CallbackImpl {
   void on_epoch_end(int64_t epoch, const Logs& logs) override {
     const double* current = monitor_.find(logs, params().is_chief);
     if (!current || epoch < options_.start_from_epoch) return;
-    if (options_.restore_best_weights && best_weights_.empty()) keep_weights(epoch);
     ++wait_;
-    if (!best_ || monitor_.improves(*current, *best_)) {
+    if (monitor_.improves(*current, best_)) {
       best_ = *current;
       if (options_.restore_best_weights) keep_weights(epoch);
       if (!options_.baseline || monitor_.improves(*current, *options_.baseline)) wait_ = 0;

@@ -62,7 +62,7 @@ class ReduceLROnPlateauImpl : public CallbackImpl {
       --cooldown_;
       wait_ = 0;
     }
-    if (!best_ || monitor_.improves(*current, *best_)) {
+    if (monitor_.improves(*current, best_)) {
       best_ = *current;
       wait_ = 0;
     } else if (cooldown_ == 0 && ++wait_ >= options_.patience) {

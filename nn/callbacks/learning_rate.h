@@ -30,8 +30,9 @@ struct ReduceLROnPlateauOptions {
   double min_lr = 0;
 };
 /// Multiplies the learning rate by `factor`, down to min_lr, after `patience` epochs in which
-/// `monitor` did not get better by more than min_delta. InvalidArgument unless 0 < factor < 1, and
-/// when mode "auto" cannot tell which way is better.
+/// `monitor` did not get better by more than min_delta (NaN and infinities are never better).
+/// InvalidArgument unless 0 < factor < 1, when mode "auto" cannot tell which way is better, and for
+/// a min_delta that is not finite.
 class ReduceLROnPlateau : public Callback {
  public:
   explicit ReduceLROnPlateau(ReduceLROnPlateauOptions options = {});

@@ -25,7 +25,10 @@ Monitor::Monitor(std::string where, std::string name, const std::string& mode, d
     : where_(std::move(where)),
       name_(std::move(name)),
       min_delta_(std::abs(min_delta)),
-      larger_is_better_(is_larger_better(where_, name_, mode)) {}
+      larger_is_better_(is_larger_better(where_, name_, mode)) {
+  if (!std::isfinite(min_delta))
+    throw InvalidArgument("{}: got min_delta {}; want a finite number", where_, min_delta);
+}
 
 const double* Monitor::find(const Logs& logs, bool warns) const {
   if (const double* value = logs.find(name_)) return value;
@@ -37,8 +40,10 @@ const double* Monitor::find(const Logs& logs, bool warns) const {
   return nullptr;
 }
 
-bool Monitor::improves(double value, double over) const {
-  return larger_is_better_ ? value - min_delta_ > over : value + min_delta_ < over;
+bool Monitor::improves(double value, std::optional<double> over) const {
+  if (!std::isfinite(value)) return false;
+  if (!over) return true;
+  return larger_is_better_ ? value - min_delta_ > *over : value + min_delta_ < *over;
 }
 
 }  // namespace cohort::nn::internal

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "nn/logs.h"
@@ -10,13 +11,14 @@ namespace cohort::nn::internal {
 class Monitor {
  public:
   /// `where` names the callback in errors. mode: "min", "max"; "auto": by the name. InvalidArgument
-  /// for other modes, and when "auto" cannot tell.
+  /// for other modes, when "auto" cannot tell, and for a min_delta that is not finite.
   Monitor(std::string where, std::string name, const std::string& mode, double min_delta);
 
   /// The number; null where the logs lack it, which is said on standard error where `warns`.
   const double* find(const Logs& logs, bool warns) const;
-  /// Whether `value` is better than `over` by more than min_delta.
-  bool improves(double value, double over) const;
+  /// Whether `value` is better than `over` by more than min_delta. Every finite number is better
+  /// than an absent one; NaN and infinities are never better.
+  bool improves(double value, std::optional<double> over) const;
 
  private:
   std::string where_, name_;

@@ -76,6 +76,10 @@ void Objective::add_metrics(const MetricSpecs& specs, bool weighted, std::string
   for (size_t i = 0; i < lists.size(); ++i) {
     for (const MetricSpec& spec : lists[i]) {
       const Metric metric = spec.make(y_true[i].shape(), y_pred[i].shape());
+      if (std::any_of(metrics_.begin(), metrics_.end(),
+                      [&](const Tracked& other) { return other.metric == metric; }))
+        throw InvalidArgument("{}: got metric {} twice; want one object for each use", where,
+                              metric.name());
       const std::string name =
           outputs.size() > 1 ? outputs[i] + "_" + metric.name() : metric.name();
       metrics_.push_back({free_name(name, weighted), metric, i, weighted});
@@ -110,17 +114,12 @@ void Objective::resolve(const std::vector<std::string>& outputs, const std::vect
   resolved_ = true;
 }
 
-Value Objective::weighted_loss(size_t output, Value y_true, Value y_pred, Value weight,
-                               Terms& terms) {
-  const Value loss = losses_[output](y_true, y_pred, weight);
-  if (!output_losses_.empty()) {
-    // As in Keras a mean over batches, whatever their rows.
-    const std::vector<Variable>& states = output_losses_[output].variables();
-    terms.contributions.push_back(ops::cast(loss, DType::kF32));
-    terms.states.push_back(states[0]);
-    ops::assign_add(states[1].shared(), ops::scalar(1, DType::kF32));
-  }
-  return loss_weights_[output] == 1 ? loss : loss * loss_weights_[output];
+// The epoch's losses are means over batches, weighted by their rows: those of the outputs and the
+// penalties add up to the total.
+void Objective::track(const Metric& mean, Value loss, Value rows, Terms& terms) const {
+  terms.contributions.push_back(ops::cast(loss, DType::kF32) * rows);
+  terms.states.push_back(mean.variables()[0]);
+  ops::assign_add(mean.variables()[1].shared(), rows);
 }
 
 Objective::Terms Objective::record(const std::vector<std::string>& outputs,
@@ -133,19 +132,17 @@ Objective::Terms Objective::record(const std::vector<std::string>& outputs,
     return weights.empty() ? Value() : weights.size() == 1 ? weights[0] : weights[i];
   };
   Terms terms;
+  const Value rows = global_rows(y_pred[0], DType::kF32);
   for (size_t i = 0; i < y_pred.size(); ++i) {
-    Value loss = weighted_loss(i, y_true[i], y_pred[i], weight_of(i), terms);
+    Value loss = losses_[i](y_true[i], y_pred[i], weight_of(i));
+    if (!output_losses_.empty()) track(output_losses_[i], loss, rows, terms);
+    if (loss_weights_[i] != 1) loss = loss * loss_weights_[i];
     if (terms.total.defined()) loss = terms.total + ops::cast(loss, terms.total.dtype());
     terms.total = loss;
   }
   for (const Value& penalty : penalties)
     terms.total = terms.total + ops::cast(penalty, terms.total.dtype());
-
-  // The epoch's loss is the mean over batches, weighted by their rows.
-  const Value rows = global_rows(y_pred[0], DType::kF32);
-  terms.contributions.push_back(ops::cast(terms.total, DType::kF32) * rows);
-  terms.states.push_back(total_.variables()[0]);
-  ops::assign_add(total_.variables()[1].shared(), rows);
+  track(total_, terms.total, rows, terms);
   for (const Tracked& tracked : metrics_) {
     const size_t i = tracked.output;
     const Value weight = tracked.weighted ? weight_of(i) : Value();

@@ -41,7 +41,7 @@ class Objective {
                    const std::vector<std::string>& outputs, const std::vector<Value>& y_true,
                    const std::vector<Value>& y_pred);
   std::string free_name(const std::string& wanted, bool weighted) const;
-  Value weighted_loss(size_t output, Value y_true, Value y_pred, Value weight, Terms& terms);
+  void track(const Metric& mean, Value loss, Value rows, Terms& terms) const;
 
   CompileOptions options_;
   bool resolved_ = false;

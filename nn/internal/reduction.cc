@@ -15,6 +15,16 @@ double elements_per_row(Value x) {
   return x.rank() == 0 ? 1 : static_cast<double>(x.shape().slice(1).num_elements());
 }
 
+/// Refuses [N, N], which labels [N] and predictions [N, 1] give when broadcast.
+void check_rows(Value x, std::string_view what) {
+  for (int axis = 1; axis < x.rank(); ++axis)
+    if (x.shape()[axis] == batch_dim())
+      throw InvalidArgument(
+          "got {} {}; want the batch on axis 0 alone (labels and predictions of different ranks "
+          "were broadcast against each other)",
+          what, x.shape());
+}
+
 Value over_replicas(Value x) { return ops::all_reduce(x, ops::ReduceOp::kSum); }
 
 std::vector<int64_t> axes_from(int begin, int end) {
@@ -54,6 +64,34 @@ std::pair<Value, Value> squeeze_or_expand_to_same_rank(Value a, Value b) {
   return {a, b};
 }
 
+std::pair<Value, Value> match_weights(Value values, Value weights, std::string_view what) {
+  const Shape given = weights.shape();
+  std::tie(values, weights) = squeeze_or_expand_to_same_rank(values, weights);
+  bool fits = weights.rank() <= values.rank();
+  for (int axis = 0; fits && axis < weights.rank(); ++axis)
+    fits = weights.shape()[axis] == 1 || weights.shape()[axis] == values.shape()[axis];
+  if (!fits)
+    throw InvalidArgument(
+        "got weights {} for {} {}; want equal dimensions or 1, counted from the front", given, what,
+        values.shape());
+  return {values, weights};
+}
+
+Value append_dims(Value weights, int rank) {
+  Shape shape = weights.shape();
+  while (shape.rank() < rank) shape.push_back(1);
+  return ops::reshape(weights, shape);
+}
+
+Value merge_mask(Value weights, Value mask, DType dtype) {
+  if (weights.defined()) weights = ops::cast(weights, dtype);
+  if (!mask.defined()) return weights;
+  mask = ops::cast(mask, dtype);
+  if (!weights.defined()) return mask;
+  std::tie(mask, weights) = match_weights(mask, weights, "a mask");
+  return mask * append_dims(weights, mask.rank());
+}
+
 Value divide_no_nan(Value a, Value b) {
   const Value none = ops::equal(b, ops::scalar(0, b.dtype()));
   const Value safe = ops::where(none, ops::scalar(1, b.dtype()), b);
@@ -70,34 +108,28 @@ Value global_rows(Value rows, DType dtype) {
 }
 
 Value reduce_weighted(Value losses, Value sample_weight, Value mask, Reduction reduction) {
+  check_rows(losses, "losses");
+  if (!is_floating(losses.dtype())) losses = ops::cast(losses, DType::kF32);
   const DType dtype = losses.dtype();
-  const double per_row = elements_per_row(losses);
-  Value weights;
-  if (sample_weight.defined()) {
-    Value weight = ops::cast(sample_weight, dtype);
-    std::tie(losses, weight) = squeeze_or_expand_to_same_rank(losses, weight);
-    losses = losses * weight;
-    weights = weight;
-  }
-  Value masked;
-  if (mask.defined()) {
-    masked = ops::cast(mask, dtype);
-    Value fitted = masked;
-    std::tie(losses, fitted) = squeeze_or_expand_to_same_rank(losses, fitted);
-    losses = losses * fitted;
-    weights = weights.defined() ? weights * fitted : fitted;
+  Value weights = merge_mask(sample_weight, mask, dtype);
+  if (weights.defined()) {
+    std::tie(losses, weights) = match_weights(losses, weights, "losses");
+    losses = losses * append_dims(weights, losses.rank());
   }
   if (reduction == Reduction::kNone) return losses;
   const Value sum = losses.rank() == 0 ? losses : ops::reduce_sum(losses);
   if (reduction == Reduction::kSum) return sum;
   if (reduction == Reduction::kMeanWithSampleWeight && weights.defined())
     return divide_no_nan(sum, over_replicas(ops::reduce_sum(weights)));
-  if (masked.defined()) return divide_no_nan(sum, over_replicas(ops::reduce_sum(masked)));
+  if (mask.defined())
+    return divide_no_nan(sum, over_replicas(ops::reduce_sum(ops::cast(mask, dtype))));
   const Value divisor = global_rows(losses, dtype);
+  const double per_row = elements_per_row(losses);
   return sum / (per_row == 1 ? divisor : divisor * per_row);
 }
 
 WeightedSum samplewise_sum(Value values, Value sample_weight) {
+  check_rows(values, "values");
   values = ops::cast(values, DType::kF32);
   if (!sample_weight.defined()) {
     if (values.rank() == 0) return {values, ops::scalar(1, DType::kF32)};
@@ -105,9 +137,8 @@ WeightedSum samplewise_sum(Value values, Value sample_weight) {
     return {ops::reduce_sum(values), ops::cast(ops::num_rows(values), DType::kF32)};
   }
   Value weight = ops::cast(sample_weight, DType::kF32);
-  std::tie(values, weight) = squeeze_or_expand_to_same_rank(values, weight);
-  const int weight_rank = weight.rank();
-  values = mean_from(values, weight_rank);
+  std::tie(values, weight) = match_weights(values, weight, "values");
+  values = mean_from(values, weight.rank());
   weight = ops::broadcast_to(weight, values.shape());
   values = mean_from(values * weight, 1);
   weight = mean_from(weight, 1);

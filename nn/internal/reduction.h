@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string_view>
 #include <utility>
 
 #include "core/graph/graph.h"
@@ -27,14 +28,24 @@ Reduction parse_reduction(std::string_view where, std::string_view name);
 /// Keras' rule: adds or drops a last dimension of 1 where the ranks differ by one.
 std::pair<Value, Value> squeeze_or_expand_to_same_rank(Value a, Value b);
 
+/// Values and their weights after that rule. Weights of a lower rank count from the front: weight
+/// [N] of values [N, T, K] is that of a row. InvalidArgument, which calls the values `what`, where
+/// a dimension of the weights is neither 1 nor that of the values.
+std::pair<Value, Value> match_weights(Value values, Value weights, std::string_view what);
+/// Weights with ones behind their dimensions, up to `rank`.
+Value append_dims(Value weights, int rank);
+/// The weights of masked values, in the weights' dtype; either may be undefined.
+Value merge_mask(Value weights, Value mask, DType dtype);
+
 /// a / b, and 0 where b is 0.
 Value divide_no_nan(Value a, Value b);
 
 /// The rows of the global batch of which `rows` [N, …] are this replica's, as a scalar of `dtype`.
 Value global_rows(Value rows, DType dtype);
 
-/// Weighted and reduced losses. `sample_weight` and `mask` (bool) may be undefined; masked elements
-/// count neither in the sum nor in the divisor.
+/// Weighted and reduced losses; of integers as f32. `sample_weight` and `mask` (bool) may be
+/// undefined; masked elements count neither in the sum nor in the divisor. A mean with weights
+/// divides by their sum as they were given, also where one of them stands for several elements.
 Value reduce_weighted(Value losses, Value sample_weight, Value mask, Reduction reduction);
 
 struct WeightedSum {

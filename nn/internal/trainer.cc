@@ -55,7 +55,7 @@ Value weights_of_classes(const ClassWeight& class_weight, Value labels, Value pr
 }  // namespace
 
 Trainer::Trainer(ModelImpl& model, CompileOptions options)
-    : model_(model), options_(std::move(options)), objective_(options_) {}
+    : model_(model), options_(std::move(options)), compiled_(model), objective_(options_) {}
 
 distribute::StepNumber Trainer::step_number() const {
   distribute::StepNumber number{.seed = default_runtime().random_seed()};
@@ -110,6 +110,7 @@ std::vector<Value> Trainer::record(Kind kind, const ElementLayout& layout,
   if (static_cast<int>(inputs.size()) < layout.num_inputs)
     throw InvalidArgument("{}: got {} components; want {} inputs and their labels", model_.name(),
                           inputs.size(), layout.num_inputs);
+  const CompiledScope as_compiled(compiled_);
   LossCollector collector;
   const std::vector<Value> x(inputs.begin(), inputs.begin() + layout.num_inputs);
   const std::vector<Value> predictions = model_.apply(x, {.training = kind == Kind::kTrain});

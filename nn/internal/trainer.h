@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "distribute/strategy.h"
+#include "nn/internal/compiled_state.h"
 #include "nn/internal/objective.h"
 #include "nn/model.h"
 
@@ -22,7 +23,7 @@ struct ElementLayout {
 };
 
 /// The traced steps of a model: made once for each structure of the data, kept as long as the
-/// model's compile() holds.
+/// model's compile() holds. What is trainable is settled when this is made, not when it traces.
 class Trainer {
  public:
   Trainer(ModelImpl& model, CompileOptions options);
@@ -39,6 +40,8 @@ class Trainer {
   int num_outputs() const { return num_outputs_; }
   /// The number of the next step: the batches that the optimizer has seen.
   distribute::StepNumber step_number() const;
+  /// False once layers were added to the model or taken from it: its steps no longer hold.
+  bool fits_model() const { return compiled_.holds(); }
 
  private:
   enum class Kind { kTrain, kTest, kPredict };
@@ -59,6 +62,7 @@ class Trainer {
 
   ModelImpl& model_;
   CompileOptions options_;
+  CompiledState compiled_;
   Objective objective_;
   int num_outputs_ = 0;
   std::vector<std::unique_ptr<Step>> steps_;

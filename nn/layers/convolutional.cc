@@ -73,7 +73,7 @@ class Conv2DImpl : public LayerImpl {
     Value y = ops::conv2d(x, kernel_, conv_);
     if (options_.use_bias) y = y + bias_;
     y = options_.activation(y);
-    if (options_.activity_regularizer.defined()) add_loss(options_.activity_regularizer(y));
+    add_activity_loss(options_.activity_regularizer, y);
     return {y};
   }
 

@@ -36,7 +36,7 @@ class DenseImpl : public LayerImpl {
     Value y = ops::matmul(x, kernel_);
     if (options_.use_bias) y = y + bias_;
     y = options_.activation(y);
-    if (options_.activity_regularizer.defined()) add_loss(options_.activity_regularizer(y));
+    add_activity_loss(options_.activity_regularizer, y);
     return {y};
   }
 

@@ -116,13 +116,27 @@ class BatchNormalizationImpl : public LayerImpl {
     return (x - mean) * ops::rsqrt(variance + options_.epsilon) * gamma + beta;
   }
 
+  /// What earlier calls of this layer in the step leave of a statistic, whose reads see it as it
+  /// was before the step.
+  static Value moved(const Variable& moving) {
+    Value value = moving.read();
+    const std::vector<int64_t> id{value.graph().variable_id(moving.shared())};
+    std::vector<Value> moves;
+    for (const auto& node : value.graph().nodes())
+      if (node->op_name() == "AssignAdd" &&
+          node->attrs().get<std::vector<int64_t>>("variables") == id)
+        moves.push_back(node->input(0));
+    for (const Value& move : moves) value = value + move;
+    return value;
+  }
+
   /// Where `count` is 0 there were no rows on any replica: nothing moves.
   void move_statistics(Value mean, Value variance, Value count) {
     const Value share =
         ops::where(ops::greater(count, ops::scalar(0, dtype())),
                    ops::scalar(1 - options_.momentum, dtype()), ops::scalar(0, dtype()));
     const auto move = [&](const Variable& moving, Value batch) {
-      ops::assign_add(moving.shared(), (ops::stop_gradient(batch) - moving.read()) * share);
+      ops::assign_add(moving.shared(), (ops::stop_gradient(batch) - moved(moving)) * share);
     };
     move(moving_mean_, mean);
     move(moving_variance_, variance);

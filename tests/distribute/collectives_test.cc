@@ -52,6 +52,28 @@ TEST_P(CollectivesConcurrentTest, SumsAndMeansOfReplicas) {
     });
 }
 
+TEST_P(CollectivesConcurrentTest, MeansOfIntegersAreRefused) {
+  on_ranks(2, [](Collectives& collectives, int) {
+    const Slices rows{Tensor::from<int64_t>({0}), Tensor::from<int32_t>({1})};
+    const std::function<void()> means[] = {
+        [&] { collectives.all_reduce(Tensor::from<int32_t>({1}), ops::ReduceOp::kMean); },
+        [&] {
+          collectives.reduce_scatter(Tensor::from<int32_t>({1, 2}), ops::ReduceOp::kMean);
+        },
+        [&] { collectives.all_gather(rows, ops::ReduceOp::kMean); },
+        [&] { collectives.all_reduce(rows, 1, ops::ReduceOp::kMean); },
+    };
+    for (const auto& mean : means) {
+      try {
+        mean();
+        throw Internal("got a mean of integers; want an error");
+      } catch (const Error& error) {
+        if (error.code() != Code::kInvalidArgument) throw;
+      }
+    }
+  });
+}
+
 TEST_P(CollectivesConcurrentTest, SeveralCallsOfEqualSizeOverlap) {
   on_ranks(4, [](Collectives& collectives, int rank) {
     const auto r = static_cast<float>(rank);

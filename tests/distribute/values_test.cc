@@ -65,6 +65,34 @@ TEST_P(StrategyValuesConcurrentTest, MeanAlongAnAxisIsOverAllElements) {
   EXPECT_EQ(s.reduce(ReduceOp::kMean, uneven, 0).item(), n() == 1 ? 2.f : 3.f);
 }
 
+TEST_P(StrategyValuesConcurrentTest, MeansOfIntegersAreExactDoubles) {
+  const Strategy s = strategy();
+  const double mean_id = (n() - 1) / 2.0;
+  for (const DType dtype : {DType::kI32, DType::kI64, DType::kU8, DType::kI8}) {
+    const PerReplica ids =
+        s.distribute_values_from_function([&](int r) { return Tensor::full(dtype, Shape{}, r); });
+    const Tensor mean = s.reduce(ReduceOp::kMean, ids);
+    EXPECT_EQ(mean.dtype(), DType::kF64);
+    EXPECT_EQ(mean.item<double>(), mean_id);
+    EXPECT_EQ(s.reduce(ReduceOp::kSum, ids).dtype(), dtype);
+    // 100 and 100 + r: the sum of four does not fit a byte.
+    const PerReplica rows = s.distribute_values_from_function([&](int r) {
+      return Tensor::from({100.0, 100.0 + r}).cast(dtype);
+    });
+    EXPECT_EQ(s.reduce(ReduceOp::kMean, rows, 0).item<double>(), 100 + mean_id / 2);
+  }
+  const PerReplica first = s.distribute_values_from_function(
+      [](int r) { return Tensor::from(std::vector<bool>{r == 0}, Shape{}); });
+  EXPECT_EQ(s.reduce(ReduceOp::kMean, first).item<double>(), 1.0 / n());
+}
+
+TEST_P(StrategyValuesConcurrentTest, AMeanOfIntegersInsideAStepIsRefused) {
+  const Strategy s = strategy();
+  const Function step =
+      function([](Value x) { return get_replica_context().all_reduce(ReduceOp::kMean, x); });
+  EXPECT_THROW(s.run(step, {Tensor::scalar<int32_t>(1)}), Error);
+}
+
 TEST_P(StrategyValuesConcurrentTest, GatherConcatenatesInReplicaOrder) {
   const Strategy s = strategy();
   const PerReplica rows = s.distribute_values_from_function([](int r) {

@@ -91,6 +91,17 @@ TEST_F(DistributedVariableConcurrentTest, OnReadVariablesAreAggregatedWhenRead) 
   EXPECT_THROW(none->value(), Error);
 }
 
+TEST_F(DistributedVariableConcurrentTest, IntegersHaveNoMean) {
+  try {
+    const VariableOptions options{.name = "count", .aggregation = Aggregation::kMean};
+    VariableState(Tensor::scalar<int64_t>(0), options);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(),
+                 "variable count: got aggregation MEAN for int64; want a floating dtype");
+  }
+}
+
 TEST_F(DistributedVariableConcurrentTest, AssigningASummedOnReadVariableGivesEachCopyItsShare) {
   const auto v = variable(Aggregation::kSum, Sync::kOnRead);
   write(v, ops::assign, id);

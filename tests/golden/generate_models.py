@@ -5,18 +5,18 @@ models.txt: data/{x,y,x_val,y_val,weight,weight_val}: 11 rows, batch size 4 (so 
 compiled with, the logs of 3 epochs (one array per log, in Keras' order: `logs`), the evaluation,
 and the weights after training, in get_weights() order: weight0, weight1, ... No shuffling.
 on_batch/train: [loss, accuracy] that train_on_batch returns for the three batches.
-Keras weights `loss` by the rows of each batch, but kind_loss and size_loss of two_outputs are means
-over batches, whatever their rows.
+Losses are weighted by the rows of each batch, those of the outputs too: on TensorFlow Keras does
+not know their number while it traces, and takes means over batches for kind_loss and size_loss.
 summary_*.txt: the table that summary() prints.
 """
 
 import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["KERAS_BACKEND"] = "jax"
 os.environ["COLUMNS"] = "80"
+import jax  # noqa: E402
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
 
 from golden import Writer, rng  # noqa: E402
 
@@ -274,7 +274,7 @@ def summaries(out):
 
 
 def main():
-    out = Writer("models", f"Keras {keras.__version__} on TensorFlow {tf.__version__}, CPU")
+    out = Writer("models", f"Keras {keras.__version__} on JAX {jax.__version__}, CPU")
     fits(out)
     summaries(out)
     out.save()

@@ -1,5 +1,6 @@
 #include <cstdio>
 #include <fstream>
+#include <limits>
 #include <sstream>
 
 #include "tests/nn/support.h"
@@ -89,6 +90,50 @@ TEST(CallbacksTest, EarlyStoppingWaitsForItsFirstEpochAndHonoursTheBaseline) {
           .epoch()
           .size(),
       10u);
+}
+
+/// Fits for as many epochs as there are `weights`, with which each is measured: losses of w^2.
+void measure(const Line& line, const std::vector<float>& weights, const Callback& callback) {
+  const LambdaCallback set({.on_epoch_begin = [&](int64_t epoch) {
+    line.model.set_weights({Tensor::from<float>({weights[static_cast<size_t>(epoch)]}, {1, 1})});
+  }});
+  line.fit({.epochs = static_cast<int64_t>(weights.size()), .callbacks = {set, callback}});
+}
+
+TEST(CallbacksTest, NaNAndInfinityAreNeverBest) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (const float bad : {NAN, kInfinity}) {
+    const Line line(0.0);
+    measure(line, {bad, 3, 1, bad, 2},
+            EarlyStopping({.monitor = "loss", .patience = 9, .restore_best_weights = true}));
+    EXPECT_EQ(line.weight(), 1);
+    // They count as epochs without improvement: 3 is best, then two are waited for.
+    const Line impatient(0.0);
+    measure(impatient, {bad, 3, bad, bad, 1},
+            EarlyStopping({.monitor = "loss", .patience = 2, .restore_best_weights = true}));
+    EXPECT_EQ(impatient.weight(), 3);
+  }
+  const Line lost(0.0);  // without a best epoch there is nothing to go back to
+  measure(lost, {1e30f, 2e30f},
+          EarlyStopping({.monitor = "loss", .patience = 9, .restore_best_weights = true}));
+  EXPECT_FLOAT_EQ(static_cast<float>(lost.weight()), 2e30f);
+}
+
+TEST(CallbacksTest, AFirstNaNDoesNotCutTheLearningRate) {
+  const Line line(0.5);
+  measure(line, {NAN, 3, 2, 1}, ReduceLROnPlateau({.monitor = "loss", .patience = 2}));
+  EXPECT_EQ(line.model.optimizer().learning_rate(), 0.5);
+}
+
+TEST(CallbacksTest, WhatIsComparedWithIsFinite) {
+  EXPECT_NE(error_of([] { EarlyStopping({.monitor = "loss", .baseline = NAN}); }).find("baseline"),
+            std::string::npos);
+  EXPECT_NE(
+      error_of([] { EarlyStopping({.monitor = "loss", .min_delta = NAN}); }).find("min_delta"),
+      std::string::npos);
+  EXPECT_NE(
+      error_of([] { ReduceLROnPlateau({.monitor = "loss", .min_delta = NAN}); }).find("min_delta"),
+      std::string::npos);
 }
 
 TEST(CallbacksTest, EarlyStoppingModes) {

@@ -137,7 +137,7 @@ TEST(TrainingTest, RegularizersAddToTheLoss) {
   const Tensor x = Tensor::from<float>({1, 1}, {2, 1});
   const Tensor y = Tensor::from<float>({2, -4, 2, -4}, {2, 2});
   const Logs logs = model.evaluate(x, y, {.verbose = 0});
-  EXPECT_NEAR(logs["loss"], 0.5 * 6 + 0.25 * 20 + 0.1 * 12, 1e-5);
+  EXPECT_NEAR(logs["loss"], 0.5 * 6 + 0.25 * 20 + 0.1 * 12 / 2, 1e-5);
 }
 
 TEST(TrainingTest, BytesAndDoublesAreTakenAsFloats) {

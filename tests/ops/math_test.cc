@@ -54,6 +54,17 @@ TEST_F(MathOpTest, NumbersTakeTheDtypeBesideThem) {
   EXPECT_EQ((1.0 - input({2}, DType::kI64)).dtype(), DType::kI64);
 }
 
+TEST_F(MathOpTest, NumbersThatIntegersDoNotHoldAreRefused) {
+  const Value i = input({2}, DType::kI64), byte = input({2}, DType::kU8);
+  expect_invalid({"scalar: got 0.5 for int64; want a number that it holds"}, [&] { i * 0.5; });
+  expect_invalid({"scalar: got 2.5 for int64"}, [&] { 2.5 - i; });
+  expect_invalid({"scalar: got 256 for uint8"}, [&] { byte + 256; });
+  expect_invalid({"scalar: got -1 for uint8"}, [&] { byte + -1; });
+  expect_invalid({"fill: got 0.1 for int32"}, [&] { ops::fill({2}, DType::kI32, 0.1); });
+  EXPECT_EQ((byte + 255).dtype(), DType::kU8);
+  EXPECT_EQ((input({2}) * 0.5).dtype(), DType::kF32);
+}
+
 TEST_F(MathOpTest, SelectBroadcastsItsThreeInputs) {
   const Value y = ops::where(input({N, 1}, DType::kBool), input({5}), input({}));
   EXPECT_EQ(y.shape(), (Shape{N, 5}));

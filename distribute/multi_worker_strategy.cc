@@ -121,9 +121,11 @@ class MultiWorkerStrategy final : public Strategy::Impl {
       if (device->type() == DeviceType::kCPU) runtime.note_cpu_use();
     lay_out_replicas(options);
     adopt_seed();
+    part_.job = name_;
+    runtime.note_job(name_);
   }
 
-  const std::string& name() const override { return name_; }
+  const std::string& name() const override { return *name_; }
   int num_replicas_in_sync() const override { return part_.num_replicas; }
   int first_replica() const override { return part_.first_replica; }
   int num_local_replicas() const override {
@@ -144,7 +146,9 @@ class MultiWorkerStrategy final : public Strategy::Impl {
   StepCache& step_cache() override { return step_cache_; }
 
   std::unique_ptr<StepRunner> make_runner(const Trace& trace, int64_t batch_size) override {
+    const auto entered = group_->enter("the making of a step");
     agree_on(trace, batch_size);
+    std::erase_if(started_, [](const auto& variable) { return variable.expired(); });
     for (const auto& variable : trace.graph->variables()) start_from_chief(variable);
     return make_replica_runner(runtime_, trace, part_, make_communicators(), batch_size, *group_);
   }
@@ -232,13 +236,14 @@ class MultiWorkerStrategy final : public Strategy::Impl {
   /// Gives a variable the chief's value when it is first used.
   void start_from_chief(const std::shared_ptr<VariableState>& variable) {
     if (!started_.insert(variable).second) return;
+    variable->belong_to(name_);
     Tensor value = variable->value();
     group_->broadcast(variable->name(), value.raw(), value.num_bytes());
     if (!group_->is_chief()) variable->assign(value);
   }
 
   Runtime& runtime_;
-  const std::string name_ = kName;
+  const std::shared_ptr<const std::string> name_ = std::make_shared<const std::string>(kName);
   std::unique_ptr<WorkerGroup> group_;
   const DType gradient_dtype_;
   const JobCommunicators* job_communicators_ = nullptr;  ///< of a back end; null for CPU devices

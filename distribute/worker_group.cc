@@ -118,14 +118,21 @@ std::vector<std::unique_ptr<Communicator>> WorkerGroup::connect(std::vector<int>
 
 std::vector<std::unique_ptr<Communicator>> WorkerGroup::make_communicators(
     std::vector<int> block_sizes, DType gradient_dtype) {
+  const auto entered = enter("the making of a step");
   return connect(std::move(block_sizes), "group/" + std::to_string(groups_++), gradient_dtype);
 }
 
+OneThread::Entered WorkerGroup::enter(const char* what) {
+  return together_.enter(membership_->self().to_string(), what);
+}
+
 std::vector<std::string> WorkerGroup::all_gather(std::string_view label, std::string_view mine) {
+  const auto entered = enter("an exchange");
   return exchange_->all_gather(label, mine);
 }
 
 void WorkerGroup::broadcast(std::string_view label, void* data, size_t bytes) {
+  const auto entered = enter("an exchange");
   exchange_->broadcast(label, data, bytes);
 }
 

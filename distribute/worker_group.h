@@ -19,7 +19,8 @@ namespace cohort::distribute {
 class MpiWorld;
 
 /// The workers of a job as one of them sees them: its seat in the cluster, where they exchange
-/// small values, and what ends their waits when one of them fails. One thread uses it.
+/// small values, and what ends their waits when one of them fails. One thread at a time is inside
+/// of what is collective: another is refused.
 class WorkerGroup final : public Workers {
  public:
   struct Options {
@@ -42,6 +43,7 @@ class WorkerGroup final : public Workers {
   using Workers::all_gather;
   std::shared_ptr<void> watch(Communicator& communicator) override;
   void report_error(const Error& error) override;
+  OneThread::Entered enter(const char* what) override;
 
   /// Keeps `metrics` informed of the cluster, and the cluster of where they are served.
   void report_to(MetricRegistry& metrics) { metrics_.emplace(metrics, *membership_); }
@@ -74,6 +76,7 @@ class WorkerGroup final : public Workers {
   int groups_ = 0;
   bool failed_ = false;
   std::vector<std::string> hosts_;  ///< of each worker
+  OneThread together_;              ///< what is collective
   AbortSwitch switch_;
   int watch_ = -1;
   std::unique_ptr<ProcessExchange> exchange_;

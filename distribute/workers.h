@@ -7,13 +7,14 @@
 #include <vector>
 
 #include "core/runtime/communicator.h"
+#include "core/runtime/one_thread.h"
 #include "core/tensor.h"
 
 namespace cohort::distribute {
 
 /// The processes that carry a strategy, as one of them sees them. This class is a process alone;
 /// WorkerGroup is a job of several. What is collective is called by every worker, in the same
-/// order, from one thread.
+/// order, from one thread at a time.
 class Workers {
  public:
   virtual ~Workers() = default;
@@ -38,6 +39,14 @@ class Workers {
   void check_equal(std::string_view what, const std::string& mine);
   /// Whether any worker says so. Collective.
   bool any(std::string_view what, bool mine);
+
+  /// Keeps other threads of this process out of what is collective, as long as the result lives;
+  /// this one may enter again. `what` it does, for people, is a literal. FailedPrecondition, naming
+  /// both, where another thread is inside. A process alone lets everybody in.
+  [[nodiscard]] virtual OneThread::Entered enter(const char* what) {
+    (void)what;
+    return {};
+  }
 
   /// Ends the waits of `communicator` when a worker fails, as long as the result lives.
   virtual std::shared_ptr<void> watch(Communicator&) { return nullptr; }

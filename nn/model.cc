@@ -217,30 +217,36 @@ Logs Model::train_on_batch(const Tensor& x, const Tensor& y, BatchOptions option
 Logs Model::train_on_batch(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
                            BatchOptions options) const {
   internal::Trainer& trainer = model_impl().compiled_trainer("train_on_batch");
+  const auto entered = model_impl().enter("train_on_batch()");
+  model_impl().warn_if_apart();
   Tensors weights;
   if (options.sample_weight.defined()) weights.push_back(options.sample_weight);
   const data::Element batch = joined({&x, &y, &weights});
-  distribute::StepRunner& step =
+  const internal::StepHandle step =
       trainer.train_step(layout_of_batch(batch, count(x), options.class_weight));
   trainer.objective().reset();
-  step.run(batch, trainer.step_number());
+  step->run(batch, trainer.step_number());
   return read_logs(trainer);
 }
 Logs Model::test_on_batch(const Tensor& x, const Tensor& y, BatchOptions options) const {
   internal::Trainer& trainer = model_impl().compiled_trainer("test_on_batch");
+  const auto entered = model_impl().enter("test_on_batch()");
   data::Element batch{x, y};
   if (options.sample_weight.defined()) batch.push_back(options.sample_weight);
-  distribute::StepRunner& step = trainer.test_step(layout_of_batch(batch, 1, options.class_weight));
+  const internal::StepHandle step =
+      trainer.test_step(layout_of_batch(batch, 1, options.class_weight));
   trainer.objective().reset();
-  step.run(batch, trainer.step_number());
+  step->run(batch, trainer.step_number());
   return read_logs(trainer);
 }
 Tensor Model::predict_on_batch(const Tensor& x) const {
   internal::Trainer& trainer = model_impl().trainer();
   const data::Element batch{x};
-  distribute::StepRunner& step = trainer.predict_step(layout_of_batch(batch, 1, {}));
-  step.run(batch, {.seed = default_runtime().random_seed()});
-  return step.gathered_output(0);
+  const internal::StepHandle step = trainer.predict_step(layout_of_batch(batch, 1, {}));
+  const auto together = model_impl().strategy().workers().enter("predict_on_batch()");
+  const DeviceTurn turn = step->take_turn();
+  step->run(batch, {.seed = default_runtime().random_seed()});
+  return step->gathered_output(0);
 }
 Tensor Model::operator()(const Tensor& x) const { return predict_on_batch(x); }
 

@@ -17,11 +17,13 @@ using Seconds = std::chrono::duration<double>;
 
 constexpr std::chrono::seconds kWarnAfter{10};
 
+thread_local pid_t thread_id = 0;  // once it is known: asking the system takes long
+
 }  // namespace
 
 pid_t this_thread_id() {
-  static thread_local const pid_t id = gettid();
-  return id;
+  if (thread_id == 0) thread_id = gettid();
+  return thread_id;
 }
 
 struct TurnLock::Waiter {

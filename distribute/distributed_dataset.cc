@@ -30,7 +30,7 @@ int64_t InputContext::get_per_replica_batch_size(int64_t global_batch_size) cons
 }
 
 const DistributedElement* DistributedDataset::Iterator::next() {
-  return strategy_.workers().guard([this] { return take_next(); });
+  return strategy_.workers().guard("the next batch", [this] { return take_next(); });
 }
 
 const DistributedElement* DistributedDataset::Iterator::take_next() {
@@ -63,14 +63,14 @@ data::StepOptions DistributedDataset::step_options() const {
 }
 
 DistributedDataset::Iterator DistributedDataset::iterate(data::IterateOptions options) const {
-  return strategy_.workers().guard([&] {
+  return strategy_.workers().guard("the start of a pass", [&] {
     return Iterator(strategy_, data::StepIterator(dataset_, step_options(), options));
   });
 }
 
 DistributedDataset::Iterator DistributedDataset::resume(const data::StepPosition& position,
                                                         int64_t epochs) const {
-  return strategy_.workers().guard([&] {
+  return strategy_.workers().guard("the start of a pass", [&] {
     return Iterator(strategy_, data::StepIterator(dataset_, step_options(), position, epochs));
   });
 }
@@ -78,7 +78,7 @@ DistributedDataset::Iterator DistributedDataset::resume(const data::StepPosition
 DistributedDataset distribute_dataset(const Strategy& strategy, const data::Dataset& dataset) {
   const data::InputWorker worker = worker_of(strategy);
   const data::InputPipeline input =
-      strategy.workers().guard([&] { return data::make_input_pipeline(dataset, worker); });
+      strategy.workers().guard("the making of a dataset", [&] { return data::make_input_pipeline(dataset, worker); });
   if (worker.num_workers > 1 && strategy.is_chief())
     std::fprintf(stderr, "%s\n", input.plan.sentence.c_str());
   const int64_t replicas = worker.replicas_per_worker;  // a step takes an element for each
@@ -95,7 +95,7 @@ DistributedDataset distribute_datasets_from_function(
   const InputContext context{.num_input_pipelines = static_cast<int>(worker.num_workers),
                              .input_pipeline_id = static_cast<int>(worker.index),
                              .num_replicas_in_sync = strategy.num_replicas_in_sync()};
-  return DistributedDataset(strategy, strategy.workers().guard([&] { return make(context); }),
+  return DistributedDataset(strategy, strategy.workers().guard("the making of a dataset", [&] { return make(context); }),
                             "input is made by a function in each process");
 }
 

@@ -60,6 +60,8 @@ StrategyScope::StrategyScope(const Strategy& strategy) {
 
 StrategyScope::~StrategyScope() { strategy_stack.pop_back(); }
 
+bool has_strategy() { return !strategy_stack.empty(); }
+
 Strategy current_strategy() {
   return strategy_stack.empty() ? default_strategy() : strategy_stack.back();
 }

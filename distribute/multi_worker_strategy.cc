@@ -108,10 +108,10 @@ class MultiWorkerStrategy final : public Strategy::Impl {
       : runtime_(runtime),
         group_(std::move(group)),
         gradient_dtype_(options.communication_options.gradient_dtype) {
-    group_->guard([&] { set_up(options); });
+    group_->guard("the start", [&] { set_up(options); });
   }
 
-  const std::string& name() const override { return name_; }
+  const std::string& name() const override { return *name_; }
   int num_replicas_in_sync() const override { return part_.num_replicas; }
   int first_replica() const override { return part_.first_replica; }
   int num_local_replicas() const override {
@@ -126,6 +126,7 @@ class MultiWorkerStrategy final : public Strategy::Impl {
   StepCache& step_cache() override { return step_cache_; }
 
   std::unique_ptr<StepRunner> make_runner(const Trace& trace, int64_t batch_size) override {
+    const auto entered = group_->enter("the making of a step");
     agree_on(trace, batch_size);
     std::erase_if(started_, [](const auto& variable) { return variable.expired(); });
     for (const auto& variable : trace.graph->variables()) start_from_chief(variable);
@@ -151,6 +152,8 @@ class MultiWorkerStrategy final : public Strategy::Impl {
       if (device->type() == DeviceType::kCPU) runtime_.note_cpu_use();
     lay_out_replicas(options);
     adopt_seed();
+    part_.job = name_;
+    runtime_.note_job(name_);
   }
 
   /// Workers that see the same GPUs get a share of them each, unless the program has named devices.
@@ -229,13 +232,14 @@ class MultiWorkerStrategy final : public Strategy::Impl {
   /// Gives a variable the chief's value when it is first used.
   void start_from_chief(const std::shared_ptr<VariableState>& variable) {
     if (!started_.insert(variable).second) return;
+    variable->belong_to(name_);
     Tensor value = variable->value();
     group_->broadcast(variable->name(), value.raw(), value.num_bytes());
     if (!group_->is_chief()) variable->assign(value);
   }
 
   Runtime& runtime_;
-  const std::string name_ = kName;
+  const std::shared_ptr<const std::string> name_ = std::make_shared<const std::string>(kName);
   std::unique_ptr<WorkerGroup> group_;
   const DType gradient_dtype_;
   const JobCommunicators* job_communicators_ = nullptr;  ///< of a back end; null for CPU devices

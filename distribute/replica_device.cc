@@ -94,12 +94,12 @@ Executable& ReplicaDevice::executable_for(const ReplicaFeed& feed) {
   throw Internal("replica device: got a feed that was not prepared");
 }
 
-void ReplicaDevice::prepare(std::span<const ReplicaFeed> feeds) {
+bool ReplicaDevice::prepare(std::span<const ReplicaFeed> feeds) {
   const auto known = [&](const ReplicaFeed& feed) {
     return std::any_of(prepared_.begin(), prepared_.end(),
                        [&](const Prepared& p) { return p.symbols == feed.symbols; });
   };
-  if (std::all_of(feeds.begin(), feeds.end(), known)) return;
+  if (std::all_of(feeds.begin(), feeds.end(), known)) return false;
   // The program may drop executables when it makes new ones: ask it again for every one.
   prepared_.clear();
   for (const ReplicaFeed& feed : feeds) {
@@ -110,6 +110,7 @@ void ReplicaDevice::prepare(std::span<const ReplicaFeed> feeds) {
     prepared_.push_back({feed.symbols, &executable});
   }
   if (in_turn_ && !combine_) combine_ = &program_.combine();
+  return true;
 }
 
 void ReplicaDevice::feed_and_run(Executable& executable, const ReplicaFeed& feed) {

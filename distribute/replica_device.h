@@ -32,15 +32,17 @@ class ReplicaDevice {
   Device& device() { return program_.device(); }
   /// Time spent in waits for the other devices.
   std::chrono::nanoseconds waited() { return program_.collectives().waited; }
+  /// Memory that it holds, about.
+  size_t num_bytes() { return program_.num_bytes(); }
   /// Of one step.
   size_t num_collectives() { return program_.collectives().buckets.size(); }
   /// The symbols of the trace's inputs, in order of appearance; their numbers choose the
   /// executable.
   static std::vector<std::string> symbols(const Graph& graph);
 
-  /// Compiles what `feeds` (one for each replica carried) need. To be called by the thread that
-  /// owns the variables, before run.
-  void prepare(std::span<const ReplicaFeed> feeds);
+  /// Compiles what `feeds` (one for each replica carried) need; returns whether there was anything
+  /// to do. To be called by the thread that owns the variables, before run.
+  bool prepare(std::span<const ReplicaFeed> feeds);
   /// Runs the step for all replicas carried; called by the device's thread. Throws; nothing is
   /// committed then.
   void run(std::span<const ReplicaFeed> feeds);

@@ -1,12 +1,14 @@
 #include "distribute/replica_runner.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <numeric>
 #include <optional>
 
 #include "core/runtime/device_thread.h"
 #include "core/runtime/runtime.h"
+#include "core/runtime/step_devices.h"
 #include "data/batch_sizes.h"
 #include "distribute/in_process_communicator.h"
 #include "distribute/process_group.h"
@@ -37,6 +39,7 @@ class ReplicaRunner final : public StepRunner {
         batch_size_(batch_size),
         first_replica_(static_cast<size_t>(part.first_replica)),
         workers_(workers),
+        devices_(part.job),
         symbols_(ReplicaDevice::symbols(*trace.graph)),
         communicators_(std::move(communicators)),
         feeds_(static_cast<size_t>(std::accumulate(part.blocks.begin(), part.blocks.end(), 0))),
@@ -44,6 +47,8 @@ class ReplicaRunner final : public StepRunner {
     if (part.num_replicas > 1) check_replicas_stay_equal(trace, part.in_turn);
     for (const auto& communicator : communicators_)
       watches_.push_back(workers_.watch(*communicator));
+    for (Device* device : part.devices) devices_.add(runtime, *trace.graph, *device);
+    const DeviceTurn turn = devices_.take();
     int first = 0;
     for (size_t d = 0; d < part.devices.size(); ++d) {
       Communicator* communicator = communicators_.empty() ? nullptr : communicators_[d].get();
@@ -60,11 +65,14 @@ class ReplicaRunner final : public StepRunner {
       carriers_.push_back(std::move(carrier));
     }
     carriers_.front()->replicas->device().bind_thread();
+    count_bytes();
     for (ReplicaFeed& feed : feeds_) {
       feed.inputs.resize(trace.graph->placeholders().size());
       feed.symbols.resize(symbols_.size());
     }
   }
+
+  DeviceTurn take_turn() override { return devices_.take(); }
 
   void run(const data::Element& batch, const StepNumber& number) override {
     run(batch, {.offset = 0, .global_rows = rows_in(batch)}, number);
@@ -72,6 +80,8 @@ class ReplicaRunner final : public StepRunner {
 
   void run(const data::Element& batch, const data::RowRange& range,
            const StepNumber& number) override {
+    const auto entered = workers_.enter("a step");
+    const DeviceTurn turn = devices_.take();
     check_count(batch.size());
     forget_symbols();
     const int64_t here = rows_in(batch);
@@ -94,6 +104,8 @@ class ReplicaRunner final : public StepRunner {
   }
 
   void run(std::span<const data::Element> per_replica, const StepNumber& number) override {
+    const auto entered = workers_.enter("a step");
+    const DeviceTurn turn = devices_.take();
     if (per_replica.size() != feeds_.size())
       throw InvalidArgument("step: got values for {} replicas; want {}", per_replica.size(),
                             feeds_.size());
@@ -124,7 +136,10 @@ class ReplicaRunner final : public StepRunner {
     return cost;
   }
 
+  size_t num_bytes() override { return num_bytes_.load(std::memory_order_relaxed); }
+
   Tensor output(int replica, int i) override {
+    const DeviceTurn turn = devices_.take();
     for (auto& carrier : carriers_) {
       const int local = replica - carrier->first;
       if (local >= 0 && local < carrier->replicas->num_replicas())
@@ -245,6 +260,12 @@ class ReplicaRunner final : public StepRunner {
                       .global_rows = global_rows};
   }
 
+  void count_bytes() {
+    size_t bytes = cohort::num_bytes(*trace_.graph);
+    for (const auto& carrier : carriers_) bytes += carrier->replicas->num_bytes();
+    num_bytes_.store(bytes, std::memory_order_relaxed);
+  }
+
   std::span<const ReplicaFeed> feeds_of(const Carrier& carrier) const {
     return std::span(feeds_).subspan(static_cast<size_t>(carrier.first),
                                      static_cast<size_t>(carrier.replicas->num_replicas()));
@@ -262,7 +283,10 @@ class ReplicaRunner final : public StepRunner {
   }
 
   void run_carriers() {
-    for (auto& carrier : carriers_) carrier->replicas->prepare(feeds_of(*carrier));
+    bool compiled = false;
+    for (auto& carrier : carriers_)
+      compiled = carrier->replicas->prepare(feeds_of(*carrier)) || compiled;
+    if (compiled) count_bytes();
     if (communicators_.empty()) {
       carriers_.front()->replicas->device().bind_thread();
       carriers_.front()->replicas->run(feeds_of(*carriers_.front()));
@@ -313,12 +337,14 @@ class ReplicaRunner final : public StepRunner {
   const int64_t batch_size_;
   const size_t first_replica_;  ///< feeds_[0] is this one of all replicas
   Workers& workers_;
+  StepDevices devices_;
   const std::vector<std::string> symbols_;
   std::vector<std::unique_ptr<Communicator>> communicators_;
   std::vector<std::shared_ptr<void>> watches_;
   std::vector<ReplicaFeed> feeds_;  ///< of this process' replicas
   std::vector<int64_t> rows_;       ///< of all replicas in the current step
   uint64_t collectives_ = 0;
+  std::atomic<size_t> num_bytes_ = 0;
   std::vector<std::unique_ptr<Carrier>> carriers_;
 };
 

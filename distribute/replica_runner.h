@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "core/runtime/communicator.h"
@@ -21,6 +22,7 @@ struct ReplicaPart {
   int num_replicas = 1;     ///< of all processes
   bool in_turn = false;     ///< some device, here or elsewhere, carries several
   size_t bucket_bytes = size_t{4} << 20;
+  std::shared_ptr<const std::string> job = nullptr;  ///< the strategy's name; null in one process
 };
 
 /// Runs a traced step on the replicas of this process: one thread for each device, the first

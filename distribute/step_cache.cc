@@ -6,8 +6,6 @@
 namespace cohort::distribute {
 namespace {
 
-constexpr size_t kLargestCache = 64;
-
 /// The type under which an argument is traced: dimension 0 is a symbol where it may differ between
 /// replicas or steps.
 TensorType type_of(const Argument& argument, int num_replicas) {
@@ -34,8 +32,8 @@ StepMetrics::Totals totals_of(StepRunner& step) {
   return {cost.waited, cost.bytes_sent, cost.collectives};
 }
 
-/// Runs the step of `entry`, and counts it where the program's metrics are served.
-void run_counted(StepCache::Entry& entry) {
+/// Runs the step, and counts it where the program's metrics are served.
+void run_counted(StepCache::Step& entry) {
   using Clock = std::chrono::steady_clock;
   const StepNumber number{.seed = default_runtime().random_seed(), .step = entry.step++};
   MetricRegistry& metrics = default_runtime().metrics();
@@ -51,27 +49,31 @@ void run_counted(StepCache::Entry& entry) {
 
 }  // namespace
 
-StepCache::Entry& StepCache::find(const Strategy& strategy, const Function& function,
-                                  const Signature& signature, const std::vector<bool>& shared) {
-  for (auto it = entries_.begin(); it != entries_.end(); ++it) {
-    if (!(it->function == function) || it->signature != signature || it->shared != shared) continue;
-    if (it != entries_.begin()) entries_.splice(entries_.begin(), entries_, it);
-    return entries_.front();
-  }
-  if (entries_.size() == kLargestCache) entries_.pop_back();
+std::shared_ptr<StepCache::Step> StepCache::find(const Strategy& strategy, const Function& function,
+                                                 const Signature& signature,
+                                                 const std::vector<bool>& shared) {
+  const std::lock_guard lock(mutex_);
+  const auto matches = [&](const Entry& entry) {
+    return function.is(entry.function) && entry.signature == signature && entry.shared == shared;
+  };
+  if (const Entry* known = entries_.find(matches)) return known->step;
+  entries_.erase_if([](const Entry& entry) { return entry.function.expired(); });
   const StrategyScope scope(strategy);
   Trace trace = function.record(signature);
   trace.shared_inputs = shared;
-  Entry entry{function, signature, shared, trace.outputs.size(), strategy.make_runner(trace),
-              0,        {},        {}};
-  entry.elements.resize(static_cast<size_t>(strategy.num_local_replicas()));
-  entries_.push_front(std::move(entry));
-  return entries_.front();
+  auto step = std::make_shared<Step>();
+  step->num_outputs = trace.outputs.size();
+  step->runner = strategy.make_runner(trace);
+  step->elements.resize(static_cast<size_t>(strategy.num_local_replicas()));
+  return entries_
+      .add({function.watch(), signature, shared, std::move(step)},
+           "functions run by " + strategy.name())
+      .step;
 }
 
 std::vector<PerReplica> Strategy::run(const Function& step,
                                       const std::vector<Argument>& arguments) const {
-  return workers().guard([&] { return run_unguarded(step, arguments); });
+  return workers().guard("a step", [&] { return run_unguarded(step, arguments); });
 }
 
 std::vector<PerReplica> Strategy::run_unguarded(const Function& step,
@@ -87,17 +89,18 @@ std::vector<PerReplica> Strategy::run_unguarded(const Function& step,
     signature.push_back(type_of(argument, n));
     shared.push_back(argument.same());
   }
-  StepCache::Entry& entry = impl_->step_cache().find(*this, step, signature, shared);
+  const auto entry = impl_->step_cache().find(*this, step, signature, shared);
+  const DeviceTurn turn = entry->runner->take_turn();
   for (int r = 0; r < n; ++r) {
-    data::Element& element = entry.elements[static_cast<size_t>(r)];
+    data::Element& element = entry->elements[static_cast<size_t>(r)];
     element.clear();
     for (const Argument& argument : arguments) element.push_back(argument.of(r).contiguous());
   }
-  run_counted(entry);
+  run_counted(*entry);
   std::vector<PerReplica> results;
-  for (size_t i = 0; i < entry.num_outputs; ++i) {
+  for (size_t i = 0; i < entry->num_outputs; ++i) {
     std::vector<Tensor> values;
-    for (int r = 0; r < n; ++r) values.push_back(entry.runner->output(r, static_cast<int>(i)));
+    for (int r = 0; r < n; ++r) values.push_back(entry->runner->output(r, static_cast<int>(i)));
     results.emplace_back(std::move(values));
   }
   return results;

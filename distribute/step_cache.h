@@ -1,22 +1,22 @@
 #pragma once
 
-#include <list>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <vector>
 
+#include "core/runtime/recently_used.h"
 #include "core/trace/step_metrics.h"
 #include "distribute/strategy.h"
 
 namespace cohort::distribute {
 
-/// The functions that a strategy has run, traced and bound to its replicas; the latest 64
-/// signatures are kept.
+/// The functions that a strategy has run, traced and bound to its replicas. A function is not kept
+/// alive: it may hold models, and they the strategy. Thread-safe.
 class StepCache {
  public:
-  struct Entry {
-    Function function;
-    Signature signature;
-    std::vector<bool> shared;
+  /// Guarded by the runner's turn, but for what does not change.
+  struct Step {
     size_t num_outputs = 0;
     std::unique_ptr<StepRunner> runner;
     int64_t step = 0;
@@ -25,11 +25,20 @@ class StepCache {
   };
 
   /// Traces and binds on first use. `shared`: which arguments are the same on every replica.
-  Entry& find(const Strategy& strategy, const Function& function, const Signature& signature,
-              const std::vector<bool>& shared);
+  std::shared_ptr<Step> find(const Strategy& strategy, const Function& function,
+                             const Signature& signature, const std::vector<bool>& shared);
 
  private:
-  std::list<Entry> entries_;  ///< latest used first
+  struct Entry {
+    std::weak_ptr<const void> function;
+    Signature signature;
+    std::vector<bool> shared;
+    std::shared_ptr<Step> step;
+    size_t num_bytes() const { return step->runner->num_bytes(); }
+  };
+
+  std::mutex mutex_;
+  RecentlyUsed<Entry> entries_;  // guarded by mutex_
 };
 
 }  // namespace cohort::distribute

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/ops/collective.h"
+#include "core/runtime/device_turn.h"
 #include "core/runtime/function.h"
 #include "core/tensor.h"
 #include "data/dataset.h"
@@ -67,10 +68,15 @@ struct CommunicationCost {
 };
 
 /// A traced step bound to a strategy's replicas. run() is the hot path: in steady state it
-/// allocates nothing, takes no lock and looks nothing up. One thread uses a runner.
+/// allocates nothing, waits for no lock and looks nothing up. Threads may share a runner of one
+/// process and run one after the other; of several processes, one thread uses it (Workers::enter).
 class StepRunner {
  public:
   virtual ~StepRunner() = default;
+
+  /// The turn of this process' devices. run() takes it, too; hold it around a run and the reading
+  /// of its outputs where other threads use the devices.
+  virtual DeviceTurn take_turn() = 0;
 
   /// Splits the rows (dimension 0 of every component) of one global batch over the replicas by
   /// data::rows_of_replicas, and runs the step on all of them; returns when every replica has
@@ -85,6 +91,8 @@ class StepRunner {
   virtual void run(std::span<const data::Element> per_replica, const StepNumber& number) = 0;
 
   virtual CommunicationCost communication_cost() = 0;
+  /// Memory that the runner holds, about.
+  virtual size_t num_bytes() = 0;
 
   /// Output i of the last run on local replica r, copied out.
   virtual Tensor output(int replica, int i) = 0;
@@ -98,7 +106,8 @@ class StepCache;
 /// state. Implementations: default (no scope), OneDeviceStrategy, MirroredStrategy,
 /// MultiWorkerMirroredStrategy. Where there are several processes, each holds the values of its own
 /// replicas, and make_runner, run, reduce, gather and a runner's run are collective: every process
-/// calls them, in the same order.
+/// calls them, in the same order, from one thread at a time; FailedPrecondition names two threads
+/// that do so at once. Strategies of one process are thread-safe.
 class Strategy {
  public:
   /// What an implementation provides.
@@ -189,6 +198,8 @@ class StrategyScope {
 
 /// The innermost scope's strategy, or the default strategy (one replica on the default device).
 Strategy current_strategy();
+/// Whether this thread is inside a strategy's scope (tf.distribute.has_strategy).
+bool has_strategy();
 
 template <class Build>
 auto Strategy::scope(Build&& build) const {

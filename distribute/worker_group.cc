@@ -65,7 +65,7 @@ WorkerGroup::WorkerGroup(std::unique_ptr<cluster::Membership> membership, Option
     switch_.fail(error);
     cluster_failed_.set_value();
   });
-  guard([&] {
+  guard("the start", [&] {
     meet_hosts();
     exchange_ = std::make_unique<ProcessExchange>(
         std::move(connect(std::vector<int>(tasks.size(), 1), "exchange", DType::kF32).front()));
@@ -147,10 +147,16 @@ std::vector<std::unique_ptr<Communicator>> WorkerGroup::connect(std::vector<int>
 std::vector<std::unique_ptr<Communicator>> WorkerGroup::make_communicators(
     std::vector<int> block_sizes, DType gradient_dtype) {
   const std::string name = "group/" + std::to_string(groups_++);
-  return guard([&] { return connect(std::move(block_sizes), name, gradient_dtype); });
+  return guard("the making of a step",
+               [&] { return connect(std::move(block_sizes), name, gradient_dtype); });
+}
+
+OneThread::Entered WorkerGroup::enter(const char* what) {
+  return together_.enter(membership_->self().to_string(), what);
 }
 
 std::vector<std::string> WorkerGroup::all_gather(std::string_view label, std::string_view mine) {
+  const auto entered = enter("an exchange");
   enter_call();
   try {
     return exchange_->all_gather(label, mine);
@@ -160,6 +166,7 @@ std::vector<std::string> WorkerGroup::all_gather(std::string_view label, std::st
 }
 
 void WorkerGroup::broadcast(std::string_view label, void* data, size_t bytes) {
+  const auto entered = enter("an exchange");
   enter_call();
   try {
     exchange_->broadcast(label, data, bytes);

@@ -25,7 +25,8 @@ namespace cohort::distribute {
 class MpiWorld;
 
 /// The workers of a job as one of them sees them: its seat in the cluster, where they exchange
-/// small values, and what ends their waits when one of them fails. One thread uses it.
+/// small values, and what ends their waits when one of them fails. One thread at a time is inside
+/// of what is collective: another is refused.
 class WorkerGroup final : public Workers {
  public:
   struct Options {
@@ -56,6 +57,7 @@ class WorkerGroup final : public Workers {
   /// thread.
   void report_error(const Error& error) override;
   Error explain(const Error& error) override;
+  OneThread::Entered enter(const char* what) override;
 
   /// Keeps `metrics` informed of the cluster, and the cluster of where they are served.
   void report_to(MetricRegistry& metrics) { metrics_.emplace(metrics, *membership_); }
@@ -100,6 +102,7 @@ class WorkerGroup final : public Workers {
   std::atomic<bool> failed_ = false;
   const cluster::FailureReport report_{cluster::Environment::of_process()};
   std::vector<std::string> hosts_;  ///< of each worker
+  OneThread together_;              ///< what is collective
   AbortSwitch switch_;
   std::promise<void> cluster_failed_;
   std::shared_future<void> cluster_failure_{cluster_failed_.get_future()};

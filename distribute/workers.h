@@ -8,13 +8,14 @@
 
 #include "core/current_error.h"
 #include "core/runtime/communicator.h"
+#include "core/runtime/one_thread.h"
 #include "core/tensor.h"
 
 namespace cohort::distribute {
 
 /// The processes that carry a strategy, as one of them sees them. This class is a process alone;
 /// WorkerGroup is a job of several. What is collective is called by every worker, in the same
-/// order, from one thread.
+/// order, from one thread at a time.
 class Workers {
  public:
   virtual ~Workers() = default;
@@ -40,6 +41,14 @@ class Workers {
   /// Whether any worker says so. Collective.
   bool any(std::string_view what, bool mine);
 
+  /// Keeps other threads of this process out of what is collective, as long as the result lives;
+  /// this one may enter again. `what` it does, for people, is a literal. FailedPrecondition, naming
+  /// both, where another thread is inside. A process alone lets everybody in.
+  [[nodiscard]] virtual OneThread::Entered enter(const char* what) {
+    (void)what;
+    return {};
+  }
+
   /// Ends the waits of `communicator` when a worker fails, as long as the result lives.
   virtual std::shared_ptr<void> watch(Communicator&) { return nullptr; }
   /// Tells the others that this worker cannot go on, unless the error came from them.
@@ -51,10 +60,12 @@ class Workers {
   /// Counts a step that every worker makes. Called by its runner.
   virtual void enter_call() {}
 
-  /// Returns what `work` returns. What leaves it by exception is told to the others, for they would
-  /// wait for this worker, and goes on to the caller as it is.
+  /// Returns what `work` returns, with this thread entered as doing `what`; see enter(). What leaves
+  /// it by exception is told to the others, for they would wait for this worker, and goes on to the
+  /// caller as it is. That a second thread is refused is told to nobody.
   template <class Work>
-  decltype(auto) guard(Work&& work) {
+  decltype(auto) guard(const char* what, Work&& work) {
+    const OneThread::Entered entered = enter(what);
     try {
       return work();
     } catch (...) {

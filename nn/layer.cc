@@ -1,6 +1,7 @@
 #include "nn/layer.h"
 
 #include <algorithm>
+#include <mutex>
 
 #include "core/graph/scope.h"
 #include "core/ops/math.h"
@@ -164,6 +165,7 @@ std::vector<SymbolicTensor> LayerImpl::apply_symbolic(const std::vector<Symbolic
 
 /// Records the layer in a graph that is thrown away: weights and output types stay.
 void LayerImpl::build_for(const std::vector<TensorType>& inputs) {
+  const std::lock_guard lock(default_runtime().tracing());
   Graph scratch(default_runtime().ops());
   GraphScope scope(scratch);
   std::vector<Value> values;

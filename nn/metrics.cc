@@ -1,11 +1,14 @@
 #include "nn/metrics.h"
 
+#include <mutex>
+
 #include "core/ops/array.h"
 #include "core/ops/collective.h"
 #include "core/ops/constant.h"
 #include "core/ops/indexing.h"
 #include "core/ops/math.h"
 #include "core/ops/state.h"
+#include "core/runtime/runtime.h"
 #include "nn/internal/names.h"
 
 namespace cohort::nn {
@@ -151,6 +154,7 @@ void Metric::update_state(const Tensor& y_true, const Tensor& y_pred,
                           const Tensor& sample_weight) const {
   const std::vector<bool> there{y_true.defined(), sample_weight.defined()};
   auto& updates = impl().updates_;
+  std::unique_lock lock(default_runtime().tracing());
   auto it = updates.find(there);
   if (it == updates.end()) {
     // The body holds no handle: the metric owns the function.
@@ -166,6 +170,7 @@ void Metric::update_state(const Tensor& y_true, const Tensor& y_pred,
     };
     it = updates.emplace(there, Function(std::move(body), name() + "_update")).first;
   }
+  lock.unlock();
   std::vector<Tensor> arguments;
   for (const Tensor& tensor : {y_true, y_pred, sample_weight})
     if (tensor.defined()) arguments.push_back(tensor);

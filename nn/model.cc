@@ -102,8 +102,8 @@ internal::ElementLayout layout_of_batch(const data::Element& batch, int num_inpu
 
 /// Returns what `work` returns; an error of one worker is told to all.
 template <class Work>
-auto guard(const ModelImpl& model, Work&& work) {
-  return model.strategy().workers().guard(work);
+auto guard(const char* what, const ModelImpl& model, Work&& work) {
+  return model.strategy().workers().guard(what, work);
 }
 
 Logs read_logs(internal::Trainer& trainer) {
@@ -136,7 +136,7 @@ ModelImpl& Model::model_impl() const { return static_cast<ModelImpl&>(impl()); }
 void Model::compile(CompileOptions options) const { model_impl().compile(std::move(options)); }
 
 History Model::fit(const data::Dataset& dataset, FitOptions options) const {
-  return guard(model_impl(), [&] {
+  return guard("fit()", model_impl(), [&] {
     ModelImpl& model = model_impl();
     model.compiled_trainer("fit");
     refuse_batch_size("fit", options.batch_size);
@@ -157,7 +157,7 @@ History Model::fit(const Tensor& x, const Tensor& y, FitOptions options) const {
 
 History Model::fit(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
                    FitOptions options) const {
-  return guard(model_impl(), [&] {
+  return guard("fit()", model_impl(), [&] {
     ModelImpl& model = model_impl();
     model.compiled_trainer("fit");
     const int64_t batch_size = checked("fit", options.batch_size);
@@ -189,7 +189,7 @@ History Model::fit(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
 }
 
 Logs Model::evaluate(const data::Dataset& dataset, EvaluateOptions options) const {
-  return guard(model_impl(), [&] {
+  return guard("evaluate()", model_impl(), [&] {
     refuse_batch_size("evaluate", options.batch_size);
     if (!options.sample_weight.empty())
       throw InvalidArgument("evaluate: got sample_weight with a dataset; want it as a component");
@@ -201,7 +201,7 @@ Logs Model::evaluate(const Tensor& x, const Tensor& y, EvaluateOptions options) 
 }
 Logs Model::evaluate(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
                      EvaluateOptions options) const {
-  return guard(model_impl(), [&] {
+  return guard("evaluate()", model_impl(), [&] {
     model_impl().compiled_trainer("evaluate");
     const data::Dataset dataset = batches(joined({&x, &y, &options.sample_weight}),
                                           checked("evaluate", options.batch_size), false);
@@ -210,13 +210,13 @@ Logs Model::evaluate(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
 }
 
 std::vector<Tensor> Model::predict_all(const data::Dataset& dataset, PredictOptions options) const {
-  return guard(model_impl(), [&] {
+  return guard("predict()", model_impl(), [&] {
     refuse_batch_size("predict", options.batch_size);
     return run_prediction(model_impl(), dataset, model_impl().num_inputs(), options);
   });
 }
 std::vector<Tensor> Model::predict_all(const std::vector<Tensor>& x, PredictOptions options) const {
-  return guard(model_impl(), [&] {
+  return guard("predict()", model_impl(), [&] {
     const data::Dataset dataset =
         batches(joined({&x}), checked("predict", options.batch_size), false);
     return run_prediction(model_impl(), dataset, count(x), options);
@@ -234,37 +234,41 @@ Logs Model::train_on_batch(const Tensor& x, const Tensor& y, BatchOptions option
 }
 Logs Model::train_on_batch(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
                            BatchOptions options) const {
-  return guard(model_impl(), [&] {
+  return guard("train_on_batch()", model_impl(), [&] {
     internal::Trainer& trainer = model_impl().compiled_trainer("train_on_batch");
+    const auto entered = model_impl().enter("train_on_batch()");
+    model_impl().warn_if_apart();
     Tensors weights;
     if (options.sample_weight.defined()) weights.push_back(options.sample_weight);
     const data::Element batch = joined({&x, &y, &weights});
-    distribute::StepRunner& step =
+    const internal::StepHandle step =
         trainer.train_step(layout_of_batch(batch, count(x), options.class_weight));
     trainer.objective().reset();
-    step.run(batch, trainer.step_number());
+    step->run(batch, trainer.step_number());
     return read_logs(trainer);
   });
 }
 Logs Model::test_on_batch(const Tensor& x, const Tensor& y, BatchOptions options) const {
-  return guard(model_impl(), [&] {
+  return guard("test_on_batch()", model_impl(), [&] {
     internal::Trainer& trainer = model_impl().compiled_trainer("test_on_batch");
+    const auto entered = model_impl().enter("test_on_batch()");
     data::Element batch{x, y};
     if (options.sample_weight.defined()) batch.push_back(options.sample_weight);
-    distribute::StepRunner& step =
+    const internal::StepHandle step =
         trainer.test_step(layout_of_batch(batch, 1, options.class_weight));
     trainer.objective().reset();
-    step.run(batch, trainer.step_number());
+    step->run(batch, trainer.step_number());
     return read_logs(trainer);
   });
 }
 Tensor Model::predict_on_batch(const Tensor& x) const {
-  return guard(model_impl(), [&] {
+  return guard("predict_on_batch()", model_impl(), [&] {
     internal::Trainer& trainer = model_impl().trainer();
     const data::Element batch{x};
-    distribute::StepRunner& step = trainer.predict_step(layout_of_batch(batch, 1, {}));
-    step.run(batch, {.seed = default_runtime().random_seed()});
-    return step.gathered_output(0);
+    const internal::StepHandle step = trainer.predict_step(layout_of_batch(batch, 1, {}));
+    const DeviceTurn turn = step->take_turn();
+    step->run(batch, {.seed = default_runtime().random_seed()});
+    return step->gathered_output(0);
   });
 }
 Tensor Model::operator()(const Tensor& x) const { return predict_on_batch(x); }

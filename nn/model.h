@@ -96,7 +96,9 @@ struct ModelOptions {
 };
 
 /// A handle to a model: a layer that can be trained. It runs on the strategy in whose scope it was
-/// made. One thread uses a model at a time.
+/// made. Threads may use different models at once, and predict with one, also beside its fit; one
+/// thread at a time compiles, fits or evaluates it, and calls anything of a model on several
+/// processes: FailedPrecondition names both otherwise. Steps on one device run one after another.
 ///
 /// A dataset's components are the model's inputs, then the labels of its outputs, then none, one or
 /// as many sample weights.
@@ -111,10 +113,12 @@ class Model : public Layer {
 
   ModelImpl& model_impl() const;
 
-  /// Says how to train. Unimplemented for run_eagerly.
+  /// Says how to train. Unimplemented for run_eagerly; FailedPrecondition in the scope of another
+  /// strategy than the one the model was made in.
   void compile(CompileOptions options) const;
 
-  /// Trains. FailedPrecondition before compile().
+  /// Trains. FailedPrecondition before compile(). Warns where this process is one of several and
+  /// the model was made outside of their strategy's scope: each process trains its own then.
   History fit(const data::Dataset& dataset, FitOptions options = {}) const;
   History fit(const Tensor& x, const Tensor& y, FitOptions options = {}) const;
   History fit(const std::vector<Tensor>& x, const std::vector<Tensor>& y,

@@ -1,5 +1,8 @@
 #include "nn/model_impl.h"
 
+#include <cstdio>
+#include <mutex>
+
 #include "core/runtime/runtime.h"
 #include "nn/internal/names.h"
 #include "nn/internal/trainer.h"
@@ -20,6 +23,12 @@ std::vector<std::string> ModelImpl::output_names() const {
 }
 
 void ModelImpl::compile(CompileOptions options) {
+  const auto entered = enter("compile()");
+  if (distribute::has_strategy() && !(distribute::current_strategy() == strategy_))
+    throw FailedPrecondition(
+        "{}: compile: got a call in the scope of {} for a model made in that of {}; want model and "
+        "compile() in one scope",
+        name(), distribute::current_strategy().name(), strategy_.name());
   if (options.run_eagerly)
     throw Unimplemented(
         "{}: compile: got run_eagerly = true; want false: Cohort always runs a traced graph (to "
@@ -29,6 +38,7 @@ void ModelImpl::compile(CompileOptions options) {
   if (options.steps_per_execution < 1)
     throw InvalidArgument("{}: compile: got steps_per_execution {}; want 1 or more", name(),
                           options.steps_per_execution);
+  const std::lock_guard lock(default_runtime().tracing());
   trainer_ = std::make_unique<internal::Trainer>(*this, std::move(options));
   compiled_ = true;
 }
@@ -44,6 +54,21 @@ void ModelImpl::drop_outdated_trainer() {
   compiled_ = false;
 }
 
+ModelImpl::Entered ModelImpl::enter(const char* what) {
+  return {one_thread_.enter(name(), what), strategy_.workers().enter(what)};
+}
+
+void ModelImpl::warn_if_apart() {
+  if (warned_ || strategy_.workers().count() > 1) return;
+  const auto job = default_runtime().job();
+  if (!job) return;
+  warned_ = true;
+  std::fprintf(stderr,
+               "warning: %s: trains in each process on its own: it was made outside of the scope "
+               "of %s\n",
+               name().c_str(), job->c_str());
+}
+
 internal::Trainer& ModelImpl::compiled_trainer(std::string_view what) {
   drop_outdated_trainer();
   if (!compiled_)
@@ -55,6 +80,7 @@ internal::Trainer& ModelImpl::compiled_trainer(std::string_view what) {
 }
 
 internal::Trainer& ModelImpl::trainer() {
+  const std::lock_guard lock(default_runtime().tracing());
   drop_outdated_trainer();
   if (!trainer_) trainer_ = std::make_unique<internal::Trainer>(*this, CompileOptions());
   return *trainer_;

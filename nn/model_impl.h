@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core/runtime/one_thread.h"
 #include "distribute/strategy.h"
 #include "nn/model.h"
 
@@ -50,6 +51,16 @@ class ModelImpl : public LayerImpl {
   internal::Trainer& trainer();
   bool stop_training = false;
 
+  // For the loops that run it.
+  /// Keeps other threads from compiling, fitting and evaluating it, and from what is collective;
+  /// FailedPrecondition names the one that does so already. `what` is a literal: "fit()".
+  struct Entered {
+    OneThread::Entered model, workers;
+  };
+  [[nodiscard]] Entered enter(const char* what);
+  /// Says once when the model does not train with the processes of the job.
+  void warn_if_apart();
+
  protected:
   bool converts_inputs() const override { return false; }
 
@@ -59,6 +70,8 @@ class ModelImpl : public LayerImpl {
   distribute::Strategy strategy_;
   std::unique_ptr<internal::Trainer> trainer_, outdated_trainer_;
   bool compiled_ = false;
+  bool warned_ = false;
+  OneThread one_thread_;
 };
 
 }  // namespace cohort::nn

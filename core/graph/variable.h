@@ -1,7 +1,10 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -30,11 +33,17 @@ struct VariablePlace {
   void* data = nullptr;
   uint64_t version = 0;  ///< grows at every write; derived copies (packed weights) compare it
   std::shared_ptr<void> memory;  ///< keeps data's block alive; shared by the variables of a bucket
+  bool current = true;  ///< false: written elsewhere since, by a step that does not run here
 };
 
 /// A variable: dtype, shape, and one place on each device that uses it. Handles of the user
 /// (nn::Variable) and graphs share it. Before first use on a device only the host value exists.
-/// Not synchronised: not to be read or assigned while a step runs.
+///
+/// A step writes the places on its own devices; before it runs, prepare_for() makes those current
+/// and marks others that will fall behind. So steps of several strategies may use one variable in
+/// turn. What a place holds is read and written by the thread that has its device's turn; the
+/// members that are not marked otherwise take it themselves, so a thread that has other devices'
+/// turns must not call them.
 class VariableState {
  public:
   /// `initial` is called once, on first need, and must return a tensor of this dtype and shape.
@@ -49,33 +58,67 @@ class VariableState {
   void set_trainable(bool trainable) { options_.trainable = trainable; }
   size_t num_bytes() const { return static_cast<size_t>(shape_.num_elements()) * size_of(dtype_); }
 
-  /// A copy of the value. All places agree, unless each replica writes its own (kOnRead): then
-  /// their sum, mean or first, as the aggregation says; InvalidArgument for kNone.
+  /// A copy of the value. All current places agree, unless each replica writes its own (kOnRead):
+  /// then their sum, mean or first, as the aggregation says; InvalidArgument for kNone.
   Tensor value() const;
-  /// A copy of what `device` holds.
+  /// A copy of what `device` holds, or would hold if a step ran there now.
   Tensor value(const Device& device) const;
+  /// Copies num_bytes() of the first current place to `to`, without allocating.
+  void copy_value(void* to) const;
   /// Writes every place; of a kOnRead variable that is summed, an equal share to each. Throws
   /// InvalidArgument on another dtype or shape.
   void assign(const Tensor& value);
   void assign(const Device& device, const Tensor& value);
 
+  // For who has the turns of all devices that hold the variable, and of the one named.
   /// The place on `device`, made and filled with the current value on first use.
   VariablePlace& place(Device& device);
   /// Moves the place on `device` to `data` inside `memory`, carrying the value.
   void relocate(Device& device, void* data, std::shared_ptr<void> memory);
+  /// Makes the places on `devices` current, where the next step uses the variable; where it
+  /// `writes` it, others are not from now on. What replicas hold each of their own (kOnRead) is
+  /// made one and shared out anew where other devices held it.
+  void prepare_for(std::span<Device* const> devices, bool writes);
   const std::vector<std::unique_ptr<VariablePlace>>& places() const { return places_; }
+
+  /// From now on steps of `job`, the name of a strategy of several processes, write the variable
+  /// and no others do, as long as it lives.
+  void belong_to(const std::shared_ptr<const std::string>& job);
+  /// Whether steps of `job` (null: of this process alone) may write it, where nobody else could.
+  bool may_be_written_by(const std::string* job) const { return !job_id_ || job_id_ == job; }
+  /// Throws FailedPrecondition, naming the job it belongs to, when they may not.
+  void check_writer(const std::string* job);
+
+  /// The devices that hold the variable, in in_turn_order().
+  std::vector<Device*> holders() const;
 
  private:
   void initialise() const;
   void check(const Tensor& value) const;
   Tensor aggregate() const;
+  Tensor shared_out(const Tensor& value, size_t places) const;
+  bool is_of_each_replica() const;
+  std::vector<Device*> holders_locked() const;
+  VariablePlace* find(const Device& device) const;
+  VariablePlace* first_current() const;
+  Tensor current_value() const;
+  VariablePlace& place_locked(Device& device);
+  void write(VariablePlace& place, const Tensor& value);
+  void forget_users() const;
+  void prepare_replicas(std::span<Device* const> devices);
+  template <class Fn>
+  auto exclusively(Fn&& fn) const;
 
   DType dtype_;
   Shape shape_;
+  VariableOptions options_;
+  mutable std::mutex mutex_;  ///< taken after turns, never before
+  // Guarded by mutex_; what places hold, by their devices' turns.
   mutable std::function<Tensor()> initial_;
   mutable Tensor host_;  ///< the value while there is no place
-  VariableOptions options_;
   std::vector<std::unique_ptr<VariablePlace>> places_;
+  std::weak_ptr<const std::string> job_;
+  std::atomic<const std::string*> job_id_ = nullptr;  ///< job_, while nobody has seen it expire
 };
 
 }  // namespace cohort

@@ -4,12 +4,13 @@
 #include <memory>
 
 #include "core/device.h"
+#include "core/runtime/device_turn.h"
 
 namespace cohort {
 
 /// A place where kernels run: its memory, its copies and its order of execution. One thread at a
-/// time submits work to a device. Implementations: CPU (core/runtime/cpu_device), CUDA
-/// (kernels/cuda).
+/// time submits work to a device: who holds a DeviceTurn, or a thread that works for it.
+/// Implementations: CPU (core/runtime/cpu_device), CUDA (kernels/cuda).
 class Device {
  public:
   virtual ~Device() = default;
@@ -18,6 +19,7 @@ class Device {
   virtual const DeviceName& name() const = 0;
   DeviceType type() const { return *name().type; }
   int index() const { return *name().index; }
+  TurnLock& turn() { return turn_; }
 
   /// 64-byte aligned (CPU: huge pages from 2 MiB on), zeroed. Freed when the last owner goes.
   /// Throws ResourceExhausted with the bytes asked for.
@@ -33,7 +35,7 @@ class Device {
     /// Makes at least `bytes` usable. Throws ResourceExhausted.
     virtual void grow(size_t bytes) = 0;
   };
-  /// The arena that the executables of this device share: they never run together.
+  /// The arena that the executables of this device share: they never run together (DeviceTurn).
   virtual Arena& arena() = 0;
 
   // Ordered with the kernels of this device; host memory may be reused when they return.
@@ -66,6 +68,9 @@ class Device {
   /// To be called by a thread before it runs this device's kernels: team size, flushed denormals,
   /// current CUDA device.
   virtual void bind_thread() {}
+
+ private:
+  TurnLock turn_;
 };
 
 }  // namespace cohort

@@ -83,6 +83,12 @@ class GraphExecutable final : public Executable {
     return bytes;
   }
 
+  size_t num_bytes() const override {
+    size_t bytes = cohort::num_bytes(*function_.graph);
+    for (const auto& lane : lanes_) bytes += lane->values->owned_bytes();
+    return bytes;
+  }
+
   void run() override {
     recorder_ = options_.recorder ? options_.recorder : runtime_.recorder();
     state_.run.fetch_add(1, std::memory_order_relaxed);
@@ -343,6 +349,11 @@ bool enabled(const CompileOptions& options, std::string_view pass) {
 }
 
 }  // namespace
+
+size_t num_bytes(const Graph& graph) {
+  constexpr size_t kBytesOfNode = 1024;  // with its kernel, where it has one; measured
+  return graph.nodes().size() * kBytesOfNode;
+}
 
 std::unique_ptr<Executable> compile(Runtime& runtime, const Graph& graph,
                                     std::span<const Value> fetches, const SymbolBindings& bindings,

@@ -29,7 +29,9 @@ struct CompileOptions {
 };
 
 /// A graph bound to numbers, kernels and memory: what a step runs. Runs on the calling thread;
-/// nodes on other devices run on threads of its own. Not re-entrant.
+/// nodes on other devices run on threads of its own. Compiled, run and read by a thread that has
+/// the turns of its devices (StepDevices), for they share their arenas; a program of one thread may
+/// do without.
 class Executable {
  public:
   virtual ~Executable() = default;
@@ -50,7 +52,12 @@ class Executable {
   /// The compiled graph: symbols bound, passes applied.
   virtual const Graph& graph() const = 0;
   virtual size_t arena_bytes() const = 0;
+  /// Memory that it holds for itself, about: nodes, kernels and constants.
+  virtual size_t num_bytes() const = 0;
 };
+
+/// About what a graph needs.
+size_t num_bytes(const Graph& graph);
 
 /// The bindings under which the placeholders of `graph` take these types. Throws InvalidArgument
 /// naming the input, what was got and what is wanted.

@@ -1,50 +1,43 @@
 #include "core/runtime/function.h"
 
-#include <cstdio>
-#include <list>
+#include <atomic>
 
 #include "core/graph/scope.h"
 #include "core/runtime/program.h"
 #include "core/runtime/runtime.h"
+#include "core/runtime/step_devices.h"
 
 namespace cohort {
-namespace {
-
-constexpr size_t kLargestCache = 64;
-
-}  // namespace
 
 struct Function::State {
+  /// A trace, and what runs it when the function is called directly.
+  struct Traced {
+    explicit Traced(Trace trace) : trace(std::move(trace)) {}
+
+    const Trace trace;
+    StepDevices devices;
+    std::unique_ptr<Program> program;  // guarded by the turns of `devices`
+    std::atomic<size_t> num_bytes{cohort::num_bytes(*trace.graph)};
+  };
   struct Entry {
     Signature signature;
-    Trace trace;
-    std::unique_ptr<Program> program;  ///< made when called directly
+    std::shared_ptr<Traced> traced;  ///< whoever runs it keeps it
+    size_t num_bytes() const { return traced->num_bytes.load(std::memory_order_relaxed); }
   };
 
   Body body;
   std::string name;
-  std::list<Entry> entries;  ///< latest used first
-  int64_t calls = 0;
-  bool warned = false;
+  RecentlyUsed<Entry> entries;  // guarded by Runtime::tracing()
+  std::atomic<int64_t> calls = 0;
 
-  Entry& entry(const Signature& signature) {
-    for (auto it = entries.begin(); it != entries.end(); ++it) {
-      if (it->signature != signature) continue;
-      entries.splice(entries.begin(), entries, it);
-      return entries.front();
-    }
-    if (entries.size() == kLargestCache) {
-      if (!warned)
-        std::fprintf(stderr,
-                     "cohort: function %s has been traced for more than %zu signatures; pass "
-                     "tensors of equal "
-                     "shapes, or batches of a dataset\n",
-                     name.c_str(), kLargestCache);
-      warned = true;
-      entries.pop_back();
-    }
-    entries.push_front({signature, cohort::trace(body, signature, name), nullptr});
-    return entries.front();
+  std::shared_ptr<Traced> traced(const Signature& signature) {
+    Runtime& runtime = default_runtime();
+    const std::lock_guard lock(runtime.tracing());
+    const auto matches = [&](const Entry& entry) { return entry.signature == signature; };
+    if (const Entry* known = entries.find(matches)) return known->traced;
+    auto made = std::make_shared<Traced>(cohort::trace(body, signature, name));
+    made->devices.add(runtime, *made->trace.graph, runtime.default_device());
+    return entries.add({signature, std::move(made)}, "function " + name).traced;
   }
 };
 
@@ -55,9 +48,7 @@ Function::Function(Body body, std::string name) : state_(std::make_shared<State>
 
 const std::string& Function::name() const { return state_->name; }
 
-const Trace& Function::trace(const Signature& signature) const {
-  return state_->entry(signature).trace;
-}
+Trace Function::trace(const Signature& signature) const { return state_->traced(signature)->trace; }
 
 Trace Function::record(const Signature& signature) const {
   return cohort::trace(state_->body, signature, state_->name);
@@ -65,28 +56,34 @@ Trace Function::record(const Signature& signature) const {
 
 std::vector<Tensor> Function::operator()(std::span<const Tensor> arguments) const {
   Runtime& runtime = default_runtime();
-  State::Entry& entry = state_->entry(signature_of(arguments));
-  Device& device = runtime.default_device();
-  device.bind_thread();
-  if (!entry.program)
-    entry.program =
-        std::make_unique<Program>(runtime, entry.trace, ProgramOptions{.device = &device});
-  Executable& executable = entry.program->whole({});
+  const std::shared_ptr<State::Traced> traced = state_->traced(signature_of(arguments));
   std::vector<Tensor> dense;
   for (const Tensor& argument : arguments) dense.push_back(argument.contiguous());
+
+  const DeviceTurn turn = traced->devices.take();
+  Device& device = runtime.default_device();
+  device.bind_thread();
+  if (!traced->program) {
+    traced->program =
+        std::make_unique<Program>(runtime, traced->trace, ProgramOptions{.device = &device});
+    traced->program->whole({});
+    traced->num_bytes += traced->program->num_bytes();
+  }
+  Executable& executable = traced->program->whole({});
   for (size_t i = 0; i < dense.size(); ++i)
     executable.set_input(static_cast<int>(i), dense[i].raw());
   executable.step() = {.seed = runtime.random_seed(), .step = state_->calls};
   executable.run();
   ++state_->calls;
   std::vector<Tensor> results;
-  for (size_t i = 0; i < entry.trace.outputs.size(); ++i)
+  for (size_t i = 0; i < traced->trace.outputs.size(); ++i)
     results.push_back(executable.output(static_cast<int>(i)));
   return results;
 }
 
 Trace trace(const Function::Body& body, const Signature& signature, const std::string& name) {
   Trace result;
+  const std::lock_guard lock(default_runtime().tracing());
   result.graph = std::make_shared<Graph>(default_runtime().ops());
   GraphScope graph_scope(*result.graph);
   std::vector<Value> arguments;

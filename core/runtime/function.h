@@ -29,8 +29,8 @@ struct Trace {
 using Signature = std::vector<TensorType>;
 
 /// C++ code that records ops, traced once per signature. A cheap handle to shared state. Captured
-/// C++ values are frozen at tracing. Calling it runs it on the default device, as one replica;
-/// Strategy::run runs it on every replica. Not synchronised: one thread uses it.
+/// C++ values are frozen at tracing, and live as long as a handle does. Calling it runs it on the
+/// default device, as one replica; Strategy::run runs it on every replica. Thread-safe.
 class Function {
  public:
   using Body = std::function<std::vector<Value>(std::span<const Value>)>;
@@ -38,14 +38,20 @@ class Function {
   explicit Function(Body body, std::string name = "function");
 
   const std::string& name() const;
-  /// The trace for `signature`, made on first use; the latest 64 are kept and a warning says when
-  /// more are made.
-  const Trace& trace(const Signature& signature) const;
+  /// The trace for `signature`, made on first use and kept (RecentlyUsed says how many are). A
+  /// copy: the graph is shared.
+  Trace trace(const Signature& signature) const;
 
   /// A new trace that is not kept.
   Trace record(const Signature& signature) const;
   /// The same function object (handles of one state).
   bool operator==(const Function& other) const { return state_ == other.state_; }
+  /// Expires with the last handle.
+  std::weak_ptr<const void> watch() const { return state_; }
+  /// Whether `watch` is of this function object.
+  bool is(const std::weak_ptr<const void>& watch) const {
+    return !watch.owner_before(state_) && !state_.owner_before(watch);
+  }
 
   /// Traces for exactly these shapes, compiles, runs; returns copies of the outputs.
   std::vector<Tensor> operator()(std::span<const Tensor> arguments) const;

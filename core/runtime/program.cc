@@ -6,8 +6,6 @@
 namespace cohort {
 namespace {
 
-constexpr size_t kLargestCache = 16;
-
 void refuse_gathers(const Graph& graph) {
   for (const auto& node : graph.nodes())
     if (node->op_name() == "AllGather" && !is_collective(*node))
@@ -32,20 +30,23 @@ Program::Program(Runtime& runtime, const Trace& trace, ProgramOptions options)
 
 Executable& Program::cached(Cache& cache, const GraphFunction& function,
                             const SymbolBindings& bindings) {
-  for (auto it = cache.begin(); it != cache.end(); ++it) {
-    if (it->bindings != bindings) continue;
-    if (it != cache.begin()) cache.splice(cache.begin(), cache, it);
-    return *cache.front().executable;
-  }
-  if (cache.size() == kLargestCache) cache.pop_back();
+  const auto matches = [&](const Cached& cached) { return cached.bindings == bindings; };
+  if (Cached* known = cache.find(matches)) return *known->executable;
   SymbolBindings all = bindings;
   all.emplace(std::string(ops::kNumReplicas), options_.num_replicas);
   auto executable = compile(runtime_, *function.graph, function.fetches, all,
                             {.device = options_.device,
                              .collectives = options_.communicator ? &plan_ : nullptr,
                              .disabled_passes = options_.disabled_passes});
-  cache.push_front({bindings, std::move(executable)});
-  return *cache.front().executable;
+  return *cache.add({bindings, std::move(executable)}, "executables of one step").executable;
+}
+
+size_t Program::num_bytes() {
+  size_t bytes = cohort::num_bytes(*function_.graph);
+  for (const Bucket& bucket : plan_.buckets) bytes += bucket.num_bytes();
+  for (Cache* cache : {&whole_, &local_, &combine_})
+    for (const Cached& cached : *cache) bytes += cached.num_bytes();
+  return bytes;
 }
 
 StepParts& Program::parts() {

@@ -1,10 +1,10 @@
 #pragma once
 
-#include <list>
 #include <memory>
 
 #include "core/runtime/executable.h"
 #include "core/runtime/function.h"
+#include "core/runtime/recently_used.h"
 #include "core/runtime/step_parts.h"
 
 namespace cohort {
@@ -21,9 +21,9 @@ struct ProgramOptions {
 };
 
 /// A trace made ready for one device: collectives planned, variables laid out, and compiled for
-/// every batch size on demand (the latest 16 are kept). With a communicator, construction is
-/// collective: every rank constructs the same programs in the same order. One thread uses a
-/// program.
+/// every batch size on demand (RecentlyUsed says how many are kept). With a communicator,
+/// construction is collective: every rank constructs the same programs in the same order. Made and
+/// used by a thread that has the turns of its devices (StepDevices).
 class Program {
  public:
   Program(Runtime& runtime, const Trace& trace, ProgramOptions options);
@@ -38,13 +38,16 @@ class Program {
   CollectivePlan& collectives() { return plan_; }
   Device& device() { return *options_.device; }
   const Graph& graph() const { return *function_.graph; }
+  /// Memory that it holds, about.
+  size_t num_bytes();
 
  private:
   struct Cached {
     SymbolBindings bindings;
     std::unique_ptr<Executable> executable;
+    size_t num_bytes() const { return executable->num_bytes(); }
   };
-  using Cache = std::list<Cached>;
+  using Cache = RecentlyUsed<Cached>;
 
   Executable& cached(Cache& cache, const GraphFunction& function, const SymbolBindings& bindings);
   StepParts& parts();

@@ -54,4 +54,22 @@ void Runtime::set_logical_cpu_devices(int count, int threads_each) {
   for (int i = 0; i < count; ++i) devices_.push_back(make_cpu_device(i, threads));
 }
 
+void Runtime::record_to(TraceRecorder* recorder) {
+  recorder_ = recorder;
+  for (Device* device : devices()) DeviceTurn(std::span(&device, 1)).release();  // steps under way
+}
+
+void Runtime::note_job(const std::shared_ptr<const std::string>& job) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(jobs_, [](const auto& known) { return known.expired(); });
+  jobs_.push_back(job);
+}
+
+std::shared_ptr<const std::string> Runtime::job() const {
+  const std::lock_guard lock(mutex_);
+  for (auto it = jobs_.rbegin(); it != jobs_.rend(); ++it)
+    if (auto job = it->lock()) return job;
+  return nullptr;
+}
+
 }  // namespace cohort

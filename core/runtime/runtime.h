@@ -1,8 +1,11 @@
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -18,7 +21,8 @@ class Communicator;
 class TraceRecorder;
 
 /// The registries and devices of a program. Filled by cohort/builtin.cc; a program may add its own
-/// ops and kernels before it builds graphs. Registration is not synchronised with use.
+/// ops and kernels before it builds graphs. Registration is not synchronised with use; everything
+/// else is.
 class Runtime {
  public:
   Runtime() = default;
@@ -67,15 +71,25 @@ class Runtime {
     return it == communicator_factories_.end() ? nullptr : it->second;
   }
 
-  /// Steps that run from now on note when each of their nodes runs; null: none do. To be called
-  /// between steps.
-  void record_to(TraceRecorder* recorder) { recorder_ = recorder; }
+  /// Steps that run from now on note when each of their nodes runs; null: none do. Returns when no
+  /// step uses the recorder before.
+  void record_to(TraceRecorder* recorder);
   TraceRecorder* recorder() const { return recorder_; }
 
   /// What this program tells whoever watches it.
   MetricRegistry& metrics() { return metrics_; }
-  /// Keeps `owned` until the runtime ends, and lets it go before anything else.
+  /// Keeps `owned` until the runtime ends, and lets it go before anything else. Registration, too.
   void keep(std::shared_ptr<void> owned) { kept_.push_back(std::move(owned)); }
+
+  /// Functions are traced, and layers built, by one thread at a time: the one that has locked this.
+  /// It may wait for a device's turn; who has one must not wait for this.
+  std::recursive_mutex& tracing() { return tracing_; }
+
+  /// Notes that this process is one of a job, for as long as `job` lives; `*job` is the strategy's
+  /// name.
+  void note_job(const std::shared_ptr<const std::string>& job);
+  /// The latest such; null when none lives.
+  std::shared_ptr<const std::string> job() const;
 
   /// The seed of every random op and initialiser that has none of its own.
   void set_random_seed(uint64_t seed) { seed_ = seed; }
@@ -87,9 +101,12 @@ class Runtime {
   std::vector<std::unique_ptr<Device>> devices_;
   std::map<DeviceType, CommunicatorFactory> communicator_factories_;
   std::map<DeviceType, JobCommunicators> job_communicators_;
-  TraceRecorder* recorder_ = nullptr;
-  uint64_t seed_ = 0;
-  bool cpu_in_use_ = false;
+  std::atomic<TraceRecorder*> recorder_ = nullptr;
+  std::atomic<uint64_t> seed_ = 0;
+  std::atomic<bool> cpu_in_use_ = false;
+  std::recursive_mutex tracing_;
+  mutable std::mutex mutex_;
+  std::vector<std::weak_ptr<const std::string>> jobs_;  // guarded by mutex_
   MetricRegistry metrics_;
   std::vector<std::shared_ptr<void>> kept_;  // last: may use the others
 };

@@ -96,15 +96,11 @@ void ValueStore::add_source(const Node& node, Memory& memory) {
   const std::string& op = node.op_name();
   if (op == "Placeholder") {
     memory.kind = Kind::kInput;
-    if (device_.type() != DeviceType::kCPU) {
-      owned_.push_back(device_.allocate(memory.bytes));
-      memory.address = owned_.back().get();
-    }
+    if (device_.type() != DeviceType::kCPU) own(memory);
   } else if (op == "Constant") {
     const Tensor value = node.attrs().get<Tensor>("value").contiguous();
     memory.kind = Kind::kFixed;
-    owned_.push_back(device_.allocate(memory.bytes));
-    memory.address = owned_.back().get();
+    own(memory);
     device_.copy_from_host(memory.address, value.raw(), memory.bytes);
   } else if (op == "ReadVariable") {
     const int64_t id = node.attrs().get<std::vector<int64_t>>("variables").front();
@@ -115,6 +111,12 @@ void ValueStore::add_source(const Node& node, Memory& memory) {
     memory.address =
         bucket_of(node).result(static_cast<size_t>(node.attrs().get<int64_t>("segment")));
   }
+}
+
+void ValueStore::own(Memory& memory) {
+  owned_.push_back(device_.allocate(memory.bytes));
+  memory.address = owned_.back().get();
+  owned_bytes_ += memory.bytes;
 }
 
 int ValueStore::find(Value value) const {

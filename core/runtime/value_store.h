@@ -36,6 +36,8 @@ class ValueStore {
   /// `kernels[position]` is null for entries without a kernel.
   void place(const std::vector<Kernel*>& kernels);
   size_t arena_bytes() const { return arena_bytes_; }
+  /// Of constants and device copies of inputs.
+  size_t owned_bytes() const { return owned_bytes_; }
 
  private:
   enum class Kind { kArena, kFixed, kInput, kVariable };
@@ -54,6 +56,7 @@ class ValueStore {
   int add(Value value, int position);
   void add_entry(const ScheduleEntry& entry, int position);
   void add_source(const Node& node, Memory& memory);
+  void own(Memory& memory);
   void use(Value value, int position);
   const Bucket& bucket_of(const Node& node) const;
   void pin_to_bucket(const Node& node);
@@ -71,7 +74,7 @@ class ValueStore {
   std::vector<std::vector<int>> groups_;
   std::deque<void*> workspace_slots_;
   std::vector<std::shared_ptr<void>> owned_;  ///< constants and device copies of inputs
-  size_t arena_bytes_ = 0;
+  size_t arena_bytes_ = 0, owned_bytes_ = 0;
 };
 
 }  // namespace cohort

@@ -35,7 +35,7 @@ class Fit {
     if (options_.verbose.level() > 0) all.push_back(ProgressBar());
     all.push_back(history);
 
-    step_ = &trainer_.train_step(data_.layout);
+    step_ = trainer_.train_step(data_.layout);
     number_ = trainer_.step_number();
     const int64_t epochs = options_.epochs - options_.initial_epoch;
     EpochSource source(data_.dataset, model_.strategy(), options_.steps_per_epoch,
@@ -125,7 +125,7 @@ class Fit {
   Trainer& trainer_;
   int64_t stride_;
   Logs logs_;
-  distribute::StepRunner* step_ = nullptr;
+  StepHandle step_;
   distribute::StepNumber number_;
   std::optional<StepClock> clock_;     ///< when somebody wants the times
   bool tells_times_ = false;           ///< a callback does, here or on another worker
@@ -137,6 +137,8 @@ class Fit {
 
 History fit(ModelImpl& model, const FitData& data, const FitOptions& options) {
   check(options);
+  const auto entered = model.enter("fit()");
+  model.warn_if_apart();
   return Fit(model, data, options).run();
 }
 

@@ -104,7 +104,8 @@ ElementLayout layout_of(const ModelImpl& model, const data::Dataset& dataset, in
 Logs evaluate(ModelImpl& model, const data::Dataset& dataset, const ElementLayout& layout,
               std::optional<int64_t> steps, CallbackList& callbacks) {
   Trainer& trainer = model.compiled_trainer("evaluate");
-  distribute::StepRunner& step = trainer.test_step(layout);
+  const auto entered = model.enter("evaluate()");
+  const StepHandle step = trainer.test_step(layout);
   EpochSource source(dataset, model.strategy(), steps, 0, 1);
   trainer.objective().reset();
   Logs logs([&](std::vector<Logs::Entry>& entries) { trainer.objective().read(entries); });
@@ -113,7 +114,7 @@ Logs evaluate(ModelImpl& model, const data::Dataset& dataset, const ElementLayou
   callbacks.call(&CallbackImpl::on_test_begin);
   for (int64_t batch = 0; const data::Element* element = source.next(); ++batch) {
     if (batch % stride == 0) callbacks.call(&CallbackImpl::on_test_batch_begin, batch);
-    step.run(*element, source.row_range(), number);
+    step->run(*element, source.row_range(), number);
     ++number.step;
     if (batch % stride != stride - 1) continue;
     logs.refresh();
@@ -128,7 +129,7 @@ std::vector<Tensor> predict(ModelImpl& model, const data::Dataset& dataset,
                             const ElementLayout& layout, std::optional<int64_t> steps,
                             CallbackList& callbacks) {
   Trainer& trainer = model.trainer();
-  distribute::StepRunner& step = trainer.predict_step(layout);
+  const StepHandle step = trainer.predict_step(layout);
   EpochSource source(dataset, model.strategy(), steps, 0, 1);
   std::vector<std::vector<Tensor>> parts(static_cast<size_t>(trainer.num_outputs()));
   const distribute::StepNumber number{.seed = default_runtime().random_seed()};
@@ -137,9 +138,12 @@ std::vector<Tensor> predict(ModelImpl& model, const data::Dataset& dataset,
   for (int64_t batch = 0; const data::Element* element = source.next(); ++batch) {
     callbacks.call(&CallbackImpl::on_predict_batch_begin, batch);
     inputs.assign(element->begin(), element->begin() + layout.num_inputs);
-    step.run(inputs, source.row_range(), number);
-    for (size_t i = 0; i < parts.size(); ++i)
-      parts[i].push_back(step.gathered_output(static_cast<int>(i)));
+    {
+      const DeviceTurn turn = step->take_turn();  // others may predict, too
+      step->run(inputs, source.row_range(), number);
+      for (size_t i = 0; i < parts.size(); ++i)
+        parts[i].push_back(step->gathered_output(static_cast<int>(i)));
+    }
     callbacks.call(&CallbackImpl::on_predict_batch_end, batch);
   }
   callbacks.call(&CallbackImpl::on_predict_end);

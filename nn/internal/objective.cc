@@ -5,7 +5,6 @@
 #include "core/ops/constant.h"
 #include "core/ops/math.h"
 #include "core/ops/state.h"
-#include "core/runtime/device.h"
 #include "nn/internal/reduction.h"
 
 namespace cohort::nn {
@@ -38,10 +37,8 @@ namespace {
 
 /// A state's number, without making a tensor.
 double read_state(const VariableState& state) {
-  if (state.places().empty()) return state.value().item<double>();
-  const VariablePlace& place = *state.places().front();
   float number = 0;
-  place.device->copy_to_host(&number, place.data, sizeof(number));
+  state.copy_value(&number);
   return number;
 }
 

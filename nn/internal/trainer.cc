@@ -14,8 +14,6 @@
 namespace cohort::nn::internal {
 namespace {
 
-constexpr size_t kMostSteps = 16;
-
 bool same(const ElementLayout& a, const ElementLayout& b) {
   return a.spec == b.spec && a.num_inputs == b.num_inputs && a.batch_size == b.batch_size &&
          a.class_weight == b.class_weight;
@@ -63,29 +61,26 @@ distribute::StepNumber Trainer::step_number() const {
   return number;
 }
 
-distribute::StepRunner& Trainer::train_step(const ElementLayout& layout) {
-  return step(Kind::kTrain, layout);
-}
-distribute::StepRunner& Trainer::test_step(const ElementLayout& layout) {
-  return step(Kind::kTest, layout);
-}
-distribute::StepRunner& Trainer::predict_step(const ElementLayout& layout) {
+StepHandle Trainer::train_step(const ElementLayout& layout) { return step(Kind::kTrain, layout); }
+StepHandle Trainer::test_step(const ElementLayout& layout) { return step(Kind::kTest, layout); }
+StepHandle Trainer::predict_step(const ElementLayout& layout) {
   return step(Kind::kPredict, layout);
 }
 
-distribute::StepRunner& Trainer::step(Kind kind, const ElementLayout& layout) {
-  for (const auto& known : steps_)
-    if (known->kind == kind && same(known->layout, layout)) return *known->runner;
-  if (steps_.size() >= kMostSteps) steps_.erase(steps_.begin());
-  auto made = std::make_unique<Step>();
-  made->kind = kind;
-  made->layout = layout;
+StepHandle Trainer::step(Kind kind, const ElementLayout& layout) {
+  const std::lock_guard lock(mutex_);
+  const auto matches = [&](const Step& known) {
+    return known.kind == kind && same(known.layout, layout);
+  };
+  if (const Step* known = steps_.find(matches)) return known->runner;
   static constexpr const char* kNames[] = {"train_step", "test_step", "predict_step"};
-  made->trace = trace([&](std::span<const Value> inputs) { return record(kind, layout, inputs); },
-                      signature_of(layout, model_.name()), kNames[static_cast<int>(kind)]);
-  made->runner = model_.strategy().make_runner(made->trace, layout.batch_size);
-  steps_.push_back(std::move(made));
-  return *steps_.back()->runner;
+  const Trace made =
+      trace([&](std::span<const Value> inputs) { return record(kind, layout, inputs); },
+            signature_of(layout, model_.name()), kNames[static_cast<int>(kind)]);
+  return steps_
+      .add({kind, layout, model_.strategy().make_runner(made, layout.batch_size)},
+           "steps of " + model_.name())
+      .runner;
 }
 
 Trainer::Batch Trainer::split(const ElementLayout& layout, std::span<const Value> inputs,

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
+#include <mutex>
 #include <vector>
 
+#include "core/runtime/recently_used.h"
 #include "distribute/strategy.h"
 #include "nn/internal/compiled_state.h"
 #include "nn/internal/objective.h"
@@ -22,18 +25,22 @@ struct ElementLayout {
   ClassWeight class_weight = {};
 };
 
+/// A step that stays alive while a loop runs it, whatever else is traced meanwhile.
+using StepHandle = std::shared_ptr<distribute::StepRunner>;
+
 /// The traced steps of a model: made once for each structure of the data, kept as long as the
-/// model's compile() holds. What is trainable is settled when this is made, not when it traces.
+/// model's compile() holds and memory allows. What is trainable is settled when this is made, not
+/// when it traces. Threads may ask for steps at once; the objective is for one.
 class Trainer {
  public:
   Trainer(ModelImpl& model, CompileOptions options);
 
   /// Forward, losses, backward, reduction over replicas, update, metrics. Nothing is fetched.
-  distribute::StepRunner& train_step(const ElementLayout& layout);
+  StepHandle train_step(const ElementLayout& layout);
   /// Forward, losses, metrics.
-  distribute::StepRunner& test_step(const ElementLayout& layout);
+  StepHandle test_step(const ElementLayout& layout);
   /// Fetches the outputs.
-  distribute::StepRunner& predict_step(const ElementLayout& layout);
+  StepHandle predict_step(const ElementLayout& layout);
 
   const CompileOptions& options() const { return options_; }
   Objective& objective() { return objective_; }
@@ -48,14 +55,14 @@ class Trainer {
   struct Step {
     Kind kind;
     ElementLayout layout;
-    Trace trace;
-    std::unique_ptr<distribute::StepRunner> runner;
+    StepHandle runner;
+    size_t num_bytes() const { return runner->num_bytes(); }
   };
   struct Batch {
     std::vector<Value> x, y, weights;
   };
 
-  distribute::StepRunner& step(Kind kind, const ElementLayout& layout);
+  StepHandle step(Kind kind, const ElementLayout& layout);
   std::vector<Value> record(Kind kind, const ElementLayout& layout, std::span<const Value> inputs);
   Batch split(const ElementLayout& layout, std::span<const Value> inputs, size_t num_outputs) const;
   void record_update(Objective::Terms& terms, const StepRows& rows);
@@ -64,8 +71,9 @@ class Trainer {
   CompileOptions options_;
   CompiledState compiled_;
   Objective objective_;
-  int num_outputs_ = 0;
-  std::vector<std::unique_ptr<Step>> steps_;
+  std::atomic<int> num_outputs_ = 0;
+  std::mutex mutex_;
+  RecentlyUsed<Step> steps_;  // guarded by mutex_
 };
 
 }  // namespace cohort::nn::internal

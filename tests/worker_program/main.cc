@@ -109,7 +109,49 @@ nn::Callback failing(const std::string& scenario) {
            }});
 }
 
-std::vector<nn::Callback> callbacks(const Setting& setting) {
+/// The first words of the Error that `body` throws in a thread of its own.
+std::string refusal(const std::function<void()>& body) {
+  std::string text = "none";
+  std::thread([&] {
+    try {
+      body();
+    } catch (const cohort::Error& error) {
+      text = error.what();
+    }
+  }).join();
+  return text;
+}
+
+/// What the others of a job do together is tried by a second thread, in the middle of an epoch.
+nn::Callback second_thread(const Setting& setting, const nn::Model& model) {
+  return nn::LambdaCallback({.on_train_batch_end = [=](int64_t batch, const nn::Logs&) {
+    if (batch != 1) return;
+    say("second predict", refusal([&] { model.predict(pattern(Shape{13, 8, 8, 1}, 5)); }));
+    say("second reduce", refusal([&] {
+          setting.strategy.reduce(distribute::ReduceOp::kSum, Tensor::scalar(1.0f));
+        }));
+  }});
+}
+
+/// A model of each process alone, beside the job's, and what it may not do.
+void apart(const Setting& setting, const nn::Model& jobs) {
+  const auto compile = [](const nn::Model& model) {
+    model.compile({.optimizer = "sgd", .loss = "mse"});
+  };
+  const nn::Model outside = nn::Sequential({nn::Input({.shape = {1}}), nn::Dense({.units = 1})});
+  say("compile", refusal([&] { setting.strategy.scope([&] { compile(outside); }); }));
+  compile(outside);
+  const Tensor x = Tensor::full(DType::kF32, Shape{4, 1}, 1);
+  outside.fit(x, x, {.verbose = 0});
+  const nn::Model borrows =
+      nn::Sequential({nn::Input({.shape = {8, 8, 1}}), jobs.layers().front()});
+  compile(borrows);
+  const Tensor images = pattern(Shape{2, 8, 8, 1}, 1);
+  say("borrowed", refusal([&] { borrows.train_on_batch(images, borrows(images)); }));
+}
+
+std::vector<nn::Callback> callbacks(const Setting& setting, const nn::Model& model) {
+  if (setting.is("second_thread")) return {second_thread(setting, model)};
   const distribute::Strategy& strategy = setting.strategy;
   const bool last = strategy.impl().first_replica() + 1 == strategy.num_replicas_in_sync();
   if (last && setting.is("killed")) return {nn::Callback(std::make_shared<Stop>(SIGKILL))};
@@ -188,8 +230,10 @@ void fit(const Setting& setting) {
   }
   const data::Dataset dataset = make_dataset(setting);
   const bool endless = setting.is("endless") || setting.is("suspended");
-  const nn::History history = model.fit(
-      dataset, {.epochs = endless ? 1000000 : 2, .verbose = 0, .callbacks = callbacks(setting)});
+  const nn::History history = model.fit(dataset, {.epochs = endless ? 1000000 : 2,
+                                                  .verbose = 0,
+                                                  .callbacks = callbacks(setting, model)});
+  if (setting.is("apart")) apart(setting, model);
   say("loss", fmt::format("{:.17g}", history["loss"].back()));
   say("accuracy", fmt::format("{:.17g}", history["accuracy"].back()));
   say("evaluated", fmt::format("{:.17g}", model.evaluate(dataset, {.verbose = 0})["loss"]));

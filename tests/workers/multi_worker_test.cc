@@ -90,6 +90,32 @@ TEST(MultiWorkerTest, BatchNormalizationSharesItsStatistics) {
   expect_equal_on_all(results, {"loss", "evaluated", "weights"});
 }
 
+TEST(MultiWorkerTest, ASecondThreadIsRefusedAndTheJobGoesOn) {
+  const auto alone = run_workers(2, {"fit"});
+  const auto results = run_workers(2, {"second_thread"});
+  expect_equal_on_all(results, {"loss", "weights"});
+  EXPECT_EQ(results[0].value("weights"), alone[0].value("weights"));
+  for (size_t worker = 0; worker < 2; ++worker) {
+    const std::string task = "/job:worker/task:" + std::to_string(worker);
+    for (const auto& [name, what] :
+         {std::pair{"second predict", "predict"}, {"second reduce", "an exchange"}})
+      EXPECT_THAT(results[worker].value(name),
+                  ContainsRegex(task + ": got " + what +
+                                ".* in thread [0-9]+ while thread [0-9]+ is in fit"));
+  }
+}
+
+TEST(MultiWorkerTest, AModelOfEachProcessAloneStaysApart) {
+  const auto results = run_workers(2, {"apart"});
+  expect_equal_on_all(results, {"weights"});
+  for (const WorkerResult& result : results) {
+    EXPECT_THAT(result.value("compile"),
+                HasSubstr("scope of MultiWorkerMirroredStrategy for a model"));
+    EXPECT_THAT(result.value("borrowed"), HasSubstr("belongs to MultiWorkerMirroredStrategy"));
+    EXPECT_THAT(result.output, HasSubstr("trains in each process on its own"));
+  }
+}
+
 TEST(MultiWorkerTest, VariablesStartWithTheChiefsValues) {
   auto results = run_workers(2, {"other_start"});
   results.push_back(run_workers(2, {"fit"})[0]);

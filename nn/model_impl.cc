@@ -20,6 +20,11 @@ std::vector<std::string> ModelImpl::output_names() const {
 }
 
 void ModelImpl::compile(CompileOptions options) {
+  if (runs_ > 0)
+    throw FailedPrecondition(
+        "{}: compile: got a call while the model runs; want it outside of fit, evaluate and "
+        "predict, not in their callbacks",
+        name());
   if (options.run_eagerly)
     throw Unimplemented(
         "{}: compile: got run_eagerly = true; want false: Cohort always runs a traced graph (to "

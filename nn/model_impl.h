@@ -10,8 +10,9 @@
 namespace cohort::nn {
 
 namespace internal {
+class RunScope;
 class Trainer;
-}
+}  // namespace internal
 
 /// What a model is; a user's own derives from it, makes its layers with child() and overrides
 /// call():
@@ -36,11 +37,12 @@ class ModelImpl : public LayerImpl {
 
   /// How many components of a dataset's element go to call(); the others are labels and weights.
   virtual int num_inputs() const { return 1; }
-  /// One for each output, once the model is built: "output_1", … unless overridden.
+  /// One for each output, once the model is built, no two alike: "output_1", … unless overridden.
   virtual std::vector<std::string> output_names() const;
 
   /// The strategy in whose scope the model was made.
   const distribute::Strategy& strategy() const { return strategy_; }
+  /// FailedPrecondition in a callback of this model's fit, evaluate or predict.
   void compile(CompileOptions options);
   bool compiled() const { return compiled_; }
   /// FailedPrecondition that names `what` when compile() was not called.
@@ -56,6 +58,8 @@ class ModelImpl : public LayerImpl {
   distribute::Strategy strategy_;
   std::unique_ptr<internal::Trainer> trainer_;
   bool compiled_ = false;
+  friend class internal::RunScope;
+  int runs_ = 0;  ///< calls of fit, evaluate and predict under way, one inside another
 };
 
 }  // namespace cohort::nn

@@ -21,6 +21,9 @@ struct ElementLayout {
   ClassWeight class_weight = {};
 };
 
+/// A step that stays alive while a loop runs it, whatever else is traced meanwhile.
+using StepHandle = std::shared_ptr<distribute::StepRunner>;
+
 /// The traced steps of a model: made once for each structure of the data, kept as long as the
 /// model's compile() holds.
 class Trainer {
@@ -28,11 +31,11 @@ class Trainer {
   Trainer(ModelImpl& model, CompileOptions options);
 
   /// Forward, losses, backward, reduction over replicas, update, metrics. Nothing is fetched.
-  distribute::StepRunner& train_step(const ElementLayout& layout);
+  StepHandle train_step(const ElementLayout& layout);
   /// Forward, losses, metrics.
-  distribute::StepRunner& test_step(const ElementLayout& layout);
+  StepHandle test_step(const ElementLayout& layout);
   /// Fetches the outputs.
-  distribute::StepRunner& predict_step(const ElementLayout& layout);
+  StepHandle predict_step(const ElementLayout& layout);
 
   const CompileOptions& options() const { return options_; }
   Objective& objective() { return objective_; }
@@ -52,7 +55,7 @@ class Trainer {
     std::vector<Value> x, y, weights;
   };
 
-  distribute::StepRunner& step(Kind kind, const ElementLayout& layout);
+  StepHandle step(Kind kind, const ElementLayout& layout);
   std::vector<Value> record(Kind kind, const ElementLayout& layout, std::span<const Value> inputs);
   Batch split(const ElementLayout& layout, std::span<const Value> inputs, size_t num_outputs) const;
   void record_update(Objective::Terms& terms, const StepRows& rows);
@@ -61,7 +64,7 @@ class Trainer {
   CompileOptions options_;
   Objective objective_;
   int num_outputs_ = 0;
-  std::vector<std::unique_ptr<Step>> steps_;
+  std::vector<std::shared_ptr<Step>> steps_;
 };
 
 }  // namespace cohort::nn::internal

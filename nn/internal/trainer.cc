@@ -1,6 +1,9 @@
 #include "nn/internal/trainer.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <set>
 
 #include "core/ops/array.h"
 #include "core/ops/constant.h"
@@ -61,6 +64,15 @@ Value weights_of_classes(const ClassWeight& class_weight, Value labels, Value pr
   const Value named = ops::logical_and(ops::greater_equal(number, constant(0)),
                                        ops::less(number, constant(others)));
   return ops::gather(weights, ops::where(named, number, constant(others)));
+}
+
+std::vector<std::string> output_names_of(const ModelImpl& model, size_t outputs) {
+  std::vector<std::string> names = model.output_names();
+  if (names.size() != outputs ||
+      std::set<std::string>(names.begin(), names.end()).size() != outputs)
+    throw InvalidArgument("{}: got output_names {} for {} outputs; want one for each, no two alike",
+                          model.name(), fmt::join(names, ", "), outputs);
+  return names;
 }
 
 }  // namespace
@@ -139,8 +151,8 @@ std::vector<Value> Trainer::record(Kind kind, const ElementLayout& layout,
     const Value replicas = ops::step_info(ops::StepField::kNumReplicas);
     penalties.push_back(penalty / ops::cast(replicas, penalty.dtype()));
   }
-  Objective::Terms terms =
-      objective_.record(model_.output_names(), batch.y, predictions, batch.weights, penalties);
+  Objective::Terms terms = objective_.record(output_names_of(model_, predictions.size()), batch.y,
+                                             predictions, batch.weights, penalties);
   const StepRows rows{.num_replicas = model_.strategy().num_replicas_in_sync(),
                       .batch_size = layout.batch_size};
   if (kind == Kind::kTrain) {

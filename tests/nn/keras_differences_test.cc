@@ -92,6 +92,23 @@ TEST(OutputNamesTest, ALayerKeepsItsNameWhereAnotherIsNumbered) {
             (std::vector<std::string>{"d", "d_2", "d_1", "d_3"}));
 }
 
+TEST(OutputNamesTest, OfAModelOfTheUsersMustDiffer) {
+  struct Twice : ModelImpl {
+    Twice() : ModelImpl("Twice") {}
+    std::vector<std::string> output_names() const override { return {"out", "out"}; }
+    std::vector<Value> call(const CallArgs& args) override {
+      return {head(args.input()), head(args.input())};
+    }
+    Layer head = child("head", Dense({.units = 1}));
+  };
+  const Model model = make<Twice>();
+  model.compile({.optimizer = "sgd", .loss = "mse"});
+  EXPECT_THAT(error_of([&] {
+                model.fit({column({1})}, {column({1}), column({1})}, {.verbose = 0});
+              }),
+              HasSubstr("got output_names out, out for 2 outputs"));
+}
+
 TEST(ClassWeightTest, ClassesThatAreNotNamedWeighOne) {
   // Logits of 0 for two classes: every row's loss is log 2. The ignored row counts nowhere.
   const auto loss = [](ClassWeight weights) {

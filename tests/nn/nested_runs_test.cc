@@ -102,6 +102,24 @@ TEST(NestedRunsTest, ValidationGoesOnWhereACallbackPredictsAndTestsABatch) {
   EXPECT_EQ(history["val_loss"], (std::vector<double>{1, 1}));
 }
 
+TEST(NestedRunsTest, OneDatasetServesBothRuns) {
+  const Still still;
+  const data::Dataset dataset =
+      data::Dataset::from_tensor_slices({still.ones, still.zeros}).cache().batch(2).prefetch();
+  std::vector<double> inner;
+  const LambdaCallback evaluates({.on_train_batch_end = [&](int64_t, const Logs&) {
+    inner.push_back(still.model.evaluate(dataset, {.verbose = 0})["loss"]);
+  }});
+  std::vector<int64_t> batches;
+  const LambdaCallback counts(
+      {.on_train_batch_end = [&](int64_t batch, const Logs&) { batches.push_back(batch); }});
+  const History history =
+      still.model.fit(dataset, {.epochs = 2, .verbose = 0, .callbacks = {evaluates, counts}});
+  EXPECT_EQ(history["loss"], (std::vector<double>{1, 1}));
+  EXPECT_EQ(batches, (std::vector<int64_t>{0, 1, 2, 0, 1, 2}));
+  EXPECT_EQ(inner, std::vector<double>(6, 1));
+}
+
 TEST(NestedRunsTest, FitInsideFitHasItsOwnMetricsEpochsAndEnd) {
   const Still still;
   std::vector<double> inner;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -59,7 +60,7 @@ class ModelImpl : public LayerImpl {
   std::unique_ptr<internal::Trainer> trainer_;
   bool compiled_ = false;
   friend class internal::RunScope;
-  int runs_ = 0;  ///< calls of fit, evaluate and predict under way, one inside another
+  std::atomic<int> runs_{0};  ///< calls of fit, evaluate and predict under way
 };
 
 }  // namespace cohort::nn

@@ -33,7 +33,7 @@ class Fit {
         stopped_outside_(model.stop_training) {}
 
   ~Fit() {
-    if (!scope_.is_outermost()) model_.stop_training = stopped_outside_;
+    if (!loop_metrics_.is_outermost()) model_.stop_training = stopped_outside_;
   }
 
   History run() {

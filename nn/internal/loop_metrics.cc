@@ -6,6 +6,7 @@ namespace cohort::nn::internal {
 
 LoopMetrics::~LoopMetrics() {
   if (objective_.holder_ == this) objective_.holder_ = nullptr;
+  --objective_.loops_;
 }
 
 bool LoopMetrics::put_others_aside() {

@@ -14,11 +14,13 @@ namespace cohort::nn::internal {
 /// thread.
 class LoopMetrics {
  public:
-  explicit LoopMetrics(Objective& objective) : objective_(objective) {}
+  explicit LoopMetrics(Objective& objective) : objective_(objective), depth_(objective.loops_++) {}
   ~LoopMetrics();
   LoopMetrics(const LoopMetrics&) = delete;
   LoopMetrics& operator=(const LoopMetrics&) = delete;
 
+  /// Whether no other loop is around this one.
+  bool is_outermost() const { return depth_ == 0; }
   /// Begins anew at 0. Returns whether another loop may have run since the last call of either.
   bool reset();
   /// Call before every step. Returns the same.
@@ -31,6 +33,7 @@ class LoopMetrics {
   bool put_others_aside();
 
   Objective& objective_;
+  const int depth_;
   std::vector<double> kept_;  ///< while another loop has the states; empty: all are 0
 };
 

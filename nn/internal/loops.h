@@ -52,7 +52,6 @@ class RunScope {
   ~RunScope() { --model_.runs_; }
   RunScope(const RunScope&) = delete;
   RunScope& operator=(const RunScope&) = delete;
-  bool is_outermost() const { return model_.runs_ == 1; }
 
  private:
   ModelImpl& model_;

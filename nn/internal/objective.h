@@ -60,6 +60,7 @@ class Objective {
   std::vector<Tracked> metrics_;
   std::vector<std::pair<std::string, Metric>> logs_;  ///< in alphabetical order
   LoopMetrics* holder_ = nullptr;                     ///< whose numbers the states hold
+  int loops_ = 0;                                     ///< under way, one inside another
 };
 
 }  // namespace cohort::nn::internal

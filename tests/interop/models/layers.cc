@@ -1,3 +1,5 @@
+#include <map>
+
 #include "tests/interop/models/config.h"
 
 namespace cohort::interop {

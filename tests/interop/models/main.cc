@@ -1,6 +1,6 @@
 // Our side of tests/interop/random_models.py: reads cases, one in each line of the standard input,
 // trains each on one device and on two replicas, and writes what came out, a line for each.
-#include <fmt/format.h>
+#include <algorithm>
 
 #include <iostream>
 

@@ -1,7 +1,6 @@
 // Our side of tests/interop/random_models.py: reads cases, one in each line of the standard input,
 // trains each on one device and on two replicas, and writes what came out, a line for each.
 #include <algorithm>
-
 #include <iostream>
 
 #include "tests/interop/models/config.h"
@@ -52,7 +51,8 @@ nn::FitOptions fit_options_of(const json& description, const json& data) {
                          .epochs = description.at("epochs"),
                          .verbose = 0,
                          .shuffle = false};
-  for (const auto& [number, weight] : description.value("class_weight", json::object()).items())
+  const json class_weight = description.value("class_weight", json::object());
+  for (const auto& [number, weight] : class_weight.items())
     options.class_weight[std::stoll(number)] = weight;
   options.sample_weight = tensors_of(data.value("sample_weight", json::array()));
   options.validation_data =
@@ -82,7 +82,7 @@ json train(const json& described) {
 json train_on(const distribute::Strategy& strategy, const json& described) {
   try {
     return strategy.scope([&] { return train(described); });
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {
     return {{"error", error.what()}};
   }
 }

@@ -138,6 +138,10 @@ std::function<Value(Value)> by_name(std::string_view name) {
       {"tanh", a::tanh},
       {"tanh_shrink", a::tanh_shrink},
   };
+  if (name == "threshold")
+    throw InvalidArgument(
+        "activation: got \"threshold\", which needs two numbers; want a function, "
+        "[](Value x) {{ return activations::threshold(x, threshold, default_value); }}");
   const F function = internal::find_named<F>("activation", name, kKnown);
   if (!function) return {};
   return function;

@@ -35,6 +35,9 @@ struct StepTimes {
 /// that calls fit. In a job of several workers, every worker calls its callbacks with the same
 /// numbers: one that prints or writes does so where params().is_chief. A stop or a learning rate
 /// set on the chief holds for all workers from the next batch on; set elsewhere it has no effect.
+/// A hook may call fit, evaluate and predict of any model, this one included: the run that it
+/// belongs to goes on with its own metrics, batches and stop_training. In a job of several workers
+/// all of them make such calls. compile() of a model that is running is refused.
 /// Batches count from 0 within an epoch; with steps_per_execution k, batch hooks
 /// are called once for every k batches.
 class CallbackImpl {
@@ -68,6 +71,7 @@ class CallbackImpl {
   const CallbackParams& params() const { return params_; }
   /// The model being trained; FailedPrecondition outside of fit, evaluate and predict.
   Model model() const;
+  ModelImpl* model_or_null() const { return model_; }
   void set_params(const CallbackParams& params) { params_ = params; }
   void set_model(ModelImpl* model) { model_ = model; }
 

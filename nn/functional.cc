@@ -82,9 +82,20 @@ FunctionalImpl::FunctionalImpl(ModelOptions options)
   build_for(types);
 }
 
+// The first output of a layer is called as the layer, the next ones "name_1", "name_2", unless
+// another layer's output is called so.
 std::vector<std::string> FunctionalImpl::output_names() const {
+  std::set<std::string> taken;
+  for (const SymbolicTensor& output : outputs_) taken.insert(output.layer().name());
+  std::set<std::string> met;
   std::vector<std::string> names;
-  for (const SymbolicTensor& output : outputs_) names.push_back(output.layer().name());
+  for (const SymbolicTensor& output : outputs_) {
+    const std::string layer = output.layer().name();
+    std::string name = layer;
+    for (int i = 1; (name != layer && taken.contains(name)) || !met.insert(name).second; ++i)
+      name = layer + "_" + std::to_string(i);
+    names.push_back(name);
+  }
   return names;
 }
 

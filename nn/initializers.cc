@@ -161,10 +161,23 @@ Initializer::Function orthogonal(double gain, Seed seed) {
   };
 }
 
+Initializer::Function identity(double gain) {
+  return [gain](const Shape& shape, DType dtype, const InitializerContext&) {
+    if (shape.rank() != 2) throw InvalidArgument("Identity: got shape {}; want rank 2", shape);
+    Tensor result(DType::kF64, shape);
+    for (int64_t i = 0; i < std::min(shape.size(0), shape.size(1)); ++i)
+      result.data<double>()[i * shape.size(1) + i] = gain;
+    return result.cast(dtype);
+  };
+}
+
 Initializer::Function by_name(std::string_view name) {
   const internal::Named<Initializer::Function> known[] = {
       {"zeros", constant(0)},
+      {"zero", constant(0)},
       {"ones", constant(1)},
+      {"one", constant(1)},
+      {"identity", identity(1)},
       {"random_uniform", uniform(-0.05, 0.05, {})},
       {"uniform", uniform(-0.05, 0.05, {})},
       {"normal", normal(0, 0.05, {})},
@@ -179,7 +192,7 @@ Initializer::Function by_name(std::string_view name) {
       {"variance_scaling", variance_scaling(1, "fan_in", "truncated_normal", {})},
       {"orthogonal", orthogonal(1, {})},
   };
-  return internal::find_named<Initializer::Function>("initializer", name, known);
+  return internal::find_named_class<Initializer::Function>("initializer", name, known);
 }
 
 }  // namespace
@@ -210,6 +223,7 @@ LecunUniform::LecunUniform(SeedOptions o)
     : Initializer(variance_scaling(1, "fan_in", "uniform", o.seed)) {}
 LecunNormal::LecunNormal(SeedOptions o)
     : Initializer(variance_scaling(1, "fan_in", "truncated_normal", o.seed)) {}
+Identity::Identity(IdentityOptions o) : Initializer(identity(o.gain)) {}
 Orthogonal::Orthogonal(OrthogonalOptions o) : Initializer(orthogonal(o.gain, o.seed)) {}
 
 }  // namespace initializers

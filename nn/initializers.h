@@ -18,8 +18,8 @@ struct InitializerContext {
   std::string_view path;  ///< the variable's
 };
 
-/// Makes initial values. Given to layers by name ("glorot_uniform"), as one of nn::initializers, or
-/// as a function of shape and dtype.
+/// Makes initial values. Given to layers by name ("glorot_uniform", "GlorotUniform"), as one of
+/// nn::initializers, or as a function of shape and dtype.
 class Initializer {
  public:
   using Function = std::function<Tensor(const Shape&, DType, const InitializerContext&)>;
@@ -62,6 +62,9 @@ struct VarianceScalingOptions {
 };
 struct SeedOptions {
   std::optional<uint64_t> seed;
+};
+struct IdentityOptions {
+  double gain = 1.0;
 };
 struct OrthogonalOptions {
   double gain = 1.0;
@@ -108,6 +111,10 @@ struct LecunUniform : Initializer {
 };
 struct LecunNormal : Initializer {
   LecunNormal(SeedOptions options = {});  // NOLINT
+};
+/// gain on the diagonal of a matrix, 0 elsewhere; InvalidArgument, when used, for another rank.
+struct Identity : Initializer {
+  Identity(IdentityOptions options = {});  // NOLINT
 };
 /// Rows or columns orthonormal, times gain; rank 2 or more, flattened to [all but last, last].
 struct Orthogonal : Initializer {

@@ -7,6 +7,7 @@
 #include "core/ops/reduce.h"
 #include "core/ops/softmax.h"
 #include "nn/internal/names.h"
+#include "nn/internal/shapes.h"
 
 namespace cohort::nn {
 namespace {
@@ -30,10 +31,21 @@ std::pair<Value, Value> as_columns(Value y_true, Value y_pred) {
   std::tie(y_true, y_pred) = internal::squeeze_or_expand_to_same_rank(y_true, y_pred);
   if (y_true.rank() == 1) y_true = ops::expand_dims(y_true, -1);
   if (y_pred.rank() == 1) y_pred = ops::expand_dims(y_pred, -1);
+  return {ops::cast(y_true, y_pred.dtype()), y_pred};
+}
+
+void check_equal_shapes(Value y_true, Value y_pred) {
   if (y_true.shape() != y_pred.shape())
     throw InvalidArgument("got labels {} for predictions {}; want equal shapes", y_true.shape(),
                           y_pred.shape());
-  return {ops::cast(y_true, y_pred.dtype()), y_pred};
+}
+
+/// Row by row: a dimension of 1 behind the rows meets any other.
+void check_broadcastable(Value y_true, Value y_pred) {
+  if (!internal::broadcast_by_rows(y_true.shape(), y_pred.shape()))
+    throw InvalidArgument(
+        "got labels {} for predictions {}; want as many rows and equal dimensions, or 1, behind",
+        y_true.shape(), y_pred.shape());
 }
 
 void check_smoothing(const std::string& name, double smoothing) {
@@ -129,6 +141,7 @@ class BinaryImpl : public LossImpl {
 
   Value call(Value y_true, Value y_pred) const override {
     auto [labels, p] = as_columns(y_true, y_pred);
+    check_equal_shapes(labels, p);
     if (smoothing_ > 0) labels = labels * (1 - smoothing_) + smoothing_ * 0.5;
     if (from_logits_) return mean_last(ops::sigmoid_cross_entropy(p, labels));
     const Value logits = logits_behind(p, "Sigmoid");
@@ -148,6 +161,7 @@ class MeanSquaredErrorImpl : public LossImpl {
       : LossImpl(options.name, options.reduction) {}
   Value call(Value y_true, Value y_pred) const override {
     const auto [labels, predictions] = as_columns(y_true, y_pred);
+    check_broadcastable(labels, predictions);
     return mean_last(ops::squared_difference(predictions, labels));
   }
 };
@@ -174,7 +188,7 @@ Loss by_name(std::string_view name) {
       {"mean_squared_error", MeanSquaredError()},
       {"mse", MeanSquaredError()},
   };
-  return internal::find_named<Loss>("loss", name, known);
+  return internal::find_named_class<Loss>("loss", name, known);
 }
 
 }  // namespace

@@ -96,7 +96,7 @@ struct MeanSquaredErrorOptions {
   std::string reduction = "sum_over_batch_size";
   std::string name = "mean_squared_error";
 };
-/// [N, K]: the mean over K.
+/// [N, K]: the mean over K. A dimension of 1 behind the rows broadcasts: labels [N, 1].
 class MeanSquaredError : public Loss {
  public:
   explicit MeanSquaredError(MeanSquaredErrorOptions options = {});

@@ -206,7 +206,7 @@ MeanOfLoss::MeanOfLoss(Loss loss, std::string name)
 
 Metric make_metric(const std::string& name, const Shape& y_true, const Shape& y_pred) {
   check_rank(name, y_true, y_pred);
-  if (name == "accuracy" || name == "acc") {
+  if (const std::string lower = internal::lower_case(name); lower == "accuracy" || lower == "acc") {
     const Dim last_true = y_true[y_true.rank() - 1], last_pred = y_pred[y_pred.rank() - 1];
     if (last_pred == 1) return BinaryAccuracy({.name = name});
     if (y_true.rank() < y_pred.rank() || last_true == 1)
@@ -221,12 +221,13 @@ Metric make_metric(const std::string& name, const Shape& y_true, const Shape& y_
       {"sparse_categorical_accuracy", SparseCategoricalAccuracy({.name = name})},
       {"mean_squared_error", metrics::MeanOfLoss("mse", name)},
       {"mse", metrics::MeanOfLoss("mse", name)},
+      {"bce", metrics::MeanOfLoss("bce", name)},
       {"binary_crossentropy", metrics::MeanOfLoss("bce", name)},
       {"categorical_crossentropy", metrics::MeanOfLoss("categorical_crossentropy", name)},
       {"sparse_categorical_crossentropy",
        metrics::MeanOfLoss("sparse_categorical_crossentropy", name)},
   };
-  return internal::find_named<Metric>("metric", name, known);
+  return internal::find_named_class<Metric>("metric", name, known);
 }
 
 }  // namespace cohort::nn

@@ -4,6 +4,7 @@
 
 #include "core/runtime/runtime.h"
 #include "nn/callbacks/progress_bar.h"
+#include "nn/internal/loop_metrics.h"
 #include "nn/internal/loops.h"
 #include "nn/internal/names.h"
 
@@ -58,25 +59,31 @@ std::optional<data::Dataset> validation_of(const FitOptions& options, int64_t ba
   return batches(joined({&data.x, &data.y, &data.sample_weight}), batch_size, false);
 }
 
+/// How many batches a run over the dataset has; -1 when not known.
+int64_t steps_of(const data::Dataset& dataset, std::optional<int64_t> most) {
+  const int64_t cardinality = dataset.cardinality();
+  return most && cardinality >= 0 ? std::min(*most, cardinality) : most.value_or(cardinality);
+}
+
 Logs run_evaluation(ModelImpl& model, const data::Dataset& dataset, int num_inputs,
                     const EvaluateOptions& options) {
   model.compiled_trainer("evaluate");
   std::vector<Callback> callbacks = options.callbacks;
   if (options.verbose.level() > 0) callbacks.push_back(ProgressBar());
-  const int64_t steps = options.steps.value_or(dataset.cardinality());
-  internal::CallbackList list(std::move(callbacks), model,
-                              {.verbose = options.verbose.level(), .steps = steps});
+  internal::CallbackList list(
+      std::move(callbacks), model,
+      {.verbose = options.verbose.level(), .steps = steps_of(dataset, options.steps)});
   return internal::evaluate(model, dataset, internal::layout_of(model, dataset, num_inputs),
-                            options.steps, list);
+                            options.steps, list, "evaluate");
 }
 
 std::vector<Tensor> run_prediction(ModelImpl& model, const data::Dataset& dataset, int num_inputs,
                                    const PredictOptions& options) {
   std::vector<Callback> callbacks = options.callbacks;
   if (options.verbose.level() > 0) callbacks.push_back(ProgressBar());
-  const int64_t steps = options.steps.value_or(dataset.cardinality());
-  internal::CallbackList list(std::move(callbacks), model,
-                              {.verbose = options.verbose.level(), .steps = steps});
+  internal::CallbackList list(
+      std::move(callbacks), model,
+      {.verbose = options.verbose.level(), .steps = steps_of(dataset, options.steps)});
   internal::ElementLayout layout = internal::layout_of(model, dataset, num_inputs);
   layout.spec.resize(static_cast<size_t>(num_inputs));
   return internal::predict(model, dataset, layout, options.steps, list);
@@ -106,9 +113,14 @@ auto guard(const char* what, const ModelImpl& model, Work&& work) {
   return model.strategy().workers().guard(what, work);
 }
 
-Logs read_logs(internal::Trainer& trainer) {
+/// Runs one batch alone; returns its loss and metrics.
+Logs run_batch(internal::Trainer& trainer, distribute::StepRunner& step,
+               const data::Element& batch) {
+  internal::LoopMetrics metrics(trainer.objective());
+  metrics.reset();
+  step.run(batch, trainer.step_number());
   std::vector<Logs::Entry> entries;
-  trainer.objective().read(entries);
+  metrics.read(entries);
   return Logs(std::move(entries));
 }
 
@@ -243,9 +255,7 @@ Logs Model::train_on_batch(const std::vector<Tensor>& x, const std::vector<Tenso
     const data::Element batch = joined({&x, &y, &weights});
     const internal::StepHandle step =
         trainer.train_step(layout_of_batch(batch, count(x), options.class_weight));
-    trainer.objective().reset();
-    step->run(batch, trainer.step_number());
-    return read_logs(trainer);
+    return run_batch(trainer, *step, batch);
   });
 }
 Logs Model::test_on_batch(const Tensor& x, const Tensor& y, BatchOptions options) const {
@@ -256,9 +266,7 @@ Logs Model::test_on_batch(const Tensor& x, const Tensor& y, BatchOptions options
     if (options.sample_weight.defined()) batch.push_back(options.sample_weight);
     const internal::StepHandle step =
         trainer.test_step(layout_of_batch(batch, 1, options.class_weight));
-    trainer.objective().reset();
-    step->run(batch, trainer.step_number());
-    return read_logs(trainer);
+    return run_batch(trainer, *step, batch);
   });
 }
 Tensor Model::predict_on_batch(const Tensor& x) const {

@@ -56,8 +56,10 @@ struct FitOptions {
   std::vector<Tensor> sample_weight =
       {};  ///< tensors only: one for each row, for all outputs or each
   int64_t initial_epoch = 0;
+  /// Batches of an epoch; the next one goes on where it ended. A dataset that ends within an epoch
+  /// begins again, with a warning.
   std::optional<int64_t> steps_per_epoch = {};
-  std::optional<int64_t> validation_steps = {};
+  std::optional<int64_t> validation_steps = {};  ///< at most; a warning when there are fewer
   std::optional<int64_t> validation_batch_size = {};
   int64_t validation_freq = 1;
 };
@@ -66,14 +68,14 @@ struct EvaluateOptions {
   std::optional<int64_t> batch_size = {};
   Verbose verbose = "auto";
   std::vector<Tensor> sample_weight = {};
-  std::optional<int64_t> steps = {};
+  std::optional<int64_t> steps = {};  ///< batches at most; a warning when there are fewer
   std::vector<Callback> callbacks = {};
 };
 
 struct PredictOptions {
   std::optional<int64_t> batch_size = {};
   Verbose verbose = "auto";
-  std::optional<int64_t> steps = {};
+  std::optional<int64_t> steps = {};  ///< as in EvaluateOptions
   std::vector<Callback> callbacks = {};
 };
 

@@ -29,6 +29,11 @@ void ModelImpl::compile(CompileOptions options) {
         "{}: compile: got a call in the scope of {} for a model made in that of {}; want model and "
         "compile() in one scope",
         name(), distribute::current_strategy().name(), strategy_.name());
+  if (runs_ > 0)
+    throw FailedPrecondition(
+        "{}: compile: got a call while the model runs; want it outside of fit, evaluate and "
+        "predict, not in their callbacks",
+        name());
   if (options.run_eagerly)
     throw Unimplemented(
         "{}: compile: got run_eagerly = true; want false: Cohort always runs a traced graph (to "

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,8 +12,9 @@
 namespace cohort::nn {
 
 namespace internal {
+class RunScope;
 class Trainer;
-}
+}  // namespace internal
 
 /// What a model is; a user's own derives from it, makes its layers with child() and overrides
 /// call():
@@ -37,11 +39,12 @@ class ModelImpl : public LayerImpl {
 
   /// How many components of a dataset's element go to call(); the others are labels and weights.
   virtual int num_inputs() const { return 1; }
-  /// One for each output, once the model is built: "output_1", … unless overridden.
+  /// One for each output, once the model is built, no two alike: "output_1", … unless overridden.
   virtual std::vector<std::string> output_names() const;
 
   /// The strategy in whose scope the model was made.
   const distribute::Strategy& strategy() const { return strategy_; }
+  /// FailedPrecondition in a callback of this model's fit, evaluate or predict.
   void compile(CompileOptions options);
   bool compiled() const;
   /// FailedPrecondition that names `what` when compile() was not called since the layers are what
@@ -72,6 +75,8 @@ class ModelImpl : public LayerImpl {
   bool compiled_ = false;
   bool warned_ = false;
   OneThread one_thread_;
+  friend class internal::RunScope;
+  std::atomic<int> runs_{0};  ///< calls of fit, evaluate and predict under way
 };
 
 }  // namespace cohort::nn

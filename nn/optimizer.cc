@@ -299,7 +299,11 @@ void Optimizer::apply(const std::vector<Gradient>& gradients,
   impl().apply(reduced, variables);
 }
 
-int64_t Optimizer::iterations() const { return impl().iterations().value().item<int64_t>(); }
+int64_t Optimizer::iterations() const {
+  return impl().batches_seen() / impl().options().gradient_accumulation_steps.value_or(1);
+}
+
+int64_t OptimizerImpl::batches_seen() const { return iterations_.value().item<int64_t>(); }
 
 double OptimizerImpl::learning_rate() const {
   if (options_.learning_rate.is_scheduled())

@@ -98,11 +98,9 @@ Optimizer by_name(std::string_view name) {
   using Make = Optimizer (*)();
   static constexpr internal::Named<Make> kKnown[] = {
       {"sgd", [] { return Optimizer(SGD()); }},
-      {"SGD", [] { return Optimizer(SGD()); }},
       {"adam", [] { return Optimizer(Adam()); }},
-      {"Adam", [] { return Optimizer(Adam()); }},
   };
-  return internal::find_named<Make>("optimizer", name, kKnown)();
+  return internal::find_named<Make>("optimizer", internal::lower_case(name), kKnown)();
 }
 
 }  // namespace

@@ -46,7 +46,9 @@ class OptimizerImpl {
   void build(const std::vector<Variable>& variables);
 
   const std::string& name() const { return options_.name; }
+  /// Counts batches, those included whose gradients were only accumulated.
   const Variable& iterations() const { return iterations_; }
+  int64_t batches_seen() const;
   /// The rate of the next step.
   double learning_rate() const;
   /// FailedPrecondition with a schedule.
@@ -100,8 +102,8 @@ class OptimizerImpl {
 
 using GradientAndVariable = std::pair<Gradient, Variable>;
 
-/// A handle to an optimizer. Given by name ("adam", "sgd") or as one of the classes below. It
-/// belongs to one set of variables, those of build() or of its first step.
+/// A handle to an optimizer. Given by name, in any case ("adam", "SGD"), or as one of the classes
+/// below. It belongs to one set of variables, those of build() or of its first step.
 class Optimizer : public Handle<OptimizerImpl> {
  public:
   Optimizer() = default;
@@ -116,7 +118,8 @@ class Optimizer : public Handle<OptimizerImpl> {
   void apply(const std::vector<Gradient>& gradients, const std::vector<Variable>& variables) const;
   void build(const std::vector<Variable>& variables) const { impl().build(variables); }
 
-  /// Batches seen: every call of a step counts, also where gradients were only accumulated.
+  /// Updates made, as in Keras: with gradient_accumulation_steps k, one for every k batches. The
+  /// variable of that name counts batches, as do schedules and random ops.
   int64_t iterations() const;
   /// The rate of the next step.
   double learning_rate() const { return impl().learning_rate(); }

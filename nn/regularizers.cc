@@ -18,9 +18,9 @@ std::function<Value(Value)> penalty(double l1, double l2) {
 }
 
 std::function<Value(Value)> by_name(std::string_view name) {
-  const internal::Named<std::function<Value(Value)>> known[] = {{"l1", penalty(0.01, 0)},
-                                                                {"l2", penalty(0, 0.01)}};
-  return internal::find_named<std::function<Value(Value)>>("regularizer", name, known);
+  const internal::Named<std::function<Value(Value)>> known[] = {
+      {"l1", penalty(0.01, 0)}, {"l2", penalty(0, 0.01)}, {"l1l2", penalty(0, 0)}};
+  return internal::find_named_class<std::function<Value(Value)>>("regularizer", name, known);
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 
 namespace cohort::nn {
 
-/// A penalty on a weight or an output, added to the loss. Given by name ("l1", "l2"), as
+/// A penalty on a weight or an output, added to the loss. Given by name ("l1", "L2"), as
 /// one of nn::regularizers, or as a function of the value to a scalar. Empty: none.
 class Regularizer {
  public:

@@ -4,6 +4,7 @@
 #include "core/runtime/runtime.h"
 #include "nn/callbacks/progress_bar.h"
 #include "nn/internal/fit_metrics.h"
+#include "nn/internal/loop_metrics.h"
 #include "nn/internal/loops.h"
 #include "nn/internal/step_clock.h"
 
@@ -27,7 +28,13 @@ class Fit {
         options_(options),
         trainer_(model.compiled_trainer("fit")),
         stride_(trainer_.options().steps_per_execution),
-        logs_([this](std::vector<Logs::Entry>& entries) { trainer_.objective().read(entries); }) {}
+        loop_metrics_(trainer_.objective()),
+        logs_([this](std::vector<Logs::Entry>& entries) { loop_metrics_.read(entries); }),
+        stopped_outside_(model.stop_training) {}
+
+  ~Fit() {
+    if (!loop_metrics_.is_outermost()) model_.stop_training = stopped_outside_;
+  }
 
   History run() {
     History history;
@@ -38,8 +45,12 @@ class Fit {
     step_ = trainer_.train_step(data_.layout);
     number_ = trainer_.step_number();
     const int64_t epochs = options_.epochs - options_.initial_epoch;
-    EpochSource source(data_.dataset, model_.strategy(), options_.steps_per_epoch,
-                       options_.initial_epoch, std::max<int64_t>(1, epochs));
+    EpochSource source(data_.dataset, model_.strategy(),
+                       {.what = "fit",
+                        .steps = options_.steps_per_epoch,
+                        .begins_again = true,
+                        .first_epoch = options_.initial_epoch,
+                        .epochs = std::max<int64_t>(1, epochs)});
     CallbackList callbacks(
         std::move(all), model_,
         {.verbose = options_.verbose.level(), .epochs = options_.epochs, .steps = source.steps()});
@@ -52,7 +63,7 @@ class Fit {
     Logs last;
     callbacks.call(&CallbackImpl::on_train_begin);
     for (int64_t epoch = options_.initial_epoch; epoch < options_.epochs; ++epoch) {
-      trainer_.objective().reset();
+      if (loop_metrics_.reset()) skip_steps_of_others();
       if (metrics_) metrics_->begin_epoch(epoch);
       callbacks.call(&CallbackImpl::on_epoch_begin, epoch);
       run_steps(source, callbacks);
@@ -78,6 +89,7 @@ class Fit {
     for (; const data::Element* element = source.next(); ++batch) {
       if (clock_) clock_->has_input();
       if (batch % stride_ == 0) callbacks.call(&CallbackImpl::on_train_batch_begin, batch);
+      if (loop_metrics_.take()) skip_steps_of_others();
       step_->run(*element, source.row_range(), number_);
       ++number_.step;
       if (clock_) clock_->has_run();
@@ -88,6 +100,11 @@ class Fit {
       if (model_.stop_training) return;
     }
     if (batch % stride_ != 0) report(batch - 1, callbacks);
+  }
+
+  /// Steps that a callback has made count, so that no two have the same random numbers.
+  void skip_steps_of_others() {
+    number_.step = std::max(number_.step, trainer_.step_number().step);
   }
 
   /// Takes the chief's wish to stop and its learning rate, so that both hold for all workers from
@@ -114,23 +131,28 @@ class Fit {
 
   void add_validation(Logs& logs, CallbackList& callbacks) {
     const ElementLayout layout = layout_of(model_, *data_.validation, data_.layout.num_inputs);
-    const Logs validation =
-        evaluate(model_, *data_.validation, layout, options_.validation_steps, callbacks);
+    const Logs validation = evaluate(model_, *data_.validation, layout, options_.validation_steps,
+                                     callbacks, validated_ ? "" : "fit: validation");
+    validated_ = true;
     for (const auto& [name, value] : validation) logs.set("val_" + name, value);
   }
 
   ModelImpl& model_;
   const FitData& data_;
   const FitOptions& options_;
+  const RunScope scope_{model_};
   Trainer& trainer_;
   int64_t stride_;
+  LoopMetrics loop_metrics_;
   Logs logs_;
+  const bool stopped_outside_;  ///< of a run around this one
   StepHandle step_;
   distribute::StepNumber number_;
   std::optional<StepClock> clock_;     ///< when somebody wants the times
   bool tells_times_ = false;           ///< a callback does, here or on another worker
   std::optional<FitMetrics> metrics_;  ///< when they are served
   bool asks_chief_ = false;            ///< after every batch
+  bool validated_ = false;
 };
 
 }  // namespace

@@ -4,6 +4,8 @@
 #include <cstring>
 
 #include "core/runtime/runtime.h"
+#include "nn/internal/loop_metrics.h"
+#include "nn/internal/warning.h"
 
 namespace cohort::nn::internal {
 namespace {
@@ -12,15 +14,16 @@ namespace {
 constexpr int64_t kEndless = int64_t{1} << 40;
 
 data::Iterator start(const data::Dataset& dataset, const distribute::Strategy& strategy,
-                     bool endless, int64_t first_epoch, int64_t epochs) {
+                     const EpochOptions& options) {
   strategy.workers().check_equal(
       "dataset", fmt::format("{} batches of {}", dataset.cardinality(), dataset.batch_size()));
   const data::RowSplit split = strategy.impl().row_split();
   const data::Dataset mine =
       split.count == split.num_replicas ? dataset : dataset.batch_rows(split);
-  return mine.iterate({.seed = default_runtime().random_seed(),
-                       .epoch = first_epoch,
-                       .epochs = endless ? kEndless : epochs});
+  return mine.iterate(
+      {.seed = default_runtime().random_seed(),
+       .epoch = options.first_epoch,
+       .epochs = options.steps && options.begins_again ? kEndless : options.epochs});
 }
 
 void check_steps(std::string_view what, const std::optional<int64_t>& steps) {
@@ -45,36 +48,49 @@ Tensor concatenate_rows(const std::vector<Tensor>& parts) {
 }  // namespace
 
 EpochSource::EpochSource(const data::Dataset& dataset, const distribute::Strategy& strategy,
-                         std::optional<int64_t> steps_per_epoch, int64_t first_epoch,
-                         int64_t epochs)
-    : limit_(steps_per_epoch),
-      iterator_(start(dataset, strategy, steps_per_epoch.has_value(), first_epoch, epochs)) {
-  check_steps("steps", limit_);
+                         EpochOptions options)
+    : strategy_(strategy),
+      options_(std::move(options)),
+      iterator_(start(dataset, strategy, options_)) {
+  check_steps("steps", options_.steps);
   const int64_t cardinality = dataset.cardinality();
-  if (!limit_ && cardinality == data::kInfiniteCardinality)
+  if (!options_.steps && cardinality == data::kInfiniteCardinality)
     throw InvalidArgument("got an endless dataset; want a number of steps for each epoch");
-  steps_ = limit_ ? *limit_ : cardinality >= 0 ? cardinality : -1;
+  steps_ = options_.steps ? *options_.steps : cardinality >= 0 ? cardinality : -1;
 }
 
 const data::Element* EpochSource::next() {
-  if (limit_ && taken_ == *limit_) {
+  if (options_.steps && taken_ == *options_.steps) {
     taken_ = 0;
     return nullptr;
   }
   const data::Element* element = iterator_.next();
-  if (!element && limit_) element = iterator_.next();
-  if (!element && (limit_ || taken_ == 0))
+  if (!element && options_.steps) element = next_after_the_end();
+  if (!element && taken_ == 0)
     throw InvalidArgument("got a dataset without a batch; want one or more");
   taken_ = element ? taken_ + 1 : 0;
   return element;
+}
+
+/// The dataset has ended before the epoch's steps were there; null ends the epoch as well.
+const data::Element* EpochSource::next_after_the_end() {
+  const data::Element* again = options_.begins_again ? iterator_.next() : nullptr;
+  if (taken_ > 0 && !has_warned_ && !options_.what.empty()) {
+    has_warned_ = true;
+    warn(strategy_, "{}: got {} steps; the dataset ended after {} of them{}", options_.what,
+         *options_.steps, taken_, again ? " and begins again: want more batches, or repeat()" : "");
+  }
+  return again;
 }
 
 CallbackList::CallbackList(std::vector<Callback> callbacks, ModelImpl& model, CallbackParams params)
     : callbacks_(std::move(callbacks)) {
   params.is_chief = model.strategy().is_chief();
   for (const Callback& callback : callbacks_) {
-    callback.impl().set_model(&model);
-    callback.impl().set_params(params);
+    CallbackImpl& impl = callback.impl();
+    before_.push_back({impl.model_or_null(), impl.params()});
+    impl.set_model(&model);
+    impl.set_params(params);
   }
 }
 
@@ -89,7 +105,10 @@ bool CallbackList::same_on_all_workers() const {
 }
 
 CallbackList::~CallbackList() {
-  for (const Callback& callback : callbacks_) callback.impl().set_model(nullptr);
+  for (size_t i = callbacks_.size(); i-- > 0;) {
+    callbacks_[i].impl().set_model(before_[i].model);
+    callbacks_[i].impl().set_params(before_[i].params);
+  }
 }
 
 ElementLayout layout_of(const ModelImpl& model, const data::Dataset& dataset, int num_inputs) {
@@ -102,18 +121,21 @@ ElementLayout layout_of(const ModelImpl& model, const data::Dataset& dataset, in
 }
 
 Logs evaluate(ModelImpl& model, const data::Dataset& dataset, const ElementLayout& layout,
-              std::optional<int64_t> steps, CallbackList& callbacks) {
+              std::optional<int64_t> steps, CallbackList& callbacks, std::string_view what) {
   Trainer& trainer = model.compiled_trainer("evaluate");
   const auto entered = model.enter("evaluate()");
+  const RunScope run(model);
   const StepHandle step = trainer.test_step(layout);
-  EpochSource source(dataset, model.strategy(), steps, 0, 1);
-  trainer.objective().reset();
-  Logs logs([&](std::vector<Logs::Entry>& entries) { trainer.objective().read(entries); });
+  EpochSource source(dataset, model.strategy(), {.what = what, .steps = steps});
+  LoopMetrics metrics(trainer.objective());
+  metrics.reset();
+  Logs logs([&](std::vector<Logs::Entry>& entries) { metrics.read(entries); });
   distribute::StepNumber number = trainer.step_number();
   const int64_t stride = trainer.options().steps_per_execution;
   callbacks.call(&CallbackImpl::on_test_begin);
   for (int64_t batch = 0; const data::Element* element = source.next(); ++batch) {
     if (batch % stride == 0) callbacks.call(&CallbackImpl::on_test_batch_begin, batch);
+    metrics.take();
     step->run(*element, source.row_range(), number);
     ++number.step;
     if (batch % stride != stride - 1) continue;
@@ -122,15 +144,16 @@ Logs evaluate(ModelImpl& model, const data::Dataset& dataset, const ElementLayou
   }
   logs.refresh();
   callbacks.call(&CallbackImpl::on_test_end, logs);
-  return logs;
+  return Logs(logs.entries());  // numbers that stay: `logs` reads what the states hold by then
 }
 
 std::vector<Tensor> predict(ModelImpl& model, const data::Dataset& dataset,
                             const ElementLayout& layout, std::optional<int64_t> steps,
                             CallbackList& callbacks) {
   Trainer& trainer = model.trainer();
+  const RunScope run(model);
   const StepHandle step = trainer.predict_step(layout);
-  EpochSource source(dataset, model.strategy(), steps, 0, 1);
+  EpochSource source(dataset, model.strategy(), {.what = "predict", .steps = steps});
   std::vector<std::vector<Tensor>> parts(static_cast<size_t>(trainer.num_outputs()));
   const distribute::StepNumber number{.seed = default_runtime().random_seed()};
   data::Element inputs;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "nn/internal/trainer.h"
@@ -9,13 +10,21 @@
 /// The loops of fit, evaluate and predict over a dataset of batches.
 namespace cohort::nn::internal {
 
-/// A dataset's epochs one after another, or, with `steps_per_epoch`, stretches of that many batches
-/// that go on where the last one ended and begin again at the dataset's end.
+struct EpochOptions {
+  std::string_view what;              ///< who asks, for warnings: "fit"; empty: none
+  std::optional<int64_t> steps = {};  ///< batches of an epoch; absent: the dataset's
+  bool begins_again = false;          ///< at the dataset's end within an epoch of so many steps
+  int64_t first_epoch = 0, epochs = 1;
+};
+
+/// A dataset's epochs one after another, or, with `steps`, stretches of that many batches that go
+/// on where the last one ended. A dataset that ends within such a stretch ends it, or begins again:
+/// either is said, once.
 class EpochSource {
  public:
   /// Of each batch, only the rows of `strategy`'s replicas in this process.
   EpochSource(const data::Dataset& dataset, const distribute::Strategy& strategy,
-              std::optional<int64_t> steps_per_epoch, int64_t first_epoch, int64_t epochs);
+              EpochOptions options);
   /// The next batch, or nullptr at the end of an epoch. Throws InvalidArgument when the dataset has
   /// no batch at all.
   const data::Element* next();
@@ -25,14 +34,32 @@ class EpochSource {
   int64_t steps() const { return steps_; }
 
  private:
-  std::optional<int64_t> limit_;
+  const data::Element* next_after_the_end();
+
+  distribute::Strategy strategy_;
+  EpochOptions options_;
+  bool has_warned_ = false;
   int64_t steps_ = -1;
   int64_t taken_ = 0;
   data::Iterator iterator_;
 };
 
+/// One call of fit, evaluate or predict, while it lasts. Callbacks may make others inside it, but
+/// not compile the model: see ModelImpl::compile.
+class RunScope {
+ public:
+  explicit RunScope(ModelImpl& model) : model_(model) { ++model_.runs_; }
+  ~RunScope() { --model_.runs_; }
+  RunScope(const RunScope&) = delete;
+  RunScope& operator=(const RunScope&) = delete;
+
+ private:
+  ModelImpl& model_;
+};
+
 /// The callbacks of one run, in order, with the model and parameters they were given; who is chief
-/// is filled in here.
+/// is filled in here. Afterwards they have again what they had before, that of a run around this
+/// one.
 class CallbackList {
  public:
   CallbackList(std::vector<Callback> callbacks, ModelImpl& model, CallbackParams params);
@@ -50,7 +77,12 @@ class CallbackList {
   }
 
  private:
+  struct Context {
+    ModelImpl* model;
+    CallbackParams params;
+  };
   std::vector<Callback> callbacks_;
+  std::vector<Context> before_;  ///< of each callback
 };
 
 ElementLayout layout_of(const ModelImpl& model, const data::Dataset& dataset, int num_inputs);
@@ -61,8 +93,9 @@ struct FitData {
   std::optional<data::Dataset> validation;
 };
 History fit(ModelImpl& model, const FitData& data, const FitOptions& options);
+/// `what`: see EpochOptions.
 Logs evaluate(ModelImpl& model, const data::Dataset& dataset, const ElementLayout& layout,
-              std::optional<int64_t> steps, CallbackList& callbacks);
+              std::optional<int64_t> steps, CallbackList& callbacks, std::string_view what);
 std::vector<Tensor> predict(ModelImpl& model, const data::Dataset& dataset,
                             const ElementLayout& layout, std::optional<int64_t> steps,
                             CallbackList& callbacks);

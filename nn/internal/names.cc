@@ -48,6 +48,17 @@ std::string to_snake_case(std::string_view camel) {
   return snake;
 }
 
+std::string lower_case(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return lower;
+}
+
+bool is_class_name(std::string_view name) {
+  return !name.empty() && std::isupper(static_cast<unsigned char>(name[0])) &&
+         name.find('_') == std::string_view::npos;
+}
+
 std::string unique_name(const std::string& base) {
   const int used = name_counts()[base]++;
   return used == 0 ? base : base + "_" + std::to_string(used);

@@ -30,6 +30,13 @@ std::vector<std::string_view> names_of(const Named<T> (&known)[N]) {
   return names;
 }
 
+/// "MaxPooling2D" -> "max_pooling2d", as Keras does.
+std::string to_snake_case(std::string_view camel);
+/// "ADAM" -> "adam".
+std::string lower_case(std::string_view text);
+/// "MaxPooling2D" and "MSE": begins with a capital and has no underscore.
+bool is_class_name(std::string_view name);
+
 /// The thing called `name`; throws InvalidArgument that lists the known names.
 template <class T, size_t N>
 const T& find_named(std::string_view where, std::string_view name, const Named<T> (&known)[N]) {
@@ -38,8 +45,16 @@ const T& find_named(std::string_view where, std::string_view name, const Named<T
   throw_unknown(where, name, names_of(known));
 }
 
-/// "MaxPooling2D" -> "max_pooling2d", as Keras does.
-std::string to_snake_case(std::string_view camel);
+/// The same for what Keras also takes by the name of its class: "GlorotUniform" is
+/// "glorot_uniform", "MSE" is "mse".
+template <class T, size_t N>
+const T& find_named_class(std::string_view where, std::string_view name,
+                          const Named<T> (&known)[N]) {
+  const std::string snake = is_class_name(name) ? to_snake_case(name) : std::string(name);
+  for (const Named<T>& entry : known)
+    if (entry.name == snake) return entry.thing;
+  throw_unknown(where, name, names_of(known));
+}
 
 /// Keras' automatic names: "dense", "dense_1", … counted on this thread since the last
 /// reset_names().

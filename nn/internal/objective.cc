@@ -51,19 +51,30 @@ double read_metric(const Metric& metric) {
   return metric.impl().result({states, count});
 }
 
+/// The same of numbers kept elsewhere, from `first` on; none: 0 everywhere.
+double result_of(const Metric& metric, const std::vector<double>& states, size_t first) {
+  const size_t count = metric.variables().size();
+  const std::vector<double> none(count);
+  return metric.impl().result(states.empty()
+                                  ? std::span<const double>(none)
+                                  : std::span<const double>(states).subspan(first, count));
+}
+
 }  // namespace
 
-std::string Objective::free_name(const std::string& wanted, bool weighted) const {
+/// Keras' names: "kind_mse", then "kind_mse_1"; of a weighted metric "kind_weighted_mse" first.
+std::string Objective::free_name(const std::string& output, const std::string& metric,
+                                 bool weighted) const {
   const auto taken = [&](const std::string& name) {
-    return name == "loss" || std::any_of(metrics_.begin(), metrics_.end(),
-                                         [&](const Tracked& m) { return m.log_name == name; });
+    return std::any_of(logs_.begin(), logs_.end(), [&](const auto& l) { return l.first == name; });
   };
-  if (!taken(wanted)) return wanted;
-  const std::string base = weighted ? "weighted_" + wanted : wanted;
-  if (weighted && !taken(base)) return base;
+  const std::string prefix = output.empty() ? "" : output + "_";
+  std::string name = prefix + metric;
+  if (taken(name) && weighted) name = prefix + "weighted_" + metric;
+  if (!taken(name)) return name;
   int number = 1;
-  while (taken(base + "_" + std::to_string(number))) ++number;
-  return base + "_" + std::to_string(number);
+  while (taken(name + "_" + std::to_string(number))) ++number;
+  return name + "_" + std::to_string(number);
 }
 
 void Objective::add_metrics(const MetricSpecs& specs, bool weighted, std::string_view where,
@@ -77,9 +88,9 @@ void Objective::add_metrics(const MetricSpecs& specs, bool weighted, std::string
                       [&](const Tracked& other) { return other.metric == metric; }))
         throw InvalidArgument("{}: got metric {} twice; want one object for each use", where,
                               metric.name());
-      const std::string name =
-          outputs.size() > 1 ? outputs[i] + "_" + metric.name() : metric.name();
-      metrics_.push_back({free_name(name, weighted), metric, i, weighted});
+      const std::string output = outputs.size() > 1 ? outputs[i] : "";
+      logs_.emplace_back(free_name(output, metric.name(), weighted), metric);
+      metrics_.push_back({metric, i, weighted});
     }
   }
 }
@@ -87,6 +98,9 @@ void Objective::add_metrics(const MetricSpecs& specs, bool weighted, std::string
 void Objective::resolve(const std::vector<std::string>& outputs, const std::vector<Value>& y_true,
                         const std::vector<Value>& y_pred) {
   if (resolved_) return;
+  output_losses_.clear();
+  metrics_.clear();
+  logs_.clear();
   if (options_.loss.empty()) throw FailedPrecondition("compile: got no loss; want one");
   losses_ = options_.loss.resolve(outputs, "compile: loss");
   loss_weights_ = options_.loss_weights.empty()
@@ -96,16 +110,15 @@ void Objective::resolve(const std::vector<std::string>& outputs, const std::vect
     if (loss.impl().reduction() == Reduction::kNone)
       throw InvalidArgument("{}: got reduction \"none\"; want one that gives a number",
                             loss.name());
-  add_metrics(options_.metrics, false, "compile: metrics", outputs, y_true, y_pred);
-  add_metrics(options_.weighted_metrics, true, "compile: weighted_metrics", outputs, y_true,
-              y_pred);
   total_ = Mean({.name = "loss"});
   logs_.emplace_back("loss", total_);
   for (size_t i = 0; outputs.size() > 1 && i < outputs.size(); ++i) {
     output_losses_.push_back(Mean({.name = outputs[i] + "_loss"}));
     logs_.emplace_back(outputs[i] + "_loss", output_losses_.back());
   }
-  for (const Tracked& tracked : metrics_) logs_.emplace_back(tracked.log_name, tracked.metric);
+  add_metrics(options_.metrics, false, "compile: metrics", outputs, y_true, y_pred);
+  add_metrics(options_.weighted_metrics, true, "compile: weighted_metrics", outputs, y_true,
+              y_pred);
   std::sort(logs_.begin(), logs_.end(),
             [](const auto& a, const auto& b) { return a.first < b.first; });
   resolved_ = true;
@@ -152,16 +165,37 @@ Objective::Terms Objective::record(const std::vector<std::string>& outputs,
   return terms;
 }
 
-void Objective::reset() {
-  for (const auto& [name, metric] : logs_) metric.reset_state();
+std::vector<double> Objective::states() const {
+  std::vector<double> numbers;
+  for (const auto& [name, metric] : logs_)
+    for (const Variable& state : metric.variables()) numbers.push_back(read_state(state.impl()));
+  return numbers;
 }
 
-void Objective::read(std::vector<std::pair<std::string, double>>& entries) const {
+void Objective::set_states(const std::vector<double>& numbers) {
+  size_t next = 0;
+  for (const auto& [name, metric] : logs_) {
+    if (numbers.empty()) {
+      metric.reset_state();
+      continue;
+    }
+    for (const Variable& state : metric.variables())
+      state.assign(Tensor::scalar(static_cast<float>(numbers[next++])));
+  }
+}
+
+void Objective::read(std::vector<std::pair<std::string, double>>& entries,
+                     const std::vector<double>* states) const {
   if (entries.size() != logs_.size()) {
     entries.clear();
     for (const auto& [name, metric] : logs_) entries.emplace_back(name, 0);
   }
-  for (size_t i = 0; i < logs_.size(); ++i) entries[i].second = read_metric(logs_[i].second);
+  size_t next = 0;
+  for (size_t i = 0; i < logs_.size(); ++i) {
+    const Metric& metric = logs_[i].second;
+    entries[i].second = states ? result_of(metric, *states, next) : read_metric(metric);
+    next += metric.variables().size();
+  }
 }
 
 }  // namespace cohort::nn::internal

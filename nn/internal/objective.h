@@ -7,6 +7,8 @@
 
 namespace cohort::nn::internal {
 
+class LoopMetrics;
+
 /// The losses and metrics of a compiled model: what a step minimises, and what it adds to the
 /// metrics' states. Names and kinds are settled when the first step is traced.
 class Objective {
@@ -24,13 +26,19 @@ class Objective {
                const std::vector<Value>& y_pred, const std::vector<Value>& weights,
                const std::vector<Value>& penalties);
 
-  void reset();
-  /// Values by name, in alphabetical order, into `entries`, whose memory is used again.
-  void read(std::vector<std::pair<std::string, double>>& entries) const;
+  /// The numbers in the metrics' states, one after another.
+  std::vector<double> states() const;
+  /// Empty: 0 everywhere.
+  void set_states(const std::vector<double>& numbers);
+  /// Values by name, in alphabetical order, into `entries`, whose memory is used again. Of
+  /// `states`, where they are given (empty: 0 everywhere), else of those on the device.
+  void read(std::vector<std::pair<std::string, double>>& entries,
+            const std::vector<double>* states = nullptr) const;
 
  private:
+  friend class LoopMetrics;
+
   struct Tracked {
-    std::string log_name;
     Metric metric;
     size_t output;
     bool weighted;
@@ -40,7 +48,7 @@ class Objective {
   void add_metrics(const MetricSpecs& specs, bool weighted, std::string_view where,
                    const std::vector<std::string>& outputs, const std::vector<Value>& y_true,
                    const std::vector<Value>& y_pred);
-  std::string free_name(const std::string& wanted, bool weighted) const;
+  std::string free_name(const std::string& output, const std::string& metric, bool weighted) const;
   void track(const Metric& mean, Value loss, Value rows, Terms& terms) const;
 
   CompileOptions options_;
@@ -51,6 +59,8 @@ class Objective {
   std::vector<Metric> output_losses_;  ///< with several outputs
   std::vector<Tracked> metrics_;
   std::vector<std::pair<std::string, Metric>> logs_;  ///< in alphabetical order
+  LoopMetrics* holder_ = nullptr;                     ///< whose numbers the states hold
+  int loops_ = 0;                                     ///< under way, one inside another
 };
 
 }  // namespace cohort::nn::internal

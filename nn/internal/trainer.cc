@@ -1,6 +1,9 @@
 #include "nn/internal/trainer.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <set>
 
 #include "core/ops/array.h"
 #include "core/ops/constant.h"
@@ -9,6 +12,7 @@
 #include "core/ops/state.h"
 #include "core/runtime/runtime.h"
 #include "nn/internal/call_context.h"
+#include "nn/internal/warning.h"
 #include "nn/model_impl.h"
 
 namespace cohort::nn::internal {
@@ -33,21 +37,40 @@ Signature signature_of(const ElementLayout& layout, const std::string& model) {
   return signature;
 }
 
-/// Each row's weight by its label: class numbers [N] or [N, 1], or one-hot rows.
+/// The number of each label's class: class numbers [N, …] or [N, …, 1], which may be floating, or
+/// one-hot rows [N, …, K], which have the predictions' rank.
+Value class_numbers(Value labels, Value predictions) {
+  if (labels.rank() > 1 && labels.shape()[labels.rank() - 1] == 1)
+    labels = ops::squeeze(labels, -1);
+  else if (labels.rank() > 1 && labels.rank() == predictions.rank())
+    labels = ops::argmax(labels, -1);
+  if (is_floating(labels.dtype())) labels = ops::round(labels);
+  return ops::cast(labels, DType::kI64);
+}
+
+/// Each label's weight. Every class that is not named, one to be ignored included, weighs 1.
 Value weights_of_classes(const ClassWeight& class_weight, Value labels, Value predictions) {
-  if (labels.rank() > 1)
-    labels =
-        labels.shape()[labels.rank() - 1] == 1 ? ops::squeeze(labels, -1) : ops::argmax(labels, -1);
-  int64_t classes = class_weight.rbegin()->first + 1;
-  const Dim& last = predictions.shape()[predictions.rank() - 1];
-  if (!last.is_symbol()) classes = std::max(classes, last.number() == 1 ? 2 : last.number());
-  std::vector<float> table(static_cast<size_t>(classes), 1.0f);
+  const int64_t others = class_weight.rbegin()->first + 1;
+  std::vector<float> table(static_cast<size_t>(others) + 1, 1.0f);
   for (const auto& [number, weight] : class_weight) {
     if (number < 0) throw InvalidArgument("class_weight: got class {}; want 0 or more", number);
     table[static_cast<size_t>(number)] = static_cast<float>(weight);
   }
-  const Value weights = ops::constant(Tensor::from(table, Shape{classes}));
-  return ops::gather(weights, ops::cast(labels, DType::kI64));
+  const Value weights = ops::constant(Tensor::from(table, Shape{others + 1}));
+  const Value number = class_numbers(labels, predictions);
+  const auto constant = [](int64_t x) { return ops::constant(Tensor::scalar(x)); };
+  const Value named = ops::logical_and(ops::greater_equal(number, constant(0)),
+                                       ops::less(number, constant(others)));
+  return ops::gather(weights, ops::where(named, number, constant(others)));
+}
+
+std::vector<std::string> output_names_of(const ModelImpl& model, size_t outputs) {
+  std::vector<std::string> names = model.output_names();
+  if (names.size() != outputs ||
+      std::set<std::string>(names.begin(), names.end()).size() != outputs)
+    throw InvalidArgument("{}: got output_names {} for {} outputs; want one for each, no two alike",
+                          model.name(), fmt::join(names, ", "), outputs);
+  return names;
 }
 
 }  // namespace
@@ -57,7 +80,7 @@ Trainer::Trainer(ModelImpl& model, CompileOptions options)
 
 distribute::StepNumber Trainer::step_number() const {
   distribute::StepNumber number{.seed = default_runtime().random_seed()};
-  if (options_.optimizer.defined()) number.step = options_.optimizer.iterations();
+  if (options_.optimizer.defined()) number.step = options_.optimizer.impl().batches_seen();
   return number;
 }
 
@@ -128,8 +151,8 @@ std::vector<Value> Trainer::record(Kind kind, const ElementLayout& layout,
     const Value replicas = ops::step_info(ops::StepField::kNumReplicas);
     penalties.push_back(penalty / ops::cast(replicas, penalty.dtype()));
   }
-  Objective::Terms terms =
-      objective_.record(model_.output_names(), batch.y, predictions, batch.weights, penalties);
+  Objective::Terms terms = objective_.record(output_names_of(model_, predictions.size()), batch.y,
+                                             predictions, batch.weights, penalties);
   const StepRows rows{.num_replicas = model_.strategy().num_replicas_in_sync(),
                       .batch_size = layout.batch_size};
   if (kind == Kind::kTrain) {
@@ -149,10 +172,12 @@ void Trainer::record_update(Objective::Terms& terms, const StepRows& rows) {
   const Layer model(std::static_pointer_cast<LayerImpl>(model_.shared_from_this()));
   const std::vector<Variable> variables = model.trainable_weights();
   if (variables.empty())
-    throw FailedPrecondition("{}: got no trainable weight; want one or more", model_.name());
-  std::vector<Gradient> gradients = nn::gradients(terms.total, variables);
+    warn(model_.strategy(), "{}: no trainable weight: training changes statistics only",
+         model_.name());
+  std::vector<Gradient> gradients =
+      variables.empty() ? std::vector<Gradient>() : nn::gradients(terms.total, variables);
   reduce_over_replicas(gradients, terms.contributions, rows);
-  options_.optimizer.impl().apply(gradients, variables);
+  if (!variables.empty()) options_.optimizer.impl().apply(gradients, variables);
 }
 
 }  // namespace cohort::nn::internal

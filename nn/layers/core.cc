@@ -5,6 +5,7 @@
 #include "core/ops/array.h"
 #include "core/ops/math.h"
 #include "core/ops/random.h"
+#include "nn/internal/shapes.h"
 
 namespace cohort::nn {
 namespace {
@@ -109,17 +110,39 @@ class ConcatenateImpl : public LayerImpl {
   int64_t axis_;
 };
 
+/// Keras' rule for inputs of different ranks: dimensions of 1 behind the rows.
+Value expand_to_rank(Value x, int rank) {
+  while (x.rank() < rank) x = ops::expand_dims(x, 1);
+  return x;
+}
+
 class AddImpl : public LayerImpl {
  public:
   explicit AddImpl(const AddOptions& options) : LayerImpl("Add", common(options)) {}
   std::vector<Value> call(const CallArgs& args) override {
     if (args.inputs.size() < 2)
       throw InvalidArgument("{}: got {} input; want two or more", name(), args.inputs.size());
+    const auto equal = [&](const Value& x) { return x.shape() == args.input().shape(); };
+    if (std::all_of(args.inputs.begin(), args.inputs.end(), equal))
+      return {ops::add_n(args.inputs)};
+    int rank = 1;
+    for (const Value& input : args.inputs) rank = std::max(rank, input.rank());
+    Value sum = expand_to_rank(args.input(), rank);
+    for (size_t i = 1; i < args.inputs.size(); ++i) {
+      const Value next = expand_to_rank(args.inputs[i], rank);
+      if (!internal::broadcast_by_rows(sum.shape(), next.shape())) refuse(args);
+      sum = sum + next;
+    }
+    return {sum};
+  }
+
+ private:
+  [[noreturn]] void refuse(const CallArgs& args) const {
+    std::string shapes;
     for (const Value& input : args.inputs)
-      if (input.shape() != args.input().shape())
-        throw InvalidArgument("{}: got inputs {} and {}; want equal shapes", name(),
-                              args.input().shape(), input.shape());
-    return {ops::add_n(args.inputs)};
+      shapes += (shapes.empty() ? "" : " and ") + input.shape().to_string();
+    throw InvalidArgument("{}: got inputs {}; want equal shapes, or such as broadcast row by row",
+                          name(), shapes);
   }
 };
 

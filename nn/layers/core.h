@@ -125,7 +125,8 @@ struct AddOptions {
   DType dtype = DType::kF32;
   std::string name = "";
 };
-/// The sum of two or more inputs of one shape.
+/// The sum of two or more inputs. Behind the rows a dimension of 1 broadcasts, and inputs of a
+/// lower rank get dimensions of 1: [N, 3] + [N, 4, 3] is [N, 1, 3] + [N, 4, 3].
 class Add : public Layer {
  public:
   explicit Add(AddOptions options = {});

@@ -47,7 +47,7 @@ TEST_F(ErrorsTest, LayersNameThemselvesAndSayWhatTheyGotAndWant) {
   EXPECT_THAT(error_of([&] {
                 Add({.name = "sum"})({a, b});
               }),
-              AllOf(HasSubstr("sum: got inputs [N, 2] and [N, 3]")));
+              AllOf(HasSubstr("sum: got inputs [N, 2] and [N, 3]"), HasSubstr("row by row")));
   EXPECT_THAT(error_of([&] { Concatenate({.name = "join"})({a}); }),
               HasSubstr("join: got 1 input"));
 }
@@ -69,6 +69,8 @@ TEST_F(ErrorsTest, OptionsOutOfRange) {
 TEST_F(ErrorsTest, UnknownNamesListTheKnown) {
   EXPECT_THAT(error_of([] { Dense({.units = 1, .activation = "rellu"}); }),
               AllOf(HasSubstr("rellu"), HasSubstr("gelu"), HasSubstr("relu6")));
+  EXPECT_THAT(error_of([] { Dense({.units = 1, .activation = "threshold"}); }),
+              HasSubstr("two numbers"));
   EXPECT_THAT(error_of([] { Loss("msee"); }),
               AllOf(HasSubstr("msee"), HasSubstr("sparse_categorical_crossentropy")));
   EXPECT_THAT(error_of([] { Optimizer("adamm"); }), AllOf(HasSubstr("adamm"), HasSubstr("sgd")));

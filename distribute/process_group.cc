@@ -127,13 +127,16 @@ std::shared_ptr<NetworkNode> make_node(const ProcessGroupOptions& options,
   std::vector<std::string> names;
   for (const std::vector<int>& ranks : layout.ranks_of) names.push_back(ranks_text(layout, ranks));
   auto links = connect_nodes(options, number, names);
-  if (layout.num_nodes() > 2)
-    layout.one_hop_bytes = one_hop_bytes(measure_links(links, {.store = options.store,
-                                                               .key = options.name + "/links",
-                                                               .node = number,
-                                                               .names = names,
-                                                               .timeout = options.startup_timeout}),
-                                         layout.num_nodes());
+  if (layout.num_nodes() > 2) {
+    // The others may still connect to each other, and know better why somebody does not come.
+    layout.one_hop_bytes =
+        one_hop_bytes(measure_links(links, {.store = options.store,
+                                            .key = options.name + "/links",
+                                            .node = number,
+                                            .names = names,
+                                            .timeout = 2 * options.startup_timeout}),
+                      layout.num_nodes());
+  }
   const auto node = std::make_shared<NetworkNode>(host, std::move(layout));
   node->start({.node = number,
                .names = std::move(names),

@@ -28,10 +28,8 @@ int num_processes(const ProcessGroupOptions& options) {
 }
 
 void run_child(ProcessGroupOptions options, Report& report,
-               const std::function<void(Communicator&)>& body,
-               const std::function<void(int)>& before) {
+               const std::function<void(Communicator&)>& body) {
   try {
-    before(options.process);
     const auto ranks = make_process_communicators(options);
     body(*ranks.front());
   } catch (const Error& error) {
@@ -109,8 +107,7 @@ std::vector<std::optional<Error>> run_ranks(ProcessGroupOptions options,
 }
 
 std::vector<Ended> run_processes(const ProcessGroupOptions& options,
-                                 const std::function<void(Communicator&)>& body,
-                                 const std::function<void(int)>& before) {
+                                 const std::function<void(Communicator&)>& body) {
   std::string folder = fs::temp_directory_path() / "cohort-group-XXXXXX";
   if (!mkdtemp(folder.data())) throw Internal("no temporary folder");
   test::FolderStore store(folder);
@@ -124,7 +121,7 @@ std::vector<Ended> run_processes(const ProcessGroupOptions& options,
       ProcessGroupOptions mine = options;
       mine.process = static_cast<int>(process);
       mine.store = &store;
-      run_child(mine, reports[process], body, before);
+      run_child(mine, reports[process], body);
       _exit(0);
     }
     children.push_back(child);

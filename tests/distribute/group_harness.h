@@ -49,11 +49,9 @@ struct Ended {
 };
 
 /// Runs `body` in one forked process for each process of the group, each with its first rank's
-/// communicator, and before the group is made `before` with the process's number. Returns when all
-/// have ended.
-std::vector<Ended> run_processes(
-    const ProcessGroupOptions& options, const std::function<void(Communicator&)>& body,
-    const std::function<void(int process)>& before = [](int) {});
+/// communicator. Returns when all have ended.
+std::vector<Ended> run_processes(const ProcessGroupOptions& options,
+                                 const std::function<void(Communicator&)>& body);
 
 /// Inexact in every floating dtype, so that the order of additions shows.
 template <class T>

@@ -50,16 +50,13 @@ under() {
     [[ $limited != *$worker* ]] || before=$limit
     start $worker bash -c "$before; exec timeout -k 1 90 $program fit 1"
   done
-  local failed=0
-  for worker in 0 1 2; do
-    wait -n || failed=$?
-    ((failed == 0)) || break
-  done
-  if ((failed != 0)); then
-    timeout 5 tail $(printf -- " --pid=%s" "${pids[@]}") -f /dev/null || kill "${pids[@]}" 2>/dev/null || true
+  local first=${limited:0:1} code
+  timeout 90 tail --pid="${pids[$first]}" -f /dev/null || true
+  if ! wait "${pids[$first]}"; then
+    for pid in "${pids[@]}"; do timeout 5 tail --pid="$pid" -f /dev/null || kill "$pid"; done
   fi
   for worker in 0 1 2; do
-    local code=0
+    code=0
     wait "${pids[$worker]}" || code=$?
     codes+=("$code")
   done

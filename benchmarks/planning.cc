@@ -15,9 +15,9 @@
 #include "cluster/job.h"
 #include "cohort/cohort.h"
 #include "core/runtime/collective_plan.h"
+#include "data/batch_sizes.h"
 #include "distribute/host_table.h"
 #include "distribute/process_nodes.h"
-#include "distribute/replica_runner.h"
 #include "distribute/replica_tree.h"
 #include "distribute/transport/tree_split.h"
 
@@ -108,8 +108,13 @@ void plan(const cluster::Job& job, const Scale& scale, const std::string& table,
   for (int bucket = 0; bucket < buckets; ++bucket)
     if (distribute::TreeSplit(layout.block_sizes, layout.node_of, layout.num_nodes()).local.empty())
       std::abort();
-  std::vector<int64_t> rows(static_cast<size_t>(scale.ranks));
-  distribute::split_rows(32 * scale.ranks, 32 * scale.ranks, rows);
+  int64_t rows = 0;
+  for (int64_t rank = 0; rank < scale.ranks; ++rank) {
+    const data::RowSpan span = data::rows_of_replicas(
+        32 * scale.ranks, 32 * scale.ranks, {.num_replicas = scale.ranks, .first = rank, .count = 1});
+    rows += span.end - span.begin;
+  }
+  if (rows != 32 * scale.ranks) std::abort();
 }
 
 double milliseconds(const std::function<void()>& work, int rounds) {

@@ -236,7 +236,7 @@ def heal(trial):
     size = trial.random.choice([2, 3])
     victim = trial.random.randrange(size)
     how = trial.random.choice(["once", "flapping", "loss"])
-    seconds = trial.random.uniform(0.2, 3.5)
+    seconds = trial.random.uniform(0.2, 2.5)
     trial.told(f"{how} at host {victim} of {size}, {seconds:.1f} s")
     with Hosts(size) as hosts:
         job = trial.start("hosts", size, ["--seconds", 6], hosts=hosts)

@@ -5,6 +5,7 @@
 #include "core/ops/math.h"
 #include "core/ops/matmul.h"
 #include "core/ops/reduce.h"
+#include "data/batch_sizes.h"
 #include "distribute/mirrored_strategy.h"
 #include "tests/nn/support.h"
 
@@ -53,11 +54,11 @@ TEST_P(ObjectivesGoldenTest, OneWeightForEachRowOfLossesOfRank3) {
       const auto rows = [&](const std::string& from) {
         std::vector<Tensor> parts;
         const Tensor all = golden[from];
-        const auto sizes = strategy.impl().batch_sizes(all.size(0), 0);
-        int64_t begin = 0;
-        for (const int64_t size : sizes) {
-          parts.push_back(all.slice(0, begin, begin + size));
-          begin += size;
+        const int64_t replicas = strategy.num_replicas_in_sync();
+        for (int64_t r = 0; r < replicas; ++r) {
+          const auto [begin, end] =
+              data::rows_of_replicas(all.size(0), all.size(0), {.num_replicas = replicas, .first = r});
+          parts.push_back(all.slice(0, begin, end));
         }
         return distribute::PerReplica(parts, true);
       };

@@ -309,7 +309,7 @@ TEST_F(JoinProcessTest, PortInUseIsNamed) {
 
 // The task that has the old leader's address waits for an answer that never comes.
 TEST_F(JoinProcessTest, ALeaderThatWasStartedAgainIsFoundAtItsNewAddress) {
-  TaskPlan plan{.job_id = "again-" + std::to_string(getpid()), .published = true};
+  TaskPlan plan{.job_id = "again-" + std::to_string(getpid()), .published = true, .one_host = true};
   const auto old = std::make_unique<TaskProcess>(plan);
   EXPECT_THAT(old->wait_for("log"), HasSubstr("task:1 (not heard of)"));
   old->signal(SIGSTOP);

@@ -18,6 +18,7 @@ void run_on_host(int size, milliseconds timeout, const std::function<void(HostGr
                            .store = &store,
                            .key = "host",
                            .group_name = "group",
+                           .startup_timeout = std::chrono::seconds(60),
                            .timeout = timeout,
                            .warn_after = timeout};
   for (int rank = 0; rank < size; ++rank) {

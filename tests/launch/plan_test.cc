@@ -58,7 +58,7 @@ TEST(PlanTest, WorkersOfSeveralHostsKnowTheLeadersPort) {
   EXPECT_THAT(processes[3].command, Contains("b"));
   EXPECT_TRUE(processes[3].remote);
   const std::string& input = processes[3].input;
-  EXPECT_THAT(input, StartsWith("5\nexport COHORT_JOB_ID='job'\n"));
+  EXPECT_THAT(input, StartsWith("6\nexport COHORT_JOB_ID='job'\n"));
   EXPECT_THAT(input, HasSubstr("export COHORT_COORDINATOR='a:2"));
   EXPECT_THAT(input, HasSubstr("export COHORT_RESTART_COUNT='1'\n"));
   EXPECT_THAT(input, HasSubstr("export KEY='it'\\''s'\n"));

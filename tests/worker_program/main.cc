@@ -159,9 +159,9 @@ std::vector<nn::Callback> callbacks(const Setting& setting, const nn::Model& mod
     return {nn::Callback(std::make_shared<Stop>(SIGSTOP))};
   if (setting.odd() && setting.is("stuck")) return {stuck()};
   if (setting.is("endless") || setting.is("suspended")) return {first_step()};
-  if (setting.fails()) return {failing(setting.scenario)};
   if (setting.is("traced"))
     return {nn::StepTrace({.path = std::getenv("TRACE_PATH"), .first_step = 3, .num_steps = 4})};
+  if (setting.fails()) return {failing(setting.scenario)};
   return {};
 }
 

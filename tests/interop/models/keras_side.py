@@ -66,6 +66,24 @@ def dense_gradients(apply):
     return with_dense_gradients
 
 
+def rows_of_batches_count(losses):
+    """Keras weighs the loss of each output by the rows of its batches, which on TensorFlow it does not
+    know while it traces: a short last batch counts as a full one, and the parts do not add up."""
+    call, update, rows = losses.call, keras.metrics.Mean.update_state, []
+
+    def call_with_rows(self, y_true, y_pred, sample_weight=None):
+        rows.append(tf.cast(tf.shape(keras.tree.flatten(y_pred)[0])[0], tf.float32))
+        try:
+            return call(self, y_true, y_pred, sample_weight)
+        finally:
+            rows.pop()
+
+    def update_state(self, values, sample_weight=None):
+        return update(self, values, rows[-1] if rows and sample_weight is None else sample_weight)
+
+    losses.call, keras.metrics.Mean.update_state = call_with_rows, update_state
+
+
 def mend_keras():
     tf.get_logger().setLevel("ERROR")
     backend_nn.sparsemax = sparsemax
@@ -75,6 +93,7 @@ def mend_keras():
         halved_by_glu(cls)
     optimizer = keras.src.optimizers.base_optimizer.BaseOptimizer
     optimizer.apply = dense_gradients(optimizer.apply)
+    rows_of_batches_count(keras.src.trainers.compile_utils.CompileLoss)
 
 
 # --- Descriptions -----------------------------------------------------------------------------------

@@ -41,7 +41,10 @@ void Leader::listen(const Coordinator::Options& options, const LeaderOptions& se
        .max_strangers = kStrangers + 2 * options.tasks.size(),
        .reflection = serving.reflection});
   address.port = server_->port();
-  if (serving.share_secret) shared_ = share_secret(address.to_string(), serving.secret);
+  if (serving.share_secret) {
+    shared_ = share_secret(address.to_string(), serving.secret);
+    at_exit_.emplace([this](const Error&) { shared_->remove(); });
+  }
   address_ = Address{named.host, address.port}.to_string();
 }
 

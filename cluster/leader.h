@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "cluster/coordinator.h"
+#include "cluster/last_words.h"
 #include "cluster/publication.h"
 #include "cluster/rpc.h"
 
@@ -48,6 +49,7 @@ class Leader {
   std::string address_;
   std::unique_ptr<RpcServer> server_;
   std::optional<Publication> shared_;
+  std::optional<LastWords> at_exit_;  // destroyed before shared_, which exit() would leave behind
   std::mutex mutex_;
   std::condition_variable changed_;
   bool ending_ = false;  // guarded by mutex_

@@ -20,11 +20,12 @@ class Publication {
   ~Publication();
 
   const std::string& path() const { return path_; }
+  /// Unpublishes; nothing is left to be done by the destructor.
+  void remove() noexcept;
 
  private:
   friend Publication publish_address(const std::string& job_id, const std::string& address);
   Publication(std::string path, int pid) : path_(std::move(path)), pid_(pid) {}
-  void remove() noexcept;
 
   std::string path_;  // empty: moved from
   int pid_ = 0;

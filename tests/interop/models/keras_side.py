@@ -66,6 +66,16 @@ def dense_gradients(apply):
     return with_dense_gradients
 
 
+def weights_count_from_the_front(reduce):
+    """Keras broadcasts the weights of rows, [N], against losses [N, T] from the back."""
+    def reduce_weighted_values(values, sample_weight=None, **options):
+        if sample_weight is not None:
+            missing = len(values.shape) - len(sample_weight.shape)
+            sample_weight = sample_weight[(..., *[None] * missing)]
+        return reduce(values, sample_weight=sample_weight, **options)
+    return reduce_weighted_values
+
+
 def rows_of_batches_count(losses):
     """Keras weighs the loss of each output by the rows of its batches, which on TensorFlow it does not
     know while it traces: a short last batch counts as a full one, and the parts do not add up."""
@@ -93,6 +103,8 @@ def mend_keras():
         halved_by_glu(cls)
     optimizer = keras.src.optimizers.base_optimizer.BaseOptimizer
     optimizer.apply = dense_gradients(optimizer.apply)
+    loss = keras.src.losses.loss
+    loss.reduce_weighted_values = weights_count_from_the_front(loss.reduce_weighted_values)
     rows_of_batches_count(keras.src.trainers.compile_utils.CompileLoss)
 
 

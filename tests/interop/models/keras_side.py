@@ -118,7 +118,11 @@ def build(description):
         return description
     name, config = description["class"], description["config"]
     if name == "Sequential":
-        return keras.Sequential(build(config["layers"]), **{k: config[k] for k in config if k != "layers"})
+        made = keras.Sequential(build(config["layers"]), **{k: config[k] for k in config if k != "layers"})
+        if not config.get("trainable", True):  # Keras does not tell the layers, and trains them
+            for layer in made.layers:
+                layer.trainable = False
+        return made
     cls = next(getattr(module, name) for module in MODULES if hasattr(module, name))
     return cls(**{argument: build(value) for argument, value in config.items()})
 

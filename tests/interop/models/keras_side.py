@@ -168,6 +168,11 @@ def train(model, case):
     x_val, y_val = arrays(data["x_val"]), arrays(data["y_val"])
     class_weight = {int(k): v for k, v in fit["class_weight"].items()} if "class_weight" in fit else None
     weight = arrays(data["sample_weight"]) if "sample_weight" in data else None
+    if class_weight and compiled["losses"][0]["class"] == "SparseCategoricalCrossentropy":
+        labels = arrays(data["y"])
+        if labels.ndim > 1 and labels.shape[-1] != 1:  # Keras takes the classes of positions for one-hot rows
+            weight = np.vectorize(lambda label: class_weight.get(int(label), 1.0))(labels)
+            class_weight = None
     history = model.fit(arrays(data["x"]), arrays(data["y"]), batch_size=fit["batch_size"],
                         epochs=fit["epochs"], shuffle=False, verbose=0, class_weight=class_weight,
                         sample_weight=weight, validation_data=(x_val, y_val)).history

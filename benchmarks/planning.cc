@@ -110,8 +110,9 @@ void plan(const cluster::Job& job, const Scale& scale, const std::string& table,
       std::abort();
   int64_t rows = 0;
   for (int64_t rank = 0; rank < scale.ranks; ++rank) {
-    const data::RowSpan span = data::rows_of_replicas(
-        32 * scale.ranks, 32 * scale.ranks, {.num_replicas = scale.ranks, .first = rank, .count = 1});
+    const data::RowSpan span =
+        data::rows_of_replicas(32 * scale.ranks, 32 * scale.ranks,
+                               {.num_replicas = scale.ranks, .first = rank, .count = 1});
     rows += span.end - span.begin;
   }
   if (rows != 32 * scale.ranks) std::abort();

@@ -51,11 +51,11 @@ class Coordinator {
 
   /// Gives a task its seat. Throws InvalidArgument for a process of another job, who is told
   /// nothing of this one, or a task that is none of this cluster's; Aborted when the cluster has
-  /// failed before this task came for the first time, Unavailable when it comes again or the cluster
-  /// has finished; AlreadyExists, naming the first one's place, for a task that is here already;
-  /// FailedPrecondition for another version; and Aborted, on every task, when the one that is here
-  /// has been silent for two heartbeats: it was restarted. All but the last concern the newcomer
-  /// alone. What he says of himself is shown clipped and printable.
+  /// failed before this task came for the first time, Unavailable when it comes again or the
+  /// cluster has finished; AlreadyExists, naming the first one's place, for a task that is here
+  /// already; FailedPrecondition for another version; and Aborted, on every task, when the one that
+  /// is here has been silent for two heartbeats: it was restarted. All but the last concern the
+  /// newcomer alone. What he says of himself is shown clipped and printable.
   void register_task(const Registration& newcomer, Listener listener);
   /// Throws InvalidArgument for a task without a seat, Aborted, which fails the cluster, for
   /// another incarnation than the one registered, or the cluster's error. `waits`: what the task

@@ -67,12 +67,12 @@ struct JoinOptions {
 /// A task that cannot reach the leader, or finds no address of it, keeps trying, and says why.
 /// After startup_timeout: DeadlineExceeded with the tasks that are missing and why. InvalidArgument
 /// when the leader belongs to another job; PermissionDenied when the two do not know the same
-/// secret; AlreadyExists when this task is there already, naming where; FailedPrecondition when this
-/// task runs another version than the leader, when one of the two uses TLS or has a secret and the
-/// other does not, or when this build has no gRPC (a cluster of one task needs none); Unavailable
-/// naming a task that died meanwhile; Aborted when one was restarted. AlreadyExists from the leader
-/// when its port is in use. ResourceExhausted naming the limit of descriptors or addresses, before
-/// anything is sent, when too few are left to take part.
+/// secret; AlreadyExists when this task is there already, naming where; FailedPrecondition when
+/// this task runs another version than the leader, when one of the two uses TLS or has a secret and
+/// the other does not, or when this build has no gRPC (a cluster of one task needs none);
+/// Unavailable naming a task that died meanwhile; Aborted when one was restarted. AlreadyExists
+/// from the leader when its port is in use. ResourceExhausted naming the limit of descriptors or
+/// addresses, before anything is sent, when too few are left to take part.
 ///
 /// A failed cluster stays so: Unavailable (a dead task, found at once when its connection breaks
 /// and after `dead_after` otherwise, plus one heartbeat at most) and Aborted mean that all tasks

@@ -89,9 +89,9 @@ std::optional<std::string> Member::take_seat(const Connect& connect, millisecond
 
 // False when the stream ended, or the time. Leaves no pipe when it throws.
 bool Member::introduce(const Credentials& credentials, Clock::time_point deadline) {
-  Introduction introduction(credentials, self(),
-                            fmt::format("the leader {} at {}", options_.tasks.front().to_string(),
-                                        leader_address_));
+  Introduction introduction(
+      credentials, self(),
+      fmt::format("the leader {} at {}", options_.tasks.front().to_string(), leader_address_));
   try {
     pipe_->send(introduction.hello());
     std::optional<Message> answer = next_greeting(deadline);

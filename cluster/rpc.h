@@ -36,7 +36,7 @@ class RpcServer {
 
 /// Whom a client speaks with.
 struct RpcTarget {
-  Address address;  ///< numeric
+  Address address;   ///< numeric
   std::string host;  ///< what its certificate must be for
   TlsKeys keys;
 };

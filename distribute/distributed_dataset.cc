@@ -77,8 +77,8 @@ DistributedDataset::Iterator DistributedDataset::resume(const data::StepPosition
 
 DistributedDataset distribute_dataset(const Strategy& strategy, const data::Dataset& dataset) {
   const data::InputWorker worker = worker_of(strategy);
-  const data::InputPipeline input =
-      strategy.workers().guard("the making of a dataset", [&] { return data::make_input_pipeline(dataset, worker); });
+  const data::InputPipeline input = strategy.workers().guard(
+      "the making of a dataset", [&] { return data::make_input_pipeline(dataset, worker); });
   if (worker.num_workers > 1 && strategy.is_chief())
     std::fprintf(stderr, "%s\n", input.plan.sentence.c_str());
   const int64_t replicas = worker.replicas_per_worker;  // a step takes an element for each
@@ -95,8 +95,9 @@ DistributedDataset distribute_datasets_from_function(
   const InputContext context{.num_input_pipelines = static_cast<int>(worker.num_workers),
                              .input_pipeline_id = static_cast<int>(worker.index),
                              .num_replicas_in_sync = strategy.num_replicas_in_sync()};
-  return DistributedDataset(strategy, strategy.workers().guard("the making of a dataset", [&] { return make(context); }),
-                            "input is made by a function in each process");
+  return DistributedDataset(
+      strategy, strategy.workers().guard("the making of a dataset", [&] { return make(context); }),
+      "input is made by a function in each process");
 }
 
 }  // namespace cohort::distribute

@@ -60,9 +60,9 @@ class Workers {
   /// Counts a step that every worker makes. Called by its runner.
   virtual void enter_call() {}
 
-  /// Returns what `work` returns, with this thread entered as doing `what`; see enter(). What leaves
-  /// it by exception is told to the others, for they would wait for this worker, and goes on to the
-  /// caller as it is. That a second thread is refused is told to nobody.
+  /// Returns what `work` returns, with this thread entered as doing `what`; see enter(). What
+  /// leaves it by exception is told to the others, for they would wait for this worker, and goes on
+  /// to the caller as it is. That a second thread is refused is told to nobody.
   template <class Work>
   decltype(auto) guard(const char* what, Work&& work) {
     const OneThread::Entered entered = enter(what);

@@ -1,5 +1,5 @@
-// Trains a classifier of clothes on Fashion-MNIST: on one device, mirrored over several, or over the
-// devices of several workers, who find each other by TF_CONFIG, Slurm, mpirun or cohort-launch.
+// Trains a classifier of clothes on Fashion-MNIST: on one device, mirrored over several, or over
+// the devices of several workers, who find each other by TF_CONFIG, Slurm, mpirun or cohort-launch.
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -27,10 +27,12 @@ struct Arguments {
 };
 
 constexpr const char* kUsage =
-    "usage: fashion_mnist [--model mlp|cnn] [--strategy one_device|mirrored|multi_worker_mirrored]\n"
+    "usage: fashion_mnist [--model mlp|cnn] [--strategy "
+    "one_device|mirrored|multi_worker_mirrored]\n"
     "                     [--communication auto|ring|mpi]\n"
     "                     [--devices N] [--epochs N] [--batch-size N] [--seed N] [--data-dir DIR]\n"
-    "--devices: GPUs, or logical CPU devices where there is no GPU, of each worker; 0: all GPUs, or\n"
+    "--devices: GPUs, or logical CPU devices where there is no GPU, of each worker; 0: all GPUs, "
+    "or\n"
     "           of the CPU 2 (mirrored) or 1 (multi_worker_mirrored)\n"
     "--batch-size: of all devices together; default 32 for mlp, 64 for cnn\n";
 

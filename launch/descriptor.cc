@@ -27,8 +27,7 @@ int Descriptor::release() { return std::exchange(number_, -1); }
 
 Pipe make_pipe() {
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0)
-    throw system_error("cohort-launch: pipe", errno);
+  if (::pipe2(ends, O_CLOEXEC) != 0) throw system_error("cohort-launch: pipe", errno);
   return {Descriptor(ends[0]), Descriptor(ends[1])};
 }
 

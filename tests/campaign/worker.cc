@@ -4,9 +4,9 @@
 //                   [--fault NAME --victim RANK]
 //
 // Trains L hidden layers of U units until the chief has trained for S seconds, and prints `name:
-// value` lines: `rank` and process when the job has started, `step` after the first batch, `weights` at the
-// end. `--fault` makes worker RANK fail by itself. An error is printed as `error: CODE message`,
-// and the exit code is 3.
+// value` lines: `rank` and process when the job has started, `step` after the first batch,
+// `weights` at the end. `--fault` makes worker RANK fail by itself. An error is printed as `error:
+// CODE message`, and the exit code is 3.
 #include <unistd.h>
 
 #include <atomic>
@@ -126,8 +126,7 @@ data::Dataset make_dataset(const Arguments& arguments, bool is_victim) {
   Tensor x(DType::kF32, Shape{kRows, kColumns}), y(DType::kI32, Shape{kRows});
   for (int64_t i = 0; i < x.num_elements(); ++i)
     x.data<float>()[i] = static_cast<float>(i * 7919 % 1009) / 1009.f - 0.5f;
-  for (int64_t i = 0; i < kRows; ++i)
-    y.data<int32_t>()[i] = static_cast<int32_t>(i * 3 % kClasses);
+  for (int64_t i = 0; i < kRows; ++i) y.data<int32_t>()[i] = static_cast<int32_t>(i * 3 % kClasses);
   data::Dataset dataset = data::Dataset::from_tensor_slices({x, y}).shuffle(kRows);
   if (!is_victim) return dataset.batch(32).prefetch();
   if (arguments.fault == "truncated") dataset = beside_truncated_file(dataset);
@@ -165,8 +164,7 @@ int train(const Arguments& arguments) {
   if (is_victim && arguments.fault == "return") return 0;
   if (is_victim && arguments.fault == "main") throw std::runtime_error(fault_text(arguments));
   const nn::Model model = strategy.scope([&] { return make_model(arguments); });
-  std::vector<nn::Callback> callbacks{
-      nn::Callback(std::make_shared<Clock>(arguments.seconds))};
+  std::vector<nn::Callback> callbacks{nn::Callback(std::make_shared<Clock>(arguments.seconds))};
   const auto faults = callback_faults(arguments);
   if (const auto fault = faults.find(arguments.fault); is_victim && fault != faults.end())
     callbacks.push_back(nn::LambdaCallback(

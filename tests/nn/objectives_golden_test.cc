@@ -56,8 +56,8 @@ TEST_P(ObjectivesGoldenTest, OneWeightForEachRowOfLossesOfRank3) {
         const Tensor all = golden[from];
         const int64_t replicas = strategy.num_replicas_in_sync();
         for (int64_t r = 0; r < replicas; ++r) {
-          const auto [begin, end] =
-              data::rows_of_replicas(all.size(0), all.size(0), {.num_replicas = replicas, .first = r});
+          const auto [begin, end] = data::rows_of_replicas(all.size(0), all.size(0),
+                                                           {.num_replicas = replicas, .first = r});
           parts.push_back(all.slice(0, begin, end));
         }
         return distribute::PerReplica(parts, true);

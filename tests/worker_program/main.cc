@@ -230,9 +230,9 @@ void fit(const Setting& setting) {
   }
   const data::Dataset dataset = make_dataset(setting);
   const bool endless = setting.is("endless") || setting.is("suspended");
-  const nn::History history = model.fit(dataset, {.epochs = endless ? 1000000 : 2,
-                                                  .verbose = 0,
-                                                  .callbacks = callbacks(setting, model)});
+  const nn::History history = model.fit(
+      dataset,
+      {.epochs = endless ? 1000000 : 2, .verbose = 0, .callbacks = callbacks(setting, model)});
   if (setting.is("apart")) apart(setting, model);
   say("loss", fmt::format("{:.17g}", history["loss"].back()));
   say("accuracy", fmt::format("{:.17g}", history["accuracy"].back()));

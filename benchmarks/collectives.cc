@@ -18,8 +18,8 @@
 #include <vector>
 
 #include "benchmarks/private_memory.h"
-#include "core/error.h"
-#include "distribute/process_group.h"
+#include "cohort/core/error.h"
+#include "cohort/distribute/process_group.h"
 #include "tests/support/folder_store.h"
 
 namespace {

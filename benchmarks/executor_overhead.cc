@@ -7,11 +7,11 @@
 #include <chrono>
 #include <vector>
 
-#include "core/graph/op.h"
-#include "core/graph/scope.h"
-#include "core/ops/constant.h"
-#include "core/runtime/executable.h"
-#include "core/runtime/runtime.h"
+#include "cohort/core/graph/op.h"
+#include "cohort/core/graph/scope.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/runtime/executable.h"
+#include "cohort/core/runtime/runtime.h"
 
 namespace {
 

@@ -8,14 +8,14 @@
 #include <cstring>
 #include <vector>
 
-#include "core/graph/gradients.h"
-#include "core/graph/scope.h"
-#include "core/ops/constant.h"
-#include "core/ops/math.h"
-#include "core/ops/reduce.h"
-#include "core/runtime/executable.h"
-#include "core/runtime/passes.h"
-#include "core/runtime/runtime.h"
+#include "cohort/core/graph/gradients.h"
+#include "cohort/core/graph/scope.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/reduce.h"
+#include "cohort/core/runtime/executable.h"
+#include "cohort/core/runtime/passes.h"
+#include "cohort/core/runtime/runtime.h"
 
 namespace {
 

@@ -8,10 +8,10 @@
 #include <string>
 
 #include "cohort/cohort.h"
-#include "core/ops/state.h"
-#include "core/ops/update.h"
-#include "core/runtime/device.h"
-#include "core/runtime/executable.h"
+#include "cohort/core/ops/state.h"
+#include "cohort/core/ops/update.h"
+#include "cohort/core/runtime/device.h"
+#include "cohort/core/runtime/executable.h"
 
 namespace {
 

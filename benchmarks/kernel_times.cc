@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <ctime>
 
-#include "core/runtime/philox.h"
+#include "cohort/core/runtime/philox.h"
 #include "tests/kernels/kernel_harness.h"
 
 namespace cohort {

@@ -9,7 +9,7 @@
 #include <cstring>
 #include <vector>
 
-#include "kernels/cpu/simd_dispatch.h"
+#include "cohort/kernels/cpu/simd_dispatch.h"
 
 namespace {
 

@@ -14,9 +14,9 @@
 #include <cstdlib>
 #include <vector>
 
-#include "core/runtime/cpu_device.h"
-#include "core/runtime/runtime.h"
-#include "nn/nn.h"
+#include "cohort/core/runtime/cpu_device.h"
+#include "cohort/core/runtime/runtime.h"
+#include "cohort/nn/nn.h"
 
 namespace {
 

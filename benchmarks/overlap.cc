@@ -19,8 +19,8 @@
 
 #include "benchmarks/raw_link.h"
 #include "benchmarks/spread.h"
-#include "core/error.h"
-#include "distribute/process_group.h"
+#include "cohort/core/error.h"
+#include "cohort/distribute/process_group.h"
 #include "tests/support/folder_store.h"
 
 namespace {

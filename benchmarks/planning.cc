@@ -11,15 +11,15 @@
 #include <string>
 #include <vector>
 
-#include "cluster/coordinator.h"
-#include "cluster/job.h"
+#include "cohort/cluster/coordinator.h"
+#include "cohort/cluster/job.h"
 #include "cohort/cohort.h"
-#include "core/runtime/collective_plan.h"
-#include "data/batch_sizes.h"
-#include "distribute/host_table.h"
-#include "distribute/process_nodes.h"
-#include "distribute/replica_tree.h"
-#include "distribute/transport/tree_split.h"
+#include "cohort/core/runtime/collective_plan.h"
+#include "cohort/data/batch_sizes.h"
+#include "cohort/distribute/host_table.h"
+#include "cohort/distribute/process_nodes.h"
+#include "cohort/distribute/replica_tree.h"
+#include "cohort/distribute/transport/tree_split.h"
 
 namespace {
 

@@ -13,8 +13,8 @@
 #include <string>
 #include <thread>
 
-#include "core/error.h"
-#include "distribute/transport/file_descriptor.h"
+#include "cohort/core/error.h"
+#include "cohort/distribute/transport/file_descriptor.h"
 #include "tests/support/folder_store.h"
 
 /// A TCP connection between two programs that sends and receives at once, as fast as it goes.

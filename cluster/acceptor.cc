@@ -1,4 +1,4 @@
-#include "cluster/acceptor.h"
+#include "cohort/cluster/acceptor.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #include <cstring>
 #include <map>
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 namespace cohort::cluster {
 namespace {

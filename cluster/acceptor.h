@@ -12,8 +12,8 @@
 #include <thread>
 #include <vector>
 
-#include "cluster/descriptor.h"
-#include "cluster/endpoint.h"
+#include "cohort/cluster/descriptor.h"
+#include "cohort/cluster/endpoint.h"
 
 namespace cohort::cluster {
 

@@ -1,10 +1,10 @@
-#include "cluster/address.h"
+#include "cohort/cluster/address.h"
 
 #include <algorithm>
 #include <optional>
 
-#include "cluster/environment.h"
-#include "core/error.h"
+#include "cohort/cluster/environment.h"
+#include "cohort/core/error.h"
 
 namespace cohort::cluster {
 namespace {

@@ -1,4 +1,4 @@
-#include "cluster/barriers.h"
+#include "cohort/cluster/barriers.h"
 
 #include <algorithm>
 

@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "cluster/task.h"
-#include "core/error.h"
+#include "cohort/cluster/task.h"
+#include "cohort/core/error.h"
 
 namespace cohort::cluster {
 

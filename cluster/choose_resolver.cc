@@ -1,12 +1,12 @@
-#include "cluster/choose_resolver.h"
+#include "cohort/cluster/choose_resolver.h"
 
 #include <fmt/format.h>
 
-#include "cluster/indexed_job_cluster_resolver.h"
-#include "cluster/mpi_cluster_resolver.h"
-#include "cluster/simple_cluster_resolver.h"
-#include "cluster/slurm_cluster_resolver.h"
-#include "cluster/tf_config_cluster_resolver.h"
+#include "cohort/cluster/indexed_job_cluster_resolver.h"
+#include "cohort/cluster/mpi_cluster_resolver.h"
+#include "cohort/cluster/simple_cluster_resolver.h"
+#include "cohort/cluster/slurm_cluster_resolver.h"
+#include "cohort/cluster/tf_config_cluster_resolver.h"
 
 namespace cohort::cluster {
 namespace {

@@ -3,8 +3,8 @@
 #include <memory>
 #include <string>
 
-#include "cluster/cluster_resolver.h"
-#include "cluster/environment.h"
+#include "cohort/cluster/cluster_resolver.h"
+#include "cohort/cluster/environment.h"
 
 namespace cohort::cluster {
 

@@ -1,6 +1,6 @@
-#include "cluster/cluster_resolver.h"
+#include "cohort/cluster/cluster_resolver.h"
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 namespace cohort::cluster {
 namespace {

@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-#include "cluster/cluster_spec.h"
+#include "cohort/cluster/cluster_spec.h"
 
 namespace cohort::cluster {
 

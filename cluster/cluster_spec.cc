@@ -1,8 +1,8 @@
-#include "cluster/cluster_spec.h"
+#include "cohort/cluster/cluster_spec.h"
 
 #include <fmt/format.h>
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 namespace cohort::cluster {
 namespace {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "cluster/task.h"
+#include "cohort/cluster/task.h"
 
 namespace cohort::cluster {
 

@@ -1,9 +1,9 @@
-#include "cluster/coordinator.h"
+#include "cohort/cluster/coordinator.h"
 
 #include <algorithm>
 
-#include "cluster/foreign_text.h"
-#include "cluster/key_value_store.h"
+#include "cohort/cluster/foreign_text.h"
+#include "cohort/cluster/key_value_store.h"
 
 namespace cohort::cluster {
 namespace {

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "cluster/barriers.h"
-#include "cluster/message.h"
-#include "cluster/wait_graph.h"
+#include "cohort/cluster/barriers.h"
+#include "cohort/cluster/message.h"
+#include "cohort/cluster/wait_graph.h"
 
 namespace cohort::cluster {
 

@@ -1,4 +1,4 @@
-#include "cluster/endpoint.h"
+#include "cohort/cluster/endpoint.h"
 
 #include <fcntl.h>
 #include <netdb.h>
@@ -13,8 +13,8 @@
 #include <memory>
 #include <utility>
 
-#include "cluster/port_holder.h"
-#include "core/system.h"
+#include "cohort/cluster/port_holder.h"
+#include "cohort/core/system.h"
 
 namespace cohort::cluster {
 namespace {

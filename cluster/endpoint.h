@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "cluster/address.h"
+#include "cohort/cluster/address.h"
 
 namespace cohort::cluster {
 

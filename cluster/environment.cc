@@ -1,11 +1,11 @@
-#include "cluster/environment.h"
+#include "cohort/cluster/environment.h"
 
 #include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 namespace cohort::cluster {
 

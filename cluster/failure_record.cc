@@ -1,4 +1,4 @@
-#include "cluster/failure_record.h"
+#include "cohort/cluster/failure_record.h"
 
 #include <nlohmann/json.hpp>
 

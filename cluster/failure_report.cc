@@ -1,4 +1,4 @@
-#include "cluster/failure_report.h"
+#include "cohort/cluster/failure_report.h"
 
 #include <fcntl.h>
 #include <poll.h>

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "cluster/environment.h"
-#include "cluster/failure_record.h"
+#include "cohort/cluster/environment.h"
+#include "cohort/cluster/failure_record.h"
 
 namespace cohort::cluster {
 

@@ -1,4 +1,4 @@
-#include "cluster/handshake.h"
+#include "cohort/cluster/handshake.h"
 
 #include <sys/random.h>
 
@@ -6,7 +6,7 @@
 #include <cstring>
 #include <memory>
 
-#include "cluster/session.h"
+#include "cohort/cluster/session.h"
 
 namespace cohort::cluster {
 namespace {

@@ -3,8 +3,8 @@
 #include <functional>
 #include <string>
 
-#include "cluster/pipe.h"
-#include "cluster/rpc.h"
+#include "cohort/cluster/pipe.h"
+#include "cohort/cluster/rpc.h"
 
 namespace cohort::cluster {
 

@@ -1,7 +1,7 @@
-#include "cluster/health.h"
+#include "cohort/cluster/health.h"
 
-#include "cluster/rpc.h"
-#include "core/error.h"
+#include "cohort/cluster/rpc.h"
+#include "cohort/core/error.h"
 
 namespace cohort::cluster {
 

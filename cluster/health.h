@@ -3,7 +3,7 @@
 #include <chrono>
 #include <string>
 
-#include "cluster/tls.h"
+#include "cohort/cluster/tls.h"
 
 namespace cohort::cluster {
 

@@ -1,7 +1,7 @@
-#include "cluster/http.h"
+#include "cohort/cluster/http.h"
 
-#include "core/error.h"
-#include "core/runtime/module.h"
+#include "cohort/core/error.h"
+#include "cohort/core/runtime/module.h"
 
 namespace cohort::cluster {
 

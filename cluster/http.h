@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "cluster/address.h"
+#include "cohort/cluster/address.h"
 
 namespace cohort::cluster {
 

@@ -1,7 +1,7 @@
-#include "cluster/indexed_job_cluster_resolver.h"
+#include "cohort/cluster/indexed_job_cluster_resolver.h"
 
-#include "cluster/address.h"
-#include "core/error.h"
+#include "cohort/cluster/address.h"
+#include "cohort/core/error.h"
 
 namespace cohort::cluster {
 namespace {

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "cluster/cluster_resolver.h"
-#include "cluster/environment.h"
+#include "cohort/cluster/cluster_resolver.h"
+#include "cohort/cluster/environment.h"
 
 namespace cohort::cluster {
 

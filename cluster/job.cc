@@ -1,4 +1,4 @@
-#include "cluster/job.h"
+#include "cohort/cluster/job.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -6,14 +6,14 @@
 #include <algorithm>
 #include <map>
 
-#include "cluster/address.h"
-#include "cluster/choose_resolver.h"
-#include "cluster/mpi_cluster_resolver.h"
-#include "cluster/process_identity.h"
-#include "cluster/roles.h"
-#include "cluster/tf_config_cluster_resolver.h"
-#include "core/error.h"
-#include "core/wire/hash.h"
+#include "cohort/cluster/address.h"
+#include "cohort/cluster/choose_resolver.h"
+#include "cohort/cluster/mpi_cluster_resolver.h"
+#include "cohort/cluster/process_identity.h"
+#include "cohort/cluster/roles.h"
+#include "cohort/cluster/tf_config_cluster_resolver.h"
+#include "cohort/core/error.h"
+#include "cohort/core/wire/hash.h"
 
 namespace cohort::cluster {
 namespace {

@@ -3,10 +3,10 @@
 #include <string>
 #include <vector>
 
-#include "cluster/environment.h"
-#include "cluster/port_range.h"
-#include "cluster/task.h"
-#include "cluster/tls.h"
+#include "cohort/cluster/environment.h"
+#include "cohort/cluster/port_range.h"
+#include "cohort/cluster/task.h"
+#include "cohort/cluster/tls.h"
 
 namespace cohort::cluster {
 

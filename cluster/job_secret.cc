@@ -1,4 +1,4 @@
-#include "cluster/job_secret.h"
+#include "cohort/cluster/job_secret.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -15,7 +15,7 @@
 #include <cstring>
 #include <limits>
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 namespace cohort::cluster {
 namespace {

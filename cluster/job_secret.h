@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "cluster/environment.h"
+#include "cohort/cluster/environment.h"
 
 namespace cohort::cluster {
 

@@ -1,18 +1,18 @@
-#include "cluster/join.h"
+#include "cohort/cluster/join.h"
 
 #include <algorithm>
 #include <cstdio>
 #include <thread>
 
-#include "cluster/job_secret.h"
-#include "cluster/leader.h"
-#include "cluster/member.h"
-#include "cluster/publication.h"
-#include "cluster/running_clock.h"
-#include "cluster/session.h"
-#include "cluster/shared_secret.h"
-#include "cluster/tls_probe.h"
-#include "core/system.h"
+#include "cohort/cluster/job_secret.h"
+#include "cohort/cluster/leader.h"
+#include "cohort/cluster/member.h"
+#include "cohort/cluster/publication.h"
+#include "cohort/cluster/running_clock.h"
+#include "cohort/cluster/session.h"
+#include "cohort/cluster/shared_secret.h"
+#include "cohort/cluster/tls_probe.h"
+#include "cohort/core/system.h"
 
 namespace cohort::cluster {
 namespace {

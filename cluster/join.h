@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "cluster/membership.h"
-#include "cluster/tls.h"
-#include "cluster/wait_board.h"
+#include "cohort/cluster/membership.h"
+#include "cohort/cluster/tls.h"
+#include "cohort/cluster/wait_board.h"
 
 namespace cohort::cluster {
 

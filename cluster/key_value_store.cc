@@ -1,4 +1,4 @@
-#include "cluster/key_value_store.h"
+#include "cohort/cluster/key_value_store.h"
 
 namespace cohort::cluster {
 

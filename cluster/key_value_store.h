@@ -8,7 +8,7 @@
 #include <optional>
 #include <string>
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 namespace cohort::cluster {
 

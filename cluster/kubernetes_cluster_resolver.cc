@@ -1,9 +1,9 @@
-#include "cluster/kubernetes_cluster_resolver.h"
+#include "cohort/cluster/kubernetes_cluster_resolver.h"
 
 #include <algorithm>
 
-#include "cluster/address.h"
-#include "core/error.h"
+#include "cohort/cluster/address.h"
+#include "cohort/core/error.h"
 
 namespace cohort::cluster {
 namespace {

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "cluster/cluster_resolver.h"
+#include "cohort/cluster/cluster_resolver.h"
 
 namespace cohort::cluster {
 

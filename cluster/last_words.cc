@@ -1,4 +1,4 @@
-#include "cluster/last_words.h"
+#include "cohort/cluster/last_words.h"
 
 #include <unistd.h>
 
@@ -11,7 +11,7 @@
 #include <thread>
 #include <utility>
 
-#include "core/current_error.h"
+#include "cohort/core/current_error.h"
 
 namespace cohort::cluster {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <functional>
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 namespace cohort::cluster {
 

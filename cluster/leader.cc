@@ -1,8 +1,8 @@
-#include "cluster/leader.h"
+#include "cohort/cluster/leader.h"
 
-#include "cluster/handshake.h"
-#include "cluster/session.h"
-#include "cluster/shared_secret.h"
+#include "cohort/cluster/handshake.h"
+#include "cohort/cluster/session.h"
+#include "cohort/cluster/shared_secret.h"
 
 namespace cohort::cluster {
 namespace {

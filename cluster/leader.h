@@ -7,10 +7,10 @@
 #include <string>
 #include <thread>
 
-#include "cluster/coordinator.h"
-#include "cluster/last_words.h"
-#include "cluster/publication.h"
-#include "cluster/rpc.h"
+#include "cohort/cluster/coordinator.h"
+#include "cohort/cluster/last_words.h"
+#include "cohort/cluster/publication.h"
+#include "cohort/cluster/rpc.h"
 
 namespace cohort::cluster {
 

@@ -1,4 +1,4 @@
-#include "cluster/local_address.h"
+#include "cohort/cluster/local_address.h"
 
 #include <arpa/inet.h>
 #include <netdb.h>
@@ -9,8 +9,8 @@
 #include <cstring>
 #include <memory>
 
-#include "cluster/address.h"
-#include "core/error.h"
+#include "cohort/cluster/address.h"
+#include "cohort/core/error.h"
 
 namespace cohort::cluster {
 

@@ -1,13 +1,13 @@
-#include "cluster/member.h"
+#include "cohort/cluster/member.h"
 
 #include <unistd.h>
 
 #include <random>
 #include <utility>
 
-#include "cluster/foreign_text.h"
-#include "cluster/session.h"
-#include "cluster/wait_graph.h"
+#include "cohort/cluster/foreign_text.h"
+#include "cohort/cluster/session.h"
+#include "cohort/cluster/wait_graph.h"
 
 namespace cohort::cluster {
 namespace {

@@ -8,9 +8,9 @@
 #include <stop_token>
 #include <thread>
 
-#include "cluster/handshake.h"
-#include "cluster/membership.h"
-#include "cluster/pipe.h"
+#include "cohort/cluster/handshake.h"
+#include "cohort/cluster/membership.h"
+#include "cohort/cluster/pipe.h"
 
 namespace cohort::cluster {
 

@@ -4,8 +4,8 @@
 #include <span>
 #include <vector>
 
-#include "cluster/key_value_store.h"
-#include "cluster/task.h"
+#include "cohort/cluster/key_value_store.h"
+#include "cohort/cluster/task.h"
 
 namespace cohort::cluster {
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "cluster/task.h"
-#include "cluster/wait_board.h"
+#include "cohort/cluster/task.h"
+#include "cohort/cluster/wait_board.h"
 
 namespace cohort::cluster {
 

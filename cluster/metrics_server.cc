@@ -1,4 +1,4 @@
-#include "cluster/metrics_server.h"
+#include "cohort/cluster/metrics_server.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -7,10 +7,10 @@
 #include <cstdio>
 #include <iterator>
 
-#include "cluster/endpoint.h"
-#include "cluster/local_address.h"
-#include "cluster/membership.h"
-#include "core/error.h"
+#include "cohort/cluster/endpoint.h"
+#include "cohort/cluster/local_address.h"
+#include "cohort/cluster/membership.h"
+#include "cohort/core/error.h"
 
 namespace cohort::cluster {
 namespace {

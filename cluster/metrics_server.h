@@ -2,10 +2,10 @@
 
 #include <memory>
 
-#include "cluster/environment.h"
-#include "cluster/http.h"
-#include "cluster/job.h"
-#include "core/trace/metrics.h"
+#include "cohort/cluster/environment.h"
+#include "cohort/cluster/http.h"
+#include "cohort/cluster/job.h"
+#include "cohort/core/trace/metrics.h"
 
 namespace cohort::cluster {
 

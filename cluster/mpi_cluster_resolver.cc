@@ -1,9 +1,9 @@
-#include "cluster/mpi_cluster_resolver.h"
+#include "cohort/cluster/mpi_cluster_resolver.h"
 
 #include <vector>
 
-#include "cluster/address.h"
-#include "core/error.h"
+#include "cohort/cluster/address.h"
+#include "cohort/core/error.h"
 
 namespace cohort::cluster {
 namespace {

@@ -1,4 +1,4 @@
-#include "cluster/peer_wait.h"
+#include "cohort/cluster/peer_wait.h"
 
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -8,7 +8,7 @@
 #include <cstdio>
 #include <vector>
 
-#include "core/system.h"
+#include "cohort/core/system.h"
 
 namespace cohort::cluster {
 

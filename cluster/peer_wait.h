@@ -7,7 +7,7 @@
 #include <span>
 #include <string>
 
-#include "cluster/key_value_store.h"
+#include "cohort/cluster/key_value_store.h"
 
 namespace cohort::cluster {
 

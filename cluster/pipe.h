@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "cluster/message.h"
+#include "cohort/cluster/message.h"
 
 namespace cohort::cluster {
 

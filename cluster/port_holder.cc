@@ -1,4 +1,4 @@
-#include "cluster/port_holder.h"
+#include "cohort/cluster/port_holder.h"
 
 #include <cstdlib>
 #include <filesystem>

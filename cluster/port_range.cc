@@ -1,7 +1,7 @@
-#include "cluster/port_range.h"
+#include "cohort/cluster/port_range.h"
 
-#include "cluster/environment.h"
-#include "core/error.h"
+#include "cohort/cluster/environment.h"
+#include "cohort/core/error.h"
 
 namespace cohort::cluster {
 

@@ -1,4 +1,4 @@
-#include "cluster/process_identity.h"
+#include "cohort/cluster/process_identity.h"
 
 #include <fstream>
 #include <sstream>

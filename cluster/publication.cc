@@ -1,4 +1,4 @@
-#include "cluster/publication.h"
+#include "cohort/cluster/publication.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -14,9 +14,9 @@
 #include <sstream>
 #include <utility>
 
-#include "cluster/process_identity.h"
-#include "core/system.h"
-#include "core/wire/hash.h"
+#include "cohort/cluster/process_identity.h"
+#include "cohort/core/system.h"
+#include "cohort/core/wire/hash.h"
 
 namespace cohort::cluster {
 namespace {

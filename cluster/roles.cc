@@ -1,10 +1,10 @@
-#include "cluster/roles.h"
+#include "cohort/cluster/roles.h"
 
 #include <algorithm>
 #include <array>
 #include <string_view>
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 namespace cohort::cluster {
 namespace {

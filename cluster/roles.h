@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "cluster/cluster_spec.h"
+#include "cohort/cluster/cluster_spec.h"
 
 namespace cohort::cluster {
 

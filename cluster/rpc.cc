@@ -1,7 +1,7 @@
-#include "cluster/rpc.h"
+#include "cohort/cluster/rpc.h"
 
-#include "core/error.h"
-#include "core/runtime/module.h"
+#include "cohort/core/error.h"
+#include "cohort/core/runtime/module.h"
 
 namespace cohort::cluster {
 

@@ -5,9 +5,9 @@
 #include <string>
 #include <string_view>
 
-#include "cluster/endpoint.h"
-#include "cluster/pipe.h"
-#include "cluster/tls.h"
+#include "cohort/cluster/endpoint.h"
+#include "cohort/cluster/pipe.h"
+#include "cohort/cluster/tls.h"
 
 namespace cohort::cluster {
 

@@ -1,12 +1,12 @@
-#include "cluster/server.h"
+#include "cohort/cluster/server.h"
 
 #include <algorithm>
 
-#include "cluster/handshake.h"
-#include "cluster/job_secret.h"
-#include "cluster/join.h"
-#include "cluster/session.h"
-#include "cluster/shared_secret.h"
+#include "cohort/cluster/handshake.h"
+#include "cohort/cluster/job_secret.h"
+#include "cohort/cluster/join.h"
+#include "cohort/cluster/session.h"
+#include "cohort/cluster/shared_secret.h"
 
 namespace cohort::cluster {
 namespace {

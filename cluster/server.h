@@ -9,11 +9,11 @@
 #include <stop_token>
 #include <string>
 
-#include "cluster/cluster_spec.h"
-#include "cluster/membership.h"
-#include "cluster/publication.h"
-#include "cluster/rpc.h"
-#include "cluster/tls.h"
+#include "cohort/cluster/cluster_spec.h"
+#include "cohort/cluster/membership.h"
+#include "cohort/cluster/publication.h"
+#include "cohort/cluster/rpc.h"
+#include "cohort/cluster/tls.h"
 
 namespace cohort::cluster {
 

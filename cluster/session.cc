@@ -1,8 +1,8 @@
-#include "cluster/session.h"
+#include "cohort/cluster/session.h"
 
 #include <mutex>
 
-#include "cluster/foreign_text.h"
+#include "cohort/cluster/foreign_text.h"
 
 namespace cohort::cluster {
 namespace {

@@ -3,8 +3,8 @@
 #include <memory>
 #include <string>
 
-#include "cluster/coordinator.h"
-#include "cluster/pipe.h"
+#include "cohort/cluster/coordinator.h"
+#include "cohort/cluster/pipe.h"
 
 namespace cohort::cluster {
 

@@ -1,9 +1,9 @@
-#include "cluster/shared_secret.h"
+#include "cohort/cluster/shared_secret.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 namespace cohort::cluster {
 namespace {

@@ -3,7 +3,7 @@
 #include <optional>
 #include <string>
 
-#include "cluster/publication.h"
+#include "cohort/cluster/publication.h"
 
 namespace cohort::cluster {
 

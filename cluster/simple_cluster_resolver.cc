@@ -1,4 +1,4 @@
-#include "cluster/simple_cluster_resolver.h"
+#include "cohort/cluster/simple_cluster_resolver.h"
 
 namespace cohort::cluster {
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "cluster/cluster_resolver.h"
+#include "cohort/cluster/cluster_resolver.h"
 
 namespace cohort::cluster {
 

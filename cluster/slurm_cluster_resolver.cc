@@ -1,11 +1,11 @@
-#include "cluster/slurm_cluster_resolver.h"
+#include "cohort/cluster/slurm_cluster_resolver.h"
 
 #include <algorithm>
 #include <numeric>
 
-#include "cluster/address.h"
-#include "cluster/slurm_lists.h"
-#include "core/error.h"
+#include "cohort/cluster/address.h"
+#include "cohort/cluster/slurm_lists.h"
+#include "cohort/core/error.h"
 
 namespace cohort::cluster {
 namespace {

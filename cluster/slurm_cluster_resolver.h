@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "cluster/cluster_resolver.h"
-#include "cluster/environment.h"
+#include "cohort/cluster/cluster_resolver.h"
+#include "cohort/cluster/environment.h"
 
 namespace cohort::cluster {
 

@@ -1,9 +1,9 @@
-#include "cluster/slurm_lists.h"
+#include "cohort/cluster/slurm_lists.h"
 
 #include <algorithm>
 
-#include "cluster/environment.h"
-#include "core/error.h"
+#include "cohort/cluster/environment.h"
+#include "cohort/core/error.h"
 
 namespace cohort::cluster {
 namespace {

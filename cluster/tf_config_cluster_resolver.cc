@@ -1,9 +1,9 @@
-#include "cluster/tf_config_cluster_resolver.h"
+#include "cohort/cluster/tf_config_cluster_resolver.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 namespace cohort::cluster {
 namespace {

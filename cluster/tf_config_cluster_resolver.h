@@ -2,8 +2,8 @@
 
 #include <vector>
 
-#include "cluster/cluster_resolver.h"
-#include "cluster/environment.h"
+#include "cohort/cluster/cluster_resolver.h"
+#include "cohort/cluster/environment.h"
 
 namespace cohort::cluster {
 

@@ -1,11 +1,11 @@
-#include "cluster/tls.h"
+#include "cohort/cluster/tls.h"
 
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <sstream>
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 namespace cohort::cluster {
 namespace {

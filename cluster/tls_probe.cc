@@ -1,4 +1,4 @@
-#include "cluster/tls_probe.h"
+#include "cohort/cluster/tls_probe.h"
 
 #include <string>
 #include <string_view>

@@ -3,7 +3,7 @@
 #include <chrono>
 #include <string>
 
-#include "cluster/endpoint.h"
+#include "cohort/cluster/endpoint.h"
 
 namespace cohort::cluster {
 

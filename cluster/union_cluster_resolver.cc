@@ -1,8 +1,8 @@
-#include "cluster/union_cluster_resolver.h"
+#include "cohort/cluster/union_cluster_resolver.h"
 
 #include <set>
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 namespace cohort::cluster {
 namespace {

@@ -3,7 +3,7 @@
 #include <memory>
 #include <vector>
 
-#include "cluster/cluster_resolver.h"
+#include "cohort/cluster/cluster_resolver.h"
 
 namespace cohort::cluster {
 

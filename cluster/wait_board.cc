@@ -1,4 +1,4 @@
-#include "cluster/wait_board.h"
+#include "cohort/cluster/wait_board.h"
 
 #include <algorithm>
 

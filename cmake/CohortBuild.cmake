@@ -17,8 +17,7 @@ option(COHORT_BENCHMARKS "Build the benchmarks with everything else" OFF)
 option(COHORT_PRECOMPILE "Precompile the headers that most files include" OFF)
 set(COHORT_COMMON_HEADERS
     <algorithm> <chrono> <cstring> <functional> <map> <memory> <mutex> <optional> <span> <string>
-    <vector> ${PROJECT_SOURCE_DIR}/core/error.h ${PROJECT_SOURCE_DIR}/core/graph/graph.h
-    ${PROJECT_SOURCE_DIR}/core/tensor.h)
+    <vector> <cohort/core/error.h> <cohort/core/graph/graph.h> <cohort/core/tensor.h>)
 set(COHORT_SANITIZE "" CACHE STRING "Sanitizers for every target: address,undefined or thread")
 
 foreach(language CXX CUDA)
@@ -37,12 +36,22 @@ if(COHORT_MOLD)
   endforeach()
 endif()
 
+# The library's headers are "cohort/<folder>/<file>.h" for everybody, this repository included: a
+# program's own core/ or data/ hides none of them. These links stand for what is installed.
+set(COHORT_HEADER_FOLDERS core data cluster distribute nn)
+set(COHORT_INCLUDE_DIR ${PROJECT_BINARY_DIR}/include)
+file(MAKE_DIRECTORY ${COHORT_INCLUDE_DIR}/cohort)
+foreach(name IN LISTS COHORT_HEADER_FOLDERS ITEMS kernels)
+  file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${name} ${COHORT_INCLUDE_DIR}/cohort/${name} SYMBOLIC)
+endforeach()
+file(CREATE_LINK ${PROJECT_SOURCE_DIR}/cohort/cohort.h ${COHORT_INCLUDE_DIR}/cohort/cohort.h SYMBOLIC)
+
 # Every target of the project, tests and examples too, links this; it is not installed.
 #  * -fno-math-errno and -fno-trapping-math change no result, unlike -ffast-math.
 #  * -ffp-contract=off: a*b+c is rounded twice everywhere but in kernels, whatever the compiler.
 #  * Options are given by designated initialisers: members left out have their defaults.
 add_library(cohort_build INTERFACE)
-target_include_directories(cohort_build INTERFACE ${PROJECT_SOURCE_DIR})
+target_include_directories(cohort_build INTERFACE ${COHORT_INCLUDE_DIR} ${PROJECT_SOURCE_DIR})
 set(cohort_cxx_flags -Wall -Wextra -Wno-missing-field-initializers -fno-math-errno
                      -fno-trapping-math -ffp-contract=off -fno-semantic-interposition)
 target_compile_options(cohort_build INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${cohort_cxx_flags}>")

@@ -1,10 +1,10 @@
-# The installed tree: the headers below include/cohort with the repository's own paths, the library
+# The installed tree: the headers below include/cohort, the library
 # with its modules beside it, the example programs, and a package for find_package(cohort).
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/cohort)
 
-set(public_folders core data cluster nn distribute cohort)
-foreach(folder IN LISTS public_folders)
+install(FILES cohort/cohort.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cohort)
+foreach(folder IN LISTS COHORT_HEADER_FOLDERS)
   install(DIRECTORY ${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cohort FILES_MATCHING PATTERN *.h)
 endforeach()
 

@@ -1,12 +1,12 @@
 #include <memory>
 
-#include "cluster/metrics_server.h"
-#include "core/ops/register.h"
-#include "core/runtime/cpu_device.h"
-#include "core/runtime/module.h"
-#include "core/runtime/runtime.h"
-#include "core/system.h"
-#include "kernels/cpu/register.h"
+#include "cohort/cluster/metrics_server.h"
+#include "cohort/core/ops/register.h"
+#include "cohort/core/runtime/cpu_device.h"
+#include "cohort/core/runtime/module.h"
+#include "cohort/core/runtime/runtime.h"
+#include "cohort/core/system.h"
+#include "cohort/kernels/cpu/register.h"
 
 namespace cohort {
 namespace {

@@ -1,4 +1,4 @@
-#include "core/current_error.h"
+#include "cohort/core/current_error.h"
 
 #include <cxxabi.h>
 
@@ -7,7 +7,7 @@
 #include <new>
 #include <typeinfo>
 
-#include "core/system.h"
+#include "cohort/core/system.h"
 
 namespace cohort {
 namespace {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 namespace cohort {
 

@@ -1,4 +1,4 @@
-#include "core/device.h"
+#include "cohort/core/device.h"
 
 #include <cctype>
 #include <charconv>

@@ -1,4 +1,4 @@
-#include "core/dtype.h"
+#include "cohort/core/dtype.h"
 
 #include <fmt/format.h>
 

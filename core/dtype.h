@@ -6,8 +6,8 @@
 #include <string_view>
 #include <type_traits>
 
-#include "core/dtype_id.h"
-#include "core/error.h"
+#include "cohort/core/dtype_id.h"
+#include "cohort/core/error.h"
 
 namespace cohort {
 

@@ -1,4 +1,4 @@
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 #include <array>
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 /// Dimension letters used in every comment: N batch, C channels, H height, W width, T time,
 /// K classes or reduced dimension, M rows.

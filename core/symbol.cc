@@ -1,4 +1,4 @@
-#include "core/symbol.h"
+#include "cohort/core/symbol.h"
 
 #include <algorithm>
 #include <charconv>

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "core/shape.h"
+#include "cohort/core/shape.h"
 
 /// Dimensions that follow from others. The result of arithmetic on symbols is a symbol whose name
 /// is a polynomial in canonical form ("2*N*T+N+3": terms in order, factors in order), so that equal

@@ -1,4 +1,4 @@
-#include "core/system.h"
+#include "cohort/core/system.h"
 
 #include <fcntl.h>
 #include <malloc.h>

@@ -1,4 +1,4 @@
-#include "core/tensor.h"
+#include "cohort/core/tensor.h"
 
 #include <sys/mman.h>
 
@@ -19,7 +19,8 @@ constexpr size_t kHugePage = size_t{2} << 20;
 
 size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
-/// Zeroed. Large blocks lie on huge pages: rows gathered at random from small ones miss the TLB at each.
+/// Zeroed. Large blocks lie on huge pages: rows gathered at random from small ones miss the TLB at
+/// each.
 std::shared_ptr<Storage> allocate(size_t bytes) {
   const size_t unit = bytes >= kHugePage ? kHugePage : 64;
   const size_t padded = round_up(std::max<size_t>(1, bytes), unit);

@@ -8,8 +8,8 @@
 #include <type_traits>
 #include <vector>
 
-#include "core/dtype.h"
-#include "core/shape.h"
+#include "cohort/core/dtype.h"
+#include "cohort/core/shape.h"
 
 namespace cohort {
 

@@ -1,4 +1,4 @@
-#include "core/terminal.h"
+#include "cohort/core/terminal.h"
 
 #include <unistd.h>
 

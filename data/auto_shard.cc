@@ -1,8 +1,8 @@
-#include "data/auto_shard.h"
+#include "cohort/data/auto_shard.h"
 
 #include <algorithm>
 
-#include "data/internal/nodes.h"
+#include "cohort/data/internal/nodes.h"
 
 namespace cohort::data {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "data/dataset.h"
+#include "cohort/data/dataset.h"
 
 /// One dataset, shared by the workers of a cluster (tf.data's auto-sharding):
 ///   kFile   Worker w of W reads files w, w + W, w + 2W, … of every source of files. Steps that

@@ -1,8 +1,8 @@
-#include "data/batch_sizes.h"
+#include "cohort/data/batch_sizes.h"
 
 #include <algorithm>
 
-#include "data/internal/node.h"
+#include "cohort/data/internal/node.h"
 
 namespace cohort::data {
 

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "data/dataset.h"
+#include "cohort/data/dataset.h"
 
 namespace cohort::data {
 

@@ -1,4 +1,4 @@
-#include "data/csv.h"
+#include "cohort/data/csv.h"
 
 #include <algorithm>
 #include <cctype>
@@ -8,10 +8,10 @@
 #include <locale>
 #include <sstream>
 
-#include "data/internal/csv_reader.h"
-#include "data/internal/files.h"
-#include "data/internal/rows.h"
-#include "data/text.h"
+#include "cohort/data/internal/csv_reader.h"
+#include "cohort/data/internal/files.h"
+#include "cohort/data/internal/rows.h"
+#include "cohort/data/text.h"
 
 namespace cohort::data {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "data/dataset.h"
+#include "cohort/data/dataset.h"
 
 /// Files of comma-separated values, as RFC 4180 has them: records end with "\n", "\r\n" or "\r",
 /// the last one's end may be missing; a field in double quotes may hold delimiters, ends of lines

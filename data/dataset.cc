@@ -1,9 +1,9 @@
-#include "data/dataset.h"
+#include "cohort/data/dataset.h"
 
 #include <limits>
 
-#include "data/internal/iterator_state.h"
-#include "data/internal/nodes.h"
+#include "cohort/data/internal/iterator_state.h"
+#include "cohort/data/internal/nodes.h"
 
 namespace cohort::data {
 

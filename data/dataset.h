@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "data/element.h"
-#include "data/file_options.h"
-#include "data/iterator.h"
+#include "cohort/data/element.h"
+#include "cohort/data/file_options.h"
+#include "cohort/data/iterator.h"
 
 namespace cohort::data {
 

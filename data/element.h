@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/tensor.h"
+#include "cohort/core/tensor.h"
 
 namespace cohort::data {
 

@@ -1,12 +1,12 @@
-#include "data/example.h"
+#include "cohort/data/example.h"
 
 #include <bit>
 #include <cstring>
 #include <set>
 #include <string_view>
 
-#include "core/wire/protobuf.h"
-#include "data/internal/nodes.h"
+#include "cohort/core/wire/protobuf.h"
+#include "cohort/data/internal/nodes.h"
 
 namespace cohort::data {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "data/dataset.h"
+#include "cohort/data/dataset.h"
 
 /// tf.train.Example: named lists of numbers or bytes, in Protobuf's encoding (tensorflow/core/
 /// example/{example,feature}.proto):

@@ -1,4 +1,4 @@
-#include "data/idx.h"
+#include "cohort/data/idx.h"
 
 #include <sys/stat.h>
 
@@ -6,7 +6,7 @@
 #include <array>
 #include <optional>
 
-#include "data/internal/file_reader.h"
+#include "cohort/data/internal/file_reader.h"
 
 namespace cohort::data {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <string>
 
-#include "core/tensor.h"
-#include "data/dataset.h"
+#include "cohort/core/tensor.h"
+#include "cohort/data/dataset.h"
 
 namespace cohort::data {
 

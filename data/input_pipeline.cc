@@ -1,9 +1,9 @@
-#include "data/input_pipeline.h"
+#include "cohort/data/input_pipeline.h"
 
 #include <algorithm>
 
-#include "data/batch_sizes.h"
-#include "data/internal/stack.h"
+#include "cohort/data/batch_sizes.h"
+#include "cohort/data/internal/stack.h"
 
 namespace cohort::data {
 namespace {

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "data/auto_shard.h"
+#include "cohort/data/auto_shard.h"
 
 /// One dataset of global batches as the workers of a cluster iterate it: at every step each worker
 /// takes one element for each of its replicas (tf.distribute's experimental_distribute_dataset).

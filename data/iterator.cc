@@ -1,11 +1,11 @@
-#include "data/iterator.h"
+#include "cohort/data/iterator.h"
 
 #include <array>
 #include <cstring>
 
-#include "core/current_error.h"
-#include "data/internal/iterator_state.h"
-#include "data/internal/nodes.h"
+#include "cohort/core/current_error.h"
+#include "cohort/data/internal/iterator_state.h"
+#include "cohort/data/internal/nodes.h"
 
 namespace cohort::data {
 namespace {

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "data/element.h"
+#include "cohort/data/element.h"
 
 namespace cohort::data {
 

@@ -1,8 +1,8 @@
-#include "data/text.h"
+#include "cohort/data/text.h"
 
 #include <cstring>
 
-#include "data/internal/rows.h"
+#include "cohort/data/internal/rows.h"
 
 namespace cohort::data {
 

@@ -3,7 +3,7 @@
 #include <string>
 #include <string_view>
 
-#include "data/element.h"
+#include "cohort/data/element.h"
 
 /// Bytes of any length, as tensors: records, lines and names of files are uint8 [L], where L
 /// differs from element to element.

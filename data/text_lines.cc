@@ -2,10 +2,10 @@
 #include <cstring>
 #include <utility>
 
-#include "data/dataset.h"
-#include "data/internal/file_reader.h"
-#include "data/internal/files.h"
-#include "data/text.h"
+#include "cohort/data/dataset.h"
+#include "cohort/data/internal/file_reader.h"
+#include "cohort/data/internal/files.h"
+#include "cohort/data/text.h"
 
 namespace cohort::data {
 namespace {

@@ -1,14 +1,14 @@
-#include "data/tfrecord.h"
+#include "cohort/data/tfrecord.h"
 
 #include <array>
 
-#include "core/wire/crc32c.h"
-#include "data/dataset.h"
-#include "data/internal/file_reader.h"
-#include "data/internal/file_writer.h"
-#include "data/internal/files.h"
-#include "data/internal/rows.h"
-#include "data/text.h"
+#include "cohort/core/wire/crc32c.h"
+#include "cohort/data/dataset.h"
+#include "cohort/data/internal/file_reader.h"
+#include "cohort/data/internal/file_writer.h"
+#include "cohort/data/internal/files.h"
+#include "cohort/data/internal/rows.h"
+#include "cohort/data/text.h"
 
 namespace cohort::data {
 namespace {

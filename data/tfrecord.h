@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "data/file_options.h"
+#include "cohort/data/file_options.h"
 
 /// TensorFlow's record files. All numbers are little-endian:
 ///   file   = record*

@@ -1,4 +1,4 @@
-#include "data/to_categorical.h"
+#include "cohort/data/to_categorical.h"
 
 #include <algorithm>
 

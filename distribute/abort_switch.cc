@@ -1,4 +1,4 @@
-#include "distribute/abort_switch.h"
+#include "cohort/distribute/abort_switch.h"
 
 namespace cohort::distribute {
 

@@ -4,7 +4,7 @@
 #include <optional>
 #include <set>
 
-#include "core/runtime/communicator.h"
+#include "cohort/core/runtime/communicator.h"
 
 namespace cohort::distribute {
 

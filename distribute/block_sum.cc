@@ -1,10 +1,10 @@
-#include "distribute/block_sum.h"
+#include "cohort/distribute/block_sum.h"
 
 #include <bit>
 #include <deque>
 
-#include "core/ops/math.h"
-#include "core/runtime/runtime.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/runtime/runtime.h"
 
 namespace cohort::distribute {
 namespace {

@@ -3,8 +3,8 @@
 #include <memory>
 #include <vector>
 
-#include "core/runtime/collective_plan.h"
-#include "core/runtime/kernel.h"
+#include "cohort/core/runtime/collective_plan.h"
+#include "cohort/core/runtime/kernel.h"
 
 namespace cohort {
 class Runtime;

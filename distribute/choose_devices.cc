@@ -1,8 +1,8 @@
-#include "distribute/choose_devices.h"
+#include "cohort/distribute/choose_devices.h"
 
 #include <algorithm>
 
-#include "core/runtime/runtime.h"
+#include "cohort/core/runtime/runtime.h"
 
 namespace cohort::distribute {
 

@@ -1,10 +1,10 @@
-#include "distribute/collectives.h"
+#include "cohort/distribute/collectives.h"
 
 #include <algorithm>
 #include <cstring>
 #include <numeric>
 
-#include "distribute/elementwise.h"
+#include "cohort/distribute/elementwise.h"
 
 namespace cohort::distribute {
 namespace {

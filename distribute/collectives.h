@@ -4,8 +4,8 @@
 #include <memory>
 #include <vector>
 
-#include "core/runtime/communicator.h"
-#include "core/tensor.h"
+#include "cohort/core/runtime/communicator.h"
+#include "cohort/core/tensor.h"
 
 namespace cohort::distribute {
 

@@ -1,9 +1,9 @@
-#include "distribute/communication_options.h"
+#include "cohort/distribute/communication_options.h"
 
 #include <algorithm>
 #include <cctype>
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 namespace cohort::distribute {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "core/dtype.h"
+#include "cohort/core/dtype.h"
 
 namespace cohort::distribute {
 

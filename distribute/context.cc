@@ -1,7 +1,7 @@
-#include "distribute/context.h"
+#include "cohort/distribute/context.h"
 
-#include "core/graph/scope.h"
-#include "core/ops/state.h"
+#include "cohort/core/graph/scope.h"
+#include "cohort/core/ops/state.h"
 
 namespace cohort::distribute {
 namespace {

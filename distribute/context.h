@@ -3,8 +3,8 @@
 #include <span>
 #include <vector>
 
-#include "core/graph/graph.h"
-#include "distribute/strategy.h"
+#include "cohort/core/graph/graph.h"
+#include "cohort/distribute/strategy.h"
 
 namespace cohort::distribute {
 

@@ -1,4 +1,4 @@
-#include "distribute/distributed_dataset.h"
+#include "cohort/distribute/distributed_dataset.h"
 
 #include <cstdio>
 

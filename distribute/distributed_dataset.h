@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "data/dataset.h"
-#include "data/input_pipeline.h"
-#include "distribute/strategy.h"
+#include "cohort/data/dataset.h"
+#include "cohort/data/input_pipeline.h"
+#include "cohort/distribute/strategy.h"
 
 namespace cohort::distribute {
 

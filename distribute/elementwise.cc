@@ -1,4 +1,4 @@
-#include "distribute/elementwise.h"
+#include "cohort/distribute/elementwise.h"
 
 #include <algorithm>
 

@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
-#include "core/dtype.h"
-#include "core/ops/collective.h"
+#include "cohort/core/dtype.h"
+#include "cohort/core/ops/collective.h"
 
 namespace cohort::distribute {
 

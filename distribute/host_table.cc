@@ -1,9 +1,9 @@
-#include "distribute/host_table.h"
+#include "cohort/distribute/host_table.h"
 
 #include <charconv>
 #include <map>
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 namespace cohort::distribute {
 namespace {

@@ -1,4 +1,4 @@
-#include "distribute/in_process_communicator.h"
+#include "cohort/distribute/in_process_communicator.h"
 
 #include <algorithm>
 #include <atomic>
@@ -7,10 +7,10 @@
 #include <numeric>
 #include <optional>
 
-#include "core/runtime/cpu_device.h"
-#include "core/runtime/spin_wait.h"
-#include "distribute/elementwise.h"
-#include "distribute/replica_tree.h"
+#include "cohort/core/runtime/cpu_device.h"
+#include "cohort/core/runtime/spin_wait.h"
+#include "cohort/distribute/elementwise.h"
+#include "cohort/distribute/replica_tree.h"
 
 namespace cohort::distribute {
 namespace {

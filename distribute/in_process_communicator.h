@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "core/runtime/communicator.h"
+#include "cohort/core/runtime/communicator.h"
 
 namespace cohort::distribute {
 

@@ -1,4 +1,4 @@
-#include "distribute/job_devices.h"
+#include "cohort/distribute/job_devices.h"
 
 #include <algorithm>
 #include <map>

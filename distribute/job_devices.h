@@ -6,10 +6,10 @@
 #include <string_view>
 #include <vector>
 
-#include "core/runtime/communicator.h"
-#include "core/runtime/job_group.h"
-#include "distribute/communication_options.h"
-#include "distribute/workers.h"
+#include "cohort/core/runtime/communicator.h"
+#include "cohort/core/runtime/job_group.h"
+#include "cohort/distribute/communication_options.h"
+#include "cohort/distribute/workers.h"
 
 namespace cohort::distribute {
 

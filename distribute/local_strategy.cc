@@ -1,10 +1,10 @@
-#include "distribute/local_strategy.h"
+#include "cohort/distribute/local_strategy.h"
 
-#include "core/runtime/runtime.h"
-#include "distribute/in_process_communicator.h"
-#include "distribute/replica_runner.h"
-#include "distribute/replica_tree.h"
-#include "distribute/step_cache.h"
+#include "cohort/core/runtime/runtime.h"
+#include "cohort/distribute/in_process_communicator.h"
+#include "cohort/distribute/replica_runner.h"
+#include "cohort/distribute/replica_tree.h"
+#include "cohort/distribute/step_cache.h"
 
 namespace cohort::distribute {
 namespace {

@@ -1,8 +1,8 @@
-#include "distribute/mirrored_strategy.h"
+#include "cohort/distribute/mirrored_strategy.h"
 
-#include "core/runtime/runtime.h"
-#include "distribute/choose_devices.h"
-#include "distribute/local_strategy.h"
+#include "cohort/core/runtime/runtime.h"
+#include "cohort/distribute/choose_devices.h"
+#include "cohort/distribute/local_strategy.h"
 
 namespace cohort::distribute {
 namespace {

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "distribute/strategy.h"
+#include "cohort/distribute/strategy.h"
 
 namespace cohort::distribute {
 

@@ -1,29 +1,29 @@
-#include "distribute/multi_worker_strategy.h"
+#include "cohort/distribute/multi_worker_strategy.h"
 
 #include <algorithm>
 #include <numeric>
 #include <optional>
 #include <set>
 
-#include "cluster/failure_report.h"
-#include "cluster/job.h"
-#include "cluster/job_secret.h"
-#include "cluster/join.h"
-#include "cluster/local_address.h"
-#include "cluster/peer_wait.h"
-#include "core/graph/dump.h"
-#include "core/graph/serialize.h"
-#include "core/graph/variable.h"
-#include "core/runtime/cpu_device.h"
-#include "core/runtime/runtime.h"
-#include "distribute/choose_devices.h"
-#include "distribute/job_devices.h"
-#include "distribute/local_strategy.h"
-#include "distribute/replica_runner.h"
-#include "distribute/replica_tree.h"
-#include "distribute/step_cache.h"
-#include "distribute/transport/mpi_world.h"
-#include "distribute/worker_group.h"
+#include "cohort/cluster/failure_report.h"
+#include "cohort/cluster/job.h"
+#include "cohort/cluster/job_secret.h"
+#include "cohort/cluster/join.h"
+#include "cohort/cluster/local_address.h"
+#include "cohort/cluster/peer_wait.h"
+#include "cohort/core/graph/dump.h"
+#include "cohort/core/graph/serialize.h"
+#include "cohort/core/graph/variable.h"
+#include "cohort/core/runtime/cpu_device.h"
+#include "cohort/core/runtime/runtime.h"
+#include "cohort/distribute/choose_devices.h"
+#include "cohort/distribute/job_devices.h"
+#include "cohort/distribute/local_strategy.h"
+#include "cohort/distribute/replica_runner.h"
+#include "cohort/distribute/replica_tree.h"
+#include "cohort/distribute/step_cache.h"
+#include "cohort/distribute/transport/mpi_world.h"
+#include "cohort/distribute/worker_group.h"
 
 namespace cohort::distribute {
 namespace {

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "distribute/communication_options.h"
-#include "distribute/strategy.h"
+#include "cohort/distribute/communication_options.h"
+#include "cohort/distribute/strategy.h"
 
 namespace cohort::distribute {
 

@@ -1,4 +1,4 @@
-#include "distribute/process_exchange.h"
+#include "cohort/distribute/process_exchange.h"
 
 #include <algorithm>
 #include <bit>

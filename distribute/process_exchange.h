@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/runtime/communicator.h"
+#include "cohort/core/runtime/communicator.h"
 
 namespace cohort::distribute {
 

@@ -1,14 +1,14 @@
-#include "distribute/process_group.h"
+#include "cohort/distribute/process_group.h"
 
 #include <algorithm>
 
-#include "distribute/process_nodes.h"
-#include "distribute/transport/link_cost.h"
-#include "distribute/transport/mpi_world.h"
-#include "distribute/transport/network.h"
-#include "distribute/transport/shared_memory.h"
-#include "distribute/transport/tcp_mesh.h"
-#include "distribute/transport/tls_connection.h"
+#include "cohort/distribute/process_nodes.h"
+#include "cohort/distribute/transport/link_cost.h"
+#include "cohort/distribute/transport/mpi_world.h"
+#include "cohort/distribute/transport/network.h"
+#include "cohort/distribute/transport/shared_memory.h"
+#include "cohort/distribute/transport/tcp_mesh.h"
+#include "cohort/distribute/transport/tls_connection.h"
 
 namespace cohort::distribute {
 namespace {

@@ -5,12 +5,12 @@
 #include <string>
 #include <vector>
 
-#include "cluster/key_value_store.h"
-#include "cluster/port_range.h"
-#include "cluster/tls.h"
-#include "cluster/wait_board.h"
-#include "core/dtype.h"
-#include "core/runtime/communicator.h"
+#include "cohort/cluster/key_value_store.h"
+#include "cohort/cluster/port_range.h"
+#include "cohort/cluster/tls.h"
+#include "cohort/cluster/wait_board.h"
+#include "cohort/core/dtype.h"
+#include "cohort/core/runtime/communicator.h"
 
 namespace cohort::distribute {
 

@@ -1,4 +1,4 @@
-#include "distribute/process_nodes.h"
+#include "cohort/distribute/process_nodes.h"
 
 #include <map>
 

@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
-#include "distribute/process_group.h"
-#include "distribute/transport/network_layout.h"
+#include "cohort/distribute/process_group.h"
+#include "cohort/distribute/transport/network_layout.h"
 
 namespace cohort::distribute {
 

@@ -1,10 +1,10 @@
-#include "distribute/replica_check.h"
+#include "cohort/distribute/replica_check.h"
 
 #include <algorithm>
 
-#include "core/graph/op.h"
-#include "core/graph/variable.h"
-#include "core/ops/state.h"
+#include "cohort/core/graph/op.h"
+#include "cohort/core/graph/variable.h"
+#include "cohort/core/ops/state.h"
 
 namespace cohort::distribute {
 namespace {

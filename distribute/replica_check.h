@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/runtime/function.h"
+#include "cohort/core/runtime/function.h"
 
 namespace cohort::distribute {
 

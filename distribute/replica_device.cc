@@ -1,9 +1,9 @@
-#include "distribute/replica_device.h"
+#include "cohort/distribute/replica_device.h"
 
 #include <algorithm>
 
-#include "core/runtime/runtime.h"
-#include "core/trace/recorder.h"
+#include "cohort/core/runtime/runtime.h"
+#include "cohort/core/trace/recorder.h"
 
 namespace cohort::distribute {
 namespace {

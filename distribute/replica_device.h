@@ -4,11 +4,11 @@
 #include <optional>
 #include <vector>
 
-#include "core/runtime/communicator.h"
-#include "core/runtime/program.h"
-#include "data/element.h"
-#include "distribute/block_sum.h"
-#include "distribute/strategy.h"
+#include "cohort/core/runtime/communicator.h"
+#include "cohort/core/runtime/program.h"
+#include "cohort/data/element.h"
+#include "cohort/distribute/block_sum.h"
+#include "cohort/distribute/strategy.h"
 
 namespace cohort::distribute {
 

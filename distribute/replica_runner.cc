@@ -1,4 +1,4 @@
-#include "distribute/replica_runner.h"
+#include "cohort/distribute/replica_runner.h"
 
 #include <algorithm>
 #include <atomic>
@@ -6,14 +6,14 @@
 #include <numeric>
 #include <optional>
 
-#include "core/runtime/device_thread.h"
-#include "core/runtime/runtime.h"
-#include "core/runtime/step_devices.h"
-#include "data/batch_sizes.h"
-#include "distribute/in_process_communicator.h"
-#include "distribute/process_group.h"
-#include "distribute/replica_check.h"
-#include "distribute/replica_device.h"
+#include "cohort/core/runtime/device_thread.h"
+#include "cohort/core/runtime/runtime.h"
+#include "cohort/core/runtime/step_devices.h"
+#include "cohort/data/batch_sizes.h"
+#include "cohort/distribute/in_process_communicator.h"
+#include "cohort/distribute/process_group.h"
+#include "cohort/distribute/replica_check.h"
+#include "cohort/distribute/replica_device.h"
 
 namespace cohort::distribute {
 namespace {

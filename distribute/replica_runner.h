@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "core/runtime/communicator.h"
-#include "distribute/strategy.h"
+#include "cohort/core/runtime/communicator.h"
+#include "cohort/distribute/strategy.h"
 
 namespace cohort {
 class Device;

@@ -1,11 +1,11 @@
-#include "distribute/replica_tree.h"
+#include "cohort/distribute/replica_tree.h"
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <numeric>
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 namespace cohort::distribute {
 namespace {

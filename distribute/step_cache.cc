@@ -1,7 +1,7 @@
-#include "distribute/step_cache.h"
+#include "cohort/distribute/step_cache.h"
 
-#include "core/runtime/runtime.h"
-#include "distribute/context.h"
+#include "cohort/core/runtime/runtime.h"
+#include "cohort/distribute/context.h"
 
 namespace cohort::distribute {
 namespace {

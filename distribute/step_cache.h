@@ -5,9 +5,9 @@
 #include <optional>
 #include <vector>
 
-#include "core/runtime/recently_used.h"
-#include "core/trace/step_metrics.h"
-#include "distribute/strategy.h"
+#include "cohort/core/runtime/recently_used.h"
+#include "cohort/core/trace/step_metrics.h"
+#include "cohort/distribute/strategy.h"
 
 namespace cohort::distribute {
 

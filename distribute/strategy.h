@@ -7,12 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "core/ops/collective.h"
-#include "core/runtime/device_turn.h"
-#include "core/runtime/function.h"
-#include "core/tensor.h"
-#include "data/dataset.h"
-#include "distribute/workers.h"
+#include "cohort/core/ops/collective.h"
+#include "cohort/core/runtime/device_turn.h"
+#include "cohort/core/runtime/function.h"
+#include "cohort/core/tensor.h"
+#include "cohort/data/dataset.h"
+#include "cohort/distribute/workers.h"
 
 namespace cohort::distribute {
 

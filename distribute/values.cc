@@ -1,9 +1,9 @@
 #include <cctype>
 #include <cstring>
 
-#include "distribute/context.h"
-#include "distribute/elementwise.h"
-#include "distribute/strategy.h"
+#include "cohort/distribute/context.h"
+#include "cohort/distribute/elementwise.h"
+#include "cohort/distribute/strategy.h"
 
 namespace cohort::distribute {
 namespace {

@@ -1,4 +1,4 @@
-#include "distribute/worker_group.h"
+#include "cohort/distribute/worker_group.h"
 
 #include <sched.h>
 #include <unistd.h>
@@ -9,11 +9,11 @@
 #include <exception>
 #include <fstream>
 
-#include "cluster/peer_wait.h"
-#include "core/system.h"
-#include "distribute/host_table.h"
-#include "distribute/process_group.h"
-#include "distribute/transport/mpi_world.h"
+#include "cohort/cluster/peer_wait.h"
+#include "cohort/core/system.h"
+#include "cohort/distribute/host_table.h"
+#include "cohort/distribute/process_group.h"
+#include "cohort/distribute/transport/mpi_world.h"
 
 namespace cohort::distribute {
 namespace {

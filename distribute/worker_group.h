@@ -9,16 +9,16 @@
 #include <string>
 #include <vector>
 
-#include "cluster/failure_report.h"
-#include "cluster/last_words.h"
-#include "cluster/membership.h"
-#include "cluster/metrics_server.h"
-#include "cluster/port_range.h"
-#include "cluster/tls.h"
-#include "cluster/wait_board.h"
-#include "distribute/abort_switch.h"
-#include "distribute/process_exchange.h"
-#include "distribute/workers.h"
+#include "cohort/cluster/failure_report.h"
+#include "cohort/cluster/last_words.h"
+#include "cohort/cluster/membership.h"
+#include "cohort/cluster/metrics_server.h"
+#include "cohort/cluster/port_range.h"
+#include "cohort/cluster/tls.h"
+#include "cohort/cluster/wait_board.h"
+#include "cohort/distribute/abort_switch.h"
+#include "cohort/distribute/process_exchange.h"
+#include "cohort/distribute/workers.h"
 
 namespace cohort::distribute {
 

@@ -1,9 +1,9 @@
-#include "distribute/workers.h"
+#include "cohort/distribute/workers.h"
 
 #include <algorithm>
 #include <cstring>
 
-#include "core/graph/serialize.h"
+#include "cohort/core/graph/serialize.h"
 
 namespace cohort::distribute {
 

@@ -6,10 +6,10 @@
 #include <string_view>
 #include <vector>
 
-#include "core/current_error.h"
-#include "core/runtime/communicator.h"
-#include "core/runtime/one_thread.h"
-#include "core/tensor.h"
+#include "cohort/core/current_error.h"
+#include "cohort/core/runtime/communicator.h"
+#include "cohort/core/runtime/one_thread.h"
+#include "cohort/core/tensor.h"
 
 namespace cohort::distribute {
 

@@ -15,7 +15,7 @@
 #include <cstring>
 #include <utility>
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 #include "launch/pseudo_terminal.h"
 
 namespace cohort::launch {

@@ -7,9 +7,9 @@
 #include <fstream>
 #include <sstream>
 
-#include "cluster/job_secret.h"
-#include "cluster/process_identity.h"
-#include "core/system.h"
+#include "cohort/cluster/job_secret.h"
+#include "cohort/cluster/process_identity.h"
+#include "cohort/core/system.h"
 #include "launch/plan.h"
 #include "launch/supervisor.h"
 

@@ -6,7 +6,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "core/system.h"
+#include "cohort/core/system.h"
 
 namespace cohort::launch {
 

@@ -6,8 +6,8 @@
 #include <array>
 #include <sstream>
 
-#include "cluster/environment.h"
-#include "core/error.h"
+#include "cohort/cluster/environment.h"
+#include "cohort/core/error.h"
 
 namespace cohort::launch {
 namespace {

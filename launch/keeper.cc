@@ -10,7 +10,7 @@
 #include <cstring>
 #include <set>
 
-#include "core/system.h"
+#include "cohort/core/system.h"
 
 namespace cohort::launch {
 namespace {

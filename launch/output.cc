@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "cluster/failure_record.h"
+#include "cohort/cluster/failure_record.h"
 
 namespace cohort::launch {
 namespace {

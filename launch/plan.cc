@@ -11,8 +11,8 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "cluster/failure_record.h"
-#include "core/error.h"
+#include "cohort/cluster/failure_record.h"
+#include "cohort/core/error.h"
 
 namespace cohort::launch {
 namespace {

@@ -11,7 +11,7 @@
 #include <csignal>
 #include <cstring>
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 namespace cohort::launch {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "cluster/failure_record.h"
+#include "cohort/cluster/failure_record.h"
 
 namespace cohort::launch {
 

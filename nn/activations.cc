@@ -1,14 +1,14 @@
-#include "nn/activations.h"
+#include "cohort/nn/activations.h"
 
 #include <cmath>
 #include <numbers>
 
-#include "core/ops/array.h"
-#include "core/ops/constant.h"
-#include "core/ops/math.h"
-#include "core/ops/reduce.h"
-#include "core/ops/softmax.h"
-#include "nn/internal/names.h"
+#include "cohort/core/ops/array.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/reduce.h"
+#include "cohort/core/ops/softmax.h"
+#include "cohort/nn/internal/names.h"
 
 namespace cohort::nn {
 namespace activations {

@@ -3,7 +3,7 @@
 #include <functional>
 #include <string_view>
 
-#include "core/graph/graph.h"
+#include "cohort/core/graph/graph.h"
 
 namespace cohort::nn {
 

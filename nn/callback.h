@@ -4,8 +4,8 @@
 #include <memory>
 #include <vector>
 
-#include "nn/handle.h"
-#include "nn/logs.h"
+#include "cohort/nn/handle.h"
+#include "cohort/nn/logs.h"
 
 namespace cohort::nn {
 

@@ -5,9 +5,9 @@
 #include <variant>
 #include <vector>
 
-#include "nn/losses.h"
-#include "nn/metrics.h"
-#include "nn/optimizers.h"
+#include "cohort/nn/losses.h"
+#include "cohort/nn/metrics.h"
+#include "cohort/nn/optimizers.h"
 
 namespace cohort::nn {
 

@@ -2,8 +2,8 @@
 #include <map>
 #include <set>
 
-#include "nn/internal/functional.h"
-#include "nn/layers/input_layer.h"
+#include "cohort/nn/internal/functional.h"
+#include "cohort/nn/layers/input_layer.h"
 
 namespace cohort::nn::internal {
 namespace {

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <utility>
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 namespace cohort::nn {
 

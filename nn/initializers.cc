@@ -1,11 +1,11 @@
-#include "nn/initializers.h"
+#include "cohort/nn/initializers.h"
 
 #include <array>
 #include <cmath>
 #include <numbers>
 
-#include "core/runtime/philox.h"
-#include "nn/internal/names.h"
+#include "cohort/core/runtime/philox.h"
+#include "cohort/nn/internal/names.h"
 
 namespace cohort::nn {
 namespace {

@@ -1,15 +1,15 @@
-#include "nn/layer.h"
+#include "cohort/nn/layer.h"
 
 #include <algorithm>
 #include <mutex>
 
-#include "core/graph/scope.h"
-#include "core/ops/math.h"
-#include "core/runtime/runtime.h"
-#include "nn/internal/call_context.h"
-#include "nn/internal/compiled_state.h"
-#include "nn/internal/names.h"
-#include "nn/internal/reduction.h"
+#include "cohort/core/graph/scope.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/runtime/runtime.h"
+#include "cohort/nn/internal/call_context.h"
+#include "cohort/nn/internal/compiled_state.h"
+#include "cohort/nn/internal/names.h"
+#include "cohort/nn/internal/reduction.h"
 
 namespace cohort::nn {
 

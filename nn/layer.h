@@ -8,12 +8,12 @@
 #include <utility>
 #include <vector>
 
-#include "core/graph/graph.h"
-#include "nn/handle.h"
-#include "nn/initializers.h"
-#include "nn/regularizers.h"
-#include "nn/symbolic_tensor.h"
-#include "nn/variable.h"
+#include "cohort/core/graph/graph.h"
+#include "cohort/nn/handle.h"
+#include "cohort/nn/initializers.h"
+#include "cohort/nn/regularizers.h"
+#include "cohort/nn/symbolic_tensor.h"
+#include "cohort/nn/variable.h"
 
 namespace cohort::nn {
 

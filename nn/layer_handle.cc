@@ -1,8 +1,8 @@
 #include <algorithm>
 
-#include "core/graph/serialize.h"
-#include "nn/internal/compiled_state.h"
-#include "nn/layer.h"
+#include "cohort/core/graph/serialize.h"
+#include "cohort/nn/internal/compiled_state.h"
+#include "cohort/nn/layer.h"
 
 namespace cohort::nn {
 namespace {

@@ -1,5 +1,5 @@
 #pragma once
 
-#include "nn/layers/convolutional.h"
-#include "nn/layers/core.h"
-#include "nn/layers/normalization.h"
+#include "cohort/nn/layers/convolutional.h"
+#include "cohort/nn/layers/core.h"
+#include "cohort/nn/layers/normalization.h"

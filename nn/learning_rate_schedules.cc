@@ -1,11 +1,11 @@
-#include "nn/learning_rate_schedules.h"
+#include "cohort/nn/learning_rate_schedules.h"
 
 #include <algorithm>
 #include <numbers>
 
-#include "core/ops/constant.h"
-#include "core/ops/math.h"
-#include "core/runtime/function.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/runtime/function.h"
 
 namespace cohort::nn {
 

@@ -5,8 +5,8 @@
 #include <optional>
 #include <vector>
 
-#include "core/graph/op.h"
-#include "nn/handle.h"
+#include "cohort/core/graph/op.h"
+#include "cohort/nn/handle.h"
 
 namespace cohort::nn {
 

@@ -1,8 +1,8 @@
-#include "nn/logs.h"
+#include "cohort/nn/logs.h"
 
 #include <algorithm>
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 namespace cohort::nn {
 

@@ -1,11 +1,11 @@
-#include "nn/loss_scaling.h"
+#include "cohort/nn/loss_scaling.h"
 
-#include "core/graph/scope.h"
-#include "core/ops/constant.h"
-#include "core/ops/math.h"
-#include "core/ops/reduce.h"
-#include "core/ops/state.h"
-#include "nn/internal/reduction.h"
+#include "cohort/core/graph/scope.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/reduce.h"
+#include "cohort/core/ops/state.h"
+#include "cohort/nn/internal/reduction.h"
 
 namespace cohort::nn {
 namespace {

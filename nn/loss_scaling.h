@@ -2,8 +2,8 @@
 
 #include <optional>
 
-#include "core/graph/graph.h"
-#include "nn/variable.h"
+#include "cohort/core/graph/graph.h"
+#include "cohort/nn/variable.h"
 
 /// tf.nn's helpers for custom loops: what one replica computes so that the sum over replicas is the
 /// loss of the global batch. Inside traced functions only.

@@ -1,13 +1,13 @@
-#include "nn/losses.h"
+#include "cohort/nn/losses.h"
 
-#include "core/graph/scope.h"
-#include "core/ops/array.h"
-#include "core/ops/constant.h"
-#include "core/ops/math.h"
-#include "core/ops/reduce.h"
-#include "core/ops/softmax.h"
-#include "nn/internal/names.h"
-#include "nn/internal/shapes.h"
+#include "cohort/core/graph/scope.h"
+#include "cohort/core/ops/array.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/reduce.h"
+#include "cohort/core/ops/softmax.h"
+#include "cohort/nn/internal/names.h"
+#include "cohort/nn/internal/shapes.h"
 
 namespace cohort::nn {
 namespace {

@@ -5,8 +5,8 @@
 #include <optional>
 #include <string>
 
-#include "nn/handle.h"
-#include "nn/internal/reduction.h"
+#include "cohort/nn/handle.h"
+#include "cohort/nn/internal/reduction.h"
 
 namespace cohort::nn {
 

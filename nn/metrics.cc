@@ -1,15 +1,15 @@
-#include "nn/metrics.h"
+#include "cohort/nn/metrics.h"
 
 #include <mutex>
 
-#include "core/ops/array.h"
-#include "core/ops/collective.h"
-#include "core/ops/constant.h"
-#include "core/ops/indexing.h"
-#include "core/ops/math.h"
-#include "core/ops/state.h"
-#include "core/runtime/runtime.h"
-#include "nn/internal/names.h"
+#include "cohort/core/ops/array.h"
+#include "cohort/core/ops/collective.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/indexing.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/state.h"
+#include "cohort/core/runtime/runtime.h"
+#include "cohort/nn/internal/names.h"
 
 namespace cohort::nn {
 namespace {

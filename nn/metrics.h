@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "core/runtime/function.h"
-#include "nn/handle.h"
-#include "nn/losses.h"
-#include "nn/variable.h"
+#include "cohort/core/runtime/function.h"
+#include "cohort/nn/handle.h"
+#include "cohort/nn/losses.h"
+#include "cohort/nn/variable.h"
 
 namespace cohort::nn {
 

@@ -1,12 +1,12 @@
-#include "nn/model_impl.h"
+#include "cohort/nn/model_impl.h"
 
 #include <cmath>
 
-#include "core/runtime/runtime.h"
-#include "nn/callbacks/progress_bar.h"
-#include "nn/internal/loop_metrics.h"
-#include "nn/internal/loops.h"
-#include "nn/internal/names.h"
+#include "cohort/core/runtime/runtime.h"
+#include "cohort/nn/callbacks/progress_bar.h"
+#include "cohort/nn/internal/loop_metrics.h"
+#include "cohort/nn/internal/loops.h"
+#include "cohort/nn/internal/names.h"
 
 namespace cohort::nn {
 namespace {

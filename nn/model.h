@@ -7,11 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "data/dataset.h"
-#include "nn/callback.h"
-#include "nn/callbacks/history.h"
-#include "nn/compile_options.h"
-#include "nn/layer.h"
+#include "cohort/data/dataset.h"
+#include "cohort/nn/callback.h"
+#include "cohort/nn/callbacks/history.h"
+#include "cohort/nn/compile_options.h"
+#include "cohort/nn/layer.h"
 
 namespace cohort::nn {
 

@@ -1,11 +1,11 @@
-#include "nn/model_impl.h"
+#include "cohort/nn/model_impl.h"
 
 #include <cstdio>
 #include <mutex>
 
-#include "core/runtime/runtime.h"
-#include "nn/internal/names.h"
-#include "nn/internal/trainer.h"
+#include "cohort/core/runtime/runtime.h"
+#include "cohort/nn/internal/names.h"
+#include "cohort/nn/internal/trainer.h"
 
 namespace cohort::nn {
 

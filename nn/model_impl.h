@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "core/runtime/one_thread.h"
-#include "distribute/strategy.h"
-#include "nn/model.h"
+#include "cohort/core/runtime/one_thread.h"
+#include "cohort/distribute/strategy.h"
+#include "cohort/nn/model.h"
 
 namespace cohort::nn {
 

@@ -1,15 +1,15 @@
 #include <algorithm>
 
-#include "core/graph/gradients.h"
-#include "core/ops/collective.h"
-#include "core/ops/constant.h"
-#include "core/ops/math.h"
-#include "core/ops/reduce.h"
-#include "core/ops/slices.h"
-#include "core/ops/state.h"
-#include "core/symbol.h"
-#include "distribute/strategy.h"
-#include "nn/optimizers.h"
+#include "cohort/core/graph/gradients.h"
+#include "cohort/core/ops/collective.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/reduce.h"
+#include "cohort/core/ops/slices.h"
+#include "cohort/core/ops/state.h"
+#include "cohort/core/symbol.h"
+#include "cohort/distribute/strategy.h"
+#include "cohort/nn/optimizers.h"
 
 namespace cohort::nn {
 namespace {

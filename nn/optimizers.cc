@@ -1,7 +1,7 @@
-#include "nn/optimizers.h"
+#include "cohort/nn/optimizers.h"
 
-#include "core/ops/update.h"
-#include "nn/internal/names.h"
+#include "cohort/core/ops/update.h"
+#include "cohort/nn/internal/names.h"
 
 namespace cohort::nn {
 namespace {

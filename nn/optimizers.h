@@ -7,10 +7,10 @@
 #include <utility>
 #include <vector>
 
-#include "core/graph/op.h"
-#include "nn/handle.h"
-#include "nn/learning_rate_schedules.h"
-#include "nn/variable.h"
+#include "cohort/core/graph/op.h"
+#include "cohort/nn/handle.h"
+#include "cohort/nn/learning_rate_schedules.h"
+#include "cohort/nn/variable.h"
 
 namespace cohort::nn {
 

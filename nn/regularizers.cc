@@ -1,8 +1,8 @@
-#include "nn/regularizers.h"
+#include "cohort/nn/regularizers.h"
 
-#include "core/ops/math.h"
-#include "core/ops/reduce.h"
-#include "nn/internal/names.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/reduce.h"
+#include "cohort/nn/internal/names.h"
 
 namespace cohort::nn {
 namespace {

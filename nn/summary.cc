@@ -6,9 +6,9 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "nn/internal/functional.h"
-#include "nn/internal/text_table.h"
-#include "nn/internal/trainer.h"
+#include "cohort/nn/internal/functional.h"
+#include "cohort/nn/internal/text_table.h"
+#include "cohort/nn/internal/trainer.h"
 
 namespace cohort::nn {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "core/graph/graph.h"
+#include "cohort/core/graph/graph.h"
 
 namespace cohort::nn {
 

@@ -1,6 +1,6 @@
-#include "nn/variable.h"
+#include "cohort/nn/variable.h"
 
-#include "core/graph/scope.h"
+#include "cohort/core/graph/scope.h"
 
 namespace cohort::nn {
 

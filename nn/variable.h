@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "core/graph/graph.h"
-#include "core/graph/variable.h"
-#include "nn/handle.h"
+#include "cohort/core/graph/graph.h"
+#include "cohort/core/graph/variable.h"
+#include "cohort/nn/handle.h"
 
 namespace cohort::nn {
 

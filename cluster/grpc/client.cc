@@ -7,9 +7,9 @@
 #include <mutex>
 #include <thread>
 
-#include "cluster/grpc/convert.h"
-#include "cluster/grpc/module.h"
-#include "core/error.h"
+#include "cohort/cluster/grpc/convert.h"
+#include "cohort/cluster/grpc/module.h"
+#include "cohort/core/error.h"
 
 namespace cohort::cluster {
 namespace {

@@ -1,4 +1,4 @@
-#include "cluster/grpc/convert.h"
+#include "cohort/cluster/grpc/convert.h"
 
 #include <generated/control.pb.h>
 

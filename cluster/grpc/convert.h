@@ -1,6 +1,6 @@
 #pragma once
 
-#include "cluster/message.h"
+#include "cohort/cluster/message.h"
 
 namespace cohort::control {
 class Message;

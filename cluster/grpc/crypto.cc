@@ -7,8 +7,8 @@
 #include <array>
 #include <memory>
 
-#include "cluster/grpc/module.h"
-#include "core/error.h"
+#include "cohort/cluster/grpc/module.h"
+#include "cohort/core/error.h"
 
 namespace cohort::cluster {
 namespace {

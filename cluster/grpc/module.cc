@@ -1,4 +1,4 @@
-#include "cluster/grpc/module.h"
+#include "cohort/cluster/grpc/module.h"
 
 extern "C" __attribute__((visibility("default"))) void cohort_rpc_module(
     cohort::cluster::RpcModule& module) {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "cluster/rpc.h"
+#include "cohort/cluster/rpc.h"
 
 namespace cohort::cluster {
 

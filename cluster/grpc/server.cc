@@ -8,10 +8,10 @@
 #include <mutex>
 #include <thread>
 
-#include "cluster/acceptor.h"
-#include "cluster/grpc/convert.h"
-#include "cluster/grpc/module.h"
-#include "core/error.h"
+#include "cohort/cluster/acceptor.h"
+#include "cohort/cluster/grpc/convert.h"
+#include "cohort/cluster/grpc/module.h"
+#include "cohort/core/error.h"
 
 namespace cohort::cluster {
 namespace {

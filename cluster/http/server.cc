@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <array>
 
-#include "cluster/endpoint.h"
-#include "cluster/http.h"
-#include "core/error.h"
+#include "cohort/cluster/endpoint.h"
+#include "cohort/cluster/http.h"
+#include "cohort/core/error.h"
 
 namespace cohort::cluster {
 namespace {

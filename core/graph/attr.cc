@@ -1,4 +1,4 @@
-#include "core/graph/attr.h"
+#include "cohort/core/graph/attr.h"
 
 #include <algorithm>
 

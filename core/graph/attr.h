@@ -7,9 +7,9 @@
 #include <variant>
 #include <vector>
 
-#include "core/dtype.h"
-#include "core/shape.h"
-#include "core/tensor.h"
+#include "cohort/core/dtype.h"
+#include "cohort/core/shape.h"
+#include "cohort/core/tensor.h"
 
 namespace cohort {
 

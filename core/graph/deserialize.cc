@@ -1,9 +1,9 @@
 #include <cstring>
 #include <optional>
 
-#include "core/graph/op.h"
-#include "core/graph/serialize.h"
-#include "core/wire/protobuf.h"
+#include "cohort/core/graph/op.h"
+#include "cohort/core/graph/serialize.h"
+#include "cohort/core/wire/protobuf.h"
 
 namespace cohort {
 namespace {

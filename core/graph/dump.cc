@@ -1,9 +1,9 @@
-#include "core/graph/dump.h"
+#include "cohort/core/graph/dump.h"
 
 #include <fmt/format.h>
 
-#include "core/graph/op.h"
-#include "core/graph/variable.h"
+#include "cohort/core/graph/op.h"
+#include "cohort/core/graph/variable.h"
 
 namespace cohort {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "core/graph/graph.h"
+#include "cohort/core/graph/graph.h"
 
 namespace cohort {
 

@@ -1,12 +1,12 @@
-#include "core/graph/gradients.h"
+#include "cohort/core/graph/gradients.h"
 
 #include <algorithm>
 #include <unordered_map>
 
-#include "core/graph/scope.h"
-#include "core/ops/array.h"
-#include "core/ops/constant.h"
-#include "core/ops/math.h"
+#include "cohort/core/graph/scope.h"
+#include "cohort/core/ops/array.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/math.h"
 
 namespace cohort {
 namespace {

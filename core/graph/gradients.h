@@ -3,7 +3,7 @@
 #include <span>
 #include <vector>
 
-#include "core/graph/op.h"
+#include "cohort/core/graph/op.h"
 
 namespace cohort {
 

@@ -1,8 +1,8 @@
-#include "core/graph/graph.h"
+#include "cohort/core/graph/graph.h"
 
-#include "core/graph/op.h"
-#include "core/graph/scope.h"
-#include "core/graph/variable.h"
+#include "cohort/core/graph/op.h"
+#include "cohort/core/graph/scope.h"
+#include "cohort/core/graph/variable.h"
 
 namespace cohort {
 

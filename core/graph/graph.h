@@ -9,8 +9,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "core/device.h"
-#include "core/graph/attr.h"
+#include "cohort/core/device.h"
+#include "cohort/core/graph/attr.h"
 
 namespace cohort {
 

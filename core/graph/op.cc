@@ -1,6 +1,6 @@
-#include "core/graph/op.h"
+#include "cohort/core/graph/op.h"
 
-#include "core/ops/indexing.h"
+#include "cohort/core/ops/indexing.h"
 
 namespace cohort {
 

@@ -6,7 +6,7 @@
 #include <variant>
 #include <vector>
 
-#include "core/graph/graph.h"
+#include "cohort/core/graph/graph.h"
 
 namespace cohort {
 

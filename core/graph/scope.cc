@@ -1,4 +1,4 @@
-#include "core/graph/scope.h"
+#include "cohort/core/graph/scope.h"
 
 #include <vector>
 

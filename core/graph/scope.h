@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "core/device.h"
+#include "cohort/core/device.h"
 
 namespace cohort {
 

@@ -1,10 +1,10 @@
-#include "core/graph/serialize.h"
+#include "cohort/core/graph/serialize.h"
 
 #include <queue>
 #include <unordered_map>
 
-#include "core/graph/op.h"
-#include "core/wire/protobuf.h"
+#include "cohort/core/graph/op.h"
+#include "cohort/core/wire/protobuf.h"
 
 namespace cohort {
 namespace {

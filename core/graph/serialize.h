@@ -6,9 +6,9 @@
 #include <string_view>
 #include <vector>
 
-#include "core/graph/graph.h"
-#include "core/graph/variable.h"
-#include "core/wire/hash.h"
+#include "cohort/core/graph/graph.h"
+#include "cohort/core/graph/variable.h"
+#include "cohort/core/wire/hash.h"
 
 namespace cohort {
 

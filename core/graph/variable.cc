@@ -1,8 +1,8 @@
-#include "core/graph/variable.h"
+#include "cohort/core/graph/variable.h"
 
 #include <algorithm>
 
-#include "core/runtime/device.h"
+#include "cohort/core/runtime/device.h"
 
 namespace cohort {
 namespace {

@@ -1,8 +1,8 @@
-#include "core/ops/array.h"
+#include "cohort/core/ops/array.h"
 
-#include "core/ops/common.h"
-#include "core/ops/reduce.h"
-#include "core/symbol.h"
+#include "cohort/core/ops/common.h"
+#include "cohort/core/ops/reduce.h"
+#include "cohort/core/symbol.h"
 
 // Ops that move elements without computing.
 namespace cohort::ops {

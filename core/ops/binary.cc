@@ -1,6 +1,6 @@
-#include "core/ops/common.h"
-#include "core/ops/math.h"
-#include "core/ops/reduce.h"
+#include "cohort/core/ops/common.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/reduce.h"
 
 // y = f(a, b), elementwise with broadcasting. Each gradient is summed down to its operand's shape.
 namespace cohort::ops {

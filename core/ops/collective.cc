@@ -1,8 +1,8 @@
-#include "core/ops/collective.h"
+#include "cohort/core/ops/collective.h"
 
-#include "core/ops/common.h"
-#include "core/ops/constant.h"
-#include "core/symbol.h"
+#include "cohort/core/ops/common.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/symbol.h"
 
 namespace cohort::ops {
 namespace {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/graph/op.h"
+#include "cohort/core/graph/op.h"
 
 /// Communication between replicas on the mesh axis "data". One symbolic replica is traced; the
 /// strategy gives the communicator at compile time. With one replica they are the identity.

@@ -1,7 +1,7 @@
-#include "core/ops/common.h"
+#include "cohort/core/ops/common.h"
 
-#include "core/graph/scope.h"
-#include "core/ops/constant.h"
+#include "cohort/core/graph/scope.h"
+#include "cohort/core/ops/constant.h"
 
 namespace cohort::ops {
 

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/graph/op.h"
+#include "cohort/core/graph/op.h"
 
 /// What the files of core/ops share. Not for other folders.
 namespace cohort::ops {

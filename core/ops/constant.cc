@@ -1,10 +1,10 @@
-#include "core/ops/constant.h"
+#include "cohort/core/ops/constant.h"
 
 #include <cmath>
 #include <limits>
 
-#include "core/graph/scope.h"
-#include "core/ops/common.h"
+#include "cohort/core/graph/scope.h"
+#include "cohort/core/ops/common.h"
 
 namespace cohort::ops {
 namespace {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/graph/op.h"
+#include "cohort/core/graph/op.h"
 
 /// Sources of values. Every builder in core/ops records one node (or a few) in the graph of its
 /// inputs; these need no input and go to the graph being traced (core/graph/scope.h).

@@ -1,7 +1,7 @@
-#include "core/ops/conv.h"
+#include "cohort/core/ops/conv.h"
 
-#include "core/ops/common.h"
-#include "core/ops/window.h"
+#include "cohort/core/ops/common.h"
+#include "cohort/core/ops/window.h"
 
 // y[n, i, j, f] = sum over (p, q, c) of x[n, i s + p d - top, j s + q d - left, c] k[p, q, c, f].
 // The map is linear in x and in k, so three ops are closed under differentiation:

@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "core/graph/op.h"
+#include "cohort/core/graph/op.h"
 
 namespace cohort::ops {
 

@@ -1,6 +1,6 @@
-#include "core/ops/fused.h"
+#include "cohort/core/ops/fused.h"
 
-#include "core/ops/common.h"
+#include "cohort/core/ops/common.h"
 
 namespace cohort::ops {
 namespace {

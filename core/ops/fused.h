@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "core/graph/op.h"
+#include "cohort/core/graph/op.h"
 
 /// Several elementwise ops as one, made by the compiler (fuse_elementwise) and computed block by
 /// block, so that what lies between them never leaves the caches.

@@ -1,8 +1,8 @@
-#include "core/ops/indexing.h"
+#include "cohort/core/ops/indexing.h"
 
-#include "core/graph/scope.h"
-#include "core/ops/array.h"
-#include "core/ops/common.h"
+#include "cohort/core/graph/scope.h"
+#include "cohort/core/ops/array.h"
+#include "cohort/core/ops/common.h"
 
 namespace cohort::ops {
 namespace {

@@ -1,4 +1,4 @@
-#include "core/ops/internal.h"
+#include "cohort/core/ops/internal.h"
 
 namespace cohort::ops {
 namespace {
@@ -15,7 +15,11 @@ std::vector<TensorType> from_attrs(const InferContext& c) {
 
 void register_internal(OpRegistry& ops) {
   ops.add({.name = "Copy", .num_inputs = 1, .infer = same_as_input});
-  ops.add({.name = "WriteBucket", .num_inputs = -1, .infer = nothing, .stateful = true, .commit = true});
+  ops.add({.name = "WriteBucket",
+           .num_inputs = -1,
+           .infer = nothing,
+           .stateful = true,
+           .commit = true});
   ops.add({.name = "ReadBucket", .num_inputs = 0, .infer = from_attrs, .stateful = true});
 }
 

@@ -1,7 +1,7 @@
-#include "core/ops/math.h"
+#include "cohort/core/ops/math.h"
 
-#include "core/ops/common.h"
-#include "core/ops/reduce.h"
+#include "cohort/core/ops/common.h"
+#include "cohort/core/ops/reduce.h"
 
 namespace cohort::ops {
 namespace {

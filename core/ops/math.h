@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/graph/op.h"
+#include "cohort/core/graph/op.h"
 
 /// Elementwise ops. Each is one op with the CamelCase name of its function ("Add",
 /// "SquaredDifference"). Binary ops broadcast as NumPy does and want equal dtypes. Floating ops

@@ -1,9 +1,9 @@
-#include "core/ops/matmul.h"
+#include "cohort/core/ops/matmul.h"
 
-#include "core/ops/array.h"
-#include "core/ops/common.h"
-#include "core/ops/reduce.h"
-#include "core/symbol.h"
+#include "cohort/core/ops/array.h"
+#include "cohort/core/ops/common.h"
+#include "cohort/core/ops/reduce.h"
+#include "cohort/core/symbol.h"
 
 // y[..., m, n] = sum over k of a[..., m, k] b[..., k, n].
 namespace cohort::ops {

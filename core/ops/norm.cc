@@ -1,7 +1,7 @@
-#include "core/ops/norm.h"
+#include "cohort/core/ops/norm.h"
 
-#include "core/ops/common.h"
-#include "core/ops/math.h"
+#include "cohort/core/ops/common.h"
+#include "cohort/core/ops/math.h"
 
 namespace cohort::ops {
 namespace {

@@ -1,8 +1,8 @@
-#include "core/ops/pool.h"
+#include "cohort/core/ops/pool.h"
 
-#include "core/ops/common.h"
-#include "core/ops/reduce.h"
-#include "core/ops/window.h"
+#include "cohort/core/ops/common.h"
+#include "cohort/core/ops/reduce.h"
+#include "cohort/core/ops/window.h"
 
 namespace cohort::ops {
 namespace {

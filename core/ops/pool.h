@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/ops/conv.h"
+#include "cohort/core/ops/conv.h"
 
 namespace cohort::ops {
 

@@ -1,9 +1,9 @@
-#include "core/ops/random.h"
+#include "cohort/core/ops/random.h"
 
-#include "core/graph/scope.h"
-#include "core/ops/common.h"
-#include "core/ops/constant.h"
-#include "core/ops/math.h"
+#include "cohort/core/graph/scope.h"
+#include "cohort/core/ops/common.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/math.h"
 
 namespace cohort::ops {
 namespace {

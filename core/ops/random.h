@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/graph/op.h"
+#include "cohort/core/graph/op.h"
 
 /// Counter-based randomness (Philox4x32-10). The key is (seed, hash of the op's full name, step,
 /// micro-step); the counter is the element's index in the *global* batch: when dimension 0 is a

@@ -1,10 +1,10 @@
-#include "core/ops/reduce.h"
+#include "cohort/core/ops/reduce.h"
 
-#include "core/graph/scope.h"
-#include "core/ops/array.h"
-#include "core/ops/common.h"
-#include "core/ops/constant.h"
-#include "core/ops/math.h"
+#include "cohort/core/graph/scope.h"
+#include "cohort/core/ops/array.h"
+#include "cohort/core/ops/common.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/math.h"
 
 namespace cohort::ops {
 namespace {

@@ -1,6 +1,6 @@
-#include "core/ops/array.h"
-#include "core/ops/common.h"
-#include "core/symbol.h"
+#include "cohort/core/ops/array.h"
+#include "cohort/core/ops/common.h"
+#include "cohort/core/symbol.h"
 
 // Slice and Pad: each is the gradient of the other's shape, SliceGrad the one of strided slices.
 namespace cohort::ops {

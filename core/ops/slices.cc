@@ -1,7 +1,7 @@
-#include "core/ops/slices.h"
+#include "cohort/core/ops/slices.h"
 
-#include "core/ops/common.h"
-#include "core/ops/math.h"
+#include "cohort/core/ops/common.h"
+#include "cohort/core/ops/math.h"
 
 namespace cohort::ops {
 namespace {

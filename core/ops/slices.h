@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/graph/op.h"
+#include "cohort/core/graph/op.h"
 
 /// Sliced gradients on their way through a reduction over replicas. Index kNoRow marks rows that
 /// are not there; who applies slices passes over them.

@@ -1,9 +1,9 @@
-#include "core/ops/softmax.h"
+#include "cohort/core/ops/softmax.h"
 
-#include "core/ops/array.h"
-#include "core/ops/common.h"
-#include "core/ops/math.h"
-#include "core/ops/reduce.h"
+#include "cohort/core/ops/array.h"
+#include "cohort/core/ops/common.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/reduce.h"
 
 namespace cohort::ops {
 namespace {

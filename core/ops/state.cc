@@ -1,10 +1,10 @@
-#include "core/ops/state.h"
+#include "cohort/core/ops/state.h"
 
-#include "core/graph/variable.h"
-#include "core/ops/collective.h"
-#include "core/ops/common.h"
-#include "core/ops/constant.h"
-#include "core/ops/math.h"
+#include "cohort/core/graph/variable.h"
+#include "cohort/core/ops/collective.h"
+#include "cohort/core/ops/common.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/math.h"
 
 namespace cohort::ops {
 namespace {

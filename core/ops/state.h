@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/graph/op.h"
+#include "cohort/core/graph/op.h"
 
 /// Inputs, variables and the state of the step.
 /// "Placeholder": () -> shape (Graph::placeholder). "ReadVariable": () -> shape (Graph::read).

@@ -1,7 +1,7 @@
 #include <numbers>
 
-#include "core/ops/common.h"
-#include "core/ops/math.h"
+#include "cohort/core/ops/common.h"
+#include "cohort/core/ops/math.h"
 
 // y = f(x), elementwise. The gradient rules use y where the forward pass has it anyway.
 namespace cohort::ops {

@@ -1,7 +1,7 @@
-#include "core/ops/update.h"
+#include "cohort/core/ops/update.h"
 
-#include "core/graph/variable.h"
-#include "core/ops/common.h"
+#include "cohort/core/graph/variable.h"
+#include "cohort/core/ops/common.h"
 
 namespace cohort::ops {
 namespace {

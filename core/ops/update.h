@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/graph/op.h"
+#include "cohort/core/graph/op.h"
 
 /// Optimizer updates: one node for all variables of one dtype and one set of hyper-parameters, so
 /// that the compiler can lay them out in a bucket and one kernel can walk it. Commit ops: they

@@ -1,4 +1,4 @@
-#include "core/ops/window.h"
+#include "cohort/core/ops/window.h"
 
 #include <algorithm>
 

@@ -4,8 +4,8 @@
 #include <string_view>
 #include <vector>
 
-#include "core/graph/op.h"
-#include "core/ops/conv.h"
+#include "cohort/core/graph/op.h"
+#include "cohort/core/ops/conv.h"
 
 /// Windows that slide over images [N, H, W, C]; shared by convolution and pooling.
 namespace cohort::ops {

@@ -1,10 +1,10 @@
-#include "core/runtime/aliases.h"
+#include "cohort/core/runtime/aliases.h"
 
 #include <map>
 #include <set>
 
-#include "core/graph/op.h"
-#include "core/runtime/collective_plan.h"
+#include "cohort/core/graph/op.h"
+#include "cohort/core/runtime/collective_plan.h"
 
 namespace cohort {
 namespace {

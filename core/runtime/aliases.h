@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/runtime/rewrite.h"
+#include "cohort/core/runtime/rewrite.h"
 
 namespace cohort {
 

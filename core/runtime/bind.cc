@@ -1,6 +1,6 @@
-#include "core/ops/collective.h"
-#include "core/runtime/passes.h"
-#include "core/symbol.h"
+#include "cohort/core/ops/collective.h"
+#include "cohort/core/runtime/passes.h"
+#include "cohort/core/symbol.h"
 
 namespace cohort {
 namespace {

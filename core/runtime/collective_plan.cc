@@ -1,15 +1,15 @@
-#include "core/runtime/collective_plan.h"
+#include "cohort/core/runtime/collective_plan.h"
 
 #include <algorithm>
 #include <map>
 #include <numeric>
 
-#include "core/graph/op.h"
-#include "core/graph/scope.h"
-#include "core/ops/math.h"
-#include "core/ops/state.h"
-#include "core/runtime/device.h"
-#include "core/runtime/update_layout.h"
+#include "cohort/core/graph/op.h"
+#include "cohort/core/graph/scope.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/state.h"
+#include "cohort/core/runtime/device.h"
+#include "cohort/core/runtime/update_layout.h"
 
 namespace cohort {
 namespace {

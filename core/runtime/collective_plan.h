@@ -4,8 +4,8 @@
 #include <memory>
 #include <vector>
 
-#include "core/runtime/communicator.h"
-#include "core/runtime/rewrite.h"
+#include "cohort/core/runtime/communicator.h"
+#include "cohort/core/runtime/rewrite.h"
 
 namespace cohort {
 

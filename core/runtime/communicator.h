@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <memory>
 
-#include "core/dtype.h"
-#include "core/ops/collective.h"
+#include "cohort/core/dtype.h"
+#include "cohort/core/ops/collective.h"
 
 namespace cohort {
 

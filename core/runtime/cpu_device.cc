@@ -1,4 +1,4 @@
-#include "core/runtime/cpu_device.h"
+#include "cohort/core/runtime/cpu_device.h"
 
 #include <omp.h>
 #include <sched.h>
@@ -14,7 +14,7 @@
 #include <xmmintrin.h>
 #endif
 
-#include "core/system.h"
+#include "cohort/core/system.h"
 
 namespace cohort {
 namespace {

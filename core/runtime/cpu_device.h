@@ -2,7 +2,7 @@
 
 #include <memory>
 
-#include "core/runtime/device.h"
+#include "cohort/core/runtime/device.h"
 
 namespace cohort {
 

@@ -1,7 +1,7 @@
 #include <map>
 
-#include "core/graph/op.h"
-#include "core/runtime/passes.h"
+#include "cohort/core/graph/op.h"
+#include "cohort/core/runtime/passes.h"
 
 namespace cohort {
 namespace {

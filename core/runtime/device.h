@@ -3,8 +3,8 @@
 #include <cstddef>
 #include <memory>
 
-#include "core/device.h"
-#include "core/runtime/device_turn.h"
+#include "cohort/core/device.h"
+#include "cohort/core/runtime/device_turn.h"
 
 namespace cohort {
 

@@ -1,10 +1,10 @@
-#include "core/runtime/device_thread.h"
+#include "cohort/core/runtime/device_thread.h"
 
 #include <algorithm>
 #include <cstdio>
 
-#include "core/runtime/device.h"
-#include "core/runtime/spin_wait.h"
+#include "cohort/core/runtime/device.h"
+#include "cohort/core/runtime/spin_wait.h"
 
 namespace cohort {
 namespace {

@@ -1,4 +1,4 @@
-#include "core/runtime/passes.h"
+#include "cohort/core/runtime/passes.h"
 
 namespace cohort {
 

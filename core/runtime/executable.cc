@@ -1,18 +1,18 @@
-#include "core/runtime/executable.h"
+#include "cohort/core/runtime/executable.h"
 
 #include <algorithm>
 #include <optional>
 
-#include "core/graph/op.h"
-#include "core/graph/variable.h"
-#include "core/runtime/aliases.h"
-#include "core/runtime/device_thread.h"
-#include "core/runtime/passes.h"
-#include "core/runtime/recorded_step.h"
-#include "core/runtime/runtime.h"
-#include "core/runtime/transfer.h"
-#include "core/runtime/value_store.h"
-#include "core/trace/recorder.h"
+#include "cohort/core/graph/op.h"
+#include "cohort/core/graph/variable.h"
+#include "cohort/core/runtime/aliases.h"
+#include "cohort/core/runtime/device_thread.h"
+#include "cohort/core/runtime/passes.h"
+#include "cohort/core/runtime/recorded_step.h"
+#include "cohort/core/runtime/runtime.h"
+#include "cohort/core/runtime/transfer.h"
+#include "cohort/core/runtime/value_store.h"
+#include "cohort/core/trace/recorder.h"
 
 namespace cohort {
 namespace {

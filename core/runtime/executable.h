@@ -5,11 +5,11 @@
 #include <string>
 #include <vector>
 
-#include "core/graph/graph.h"
-#include "core/runtime/collective_plan.h"
-#include "core/runtime/step_state.h"
-#include "core/symbol.h"
-#include "core/tensor.h"
+#include "cohort/core/graph/graph.h"
+#include "cohort/core/runtime/collective_plan.h"
+#include "cohort/core/runtime/step_state.h"
+#include "cohort/core/symbol.h"
+#include "cohort/core/tensor.h"
 
 namespace cohort {
 

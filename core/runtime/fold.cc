@@ -1,11 +1,11 @@
 #include <algorithm>
 
-#include "core/graph/op.h"
-#include "core/graph/scope.h"
-#include "core/ops/constant.h"
-#include "core/runtime/aliases.h"
-#include "core/runtime/passes.h"
-#include "core/runtime/runtime.h"
+#include "cohort/core/graph/op.h"
+#include "cohort/core/graph/scope.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/runtime/aliases.h"
+#include "cohort/core/runtime/passes.h"
+#include "cohort/core/runtime/runtime.h"
 
 namespace cohort {
 namespace {

@@ -1,11 +1,11 @@
-#include "core/runtime/function.h"
+#include "cohort/core/runtime/function.h"
 
 #include <atomic>
 
-#include "core/graph/scope.h"
-#include "core/runtime/program.h"
-#include "core/runtime/runtime.h"
-#include "core/runtime/step_devices.h"
+#include "cohort/core/graph/scope.h"
+#include "cohort/core/runtime/program.h"
+#include "cohort/core/runtime/runtime.h"
+#include "cohort/core/runtime/step_devices.h"
 
 namespace cohort {
 

@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/graph/graph.h"
-#include "core/tensor.h"
+#include "cohort/core/graph/graph.h"
+#include "cohort/core/tensor.h"
 
 namespace cohort {
 

@@ -1,5 +1,5 @@
-#include "core/graph/op.h"
-#include "core/runtime/passes.h"
+#include "cohort/core/graph/op.h"
+#include "cohort/core/runtime/passes.h"
 
 namespace cohort {
 namespace {

@@ -2,10 +2,10 @@
 #include <map>
 #include <set>
 
-#include "core/graph/op.h"
-#include "core/ops/fused.h"
-#include "core/runtime/passes.h"
-#include "core/runtime/runtime.h"
+#include "cohort/core/graph/op.h"
+#include "cohort/core/ops/fused.h"
+#include "cohort/core/runtime/passes.h"
+#include "cohort/core/runtime/runtime.h"
 
 namespace cohort {
 namespace {

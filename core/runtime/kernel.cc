@@ -1,4 +1,4 @@
-#include "core/runtime/kernel.h"
+#include "cohort/core/runtime/kernel.h"
 
 #include <fmt/ranges.h>
 

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "core/graph/graph.h"
-#include "core/runtime/device.h"
-#include "core/runtime/step_state.h"
+#include "cohort/core/graph/graph.h"
+#include "cohort/core/runtime/device.h"
+#include "cohort/core/runtime/step_state.h"
 
 namespace cohort {
 

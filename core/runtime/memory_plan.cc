@@ -1,4 +1,4 @@
-#include "core/runtime/memory_plan.h"
+#include "cohort/core/runtime/memory_plan.h"
 
 #include <algorithm>
 #include <numeric>

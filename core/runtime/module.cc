@@ -1,10 +1,10 @@
-#include "core/runtime/module.h"
+#include "cohort/core/runtime/module.h"
 
 #include <dlfcn.h>
 
 #include <cstdlib>
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 namespace cohort {
 namespace {

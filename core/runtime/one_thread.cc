@@ -1,7 +1,7 @@
-#include "core/runtime/one_thread.h"
+#include "cohort/core/runtime/one_thread.h"
 
-#include "core/error.h"
-#include "core/runtime/device_turn.h"
+#include "cohort/core/error.h"
+#include "cohort/core/runtime/device_turn.h"
 
 namespace cohort {
 

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "core/runtime/executable.h"
-#include "core/runtime/rewrite.h"
+#include "cohort/core/runtime/executable.h"
+#include "cohort/core/runtime/rewrite.h"
 
 /// The compiler's passes. Each takes a graph and returns a new one that computes the same; each can
 /// run alone. Dead nodes fall away in every pass.

@@ -1,4 +1,4 @@
-#include "core/runtime/philox.h"
+#include "cohort/core/runtime/philox.h"
 
 #include <cmath>
 #include <numbers>

@@ -1,7 +1,7 @@
-#include "core/runtime/program.h"
+#include "cohort/core/runtime/program.h"
 
-#include "core/runtime/runtime.h"
-#include "core/runtime/update_layout.h"
+#include "cohort/core/runtime/runtime.h"
+#include "cohort/core/runtime/update_layout.h"
 
 namespace cohort {
 namespace {

@@ -2,10 +2,10 @@
 
 #include <memory>
 
-#include "core/runtime/executable.h"
-#include "core/runtime/function.h"
-#include "core/runtime/recently_used.h"
-#include "core/runtime/step_parts.h"
+#include "cohort/core/runtime/executable.h"
+#include "cohort/core/runtime/function.h"
+#include "cohort/core/runtime/recently_used.h"
+#include "cohort/core/runtime/step_parts.h"
 
 namespace cohort {
 

@@ -1,9 +1,9 @@
-#include "core/runtime/recorded_step.h"
+#include "cohort/core/runtime/recorded_step.h"
 
 #include <cstdio>
 #include <string>
 
-#include "core/graph/variable.h"
+#include "cohort/core/graph/variable.h"
 
 namespace cohort {
 namespace {

@@ -4,8 +4,8 @@
 #include <span>
 #include <vector>
 
-#include "core/device.h"
-#include "core/runtime/kernel.h"
+#include "cohort/core/device.h"
+#include "cohort/core/runtime/kernel.h"
 
 namespace cohort {
 

@@ -1,6 +1,6 @@
-#include "core/runtime/rewrite.h"
+#include "cohort/core/runtime/rewrite.h"
 
-#include "core/graph/op.h"
+#include "cohort/core/graph/op.h"
 
 namespace cohort {
 

@@ -5,7 +5,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "core/graph/graph.h"
+#include "cohort/core/graph/graph.h"
 
 namespace cohort {
 

@@ -1,8 +1,8 @@
-#include "core/runtime/runtime.h"
+#include "cohort/core/runtime/runtime.h"
 
 #include <algorithm>
 
-#include "core/runtime/cpu_device.h"
+#include "cohort/core/runtime/cpu_device.h"
 
 namespace cohort {
 

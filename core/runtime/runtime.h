@@ -9,11 +9,11 @@
 #include <string_view>
 #include <vector>
 
-#include "core/graph/op.h"
-#include "core/runtime/device.h"
-#include "core/runtime/job_group.h"
-#include "core/runtime/kernel.h"
-#include "core/trace/metrics.h"
+#include "cohort/core/graph/op.h"
+#include "cohort/core/runtime/device.h"
+#include "cohort/core/runtime/job_group.h"
+#include "cohort/core/runtime/kernel.h"
+#include "cohort/core/trace/metrics.h"
 
 namespace cohort {
 

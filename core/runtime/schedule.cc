@@ -1,12 +1,12 @@
-#include "core/runtime/schedule.h"
+#include "cohort/core/runtime/schedule.h"
 
 #include <algorithm>
 #include <map>
 #include <set>
 
-#include "core/graph/op.h"
-#include "core/runtime/aliases.h"
-#include "core/runtime/collective_plan.h"
+#include "cohort/core/graph/op.h"
+#include "cohort/core/runtime/aliases.h"
+#include "cohort/core/runtime/collective_plan.h"
 
 namespace cohort {
 namespace {

@@ -1,4 +1,4 @@
-#include "core/runtime/spin_wait.h"
+#include "cohort/core/runtime/spin_wait.h"
 
 #include <sched.h>
 

@@ -1,12 +1,12 @@
-#include "core/runtime/step_devices.h"
+#include "cohort/core/runtime/step_devices.h"
 
 #include <algorithm>
 #include <unordered_map>
 
-#include "core/graph/op.h"
-#include "core/graph/variable.h"
-#include "core/runtime/runtime.h"
-#include "core/runtime/update_layout.h"
+#include "cohort/core/graph/op.h"
+#include "cohort/core/graph/variable.h"
+#include "cohort/core/runtime/runtime.h"
+#include "cohort/core/runtime/update_layout.h"
 
 // The invariant: a step that was the last to use all its devices finds its variables as it left
 // them. Whoever writes a variable, or makes a place for it, is noted first as the user of all

@@ -1,7 +1,7 @@
-#include "core/runtime/step_parts.h"
+#include "cohort/core/runtime/step_parts.h"
 
-#include "core/graph/op.h"
-#include "core/runtime/collective_plan.h"
+#include "cohort/core/graph/op.h"
+#include "cohort/core/runtime/collective_plan.h"
 
 namespace cohort {
 namespace {

@@ -1,6 +1,6 @@
-#include "core/runtime/transfer.h"
+#include "cohort/core/runtime/transfer.h"
 
-#include "core/runtime/spin_wait.h"
+#include "cohort/core/runtime/spin_wait.h"
 
 namespace cohort {
 

@@ -3,8 +3,8 @@
 #include <atomic>
 #include <chrono>
 
-#include "core/runtime/communicator.h"
-#include "core/runtime/kernel.h"
+#include "cohort/core/runtime/communicator.h"
+#include "cohort/core/runtime/kernel.h"
 
 /// Schedule entries that wait: values between the devices of one executable, and collectives.
 namespace cohort {

@@ -1,11 +1,11 @@
-#include "core/runtime/update_layout.h"
+#include "cohort/core/runtime/update_layout.h"
 
 #include <algorithm>
 #include <map>
 
-#include "core/graph/op.h"
-#include "core/graph/variable.h"
-#include "core/runtime/runtime.h"
+#include "cohort/core/graph/op.h"
+#include "cohort/core/graph/variable.h"
+#include "cohort/core/runtime/runtime.h"
 
 namespace cohort {
 namespace {

@@ -1,13 +1,13 @@
-#include "core/runtime/value_store.h"
+#include "cohort/core/runtime/value_store.h"
 
 #include <algorithm>
 
-#include "core/graph/op.h"
-#include "core/graph/variable.h"
-#include "core/runtime/aliases.h"
-#include "core/runtime/memory_plan.h"
-#include "core/runtime/runtime.h"
-#include "core/runtime/update_layout.h"
+#include "cohort/core/graph/op.h"
+#include "cohort/core/graph/variable.h"
+#include "cohort/core/runtime/aliases.h"
+#include "cohort/core/runtime/memory_plan.h"
+#include "cohort/core/runtime/runtime.h"
+#include "cohort/core/runtime/update_layout.h"
 
 namespace cohort {
 namespace {

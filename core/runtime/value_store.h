@@ -5,10 +5,10 @@
 #include <memory>
 #include <vector>
 
-#include "core/graph/variable.h"
-#include "core/runtime/collective_plan.h"
-#include "core/runtime/kernel.h"
-#include "core/runtime/schedule.h"
+#include "cohort/core/graph/variable.h"
+#include "cohort/core/runtime/collective_plan.h"
+#include "cohort/core/runtime/kernel.h"
+#include "cohort/core/runtime/schedule.h"
 
 namespace cohort {
 

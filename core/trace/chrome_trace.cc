@@ -1,4 +1,4 @@
-#include "core/trace/chrome_trace.h"
+#include "cohort/core/trace/chrome_trace.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -7,7 +7,7 @@
 #include <limits>
 #include <map>
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 namespace cohort {
 namespace {

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/trace/recorder.h"
+#include "cohort/core/trace/recorder.h"
 
 namespace cohort {
 

@@ -1,9 +1,9 @@
-#include "core/trace/metrics.h"
+#include "cohort/core/trace/metrics.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 namespace cohort {
 namespace {

@@ -1,4 +1,4 @@
-#include "core/trace/recorder.h"
+#include "cohort/core/trace/recorder.h"
 
 namespace cohort {
 

@@ -1,4 +1,4 @@
-#include "core/trace/step_metrics.h"
+#include "cohort/core/trace/step_metrics.h"
 
 #include <algorithm>
 

@@ -3,7 +3,7 @@
 #include <chrono>
 #include <cstdint>
 
-#include "core/trace/metrics.h"
+#include "cohort/core/trace/metrics.h"
 
 namespace cohort {
 

@@ -1,4 +1,4 @@
-#include "core/wire/hash.h"
+#include "cohort/core/wire/hash.h"
 
 #include <fmt/format.h>
 

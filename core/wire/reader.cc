@@ -1,8 +1,8 @@
 #include <bit>
 
-#include "core/error.h"
-#include "core/wire/protobuf.h"
-#include "core/wire/varint.h"
+#include "cohort/core/error.h"
+#include "cohort/core/wire/protobuf.h"
+#include "cohort/core/wire/varint.h"
 
 namespace cohort::wire {
 namespace {

@@ -1,4 +1,4 @@
-#include "core/wire/varint.h"
+#include "cohort/core/wire/varint.h"
 
 namespace cohort::wire {
 

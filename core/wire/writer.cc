@@ -1,7 +1,7 @@
 #include <bit>
 
-#include "core/wire/protobuf.h"
-#include "core/wire/varint.h"
+#include "cohort/core/wire/protobuf.h"
+#include "cohort/core/wire/varint.h"
 
 namespace cohort::wire {
 namespace {

@@ -1,7 +1,7 @@
-#include "data/internal/batch.h"
+#include "cohort/data/internal/batch.h"
 
-#include "data/internal/nodes.h"
-#include "data/internal/rows.h"
+#include "cohort/data/internal/nodes.h"
+#include "cohort/data/internal/rows.h"
 
 namespace cohort::data {
 namespace {

@@ -3,7 +3,7 @@
 #include <functional>
 #include <string>
 
-#include "data/internal/stack.h"
+#include "cohort/data/internal/stack.h"
 
 namespace cohort::data {
 

@@ -1,10 +1,10 @@
 #include <algorithm>
 #include <optional>
 
-#include "data/batch_sizes.h"
-#include "data/internal/batch.h"
-#include "data/internal/nodes.h"
-#include "data/internal/rows.h"
+#include "cohort/data/batch_sizes.h"
+#include "cohort/data/internal/batch.h"
+#include "cohort/data/internal/nodes.h"
+#include "cohort/data/internal/rows.h"
 
 /// Batches of which only some replicas' rows are made. Every element is followed by a tensor i64
 /// [2]: the first row's number in the whole batch, and the whole batch's rows.

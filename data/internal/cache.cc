@@ -2,9 +2,9 @@
 #include <optional>
 #include <tuple>
 
-#include "data/internal/flows.h"
-#include "data/internal/nodes.h"
-#include "data/internal/rows.h"
+#include "cohort/data/internal/flows.h"
+#include "cohort/data/internal/nodes.h"
+#include "cohort/data/internal/rows.h"
 
 namespace cohort::data {
 namespace {

@@ -1,4 +1,4 @@
-#include "data/internal/convert.h"
+#include "cohort/data/internal/convert.h"
 
 #include <cstring>
 

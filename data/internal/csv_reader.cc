@@ -1,4 +1,4 @@
-#include "data/internal/csv_reader.h"
+#include "cohort/data/internal/csv_reader.h"
 
 namespace cohort::data {
 namespace {

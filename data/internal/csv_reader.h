@@ -4,8 +4,8 @@
 #include <string_view>
 #include <vector>
 
-#include "data/csv.h"
-#include "data/internal/file_reader.h"
+#include "cohort/data/csv.h"
+#include "cohort/data/internal/file_reader.h"
 
 namespace cohort::data {
 

@@ -1,4 +1,4 @@
-#include "data/internal/file_reader.h"
+#include "cohort/data/internal/file_reader.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -10,7 +10,7 @@
 #include <cstring>
 #include <limits>
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 namespace cohort::data {
 namespace {

@@ -1,4 +1,4 @@
-#include "data/internal/file_writer.h"
+#include "cohort/data/internal/file_writer.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -9,7 +9,7 @@
 #include <cstring>
 #include <utility>
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 namespace cohort::data {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "data/file_options.h"
+#include "cohort/data/file_options.h"
 
 namespace cohort::data {
 

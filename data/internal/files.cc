@@ -1,6 +1,6 @@
-#include "data/internal/files.h"
+#include "cohort/data/internal/files.h"
 
-#include "data/internal/nodes.h"
+#include "cohort/data/internal/nodes.h"
 
 namespace cohort::data {
 namespace {

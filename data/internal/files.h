@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "data/file_options.h"
-#include "data/internal/node.h"
+#include "cohort/data/file_options.h"
+#include "cohort/data/internal/node.h"
 
 /// Sources that are lists of files, read one after the other. The list is part of the description,
 /// so that a step can give each worker files of its own.

@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
-#include "data/internal/node.h"
-#include "data/internal/random.h"
+#include "cohort/data/internal/node.h"
+#include "cohort/data/internal/random.h"
 
 /// The passes that choose and order items and do not look inside them.
 namespace cohort::data {

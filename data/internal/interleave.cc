@@ -1,8 +1,8 @@
 #include <mutex>
 #include <optional>
 
-#include "core/current_error.h"
-#include "data/internal/nodes.h"
+#include "cohort/core/current_error.h"
+#include "cohort/data/internal/nodes.h"
 
 namespace cohort::data {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <optional>
 
-#include "data/internal/node.h"
-#include "data/iterator.h"
+#include "cohort/data/internal/node.h"
+#include "cohort/data/iterator.h"
 
 namespace cohort::data {
 

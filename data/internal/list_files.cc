@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
-#include "data/dataset.h"
-#include "data/internal/files.h"
-#include "data/internal/nodes.h"
-#include "data/text.h"
+#include "cohort/data/dataset.h"
+#include "cohort/data/internal/files.h"
+#include "cohort/data/internal/nodes.h"
+#include "cohort/data/text.h"
 
 namespace cohort::data {
 namespace {

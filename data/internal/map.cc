@@ -1,10 +1,10 @@
 #include <mutex>
 
-#include "data/internal/batch.h"
-#include "data/internal/convert.h"
-#include "data/internal/map_flow.h"
-#include "data/internal/nodes.h"
-#include "data/internal/rows.h"
+#include "cohort/data/internal/batch.h"
+#include "cohort/data/internal/convert.h"
+#include "cohort/data/internal/map_flow.h"
+#include "cohort/data/internal/nodes.h"
+#include "cohort/data/internal/rows.h"
 
 namespace cohort::data {
 namespace {

@@ -1,6 +1,6 @@
-#include "data/internal/map_flow.h"
+#include "cohort/data/internal/map_flow.h"
 
-#include "core/current_error.h"
+#include "cohort/core/current_error.h"
 
 namespace cohort::data {
 

@@ -6,8 +6,8 @@
 #include <thread>
 #include <vector>
 
-#include "data/dataset.h"
-#include "data/internal/node.h"
+#include "cohort/data/dataset.h"
+#include "cohort/data/internal/node.h"
 
 namespace cohort::data {
 

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "data/element.h"
+#include "cohort/data/element.h"
 
 /// What a dataset is made of. A Node is one immutable step of the description. A Flow is one
 /// running pass over it. Most nodes only choose and order items; these are written once, as

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "data/dataset.h"
-#include "data/internal/node.h"
+#include "cohort/data/dataset.h"
+#include "cohort/data/internal/node.h"
 
 /// One function per step of a description. Arguments are checked here, shapes where elements meet.
 namespace cohort::data {

@@ -1,9 +1,9 @@
 #include <limits>
 
-#include "core/current_error.h"
-#include "data/internal/flows.h"
-#include "data/internal/nodes.h"
-#include "data/internal/rows.h"
+#include "cohort/core/current_error.h"
+#include "cohort/data/internal/flows.h"
+#include "cohort/data/internal/nodes.h"
+#include "cohort/data/internal/rows.h"
 
 /// The steps that choose and order items, whatever the items are.
 namespace cohort::data {

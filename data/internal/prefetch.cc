@@ -1,5 +1,5 @@
-#include "data/internal/nodes.h"
-#include "data/internal/prefetch_flow.h"
+#include "cohort/data/internal/nodes.h"
+#include "cohort/data/internal/prefetch_flow.h"
 
 namespace cohort::data {
 namespace {

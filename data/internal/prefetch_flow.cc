@@ -1,10 +1,10 @@
-#include "data/internal/prefetch_flow.h"
+#include "cohort/data/internal/prefetch_flow.h"
 
 #include <algorithm>
 #include <utility>
 
-#include "core/current_error.h"
-#include "data/internal/nodes.h"
+#include "cohort/core/current_error.h"
+#include "cohort/data/internal/nodes.h"
 
 namespace cohort::data {
 namespace {

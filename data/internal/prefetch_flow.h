@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "data/internal/node.h"
+#include "cohort/data/internal/node.h"
 
 namespace cohort::data {
 

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "data/internal/batch.h"
-#include "data/internal/nodes.h"
-#include "data/internal/rebatch_flows.h"
+#include "cohort/data/internal/batch.h"
+#include "cohort/data/internal/nodes.h"
+#include "cohort/data/internal/rebatch_flows.h"
 
 /// Batches cut anew. Where the input is a batch of known steps, its own input is batched otherwise
 /// and nothing is copied twice.

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <string_view>
 
-#include "data/internal/rows.h"
-#include "data/internal/stack.h"
+#include "cohort/data/internal/rows.h"
+#include "cohort/data/internal/stack.h"
 
 /// The passes that cut batches anew, copying rows.
 namespace cohort::data {

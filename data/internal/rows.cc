@@ -1,9 +1,9 @@
-#include "data/internal/rows.h"
+#include "cohort/data/internal/rows.h"
 
 #include <algorithm>
 #include <cstring>
 
-#include "data/internal/convert.h"
+#include "cohort/data/internal/convert.h"
 
 namespace cohort::data {
 namespace {

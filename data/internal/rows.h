@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "data/internal/node.h"
+#include "cohort/data/internal/node.h"
 
 namespace cohort::data {
 

@@ -1,10 +1,10 @@
-#include "data/internal/stack.h"
+#include "cohort/data/internal/stack.h"
 
 #include <algorithm>
 #include <cstring>
 #include <numeric>
 
-#include "data/internal/rows.h"
+#include "cohort/data/internal/rows.h"
 
 namespace cohort::data {
 

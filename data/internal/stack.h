@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "data/internal/node.h"
+#include "cohort/data/internal/node.h"
 
 /// Batches put together from elements that exist already.
 namespace cohort::data {

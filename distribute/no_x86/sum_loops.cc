@@ -1,4 +1,4 @@
-#include "distribute/sum_loops.h"
+#include "cohort/distribute/sum_loops.h"
 
 #include <cstring>
 

@@ -1,6 +1,6 @@
 // Compiled once for each instruction set; see cmake/CohortSimd.cmake for what may stand here.
 
-#include "distribute/sum_loops.h"
+#include "cohort/distribute/sum_loops.h"
 
 #include <cstring>
 

@@ -6,7 +6,7 @@
 #include <span>
 #include <string>
 
-#include "distribute/transport/file_descriptor.h"
+#include "cohort/distribute/transport/file_descriptor.h"
 
 namespace cohort::distribute {
 

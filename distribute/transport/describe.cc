@@ -1,8 +1,8 @@
-#include "distribute/transport/describe.h"
+#include "cohort/distribute/transport/describe.h"
 
 #include <fmt/format.h>
 
-#include "core/dtype.h"
+#include "cohort/core/dtype.h"
 
 namespace cohort::distribute {
 

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "distribute/transport/meeting.h"
+#include "cohort/distribute/transport/meeting.h"
 
 namespace cohort::distribute {
 

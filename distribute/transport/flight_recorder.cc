@@ -1,4 +1,4 @@
-#include "distribute/transport/flight_recorder.h"
+#include "cohort/distribute/transport/flight_recorder.h"
 
 #include <fmt/format.h>
 #include <time.h>
@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <sstream>
 
-#include "distribute/transport/describe.h"
-#include "distribute/transport/meeting.h"
+#include "cohort/distribute/transport/describe.h"
+#include "cohort/distribute/transport/meeting.h"
 
 namespace cohort::distribute {
 namespace {

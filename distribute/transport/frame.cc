@@ -1,4 +1,4 @@
-#include "distribute/transport/frame.h"
+#include "cohort/distribute/transport/frame.h"
 
 #include <algorithm>
 

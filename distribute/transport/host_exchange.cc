@@ -1,4 +1,4 @@
-#include "distribute/transport/host_exchange.h"
+#include "cohort/distribute/transport/host_exchange.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -16,8 +16,8 @@
 #include <cerrno>
 #include <cstring>
 
-#include "cluster/peer_wait.h"
-#include "core/system.h"
+#include "cohort/cluster/peer_wait.h"
+#include "cohort/core/system.h"
 
 namespace cohort::distribute {
 namespace {

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "cluster/key_value_store.h"
-#include "distribute/transport/shared_file.h"
+#include "cohort/cluster/key_value_store.h"
+#include "cohort/distribute/transport/shared_file.h"
 
 namespace cohort::distribute {
 

@@ -1,4 +1,4 @@
-#include "distribute/transport/host_group.h"
+#include "cohort/distribute/transport/host_group.h"
 
 #include <fmt/format.h>
 #include <linux/futex.h>

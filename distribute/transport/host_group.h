@@ -6,12 +6,12 @@
 #include <string>
 #include <vector>
 
-#include "cluster/wait_board.h"
-#include "core/dtype.h"
-#include "core/error.h"
-#include "core/runtime/spin_wait.h"
-#include "distribute/transport/host_exchange.h"
-#include "distribute/transport/meeting.h"
+#include "cohort/cluster/wait_board.h"
+#include "cohort/core/dtype.h"
+#include "cohort/core/error.h"
+#include "cohort/core/runtime/spin_wait.h"
+#include "cohort/distribute/transport/host_exchange.h"
+#include "cohort/distribute/transport/meeting.h"
 
 namespace cohort::distribute {
 

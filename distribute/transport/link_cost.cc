@@ -1,4 +1,4 @@
-#include "distribute/transport/link_cost.h"
+#include "cohort/distribute/transport/link_cost.h"
 
 #include <fmt/format.h>
 #include <poll.h>
@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "cluster/peer_wait.h"
-#include "core/error.h"
+#include "cohort/cluster/peer_wait.h"
+#include "cohort/core/error.h"
 
 namespace cohort::distribute {
 namespace {

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "cluster/key_value_store.h"
-#include "distribute/transport/connection.h"
+#include "cohort/cluster/key_value_store.h"
+#include "cohort/distribute/transport/connection.h"
 
 namespace cohort::distribute {
 

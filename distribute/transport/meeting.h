@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "distribute/transport/flight_recorder.h"
-#include "distribute/transport/shared_file.h"
+#include "cohort/distribute/transport/flight_recorder.h"
+#include "cohort/distribute/transport/shared_file.h"
 
 /// What the ranks of one host see of each other: the layout of their control file. All of it starts
 /// as zeros. Counters run with the calls and wrap; `reached` compares them.

@@ -1,11 +1,11 @@
-#include "distribute/transport/mpi_world.h"
+#include "cohort/distribute/transport/mpi_world.h"
 
 #include <algorithm>
 #include <map>
 
-#include "cluster/peer_wait.h"
-#include "core/error.h"
-#include "core/runtime/module.h"
+#include "cohort/cluster/peer_wait.h"
+#include "cohort/core/error.h"
+#include "cohort/core/runtime/module.h"
 
 namespace cohort::distribute {
 

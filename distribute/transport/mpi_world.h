@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "cluster/environment.h"
-#include "cluster/key_value_store.h"
-#include "distribute/transport/connection.h"
+#include "cohort/cluster/environment.h"
+#include "cohort/cluster/key_value_store.h"
+#include "cohort/distribute/transport/connection.h"
 
 namespace cohort::distribute {
 

@@ -1,4 +1,4 @@
-#include "distribute/transport/network.h"
+#include "cohort/distribute/transport/network.h"
 
 #include <algorithm>
 #include <cstring>

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "core/runtime/communicator.h"
-#include "distribute/transport/network_layout.h"
-#include "distribute/transport/node_collective.h"
+#include "cohort/core/runtime/communicator.h"
+#include "cohort/distribute/transport/network_layout.h"
+#include "cohort/distribute/transport/node_collective.h"
 
 namespace cohort::distribute {
 

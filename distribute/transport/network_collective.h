@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "distribute/transport/frame.h"
+#include "cohort/distribute/transport/frame.h"
 
 namespace cohort::distribute {
 

@@ -1,4 +1,4 @@
-#include "distribute/transport/network_engine.h"
+#include "cohort/distribute/transport/network_engine.h"
 
 #include <fmt/format.h>
 #include <linux/sockios.h>
@@ -14,8 +14,8 @@
 #include <cstring>
 #include <utility>
 
-#include "core/runtime/cpu_device.h"
-#include "core/system.h"
+#include "cohort/core/runtime/cpu_device.h"
+#include "cohort/core/system.h"
 
 namespace cohort::distribute {
 namespace {

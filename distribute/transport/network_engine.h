@@ -10,12 +10,12 @@
 #include <thread>
 #include <vector>
 
-#include "core/error.h"
-#include "distribute/transport/connection.h"
-#include "distribute/transport/frame.h"
-#include "distribute/transport/host_group.h"
-#include "distribute/transport/network_collective.h"
-#include "distribute/transport/network_watch.h"
+#include "cohort/core/error.h"
+#include "cohort/distribute/transport/connection.h"
+#include "cohort/distribute/transport/frame.h"
+#include "cohort/distribute/transport/host_group.h"
+#include "cohort/distribute/transport/network_collective.h"
+#include "cohort/distribute/transport/network_watch.h"
 
 namespace cohort::distribute {
 

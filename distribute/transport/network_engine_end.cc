@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "distribute/transport/network_engine.h"
+#include "cohort/distribute/transport/network_engine.h"
 
 namespace cohort::distribute {
 namespace {

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "core/dtype.h"
+#include "cohort/core/dtype.h"
 
 namespace cohort::distribute {
 
@@ -15,7 +15,7 @@ struct NetworkLayout {
   std::vector<std::string> rank_names;     ///< "rank 3 (worker 1)"
   /// All-reduces of so many bytes take one hop among several nodes (link_cost.h).
   size_t one_hop_bytes = 4096;
-  DType gradient_dtype = DType::kF32;      ///< in which sums of f32 gradients travel
+  DType gradient_dtype = DType::kF32;  ///< in which sums of f32 gradients travel
 
   int size() const { return static_cast<int>(block_sizes.size()); }
   int num_nodes() const { return static_cast<int>(ranks_of.size()); }

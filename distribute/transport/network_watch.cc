@@ -1,4 +1,4 @@
-#include "distribute/transport/network_watch.h"
+#include "cohort/distribute/transport/network_watch.h"
 
 #include <algorithm>
 #include <cstdio>

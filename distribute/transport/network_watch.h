@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "cluster/key_value_store.h"
-#include "distribute/transport/host_group.h"
-#include "distribute/transport/network_collective.h"
+#include "cohort/cluster/key_value_store.h"
+#include "cohort/distribute/transport/host_group.h"
+#include "cohort/distribute/transport/network_collective.h"
 
 namespace cohort::distribute {
 

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "distribute/transport/node_collective.h"
+#include "cohort/distribute/transport/node_collective.h"
 
 namespace cohort::distribute {
 namespace {

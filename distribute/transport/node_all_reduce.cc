@@ -1,10 +1,10 @@
 #include <algorithm>
 #include <cstring>
 
-#include "distribute/elementwise.h"
-#include "distribute/sum_loops.h"
-#include "distribute/transport/node_collective.h"
-#include "distribute/transport/tree_split.h"
+#include "cohort/distribute/elementwise.h"
+#include "cohort/distribute/sum_loops.h"
+#include "cohort/distribute/transport/node_collective.h"
+#include "cohort/distribute/transport/tree_split.h"
 
 namespace cohort::distribute {
 namespace {

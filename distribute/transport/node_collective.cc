@@ -1,10 +1,10 @@
-#include "distribute/transport/node_collective.h"
+#include "cohort/distribute/transport/node_collective.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "distribute/transport/describe.h"
+#include "cohort/distribute/transport/describe.h"
 
 namespace cohort::distribute {
 

@@ -3,9 +3,9 @@
 #include <string>
 #include <vector>
 
-#include "core/ops/collective.h"
-#include "distribute/transport/network_engine.h"
-#include "distribute/transport/network_layout.h"
+#include "cohort/core/ops/collective.h"
+#include "cohort/distribute/transport/network_engine.h"
+#include "cohort/distribute/transport/network_layout.h"
 
 namespace cohort::distribute {
 

@@ -3,8 +3,8 @@
 #include <cerrno>
 #include <cstring>
 
-#include "core/error.h"
-#include "distribute/transport/connection.h"
+#include "cohort/core/error.h"
+#include "cohort/distribute/transport/connection.h"
 
 namespace cohort::distribute {
 namespace {

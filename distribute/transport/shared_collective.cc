@@ -1,6 +1,6 @@
-#include "distribute/transport/shared_collective.h"
+#include "cohort/distribute/transport/shared_collective.h"
 
-#include "distribute/transport/describe.h"
+#include "cohort/distribute/transport/describe.h"
 
 namespace cohort::distribute {
 SharedCollective::SharedCollective(std::shared_ptr<SharedRank> self, size_t meeting,

@@ -3,8 +3,8 @@
 #include <memory>
 #include <vector>
 
-#include "core/runtime/communicator.h"
-#include "distribute/transport/host_group.h"
+#include "cohort/core/runtime/communicator.h"
+#include "cohort/distribute/transport/host_group.h"
 
 namespace cohort::distribute {
 

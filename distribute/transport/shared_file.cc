@@ -1,4 +1,4 @@
-#include "distribute/transport/shared_file.h"
+#include "cohort/distribute/transport/shared_file.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -10,7 +10,7 @@
 #include <map>
 #include <mutex>
 
-#include "core/system.h"
+#include "cohort/core/system.h"
 
 namespace cohort::distribute {
 namespace {

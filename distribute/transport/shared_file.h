@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "distribute/transport/file_descriptor.h"
+#include "cohort/distribute/transport/file_descriptor.h"
 
 namespace cohort::distribute {
 

@@ -1,11 +1,11 @@
-#include "distribute/transport/shared_memory.h"
+#include "cohort/distribute/transport/shared_memory.h"
 
 #include <algorithm>
 #include <cstring>
 
-#include "distribute/sum_loops.h"
-#include "distribute/transport/shared_collective.h"
-#include "distribute/transport/tree_sum.h"
+#include "cohort/distribute/sum_loops.h"
+#include "cohort/distribute/transport/shared_collective.h"
+#include "cohort/distribute/transport/tree_sum.h"
 
 namespace cohort::distribute {
 namespace {

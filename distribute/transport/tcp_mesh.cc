@@ -1,4 +1,4 @@
-#include "distribute/transport/tcp_mesh.h"
+#include "cohort/distribute/transport/tcp_mesh.h"
 
 #include <fmt/format.h>
 #include <poll.h>
@@ -12,10 +12,10 @@
 #include <memory>
 #include <optional>
 
-#include "cluster/peer_wait.h"
-#include "core/system.h"
-#include "distribute/transport/frame.h"
-#include "distribute/transport/tcp_socket.h"
+#include "cohort/cluster/peer_wait.h"
+#include "cohort/core/system.h"
+#include "cohort/distribute/transport/frame.h"
+#include "cohort/distribute/transport/tcp_socket.h"
 
 namespace cohort::distribute {
 namespace {

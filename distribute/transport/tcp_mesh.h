@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "cluster/key_value_store.h"
-#include "cluster/port_range.h"
-#include "distribute/transport/connection.h"
+#include "cohort/cluster/key_value_store.h"
+#include "cohort/cluster/port_range.h"
+#include "cohort/distribute/transport/connection.h"
 
 namespace cohort::distribute {
 

@@ -1,4 +1,4 @@
-#include "distribute/transport/tcp_socket.h"
+#include "cohort/distribute/transport/tcp_socket.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -6,8 +6,8 @@
 
 #include <cerrno>
 
-#include "cluster/port_holder.h"
-#include "core/system.h"
+#include "cohort/cluster/port_holder.h"
+#include "cohort/core/system.h"
 
 namespace cohort::distribute {
 namespace {

@@ -5,8 +5,8 @@
 #include <memory>
 #include <string>
 
-#include "cluster/port_range.h"
-#include "distribute/transport/file_descriptor.h"
+#include "cohort/cluster/port_range.h"
+#include "cohort/distribute/transport/file_descriptor.h"
 
 namespace cohort::distribute {
 

@@ -1,7 +1,7 @@
-#include "distribute/transport/tls_connection.h"
+#include "cohort/distribute/transport/tls_connection.h"
 
-#include "core/error.h"
-#include "core/runtime/module.h"
+#include "cohort/core/error.h"
+#include "cohort/core/runtime/module.h"
 
 namespace cohort::distribute {
 

@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
-#include "cluster/tls.h"
-#include "distribute/transport/connection.h"
+#include "cohort/cluster/tls.h"
+#include "cohort/distribute/transport/connection.h"
 
 namespace cohort::distribute {
 

@@ -1,8 +1,8 @@
-#include "distribute/transport/tree_split.h"
+#include "cohort/distribute/transport/tree_split.h"
 
 #include <algorithm>
 
-#include "distribute/replica_tree.h"
+#include "cohort/distribute/replica_tree.h"
 
 namespace cohort::distribute {
 

@@ -1,12 +1,12 @@
-#include "distribute/transport/tree_sum.h"
+#include "cohort/distribute/transport/tree_sum.h"
 
 #include <algorithm>
 #include <cstring>
 #include <numeric>
 
-#include "distribute/elementwise.h"
-#include "distribute/replica_tree.h"
-#include "distribute/sum_loops.h"
+#include "cohort/distribute/elementwise.h"
+#include "cohort/distribute/replica_tree.h"
+#include "cohort/distribute/sum_loops.h"
 
 namespace cohort::distribute {
 namespace {

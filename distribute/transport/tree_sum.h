@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/dtype.h"
-#include "core/ops/collective.h"
+#include "cohort/core/dtype.h"
+#include "cohort/core/ops/collective.h"
 
 namespace cohort::distribute {
 

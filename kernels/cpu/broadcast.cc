@@ -1,4 +1,4 @@
-#include "kernels/cpu/broadcast.h"
+#include "cohort/kernels/cpu/broadcast.h"
 
 namespace cohort::cpu {
 

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/shape.h"
+#include "cohort/core/shape.h"
 
 namespace cohort::cpu {
 

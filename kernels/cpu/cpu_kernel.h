@@ -3,7 +3,7 @@
 #include <span>
 #include <vector>
 
-#include "core/runtime/kernel.h"
+#include "cohort/core/runtime/kernel.h"
 
 namespace cohort::cpu {
 

@@ -1,4 +1,4 @@
-#include "kernels/cpu/labels.h"
+#include "cohort/kernels/cpu/labels.h"
 
 namespace cohort::cpu {
 namespace {

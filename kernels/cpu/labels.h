@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "core/runtime/kernel.h"
+#include "cohort/core/runtime/kernel.h"
 
 namespace cohort::cpu {
 

@@ -1,8 +1,8 @@
-#include "kernels/cpu/matmul_plan.h"
+#include "cohort/kernels/cpu/matmul_plan.h"
 
 #include <array>
 
-#include "kernels/cpu/broadcast.h"
+#include "cohort/kernels/cpu/broadcast.h"
 
 namespace cohort::cpu {
 

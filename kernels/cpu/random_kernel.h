@@ -1,8 +1,8 @@
 #pragma once
 
-#include "kernels/cpu/cpu_kernel.h"
-#include "kernels/cpu/parallel.h"
-#include "kernels/cpu/random_stream.h"
+#include "cohort/kernels/cpu/cpu_kernel.h"
+#include "cohort/kernels/cpu/parallel.h"
+#include "cohort/kernels/cpu/random_stream.h"
 
 namespace cohort::cpu {
 

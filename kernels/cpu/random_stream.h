@@ -1,7 +1,7 @@
 #pragma once
 
-#include "core/runtime/kernel.h"
-#include "core/runtime/philox.h"
+#include "cohort/core/runtime/kernel.h"
+#include "cohort/core/runtime/philox.h"
 
 namespace cohort::cpu {
 

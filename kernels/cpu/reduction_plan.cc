@@ -1,4 +1,4 @@
-#include "kernels/cpu/reduction_plan.h"
+#include "cohort/kernels/cpu/reduction_plan.h"
 
 namespace cohort::cpu {
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "core/graph/attr.h"
-#include "core/shape.h"
+#include "cohort/core/graph/attr.h"
+#include "cohort/core/shape.h"
 
 namespace cohort::cpu {
 

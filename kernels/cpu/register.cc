@@ -1,4 +1,4 @@
-#include "kernels/cpu/register.h"
+#include "cohort/kernels/cpu/register.h"
 
 namespace cohort::cpu {
 

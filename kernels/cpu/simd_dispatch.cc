@@ -1,9 +1,9 @@
-#include "kernels/cpu/simd_dispatch.h"
+#include "cohort/kernels/cpu/simd_dispatch.h"
 
 #include <cstdlib>
 
-#include "core/error.h"
-#include "kernels/cpu/simd_levels.h"
+#include "cohort/core/error.h"
+#include "cohort/kernels/cpu/simd_levels.h"
 
 namespace cohort::cpu {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <string_view>
 
-#include "kernels/cpu/simd/simd.h"
+#include "cohort/kernels/cpu/simd/simd.h"
 
 namespace cohort::cpu {
 

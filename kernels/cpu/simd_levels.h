@@ -1,7 +1,7 @@
 // The instruction sets that this build contains: x86/ and no_x86/ define these.
 #pragma once
 
-#include "kernels/cpu/simd/simd.h"
+#include "cohort/kernels/cpu/simd/simd.h"
 
 namespace cohort::cpu {
 

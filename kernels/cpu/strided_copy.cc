@@ -1,4 +1,4 @@
-#include "kernels/cpu/strided_copy.h"
+#include "cohort/kernels/cpu/strided_copy.h"
 
 namespace cohort::cpu {
 

@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "kernels/cpu/parallel.h"
+#include "cohort/kernels/cpu/parallel.h"
 
 namespace cohort::cpu {
 

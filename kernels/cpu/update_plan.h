@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "kernels/cpu/cpu_kernel.h"
+#include "cohort/kernels/cpu/cpu_kernel.h"
 
 namespace cohort::cpu {
 

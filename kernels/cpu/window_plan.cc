@@ -1,4 +1,4 @@
-#include "kernels/cpu/window_plan.h"
+#include "cohort/kernels/cpu/window_plan.h"
 
 #include <vector>
 

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "core/graph/attr.h"
-#include "core/shape.h"
+#include "cohort/core/graph/attr.h"
+#include "cohort/core/shape.h"
 
 namespace cohort::cpu {
 

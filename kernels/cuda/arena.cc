@@ -1,9 +1,9 @@
-#include "kernels/cuda/arena.h"
+#include "cohort/kernels/cuda/arena.h"
 
 #include <cudaTypedefs.h>
 
-#include "core/error.h"
-#include "kernels/cuda/streams.h"
+#include "cohort/core/error.h"
+#include "cohort/kernels/cuda/streams.h"
 
 namespace cohort::cuda {
 namespace {

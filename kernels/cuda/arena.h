@@ -2,8 +2,8 @@
 
 #include <vector>
 
-#include "core/runtime/device.h"
-#include "kernels/cuda/status.h"
+#include "cohort/core/runtime/device.h"
+#include "cohort/kernels/cuda/status.h"
 
 namespace cohort::cuda {
 

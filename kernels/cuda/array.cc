@@ -1,11 +1,11 @@
 // Ops that move elements: arrays are walked by strides, whole ones are copied by the copy engine.
 #include <algorithm>
 
-#include "kernels/cuda/copy.h"
-#include "kernels/cuda/cuda_kernel.h"
-#include "kernels/cuda/pattern.h"
-#include "kernels/cuda/register.h"
-#include "kernels/cuda/walks.h"
+#include "cohort/kernels/cuda/copy.h"
+#include "cohort/kernels/cuda/cuda_kernel.h"
+#include "cohort/kernels/cuda/pattern.h"
+#include "cohort/kernels/cuda/register.h"
+#include "cohort/kernels/cuda/walks.h"
 
 namespace cohort::cuda {
 namespace {

@@ -1,6 +1,6 @@
-#include "kernels/cuda/bias.h"
+#include "cohort/kernels/cuda/bias.h"
 
-#include "kernels/cuda/elementwise.cuh"
+#include "cohort/kernels/cuda/elementwise.cuh"
 
 namespace cohort::cuda {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <cuda_runtime_api.h>
 
-#include "core/dtype_id.h"
+#include "cohort/core/dtype_id.h"
 
 namespace cohort::cuda {
 

@@ -1,5 +1,5 @@
-#include "kernels/cuda/elementwise.cuh"
-#include "kernels/cuda/elementwise.h"
+#include "cohort/kernels/cuda/elementwise.cuh"
+#include "cohort/kernels/cuda/elementwise.h"
 
 namespace cohort::cuda {
 namespace {

@@ -1,13 +1,13 @@
 #include <algorithm>
 
-#include "kernels/cuda/bias.h"
-#include "kernels/cuda/conv_direct.h"
-#include "kernels/cuda/conv_plan.h"
-#include "kernels/cuda/copy.h"
-#include "kernels/cuda/cuda_kernel.h"
-#include "kernels/cuda/register.h"
-#include "kernels/cuda/walks.h"
-#include "kernels/cuda/windows.h"
+#include "cohort/kernels/cuda/bias.h"
+#include "cohort/kernels/cuda/conv_direct.h"
+#include "cohort/kernels/cuda/conv_plan.h"
+#include "cohort/kernels/cuda/copy.h"
+#include "cohort/kernels/cuda/cuda_kernel.h"
+#include "cohort/kernels/cuda/register.h"
+#include "cohort/kernels/cuda/walks.h"
+#include "cohort/kernels/cuda/windows.h"
 
 namespace cohort::cuda {
 namespace {

@@ -1,8 +1,8 @@
-#include "kernels/cuda/conv_direct.h"
+#include "cohort/kernels/cuda/conv_direct.h"
 
-#include "kernels/cuda/image.cuh"
-#include "kernels/cuda/reduction.cuh"
-#include "kernels/cuda/types.cuh"
+#include "cohort/kernels/cuda/image.cuh"
+#include "cohort/kernels/cuda/reduction.cuh"
+#include "cohort/kernels/cuda/types.cuh"
 
 // y[n, i, j, f] = sum over (p, q, c) of x[n, i s + p d - top, j s + q d - left, c] k[p, q, c, f],
 // where f's group takes its own channels c.

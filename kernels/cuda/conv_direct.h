@@ -2,8 +2,8 @@
 
 #include <cuda_runtime_api.h>
 
-#include "core/dtype_id.h"
-#include "kernels/cuda/window.h"
+#include "cohort/core/dtype_id.h"
+#include "cohort/kernels/cuda/window.h"
 
 // Convolution straight from its definition: one thread for each element of the result. For what
 // cuDNN does not take (doubles, odd groups), and to compare it with. Each enqueues its work and

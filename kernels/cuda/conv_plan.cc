@@ -1,8 +1,8 @@
-#include "kernels/cuda/conv_plan.h"
+#include "cohort/kernels/cuda/conv_plan.h"
 
 #include <array>
 
-#include "kernels/cuda/status.h"
+#include "cohort/kernels/cuda/status.h"
 
 namespace cohort::cuda {
 namespace {

@@ -2,9 +2,9 @@
 
 #include <optional>
 
-#include "core/dtype.h"
-#include "kernels/cuda/device.h"
-#include "kernels/cuda/window.h"
+#include "cohort/core/dtype.h"
+#include "cohort/kernels/cuda/device.h"
+#include "cohort/kernels/cuda/window.h"
 
 namespace cohort::cuda {
 

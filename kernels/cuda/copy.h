@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "kernels/cuda/walk.h"
+#include "cohort/kernels/cuda/walk.h"
 
 // Moving elements about in device memory.
 namespace cohort::cuda {

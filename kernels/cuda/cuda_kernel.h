@@ -3,9 +3,9 @@
 #include <functional>
 #include <memory>
 
-#include "core/runtime/kernel.h"
-#include "kernels/cuda/device.h"
-#include "kernels/cuda/status.h"
+#include "cohort/core/runtime/kernel.h"
+#include "cohort/kernels/cuda/device.h"
+#include "cohort/kernels/cuda/status.h"
 
 namespace cohort::cuda {
 

@@ -1,10 +1,10 @@
-#include "kernels/cuda/device.h"
+#include "cohort/kernels/cuda/device.h"
 
 #include <cstdlib>
 #include <string_view>
 #include <thread>
 
-#include "kernels/cuda/status.h"
+#include "cohort/kernels/cuda/status.h"
 
 namespace cohort::cuda {
 namespace {

@@ -4,11 +4,11 @@
 #include <functional>
 #include <vector>
 
-#include "core/runtime/device.h"
-#include "kernels/cuda/arena.h"
-#include "kernels/cuda/fault_log.h"
-#include "kernels/cuda/recording.h"
-#include "kernels/cuda/staging.h"
+#include "cohort/core/runtime/device.h"
+#include "cohort/kernels/cuda/arena.h"
+#include "cohort/kernels/cuda/fault_log.h"
+#include "cohort/kernels/cuda/recording.h"
+#include "cohort/kernels/cuda/staging.h"
 
 namespace cohort::cuda {
 

@@ -1,12 +1,12 @@
-#include "kernels/cuda/elementwise.h"
+#include "cohort/kernels/cuda/elementwise.h"
 
 #include <array>
 #include <optional>
 #include <utility>
 
-#include "kernels/cuda/cuda_kernel.h"
-#include "kernels/cuda/register.h"
-#include "kernels/cuda/walks.h"
+#include "cohort/kernels/cuda/cuda_kernel.h"
+#include "cohort/kernels/cuda/register.h"
+#include "cohort/kernels/cuda/walks.h"
 
 namespace cohort::cuda {
 namespace {

@@ -2,9 +2,9 @@
 
 #include <utility>
 
-#include "kernels/cuda/launch.cuh"
-#include "kernels/cuda/types.cuh"
-#include "kernels/cuda/walk.h"
+#include "cohort/kernels/cuda/launch.cuh"
+#include "cohort/kernels/cuda/types.cuh"
+#include "cohort/kernels/cuda/walk.h"
 
 // y[i] = f(i, a[...], b[...], ...) over a Walk, one thread for each element: a warp's accesses are
 // whole lines, and many warps in flight hide the memory's latency.

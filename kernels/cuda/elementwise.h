@@ -2,9 +2,9 @@
 
 #include <cuda_runtime_api.h>
 
-#include "core/dtype_id.h"
-#include "kernels/cuda/fault.h"
-#include "kernels/cuda/walk.h"
+#include "cohort/core/dtype_id.h"
+#include "cohort/kernels/cuda/fault.h"
+#include "cohort/kernels/cuda/walk.h"
 
 // Elementwise work on device memory. Each function enqueues it and returns false when it does not
 // take the dtype.

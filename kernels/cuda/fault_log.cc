@@ -1,6 +1,6 @@
-#include "kernels/cuda/fault_log.h"
+#include "cohort/kernels/cuda/fault_log.h"
 
-#include "kernels/cuda/status.h"
+#include "cohort/kernels/cuda/status.h"
 
 namespace cohort::cuda {
 

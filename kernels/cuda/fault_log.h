@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "core/error.h"
-#include "kernels/cuda/fault.h"
-#include "kernels/cuda/streams.h"
+#include "cohort/core/error.h"
+#include "cohort/kernels/cuda/fault.h"
+#include "cohort/kernels/cuda/streams.h"
 
 namespace cohort::cuda {
 

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "kernels/cuda/launch.cuh"
-#include "kernels/cuda/window.h"
+#include "cohort/kernels/cuda/launch.cuh"
+#include "cohort/kernels/cuda/window.h"
 
 namespace cohort::cuda {
 

@@ -1,8 +1,8 @@
-#include "kernels/cuda/indexing.h"
+#include "cohort/kernels/cuda/indexing.h"
 
-#include "kernels/cuda/cuda_kernel.h"
-#include "kernels/cuda/pattern.h"
-#include "kernels/cuda/register.h"
+#include "cohort/kernels/cuda/cuda_kernel.h"
+#include "cohort/kernels/cuda/pattern.h"
+#include "cohort/kernels/cuda/register.h"
 
 namespace cohort::cuda {
 namespace {

@@ -1,7 +1,7 @@
-#include "kernels/cuda/indexing.h"
+#include "cohort/kernels/cuda/indexing.h"
 
-#include "kernels/cuda/launch.cuh"
-#include "kernels/cuda/types.cuh"
+#include "cohort/kernels/cuda/launch.cuh"
+#include "cohort/kernels/cuda/types.cuh"
 
 namespace cohort::cuda {
 namespace {

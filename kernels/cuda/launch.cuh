@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "kernels/cuda/fault.h"
+#include "cohort/kernels/cuda/fault.h"
 
 namespace cohort::cuda {
 

@@ -2,11 +2,11 @@
 #include <optional>
 #include <vector>
 
-#include "kernels/cuda/bias.h"
-#include "kernels/cuda/cuda_kernel.h"
-#include "kernels/cuda/matmul_plan.h"
-#include "kernels/cuda/register.h"
-#include "kernels/cuda/walks.h"
+#include "cohort/kernels/cuda/bias.h"
+#include "cohort/kernels/cuda/cuda_kernel.h"
+#include "cohort/kernels/cuda/matmul_plan.h"
+#include "cohort/kernels/cuda/register.h"
+#include "cohort/kernels/cuda/walks.h"
 
 namespace cohort::cuda {
 namespace {

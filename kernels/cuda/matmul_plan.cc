@@ -1,6 +1,6 @@
-#include "kernels/cuda/matmul_plan.h"
+#include "cohort/kernels/cuda/matmul_plan.h"
 
-#include "kernels/cuda/status.h"
+#include "cohort/kernels/cuda/status.h"
 
 // cuBLASLt counts columns first: a row-major [R, C] is its [C, R]. It is therefore asked for
 // y^T = b^T a^T, with b as its first operand and a as its second; no element is moved.

@@ -2,8 +2,8 @@
 
 #include <optional>
 
-#include "core/dtype.h"
-#include "kernels/cuda/device.h"
+#include "cohort/core/dtype.h"
+#include "cohort/kernels/cuda/device.h"
 
 namespace cohort::cuda {
 

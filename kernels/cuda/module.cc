@@ -1,11 +1,11 @@
 #include <exception>
 
-#include "core/runtime/module.h"
-#include "core/runtime/runtime.h"
-#include "kernels/cuda/device.h"
-#include "kernels/cuda/nccl_communicator.h"
-#include "kernels/cuda/register.h"
-#include "kernels/cuda/status.h"
+#include "cohort/core/runtime/module.h"
+#include "cohort/core/runtime/runtime.h"
+#include "cohort/kernels/cuda/device.h"
+#include "cohort/kernels/cuda/nccl_communicator.h"
+#include "cohort/kernels/cuda/register.h"
+#include "cohort/kernels/cuda/status.h"
 
 namespace cohort::cuda {
 namespace {

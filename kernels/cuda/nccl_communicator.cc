@@ -1,4 +1,4 @@
-#include "kernels/cuda/nccl_communicator.h"
+#include "cohort/kernels/cuda/nccl_communicator.h"
 
 #include <nccl.h>
 
@@ -9,10 +9,10 @@
 #include <optional>
 #include <thread>
 
-#include "core/runtime/spin_wait.h"
-#include "kernels/cuda/device.h"
-#include "kernels/cuda/status.h"
-#include "kernels/cuda/tree_sum.h"
+#include "cohort/core/runtime/spin_wait.h"
+#include "cohort/kernels/cuda/device.h"
+#include "cohort/kernels/cuda/status.h"
+#include "cohort/kernels/cuda/tree_sum.h"
 
 namespace cohort::cuda {
 namespace {

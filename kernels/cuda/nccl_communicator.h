@@ -4,9 +4,9 @@
 #include <span>
 #include <vector>
 
-#include "core/runtime/communicator.h"
-#include "core/runtime/device.h"
-#include "core/runtime/job_group.h"
+#include "cohort/core/runtime/communicator.h"
+#include "cohort/core/runtime/device.h"
+#include "cohort/core/runtime/job_group.h"
 
 namespace cohort::cuda {
 

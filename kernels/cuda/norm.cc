@@ -1,7 +1,7 @@
-#include "kernels/cuda/norm.h"
+#include "cohort/kernels/cuda/norm.h"
 
-#include "kernels/cuda/cuda_kernel.h"
-#include "kernels/cuda/register.h"
+#include "cohort/kernels/cuda/cuda_kernel.h"
+#include "cohort/kernels/cuda/register.h"
 
 namespace cohort::cuda {
 namespace {

@@ -1,6 +1,6 @@
-#include "kernels/cuda/norm.h"
+#include "cohort/kernels/cuda/norm.h"
 
-#include "kernels/cuda/reduction.cuh"
+#include "cohort/kernels/cuda/reduction.cuh"
 
 // With h = (x - mean) r, r = 1 / sqrt(variance + epsilon), over M rows:
 //   y = h gamma + beta

@@ -1,8 +1,8 @@
-#include "kernels/cuda/pattern.h"
+#include "cohort/kernels/cuda/pattern.h"
 
 #include <cstring>
 
-#include "core/tensor.h"
+#include "cohort/core/tensor.h"
 
 namespace cohort::cuda {
 

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "core/dtype.h"
+#include "cohort/core/dtype.h"
 
 namespace cohort::cuda {
 

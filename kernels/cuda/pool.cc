@@ -1,8 +1,8 @@
-#include "kernels/cuda/pool.h"
+#include "cohort/kernels/cuda/pool.h"
 
-#include "kernels/cuda/cuda_kernel.h"
-#include "kernels/cuda/register.h"
-#include "kernels/cuda/windows.h"
+#include "cohort/kernels/cuda/cuda_kernel.h"
+#include "cohort/kernels/cuda/register.h"
+#include "cohort/kernels/cuda/windows.h"
 
 namespace cohort::cuda {
 namespace {

@@ -1,7 +1,7 @@
-#include "kernels/cuda/pool.h"
+#include "cohort/kernels/cuda/pool.h"
 
-#include "kernels/cuda/image.cuh"
-#include "kernels/cuda/types.cuh"
+#include "cohort/kernels/cuda/image.cuh"
+#include "cohort/kernels/cuda/types.cuh"
 
 namespace cohort::cuda {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <cuda_runtime_api.h>
 
-#include "core/dtype_id.h"
-#include "kernels/cuda/window.h"
+#include "cohort/core/dtype_id.h"
+#include "cohort/kernels/cuda/window.h"
 
 // Pooling as core/ops/pool.h defines it. Each enqueues its work and returns false when it does not
 // take the dtype. Every element of a gradient is gathered by one thread, so sums have one order.

@@ -1,8 +1,8 @@
-#include "kernels/cuda/random.h"
+#include "cohort/kernels/cuda/random.h"
 
-#include "core/runtime/philox.h"
-#include "kernels/cuda/cuda_kernel.h"
-#include "kernels/cuda/register.h"
+#include "cohort/core/runtime/philox.h"
+#include "cohort/kernels/cuda/cuda_kernel.h"
+#include "cohort/kernels/cuda/register.h"
 
 namespace cohort::cuda {
 namespace {

@@ -1,8 +1,8 @@
-#include "kernels/cuda/random.h"
+#include "cohort/kernels/cuda/random.h"
 
-#include "core/runtime/philox.h"
-#include "kernels/cuda/launch.cuh"
-#include "kernels/cuda/types.cuh"
+#include "cohort/core/runtime/philox.h"
+#include "cohort/kernels/cuda/launch.cuh"
+#include "cohort/kernels/cuda/types.cuh"
 
 // The same words as on the CPU: the definition is core/runtime/philox.h in both. A thread takes one
 // block of Philox, the four elements that share it.

@@ -2,8 +2,8 @@
 
 #include <cuda_runtime_api.h>
 
-#include "core/dtype_id.h"
-#include "core/runtime/step_state.h"
+#include "cohort/core/dtype_id.h"
+#include "cohort/core/runtime/step_state.h"
 
 namespace cohort::cuda {
 

@@ -1,6 +1,6 @@
-#include "kernels/cuda/recording.h"
+#include "cohort/kernels/cuda/recording.h"
 
-#include "kernels/cuda/status.h"
+#include "cohort/kernels/cuda/status.h"
 
 namespace cohort::cuda {
 

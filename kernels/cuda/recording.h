@@ -1,7 +1,7 @@
 #pragma once
 
-#include "core/runtime/device.h"
-#include "kernels/cuda/streams.h"
+#include "cohort/core/runtime/device.h"
+#include "cohort/kernels/cuda/streams.h"
 
 namespace cohort::cuda {
 

@@ -1,11 +1,11 @@
-#include "kernels/cuda/reduce.h"
+#include "cohort/kernels/cuda/reduce.h"
 
 #include <algorithm>
 #include <limits>
 
-#include "kernels/cuda/cuda_kernel.h"
-#include "kernels/cuda/register.h"
-#include "kernels/cuda/walks.h"
+#include "cohort/kernels/cuda/cuda_kernel.h"
+#include "cohort/kernels/cuda/register.h"
+#include "cohort/kernels/cuda/walks.h"
 
 namespace cohort::cuda {
 namespace {

@@ -1,6 +1,6 @@
-#include "kernels/cuda/reduce.h"
+#include "cohort/kernels/cuda/reduce.h"
 
-#include "kernels/cuda/reduction.cuh"
+#include "cohort/kernels/cuda/reduction.cuh"
 
 namespace cohort::cuda {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <cuda_runtime_api.h>
 
-#include "core/dtype_id.h"
-#include "kernels/cuda/reduction.h"
+#include "cohort/core/dtype_id.h"
+#include "cohort/kernels/cuda/reduction.h"
 
 namespace cohort::cuda {
 

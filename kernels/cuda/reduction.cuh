@@ -1,7 +1,7 @@
 #pragma once
 
-#include "kernels/cuda/elementwise.cuh"
-#include "kernels/cuda/reduction.h"
+#include "cohort/kernels/cuda/elementwise.cuh"
+#include "cohort/kernels/cuda/reduction.h"
 
 // A reduction F has
 //   using Value                              what is combined

@@ -2,7 +2,7 @@
 
 #include <cstddef>
 
-#include "kernels/cuda/walk.h"
+#include "cohort/kernels/cuda/walk.h"
 
 namespace cohort::cuda {
 

@@ -1,4 +1,4 @@
-#include "kernels/cuda/register.h"
+#include "cohort/kernels/cuda/register.h"
 
 namespace cohort::cuda {
 

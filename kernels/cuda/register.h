@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/runtime/kernel.h"
+#include "cohort/core/runtime/kernel.h"
 
 namespace cohort::cuda {
 

@@ -1,9 +1,9 @@
-#include "kernels/cuda/slices.h"
+#include "cohort/kernels/cuda/slices.h"
 
 #include <algorithm>
 
-#include "kernels/cuda/cuda_kernel.h"
-#include "kernels/cuda/register.h"
+#include "cohort/kernels/cuda/cuda_kernel.h"
+#include "cohort/kernels/cuda/register.h"
 
 namespace cohort::cuda {
 namespace {

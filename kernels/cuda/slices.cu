@@ -1,10 +1,10 @@
-#include "kernels/cuda/slices.h"
+#include "cohort/kernels/cuda/slices.h"
 
 #include <cub/device/device_radix_sort.cuh>
 
-#include "kernels/cuda/launch.cuh"
-#include "kernels/cuda/status.h"
-#include "kernels/cuda/types.cuh"
+#include "cohort/kernels/cuda/launch.cuh"
+#include "cohort/kernels/cuda/status.h"
+#include "cohort/kernels/cuda/types.cuh"
 
 namespace cohort::cuda {
 namespace {

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "core/dtype_id.h"
+#include "cohort/core/dtype_id.h"
 
 namespace cohort::cuda {
 

@@ -1,7 +1,7 @@
-#include "kernels/cuda/softmax.h"
+#include "cohort/kernels/cuda/softmax.h"
 
-#include "kernels/cuda/launch.cuh"
-#include "kernels/cuda/types.cuh"
+#include "cohort/kernels/cuda/launch.cuh"
+#include "cohort/kernels/cuda/types.cuh"
 
 // A warp takes one row: rows of a classifier are short, and a warp needs no shared memory. With
 // m = max x:  softmax = e^(x - m) / s,  log softmax = x - m - log s,  s = sum e^(x - m).

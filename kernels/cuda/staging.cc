@@ -1,9 +1,9 @@
-#include "kernels/cuda/staging.h"
+#include "cohort/kernels/cuda/staging.h"
 
 #include <algorithm>
 #include <cstring>
 
-#include "kernels/cuda/status.h"
+#include "cohort/kernels/cuda/status.h"
 
 namespace cohort::cuda {
 

@@ -3,7 +3,7 @@
 #include <array>
 #include <cstddef>
 
-#include "kernels/cuda/streams.h"
+#include "cohort/kernels/cuda/streams.h"
 
 namespace cohort::cuda {
 

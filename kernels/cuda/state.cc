@@ -1,11 +1,11 @@
-#include "kernels/cuda/state.h"
+#include "cohort/kernels/cuda/state.h"
 
 #include <cstddef>
 
-#include "core/ops/state.h"
-#include "kernels/cuda/copy.h"
-#include "kernels/cuda/cuda_kernel.h"
-#include "kernels/cuda/register.h"
+#include "cohort/core/ops/state.h"
+#include "cohort/kernels/cuda/copy.h"
+#include "cohort/kernels/cuda/cuda_kernel.h"
+#include "cohort/kernels/cuda/register.h"
 
 namespace cohort::cuda {
 namespace {

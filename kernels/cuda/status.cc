@@ -1,6 +1,6 @@
-#include "kernels/cuda/status.h"
+#include "cohort/kernels/cuda/status.h"
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 namespace cohort::cuda {
 namespace {

@@ -1,9 +1,9 @@
-#include "kernels/cuda/streams.h"
+#include "cohort/kernels/cuda/streams.h"
 
 #include <algorithm>
 
-#include "core/error.h"
-#include "kernels/cuda/status.h"
+#include "cohort/core/error.h"
+#include "cohort/kernels/cuda/status.h"
 
 namespace cohort::cuda {
 namespace {

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <memory>
 
-#include "kernels/cuda/handle.h"
+#include "cohort/kernels/cuda/handle.h"
 
 namespace cohort::cuda {
 

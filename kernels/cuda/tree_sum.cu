@@ -1,7 +1,7 @@
-#include "kernels/cuda/tree_sum.h"
+#include "cohort/kernels/cuda/tree_sum.h"
 
-#include "kernels/cuda/launch.cuh"
-#include "kernels/cuda/types.cuh"
+#include "cohort/kernels/cuda/launch.cuh"
+#include "cohort/kernels/cuda/types.cuh"
 
 namespace cohort::cuda {
 namespace {

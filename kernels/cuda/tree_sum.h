@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "core/dtype_id.h"
+#include "cohort/core/dtype_id.h"
 
 namespace cohort::cuda {
 

@@ -5,7 +5,7 @@
 
 #include <type_traits>
 
-#include "core/dtype_id.h"
+#include "cohort/core/dtype_id.h"
 
 // Element types in device code. Sources compiled for the device include no core header but the
 // small ones: formatting and tensors cost seconds there.

@@ -1,7 +1,7 @@
-#include "kernels/cuda/update.h"
+#include "cohort/kernels/cuda/update.h"
 
-#include "kernels/cuda/cuda_kernel.h"
-#include "kernels/cuda/register.h"
+#include "cohort/kernels/cuda/cuda_kernel.h"
+#include "cohort/kernels/cuda/register.h"
 
 namespace cohort::cuda {
 namespace {

@@ -1,9 +1,9 @@
-#include "kernels/cuda/update.h"
+#include "cohort/kernels/cuda/update.h"
 
 #include <algorithm>
 
-#include "kernels/cuda/launch.cuh"
-#include "kernels/cuda/types.cuh"
+#include "cohort/kernels/cuda/launch.cuh"
+#include "cohort/kernels/cuda/types.cuh"
 
 namespace cohort::cuda {
 namespace {

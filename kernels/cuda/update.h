@@ -4,8 +4,8 @@
 
 #include <span>
 
-#include "core/dtype_id.h"
-#include "kernels/cuda/fault.h"
+#include "cohort/core/dtype_id.h"
+#include "cohort/kernels/cuda/fault.h"
 
 namespace cohort::cuda {
 

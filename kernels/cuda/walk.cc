@@ -1,9 +1,9 @@
-#include "kernels/cuda/walk.h"
+#include "cohort/kernels/cuda/walk.h"
 
 #include <limits>
 
-#include "core/error.h"
-#include "kernels/cuda/walks.h"
+#include "cohort/core/error.h"
+#include "cohort/kernels/cuda/walks.h"
 
 namespace cohort::cuda {
 namespace {

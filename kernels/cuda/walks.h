@@ -2,8 +2,8 @@
 
 #include <vector>
 
-#include "core/runtime/kernel.h"
-#include "kernels/cuda/walk.h"
+#include "cohort/core/runtime/kernel.h"
+#include "cohort/kernels/cuda/walk.h"
 
 namespace cohort::cuda {
 

@@ -1,4 +1,4 @@
-#include "kernels/cuda/windows.h"
+#include "cohort/kernels/cuda/windows.h"
 
 namespace cohort::cuda {
 namespace {

@@ -1,8 +1,8 @@
 #pragma once
 
-#include "core/graph/attr.h"
-#include "core/shape.h"
-#include "kernels/cuda/window.h"
+#include "cohort/core/graph/attr.h"
+#include "cohort/core/shape.h"
+#include "cohort/kernels/cuda/window.h"
 
 namespace cohort::cuda {
 

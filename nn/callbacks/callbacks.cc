@@ -1,4 +1,4 @@
-#include "nn/callbacks/callbacks.h"
+#include "cohort/nn/callbacks/callbacks.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 #include <cstdio>
 #include <memory>
 
-#include "nn/model.h"
+#include "cohort/nn/model.h"
 
 namespace cohort::nn {
 namespace {

@@ -3,13 +3,13 @@
 #include <functional>
 #include <string>
 
-#include "nn/callback.h"
-#include "nn/callbacks/early_stopping.h"
-#include "nn/callbacks/history.h"
-#include "nn/callbacks/learning_rate.h"
-#include "nn/callbacks/progress_bar.h"
-#include "nn/callbacks/step_report.h"
-#include "nn/callbacks/step_trace.h"
+#include "cohort/nn/callback.h"
+#include "cohort/nn/callbacks/early_stopping.h"
+#include "cohort/nn/callbacks/history.h"
+#include "cohort/nn/callbacks/learning_rate.h"
+#include "cohort/nn/callbacks/progress_bar.h"
+#include "cohort/nn/callbacks/step_report.h"
+#include "cohort/nn/callbacks/step_trace.h"
 
 namespace cohort::nn {
 

@@ -1,10 +1,10 @@
-#include "nn/callbacks/early_stopping.h"
+#include "cohort/nn/callbacks/early_stopping.h"
 
 #include <cmath>
 #include <cstdio>
 
-#include "nn/callbacks/monitor.h"
-#include "nn/model.h"
+#include "cohort/nn/callbacks/monitor.h"
+#include "cohort/nn/model.h"
 
 namespace cohort::nn {
 namespace {

@@ -3,7 +3,7 @@
 #include <optional>
 #include <string>
 
-#include "nn/callback.h"
+#include "cohort/nn/callback.h"
 
 namespace cohort::nn {
 

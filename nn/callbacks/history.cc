@@ -1,4 +1,4 @@
-#include "nn/callbacks/history.h"
+#include "cohort/nn/callbacks/history.h"
 
 #include <algorithm>
 

@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "nn/callback.h"
+#include "cohort/nn/callback.h"
 
 namespace cohort::nn {
 

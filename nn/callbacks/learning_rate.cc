@@ -1,11 +1,11 @@
-#include "nn/callbacks/learning_rate.h"
+#include "cohort/nn/callbacks/learning_rate.h"
 
 #include <algorithm>
 #include <cstdio>
 #include <optional>
 
-#include "nn/callbacks/monitor.h"
-#include "nn/model.h"
+#include "cohort/nn/callbacks/monitor.h"
+#include "cohort/nn/model.h"
 
 namespace cohort::nn {
 namespace {

@@ -1,9 +1,9 @@
-#include "nn/callbacks/monitor.h"
+#include "cohort/nn/callbacks/monitor.h"
 
 #include <cmath>
 #include <cstdio>
 
-#include "nn/internal/names.h"
+#include "cohort/nn/internal/names.h"
 
 namespace cohort::nn::internal {
 namespace {

@@ -3,7 +3,7 @@
 #include <optional>
 #include <string>
 
-#include "nn/logs.h"
+#include "cohort/nn/logs.h"
 
 namespace cohort::nn::internal {
 

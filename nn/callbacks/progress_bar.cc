@@ -1,4 +1,4 @@
-#include "nn/callbacks/progress_bar.h"
+#include "cohort/nn/callbacks/progress_bar.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstdio>
 
-#include "core/terminal.h"
+#include "cohort/core/terminal.h"
 
 namespace cohort::nn {
 namespace {

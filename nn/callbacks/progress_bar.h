@@ -4,7 +4,7 @@
 #include <optional>
 #include <string_view>
 
-#include "nn/callback.h"
+#include "cohort/nn/callback.h"
 
 namespace cohort::nn {
 

@@ -1,4 +1,4 @@
-#include "nn/callbacks/step_report.h"
+#include "cohort/nn/callbacks/step_report.h"
 
 #include <fmt/format.h>
 

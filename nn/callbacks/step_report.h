@@ -3,7 +3,7 @@
 #include <functional>
 #include <string_view>
 
-#include "nn/callback.h"
+#include "cohort/nn/callback.h"
 
 namespace cohort::nn {
 

@@ -1,11 +1,11 @@
-#include "nn/callbacks/step_trace.h"
+#include "cohort/nn/callbacks/step_trace.h"
 
 #include <cstdio>
 
-#include "core/runtime/runtime.h"
-#include "core/trace/chrome_trace.h"
-#include "nn/internal/clock_offsets.h"
-#include "nn/model_impl.h"
+#include "cohort/core/runtime/runtime.h"
+#include "cohort/core/trace/chrome_trace.h"
+#include "cohort/nn/internal/clock_offsets.h"
+#include "cohort/nn/model_impl.h"
 
 namespace cohort::nn {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "nn/callback.h"
+#include "cohort/nn/callback.h"
 
 namespace cohort::nn {
 

@@ -1,4 +1,4 @@
-#include "nn/internal/call_context.h"
+#include "cohort/nn/internal/call_context.h"
 
 namespace cohort::nn::internal {
 namespace {

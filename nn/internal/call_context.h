@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "core/graph/graph.h"
+#include "cohort/core/graph/graph.h"
 
 namespace cohort::nn {
 class LayerImpl;

@@ -1,4 +1,4 @@
-#include "nn/internal/clock_offsets.h"
+#include "cohort/nn/internal/clock_offsets.h"
 
 #include <unistd.h>
 

@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "distribute/strategy.h"
+#include "cohort/distribute/strategy.h"
 
 namespace cohort::nn::internal {
 

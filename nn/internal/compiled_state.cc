@@ -1,4 +1,4 @@
-#include "nn/internal/compiled_state.h"
+#include "cohort/nn/internal/compiled_state.h"
 
 #include <algorithm>
 

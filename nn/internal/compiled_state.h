@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "nn/layer.h"
+#include "cohort/nn/layer.h"
 
 /// What compile() fixes about a model's layers. Steps are traced later, when somebody may have
 /// frozen some of them for another model.

@@ -1,12 +1,12 @@
 #include <array>
 #include <optional>
 
-#include "core/runtime/runtime.h"
-#include "nn/callbacks/progress_bar.h"
-#include "nn/internal/fit_metrics.h"
-#include "nn/internal/loop_metrics.h"
-#include "nn/internal/loops.h"
-#include "nn/internal/step_clock.h"
+#include "cohort/core/runtime/runtime.h"
+#include "cohort/nn/callbacks/progress_bar.h"
+#include "cohort/nn/internal/fit_metrics.h"
+#include "cohort/nn/internal/loop_metrics.h"
+#include "cohort/nn/internal/loops.h"
+#include "cohort/nn/internal/step_clock.h"
 
 namespace cohort::nn::internal {
 namespace {

@@ -1,4 +1,4 @@
-#include "nn/internal/fit_metrics.h"
+#include "cohort/nn/internal/fit_metrics.h"
 
 #include <algorithm>
 

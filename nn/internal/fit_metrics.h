@@ -5,10 +5,10 @@
 #include <utility>
 #include <vector>
 
-#include "core/trace/step_metrics.h"
-#include "distribute/strategy.h"
-#include "nn/internal/step_clock.h"
-#include "nn/logs.h"
+#include "cohort/core/trace/step_metrics.h"
+#include "cohort/distribute/strategy.h"
+#include "cohort/nn/internal/step_clock.h"
+#include "cohort/nn/logs.h"
 
 namespace cohort::nn::internal {
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "nn/model_impl.h"
+#include "cohort/nn/model_impl.h"
 
 namespace cohort::nn::internal {
 

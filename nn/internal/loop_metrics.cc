@@ -1,4 +1,4 @@
-#include "nn/internal/loop_metrics.h"
+#include "cohort/nn/internal/loop_metrics.h"
 
 #include <utility>
 

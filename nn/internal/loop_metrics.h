@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "nn/internal/objective.h"
+#include "cohort/nn/internal/objective.h"
 
 namespace cohort::nn::internal {
 

@@ -1,11 +1,11 @@
-#include "nn/internal/loops.h"
+#include "cohort/nn/internal/loops.h"
 
 #include <algorithm>
 #include <cstring>
 
-#include "core/runtime/runtime.h"
-#include "nn/internal/loop_metrics.h"
-#include "nn/internal/warning.h"
+#include "cohort/core/runtime/runtime.h"
+#include "cohort/nn/internal/loop_metrics.h"
+#include "cohort/nn/internal/warning.h"
 
 namespace cohort::nn::internal {
 namespace {

@@ -4,8 +4,8 @@
 #include <string_view>
 #include <vector>
 
-#include "nn/internal/trainer.h"
-#include "nn/model_impl.h"
+#include "cohort/nn/internal/trainer.h"
+#include "cohort/nn/model_impl.h"
 
 /// The loops of fit, evaluate and predict over a dataset of batches.
 namespace cohort::nn::internal {

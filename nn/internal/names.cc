@@ -1,4 +1,4 @@
-#include "nn/internal/names.h"
+#include "cohort/nn/internal/names.h"
 
 #include <algorithm>
 #include <cctype>

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 /// Things that users denote by name.
 namespace cohort::nn::internal {

@@ -1,11 +1,11 @@
-#include "nn/internal/objective.h"
+#include "cohort/nn/internal/objective.h"
 
 #include <algorithm>
 
-#include "core/ops/constant.h"
-#include "core/ops/math.h"
-#include "core/ops/state.h"
-#include "nn/internal/reduction.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/state.h"
+#include "cohort/nn/internal/reduction.h"
 
 namespace cohort::nn {
 

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "nn/compile_options.h"
+#include "cohort/nn/compile_options.h"
 
 namespace cohort::nn::internal {
 

@@ -1,12 +1,12 @@
-#include "nn/internal/reduction.h"
+#include "cohort/nn/internal/reduction.h"
 
-#include "core/ops/array.h"
-#include "core/ops/collective.h"
-#include "core/ops/constant.h"
-#include "core/ops/math.h"
-#include "core/ops/reduce.h"
-#include "core/ops/state.h"
-#include "nn/internal/names.h"
+#include "cohort/core/ops/array.h"
+#include "cohort/core/ops/collective.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/reduce.h"
+#include "cohort/core/ops/state.h"
+#include "cohort/nn/internal/names.h"
 
 namespace cohort::nn::internal {
 namespace {

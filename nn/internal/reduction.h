@@ -3,7 +3,7 @@
 #include <string_view>
 #include <utility>
 
-#include "core/graph/graph.h"
+#include "cohort/core/graph/graph.h"
 
 /// How values of rows become the numbers of a batch that lies on several replicas.
 namespace cohort::nn {

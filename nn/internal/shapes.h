@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/shape.h"
+#include "cohort/core/shape.h"
 
 namespace cohort::nn::internal {
 

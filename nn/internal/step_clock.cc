@@ -1,4 +1,4 @@
-#include "nn/internal/step_clock.h"
+#include "cohort/nn/internal/step_clock.h"
 
 #include <algorithm>
 

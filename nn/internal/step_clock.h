@@ -3,8 +3,8 @@
 #include <chrono>
 #include <vector>
 
-#include "distribute/strategy.h"
-#include "nn/callback.h"
+#include "cohort/distribute/strategy.h"
+#include "cohort/nn/callback.h"
 
 namespace cohort::nn::internal {
 

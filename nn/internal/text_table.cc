@@ -1,9 +1,9 @@
-#include "nn/internal/text_table.h"
+#include "cohort/nn/internal/text_table.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 namespace cohort::nn::internal {
 namespace {

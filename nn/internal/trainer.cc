@@ -1,19 +1,19 @@
-#include "nn/internal/trainer.h"
+#include "cohort/nn/internal/trainer.h"
 
 #include <fmt/ranges.h>
 
 #include <algorithm>
 #include <set>
 
-#include "core/ops/array.h"
-#include "core/ops/constant.h"
-#include "core/ops/indexing.h"
-#include "core/ops/math.h"
-#include "core/ops/state.h"
-#include "core/runtime/runtime.h"
-#include "nn/internal/call_context.h"
-#include "nn/internal/warning.h"
-#include "nn/model_impl.h"
+#include "cohort/core/ops/array.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/indexing.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/state.h"
+#include "cohort/core/runtime/runtime.h"
+#include "cohort/nn/internal/call_context.h"
+#include "cohort/nn/internal/warning.h"
+#include "cohort/nn/model_impl.h"
 
 namespace cohort::nn::internal {
 namespace {

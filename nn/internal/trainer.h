@@ -5,11 +5,11 @@
 #include <mutex>
 #include <vector>
 
-#include "core/runtime/recently_used.h"
-#include "distribute/strategy.h"
-#include "nn/internal/compiled_state.h"
-#include "nn/internal/objective.h"
-#include "nn/model.h"
+#include "cohort/core/runtime/recently_used.h"
+#include "cohort/distribute/strategy.h"
+#include "cohort/nn/internal/compiled_state.h"
+#include "cohort/nn/internal/objective.h"
+#include "cohort/nn/model.h"
 
 namespace cohort::nn {
 class ModelImpl;

@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "distribute/strategy.h"
+#include "cohort/distribute/strategy.h"
 
 namespace cohort::nn::internal {
 

@@ -1,9 +1,9 @@
-#include "nn/layers/convolutional.h"
+#include "cohort/nn/layers/convolutional.h"
 
-#include "core/ops/conv.h"
-#include "core/ops/math.h"
-#include "core/ops/pool.h"
-#include "nn/internal/names.h"
+#include "cohort/core/ops/conv.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/pool.h"
+#include "cohort/nn/internal/names.h"
 
 namespace cohort::nn {
 namespace {

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "nn/activations.h"
-#include "nn/layer.h"
+#include "cohort/nn/activations.h"
+#include "cohort/nn/layer.h"
 
 /// Layers on images, channels last: [N, H, W, C].
 namespace cohort::nn {

@@ -1,11 +1,11 @@
-#include "nn/layers/core.h"
+#include "cohort/nn/layers/core.h"
 
 #include <algorithm>
 
-#include "core/ops/array.h"
-#include "core/ops/math.h"
-#include "core/ops/random.h"
-#include "nn/internal/shapes.h"
+#include "cohort/core/ops/array.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/random.h"
+#include "cohort/nn/internal/shapes.h"
 
 namespace cohort::nn {
 namespace {

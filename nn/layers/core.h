@@ -1,7 +1,7 @@
 #pragma once
 
-#include "nn/activations.h"
-#include "nn/layer.h"
+#include "cohort/nn/activations.h"
+#include "cohort/nn/layer.h"
 
 /// Layers on tensors of any rank. N is the batch.
 namespace cohort::nn {

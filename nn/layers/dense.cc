@@ -1,6 +1,6 @@
-#include "core/ops/math.h"
-#include "core/ops/matmul.h"
-#include "nn/layers/core.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/matmul.h"
+#include "cohort/nn/layers/core.h"
 
 namespace cohort::nn {
 namespace {

@@ -1,6 +1,6 @@
-#include "core/ops/indexing.h"
-#include "core/ops/math.h"
-#include "nn/layers/core.h"
+#include "cohort/core/ops/indexing.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/nn/layers/core.h"
 
 namespace cohort::nn {
 namespace {

@@ -1,12 +1,12 @@
-#include "nn/layers/normalization.h"
+#include "cohort/nn/layers/normalization.h"
 
-#include "core/ops/array.h"
-#include "core/ops/collective.h"
-#include "core/ops/constant.h"
-#include "core/ops/math.h"
-#include "core/ops/norm.h"
-#include "core/ops/reduce.h"
-#include "core/ops/state.h"
+#include "cohort/core/ops/array.h"
+#include "cohort/core/ops/collective.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/norm.h"
+#include "cohort/core/ops/reduce.h"
+#include "cohort/core/ops/state.h"
 
 namespace cohort::nn {
 namespace {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "nn/layer.h"
+#include "cohort/nn/layer.h"
 
 namespace cohort::nn {
 

@@ -20,7 +20,7 @@
 #include <thread>
 
 #include "cohort/cohort.h"
-#include "data/tfrecord.h"
+#include "cohort/data/tfrecord.h"
 
 namespace nn = cohort::nn;
 namespace data = cohort::data;

@@ -1,4 +1,4 @@
-#include "cluster/acceptor.h"
+#include "cohort/cluster/acceptor.h"
 
 #include <arpa/inet.h>
 #include <gmock/gmock.h>

@@ -1,4 +1,4 @@
-#include "cluster/address.h"
+#include "cohort/cluster/address.h"
 
 #include <gtest/gtest.h>
 

@@ -1,10 +1,10 @@
-#include "cluster/cluster_resolver.h"
+#include "cohort/cluster/cluster_resolver.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "cluster/simple_cluster_resolver.h"
-#include "cluster/union_cluster_resolver.h"
+#include "cohort/cluster/simple_cluster_resolver.h"
+#include "cohort/cluster/union_cluster_resolver.h"
 #include "tests/cluster/resolver_support.h"
 #include "tests/support/expect_error.h"
 

@@ -1,4 +1,4 @@
-#include "cluster/cluster_spec.h"
+#include "cohort/cluster/cluster_spec.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

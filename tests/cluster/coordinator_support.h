@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "cluster/coordinator.h"
+#include "cohort/cluster/coordinator.h"
 
 #include "tests/support/expect_error.h"
 

@@ -1,4 +1,4 @@
-#include "cluster/failure_record.h"
+#include "cohort/cluster/failure_record.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <array>
 
-#include "cluster/failure_report.h"
+#include "cohort/cluster/failure_report.h"
 
 namespace cohort::cluster {
 namespace {

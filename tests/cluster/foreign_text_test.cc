@@ -1,4 +1,4 @@
-#include "cluster/foreign_text.h"
+#include "cohort/cluster/foreign_text.h"
 
 #include <gmock/gmock.h>
 

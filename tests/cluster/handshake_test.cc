@@ -1,10 +1,10 @@
-#include "cluster/handshake.h"
+#include "cohort/cluster/handshake.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <gmock/gmock.h>
 
-#include "cluster/session.h"
+#include "cohort/cluster/session.h"
 #include "tests/support/expect_error.h"
 
 namespace cohort::cluster {

@@ -13,8 +13,8 @@
 #include <string_view>
 #include <vector>
 
-#include "cluster/rpc.h"
-#include "core/error.h"
+#include "cohort/cluster/rpc.h"
+#include "cohort/core/error.h"
 #include "tests/cluster/task_process.h"
 
 namespace cohort::cluster {

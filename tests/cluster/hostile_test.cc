@@ -2,7 +2,7 @@
 #include <filesystem>
 #include <random>
 
-#include "cluster/health.h"
+#include "cohort/cluster/health.h"
 #include "tests/cluster/hostile_support.h"
 #include "tests/support/expect_error.h"
 

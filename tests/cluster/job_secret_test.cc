@@ -1,4 +1,4 @@
-#include "cluster/job_secret.h"
+#include "cohort/cluster/job_secret.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -13,8 +13,8 @@
 #include <map>
 #include <optional>
 
-#include "cluster/descriptor.h"
-#include "cluster/shared_secret.h"
+#include "cohort/cluster/descriptor.h"
+#include "cohort/cluster/shared_secret.h"
 #include "tests/support/expect_error.h"
 
 namespace cohort::cluster {

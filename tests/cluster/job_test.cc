@@ -1,10 +1,10 @@
-#include "cluster/job.h"
+#include "cohort/cluster/job.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "cluster/address.h"
-#include "cluster/choose_resolver.h"
+#include "cohort/cluster/address.h"
+#include "cohort/cluster/choose_resolver.h"
 #include "tests/support/expect_error.h"
 
 namespace cohort::cluster {

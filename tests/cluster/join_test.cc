@@ -1,4 +1,4 @@
-#include "cluster/join.h"
+#include "cohort/cluster/join.h"
 
 #include <gmock/gmock.h>
 #include <signal.h>
@@ -7,8 +7,8 @@
 #include <chrono>
 #include <thread>
 
-#include "cluster/endpoint.h"
-#include "cluster/rpc.h"
+#include "cohort/cluster/endpoint.h"
+#include "cohort/cluster/rpc.h"
 #include "tests/cluster/task_process.h"
 #include "tests/support/expect_error.h"
 

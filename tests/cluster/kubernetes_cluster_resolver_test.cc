@@ -1,9 +1,9 @@
-#include "cluster/kubernetes_cluster_resolver.h"
+#include "cohort/cluster/kubernetes_cluster_resolver.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "cluster/indexed_job_cluster_resolver.h"
+#include "cohort/cluster/indexed_job_cluster_resolver.h"
 #include "tests/cluster/resolver_support.h"
 #include "tests/support/expect_error.h"
 

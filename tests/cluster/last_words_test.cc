@@ -1,4 +1,4 @@
-#include "cluster/last_words.h"
+#include "cohort/cluster/last_words.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

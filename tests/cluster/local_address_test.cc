@@ -1,4 +1,4 @@
-#include "cluster/local_address.h"
+#include "cohort/cluster/local_address.h"
 
 #include <gtest/gtest.h>
 
@@ -14,7 +14,7 @@ TEST(LocalAddressTest, LoopbackIsReachedFromLoopback) {
 
 TEST(LocalAddressTest, NamesThatDoNotResolveAreNamed) {
   testing::expect_error(Code::kNotFound, {"no-such-host.invalid"},
-               [] { local_address_towards("no-such-host.invalid:2222"); });
+                        [] { local_address_towards("no-such-host.invalid:2222"); });
 }
 
 }  // namespace

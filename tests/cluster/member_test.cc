@@ -1,12 +1,12 @@
-#include "cluster/member.h"
+#include "cohort/cluster/member.h"
 
 #include <gmock/gmock.h>
 
 #include <atomic>
 #include <future>
 
-#include "cluster/leader.h"
-#include "cluster/session.h"
+#include "cohort/cluster/leader.h"
+#include "cohort/cluster/session.h"
 #include "tests/support/expect_error.h"
 
 namespace cohort::cluster {

@@ -1,4 +1,4 @@
-#include "cluster/metrics_server.h"
+#include "cohort/cluster/metrics_server.h"
 
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
@@ -12,7 +12,7 @@
 #include <random>
 #include <thread>
 
-#include "cluster/join.h"
+#include "cohort/cluster/join.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/prometheus.h"
 

@@ -1,4 +1,4 @@
-#include "cluster/mpi_cluster_resolver.h"
+#include "cohort/cluster/mpi_cluster_resolver.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "cluster/peer_wait.h"
+#include "cohort/cluster/peer_wait.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "cluster/port_range.h"
+#include "cohort/cluster/port_range.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "cluster/publication.h"
+#include "cohort/cluster/publication.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "cluster/process_identity.h"
+#include "cohort/cluster/process_identity.h"
 #include "tests/support/expect_error.h"
 
 namespace cohort::cluster {

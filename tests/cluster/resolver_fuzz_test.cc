@@ -4,11 +4,11 @@
 
 #include <random>
 
-#include "cluster/address.h"
-#include "cluster/job.h"
-#include "cluster/slurm_lists.h"
-#include "cluster/tf_config_cluster_resolver.h"
-#include "core/error.h"
+#include "cohort/cluster/address.h"
+#include "cohort/cluster/job.h"
+#include "cohort/cluster/slurm_lists.h"
+#include "cohort/cluster/tf_config_cluster_resolver.h"
+#include "cohort/core/error.h"
 
 namespace cohort::cluster {
 namespace {

@@ -1,4 +1,4 @@
-#include "cluster/roles.h"
+#include "cohort/cluster/roles.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "cluster/running_clock.h"
+#include "cohort/cluster/running_clock.h"
 
 #include <gtest/gtest.h>
 

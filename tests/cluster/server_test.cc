@@ -1,11 +1,11 @@
-#include "cluster/server.h"
+#include "cohort/cluster/server.h"
 
 #include <gmock/gmock.h>
 #include <unistd.h>
 
 #include <thread>
 
-#include "cluster/health.h"
+#include "cohort/cluster/health.h"
 #include "tests/support/expect_error.h"
 
 namespace cohort::cluster {

@@ -1,4 +1,4 @@
-#include "cluster/slurm_cluster_resolver.h"
+#include "cohort/cluster/slurm_cluster_resolver.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

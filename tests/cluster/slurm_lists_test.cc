@@ -1,4 +1,4 @@
-#include "cluster/slurm_lists.h"
+#include "cohort/cluster/slurm_lists.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

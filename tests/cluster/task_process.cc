@@ -11,7 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "cluster/join.h"
+#include "cohort/cluster/join.h"
 
 namespace cohort::cluster {
 namespace {

@@ -1,4 +1,4 @@
-#include "cluster/tf_config_cluster_resolver.h"
+#include "cohort/cluster/tf_config_cluster_resolver.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,8 +1,8 @@
 // Tasks as processes that speak TLS.
 #include <filesystem>
 
-#include "cluster/descriptor.h"
-#include "cluster/health.h"
+#include "cohort/cluster/descriptor.h"
+#include "cohort/cluster/health.h"
 #include "tests/cluster/hostile_support.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/tls_keys.h"

@@ -1,4 +1,4 @@
-#include "cluster/wait_graph.h"
+#include "cohort/cluster/wait_graph.h"
 
 #include <gmock/gmock.h>
 

@@ -1,4 +1,4 @@
-#include "core/current_error.h"
+#include "cohort/core/current_error.h"
 
 #include <gmock/gmock.h>
 

@@ -1,7 +1,7 @@
-#include "core/device.h"
+#include "cohort/core/device.h"
 
-#include "core/graph/scope.h"
-#include "core/ops/constant.h"
+#include "cohort/core/graph/scope.h"
+#include "cohort/core/ops/constant.h"
 #include "tests/ops/op_test.h"
 
 namespace cohort {

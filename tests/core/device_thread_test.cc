@@ -1,11 +1,11 @@
-#include "core/runtime/device_thread.h"
+#include "cohort/core/runtime/device_thread.h"
 
 #include <gtest/gtest.h>
 
 #include <atomic>
 
-#include "core/error.h"
-#include "core/runtime/cpu_device.h"
+#include "cohort/core/error.h"
+#include "cohort/core/runtime/cpu_device.h"
 
 namespace cohort {
 namespace {

@@ -1,4 +1,4 @@
-#include "core/runtime/device_turn.h"
+#include "cohort/core/runtime/device_turn.h"
 
 #include <gtest/gtest.h>
 
@@ -6,9 +6,9 @@
 #include <optional>
 #include <thread>
 
-#include "core/error.h"
-#include "core/runtime/cpu_device.h"
-#include "core/runtime/one_thread.h"
+#include "cohort/core/error.h"
+#include "cohort/core/runtime/cpu_device.h"
+#include "cohort/core/runtime/one_thread.h"
 
 namespace cohort {
 namespace {

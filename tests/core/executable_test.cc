@@ -1,20 +1,20 @@
-#include "core/runtime/executable.h"
+#include "cohort/core/runtime/executable.h"
 
 #include <gtest/gtest.h>
 
-#include "core/graph/gradients.h"
-#include "core/graph/scope.h"
-#include "core/graph/variable.h"
-#include "core/ops/array.h"
-#include "core/ops/constant.h"
-#include "core/ops/math.h"
-#include "core/ops/matmul.h"
-#include "core/ops/reduce.h"
-#include "core/ops/softmax.h"
-#include "core/ops/state.h"
-#include "core/ops/update.h"
-#include "core/runtime/function.h"
-#include "core/runtime/runtime.h"
+#include "cohort/core/graph/gradients.h"
+#include "cohort/core/graph/scope.h"
+#include "cohort/core/graph/variable.h"
+#include "cohort/core/ops/array.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/matmul.h"
+#include "cohort/core/ops/reduce.h"
+#include "cohort/core/ops/softmax.h"
+#include "cohort/core/ops/state.h"
+#include "cohort/core/ops/update.h"
+#include "cohort/core/runtime/function.h"
+#include "cohort/core/runtime/runtime.h"
 
 namespace cohort {
 namespace {

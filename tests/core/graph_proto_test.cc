@@ -6,10 +6,10 @@
 #include <fstream>
 #include <sstream>
 
-#include "core/graph/serialize.h"
-#include "core/ops/array.h"
-#include "core/ops/constant.h"
-#include "core/ops/math.h"
+#include "cohort/core/graph/serialize.h"
+#include "cohort/core/ops/array.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/math.h"
 #include "tests/ops/op_test.h"
 
 namespace cohort {

@@ -1,13 +1,13 @@
-#include "core/graph/graph.h"
+#include "cohort/core/graph/graph.h"
 
 #include <thread>
 
-#include "core/graph/variable.h"
-#include "core/ops/array.h"
-#include "core/ops/constant.h"
-#include "core/ops/indexing.h"
-#include "core/ops/math.h"
-#include "core/ops/reduce.h"
+#include "cohort/core/graph/variable.h"
+#include "cohort/core/ops/array.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/indexing.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/reduce.h"
 #include "tests/ops/op_test.h"
 
 namespace cohort {

@@ -1,4 +1,4 @@
-#include "core/trace/metrics.h"
+#include "cohort/core/trace/metrics.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <limits>
 #include <thread>
 
-#include "core/trace/step_metrics.h"
+#include "cohort/core/trace/step_metrics.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/prometheus.h"
 #include "tests/support/thread_allocations.h"

@@ -1,4 +1,4 @@
-#include "core/runtime/recently_used.h"
+#include "cohort/core/runtime/recently_used.h"
 
 #include <gtest/gtest.h>
 

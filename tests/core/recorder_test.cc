@@ -1,13 +1,13 @@
-#include "core/trace/recorder.h"
+#include "cohort/core/trace/recorder.h"
 
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
-#include "core/ops/math.h"
-#include "core/runtime/function.h"
-#include "core/runtime/runtime.h"
-#include "core/trace/chrome_trace.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/runtime/function.h"
+#include "cohort/core/runtime/runtime.h"
+#include "cohort/core/trace/chrome_trace.h"
 #include "tests/support/expect_error.h"
 
 namespace cohort {

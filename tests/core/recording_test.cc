@@ -1,12 +1,12 @@
 // Steps on a device that records, and what happens where a step cannot be recorded.
 #include <gtest/gtest.h>
 
-#include "core/graph/scope.h"
-#include "core/ops/math.h"
-#include "core/ops/register.h"
-#include "core/runtime/cpu_device.h"
-#include "core/runtime/executable.h"
-#include "core/runtime/runtime.h"
+#include "cohort/core/graph/scope.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/register.h"
+#include "cohort/core/runtime/cpu_device.h"
+#include "cohort/core/runtime/executable.h"
+#include "cohort/core/runtime/runtime.h"
 
 namespace cohort {
 namespace {

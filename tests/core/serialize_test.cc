@@ -1,18 +1,18 @@
-#include "core/graph/serialize.h"
+#include "cohort/core/graph/serialize.h"
 
 #include <random>
 
-#include "core/graph/dump.h"
-#include "core/ops/array.h"
-#include "core/ops/constant.h"
-#include "core/ops/conv.h"
-#include "core/ops/math.h"
-#include "core/ops/matmul.h"
-#include "core/ops/pool.h"
-#include "core/ops/random.h"
-#include "core/ops/softmax.h"
-#include "core/ops/state.h"
-#include "core/ops/update.h"
+#include "cohort/core/graph/dump.h"
+#include "cohort/core/ops/array.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/conv.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/matmul.h"
+#include "cohort/core/ops/pool.h"
+#include "cohort/core/ops/random.h"
+#include "cohort/core/ops/softmax.h"
+#include "cohort/core/ops/state.h"
+#include "cohort/core/ops/update.h"
 #include "tests/ops/op_test.h"
 
 namespace cohort {

@@ -3,10 +3,10 @@
 #include <bit>
 #include <random>
 
-#include "core/wire/crc32c.h"
-#include "core/wire/hash.h"
-#include "core/wire/protobuf.h"
-#include "core/wire/varint.h"
+#include "cohort/core/wire/crc32c.h"
+#include "cohort/core/wire/hash.h"
+#include "cohort/core/wire/protobuf.h"
+#include "cohort/core/wire/varint.h"
 #include "tests/support/expect_error.h"
 
 namespace cohort::wire {

@@ -1,8 +1,8 @@
-#include "data/auto_shard.h"
+#include "cohort/data/auto_shard.h"
 
 #include <set>
 
-#include "data/internal/node.h"
+#include "cohort/data/internal/node.h"
 #include "tests/data/support.h"
 #include "tests/data/temporary_files.h"
 

@@ -1,6 +1,6 @@
 #include <atomic>
 
-#include "data/batch_sizes.h"
+#include "cohort/data/batch_sizes.h"
 #include "tests/data/support.h"
 #include "tests/support/thread_allocations.h"
 

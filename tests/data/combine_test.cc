@@ -1,4 +1,4 @@
-#include "data/to_categorical.h"
+#include "cohort/data/to_categorical.h"
 #include "tests/data/support.h"
 
 namespace cohort::data {

@@ -1,7 +1,7 @@
 #include <random>
 
-#include "data/csv.h"
-#include "data/example.h"
+#include "cohort/data/csv.h"
+#include "cohort/data/example.h"
 #include "tests/data/support.h"
 #include "tests/data/temporary_files.h"
 

@@ -1,4 +1,4 @@
-#include "data/csv.h"
+#include "cohort/data/csv.h"
 
 #include <cmath>
 #include <limits>

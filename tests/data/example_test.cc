@@ -1,4 +1,4 @@
-#include "data/example.h"
+#include "cohort/data/example.h"
 
 #include "tests/data/support.h"
 #include "tests/data/temporary_files.h"

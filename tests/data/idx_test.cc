@@ -1,4 +1,4 @@
-#include "data/idx.h"
+#include "cohort/data/idx.h"
 
 #include <unistd.h>
 

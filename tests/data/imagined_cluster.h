@@ -4,7 +4,7 @@
 #include <mutex>
 #include <thread>
 
-#include "data/input_pipeline.h"
+#include "cohort/data/input_pipeline.h"
 #include "tests/data/support.h"
 
 /// A cluster whose workers are threads of this process.

@@ -1,6 +1,6 @@
-#include "data/input_pipeline.h"
+#include "cohort/data/input_pipeline.h"
 
-#include "data/batch_sizes.h"
+#include "cohort/data/batch_sizes.h"
 #include "tests/data/imagined_cluster.h"
 #include "tests/data/temporary_files.h"
 

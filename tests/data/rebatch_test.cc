@@ -1,6 +1,6 @@
 #include "tests/data/support.h"
 
-#include "data/batch_sizes.h"
+#include "cohort/data/batch_sizes.h"
 
 // Cases and their numbers (BAT, RB, LR, CB, INP) are tf.data's and tf.distribute's own tests:
 // rebatch_dataset_test.py, input_lib_test.py.

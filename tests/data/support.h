@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "data/dataset.h"
-#include "data/text.h"
+#include "cohort/data/dataset.h"
+#include "cohort/data/text.h"
 
 namespace cohort::data {
 

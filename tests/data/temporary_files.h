@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "data/tfrecord.h"
+#include "cohort/data/tfrecord.h"
 
 namespace cohort::data {
 

@@ -1,4 +1,4 @@
-#include "data/tfrecord.h"
+#include "cohort/data/tfrecord.h"
 
 #include "tests/data/support.h"
 #include "tests/data/temporary_files.h"

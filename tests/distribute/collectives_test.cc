@@ -1,11 +1,11 @@
-#include "distribute/collectives.h"
+#include "cohort/distribute/collectives.h"
 
 #include <gtest/gtest.h>
 
 #include <numeric>
 #include <random>
 
-#include "distribute/communication_options.h"
+#include "cohort/distribute/communication_options.h"
 #include "tests/distribute/group_harness.h"
 #include "tests/support/expect_error.h"
 

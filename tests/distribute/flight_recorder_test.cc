@@ -1,4 +1,4 @@
-#include "distribute/transport/flight_recorder.h"
+#include "cohort/distribute/transport/flight_recorder.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "cluster/key_value_store.h"
-#include "core/runtime/communicator.h"
-#include "distribute/process_group.h"
+#include "cohort/cluster/key_value_store.h"
+#include "cohort/core/runtime/communicator.h"
+#include "cohort/distribute/process_group.h"
 
 namespace cohort::distribute {
 

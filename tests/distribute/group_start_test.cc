@@ -6,10 +6,10 @@
 
 #include <thread>
 
-#include "distribute/process_group.h"
-#include "distribute/transport/shared_file.h"
-#include "distribute/transport/tcp_mesh.h"
-#include "distribute/transport/tcp_socket.h"
+#include "cohort/distribute/process_group.h"
+#include "cohort/distribute/transport/shared_file.h"
+#include "cohort/distribute/transport/tcp_mesh.h"
+#include "cohort/distribute/transport/tcp_socket.h"
 #include "tests/distribute/group_harness.h"
 #include "tests/support/expect_error.h"
 

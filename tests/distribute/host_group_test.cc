@@ -1,4 +1,4 @@
-#include "distribute/transport/host_group.h"
+#include "cohort/distribute/transport/host_group.h"
 
 #include <gmock/gmock.h>
 

@@ -1,4 +1,4 @@
-#include "distribute/host_table.h"
+#include "cohort/distribute/host_table.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "distribute/in_process_communicator.h"
+#include "cohort/distribute/in_process_communicator.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <optional>
 #include <thread>
 
-#include "core/tensor.h"
+#include "cohort/core/tensor.h"
 
 namespace cohort::distribute {
 namespace {

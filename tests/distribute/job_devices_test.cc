@@ -1,10 +1,10 @@
-#include "distribute/job_devices.h"
+#include "cohort/distribute/job_devices.h"
 
 #include <gtest/gtest.h>
 
 #include <thread>
 
-#include "distribute/multi_worker_strategy.h"
+#include "cohort/distribute/multi_worker_strategy.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/thread_workers.h"
 

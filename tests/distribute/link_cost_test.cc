@@ -1,4 +1,4 @@
-#include "distribute/transport/link_cost.h"
+#include "cohort/distribute/transport/link_cost.h"
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>

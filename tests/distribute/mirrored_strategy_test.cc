@@ -1,22 +1,22 @@
-#include "distribute/mirrored_strategy.h"
+#include "cohort/distribute/mirrored_strategy.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-#include "core/graph/gradients.h"
-#include "core/graph/variable.h"
-#include "core/ops/array.h"
-#include "core/ops/constant.h"
-#include "core/ops/math.h"
-#include "core/ops/matmul.h"
-#include "core/ops/random.h"
-#include "core/ops/reduce.h"
-#include "core/ops/softmax.h"
-#include "core/ops/state.h"
-#include "core/ops/update.h"
-#include "core/runtime/runtime.h"
-#include "distribute/replica_tree.h"
+#include "cohort/core/graph/gradients.h"
+#include "cohort/core/graph/variable.h"
+#include "cohort/core/ops/array.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/matmul.h"
+#include "cohort/core/ops/random.h"
+#include "cohort/core/ops/reduce.h"
+#include "cohort/core/ops/softmax.h"
+#include "cohort/core/ops/state.h"
+#include "cohort/core/ops/update.h"
+#include "cohort/core/runtime/runtime.h"
+#include "cohort/distribute/replica_tree.h"
 
 namespace cohort::distribute {
 namespace {
@@ -222,7 +222,8 @@ TEST_F(MirroredStrategyConcurrentTest, RefusesWhatCannotBe) {
 TEST_F(MirroredStrategyConcurrentTest, DevicesOfAStrategyCannotBeReplaced) {
   const Strategy strategy = OneDeviceStrategy("cpu:0");
   EXPECT_THROW(default_runtime().set_logical_cpu_devices(2, 1), Error);
-  EXPECT_EQ(strategy.devices(), (std::vector<std::string>{"/job:localhost/replica:0/task:0/device:CPU:0"}));
+  EXPECT_EQ(strategy.devices(),
+            (std::vector<std::string>{"/job:localhost/replica:0/task:0/device:CPU:0"}));
 }
 
 TEST(ReplicaTreeTest, BlocksAreSubtreesAndCombineInTreeOrder) {

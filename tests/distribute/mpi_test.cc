@@ -8,10 +8,10 @@
 #include <filesystem>
 #include <string>
 
-#include "core/runtime/module.h"
-#include "distribute/communication_options.h"
-#include "distribute/process_group.h"
-#include "distribute/transport/mpi_world.h"
+#include "cohort/core/runtime/module.h"
+#include "cohort/distribute/communication_options.h"
+#include "cohort/distribute/process_group.h"
+#include "cohort/distribute/transport/mpi_world.h"
 #include "tests/distribute/group_harness.h"
 #include "tests/support/expect_error.h"
 

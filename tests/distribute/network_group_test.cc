@@ -1,4 +1,4 @@
-#include "distribute/process_group.h"
+#include "cohort/distribute/process_group.h"
 
 #include <gtest/gtest.h>
 #include <netinet/in.h>
@@ -7,8 +7,8 @@
 #include <random>
 #include <thread>
 
-#include "distribute/transport/file_descriptor.h"
-#include "distribute/transport/frame.h"
+#include "cohort/distribute/transport/file_descriptor.h"
+#include "cohort/distribute/transport/frame.h"
 #include "tests/distribute/group_harness.h"
 
 namespace cohort::distribute {

@@ -1,4 +1,4 @@
-#include "distribute/process_group.h"
+#include "cohort/distribute/process_group.h"
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>

@@ -1,4 +1,4 @@
-#include "distribute/process_group.h"
+#include "cohort/distribute/process_group.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <random>
 #include <thread>
 
-#include "distribute/in_process_communicator.h"
+#include "cohort/distribute/in_process_communicator.h"
 #include "tests/distribute/group_harness.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/thread_allocations.h"

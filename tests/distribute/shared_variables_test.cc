@@ -1,11 +1,11 @@
 #include <gtest/gtest.h>
 
-#include "core/graph/scope.h"
-#include "core/graph/variable.h"
-#include "core/ops/constant.h"
-#include "core/ops/state.h"
-#include "core/runtime/runtime.h"
-#include "distribute/mirrored_strategy.h"
+#include "cohort/core/graph/scope.h"
+#include "cohort/core/graph/variable.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/state.h"
+#include "cohort/core/runtime/runtime.h"
+#include "cohort/distribute/mirrored_strategy.h"
 
 /// Variables that steps of several strategies use in turn: none works with what is out of date.
 namespace cohort::distribute {

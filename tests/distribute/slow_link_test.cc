@@ -4,8 +4,8 @@
 #include <atomic>
 #include <thread>
 
-#include "cluster/wait_board.h"
-#include "cluster/wait_graph.h"
+#include "cohort/cluster/wait_board.h"
+#include "cohort/cluster/wait_graph.h"
 #include "tests/distribute/group_harness.h"
 #include "tests/distribute/slow_network.h"
 

@@ -8,7 +8,7 @@
 #include <mutex>
 #include <tuple>
 
-#include "distribute/transport/mpi_world.h"
+#include "cohort/distribute/transport/mpi_world.h"
 
 namespace cohort::distribute::test {
 

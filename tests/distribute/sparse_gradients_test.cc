@@ -2,12 +2,12 @@
 
 #include <mutex>
 
-#include "core/ops/indexing.h"
-#include "core/ops/math.h"
-#include "core/ops/reduce.h"
-#include "core/runtime/program.h"
-#include "core/runtime/runtime.h"
-#include "nn/optimizers.h"
+#include "cohort/core/ops/indexing.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/reduce.h"
+#include "cohort/core/runtime/program.h"
+#include "cohort/core/runtime/runtime.h"
+#include "cohort/nn/optimizers.h"
 #include "tests/distribute/group_harness.h"
 
 /// Slices of several ranks, through real transports.

@@ -8,10 +8,10 @@
 #include <random>
 #include <thread>
 
-#include "core/runtime/module.h"
-#include "distribute/process_group.h"
-#include "distribute/transport/frame.h"
-#include "distribute/transport/tls_connection.h"
+#include "cohort/core/runtime/module.h"
+#include "cohort/distribute/process_group.h"
+#include "cohort/distribute/transport/frame.h"
+#include "cohort/distribute/transport/tls_connection.h"
 #include "tests/distribute/group_harness.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/tls_keys.h"

@@ -1,17 +1,17 @@
 #include <gtest/gtest.h>
 
-#include "core/graph/gradients.h"
-#include "core/graph/scope.h"
-#include "core/graph/variable.h"
-#include "core/ops/array.h"
-#include "core/ops/constant.h"
-#include "core/ops/math.h"
-#include "core/ops/reduce.h"
-#include "core/ops/state.h"
-#include "core/runtime/runtime.h"
-#include "distribute/context.h"
-#include "distribute/distributed_dataset.h"
-#include "distribute/mirrored_strategy.h"
+#include "cohort/core/graph/gradients.h"
+#include "cohort/core/graph/scope.h"
+#include "cohort/core/graph/variable.h"
+#include "cohort/core/ops/array.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/reduce.h"
+#include "cohort/core/ops/state.h"
+#include "cohort/core/runtime/runtime.h"
+#include "cohort/distribute/context.h"
+#include "cohort/distribute/distributed_dataset.h"
+#include "cohort/distribute/mirrored_strategy.h"
 
 /// The one-process cases of TensorFlow's tests for Strategy::run, reduce, gather and distributed
 /// input.

@@ -1,14 +1,14 @@
 #include <gtest/gtest.h>
 
-#include "core/graph/scope.h"
-#include "core/graph/variable.h"
-#include "core/ops/constant.h"
-#include "core/ops/math.h"
-#include "core/ops/state.h"
-#include "core/ops/update.h"
-#include "core/runtime/runtime.h"
-#include "distribute/context.h"
-#include "distribute/mirrored_strategy.h"
+#include "cohort/core/graph/scope.h"
+#include "cohort/core/graph/variable.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/state.h"
+#include "cohort/core/ops/update.h"
+#include "cohort/core/runtime/runtime.h"
+#include "cohort/distribute/context.h"
+#include "cohort/distribute/mirrored_strategy.h"
 
 /// TensorFlow's cases of variables written inside a step, on two replicas r = 0, 1.
 namespace cohort::distribute {

@@ -10,7 +10,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "core/tensor.h"
+#include "cohort/core/tensor.h"
 
 namespace cohort::testing {
 

@@ -2,8 +2,8 @@
 #include <fstream>
 #include <sstream>
 
-#include "data/example.h"
-#include "data/text.h"
+#include "cohort/data/example.h"
+#include "cohort/data/text.h"
 
 namespace cohort::data {
 namespace {

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "core/runtime/module.h"
-#include "core/runtime/philox.h"
+#include "cohort/core/runtime/module.h"
+#include "cohort/core/runtime/philox.h"
 
 namespace cohort::testing {
 

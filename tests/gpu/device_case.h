@@ -4,7 +4,7 @@
 
 #include <string_view>
 
-#include "core/runtime/runtime.h"
+#include "cohort/core/runtime/runtime.h"
 #include "tests/kernels/kernel_harness.h"
 
 namespace cohort::testing {

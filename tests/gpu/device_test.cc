@@ -2,7 +2,7 @@
 #include <numeric>
 #include <thread>
 
-#include "core/runtime/communicator.h"
+#include "cohort/core/runtime/communicator.h"
 #include "tests/gpu/device_case.h"
 
 namespace cohort::testing {

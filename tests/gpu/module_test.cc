@@ -1,4 +1,4 @@
-#include "core/runtime/module.h"
+#include "cohort/core/runtime/module.h"
 
 #include <gtest/gtest.h>
 
@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <string>
 
-#include "core/error.h"
-#include "core/runtime/runtime.h"
+#include "cohort/core/error.h"
+#include "cohort/core/runtime/runtime.h"
 
 namespace cohort {
 namespace {

@@ -1,7 +1,7 @@
 #include <thread>
 
-#include "core/runtime/communicator.h"
-#include "distribute/job_devices.h"
+#include "cohort/core/runtime/communicator.h"
+#include "cohort/distribute/job_devices.h"
 #include "tests/gpu/device_case.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/thread_workers.h"

@@ -1,7 +1,7 @@
 // Small models trained on the CPU and on the GPU from the same seed: the same initial values, the
 // same dropout, so nearly the same weights; and on the GPU twice, so exactly the same.
-#include "distribute/mirrored_strategy.h"
-#include "nn/nn.h"
+#include "cohort/distribute/mirrored_strategy.h"
+#include "cohort/nn/nn.h"
 #include "tests/gpu/device_case.h"
 
 namespace cohort::testing {

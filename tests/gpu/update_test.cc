@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "core/ops/state.h"
+#include "cohort/core/ops/state.h"
 #include "tests/gpu/device_case.h"
 
 namespace cohort::testing {

@@ -14,12 +14,12 @@
 #include <sstream>
 #include <thread>
 
-#include "data/auto_shard.h"
-#include "data/batch_sizes.h"
-#include "data/example.h"
-#include "data/input_pipeline.h"
-#include "data/text.h"
-#include "data/tfrecord.h"
+#include "cohort/data/auto_shard.h"
+#include "cohort/data/batch_sizes.h"
+#include "cohort/data/example.h"
+#include "cohort/data/input_pipeline.h"
+#include "cohort/data/text.h"
+#include "cohort/data/tfrecord.h"
 
 namespace cohort::data {
 namespace {

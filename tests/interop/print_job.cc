@@ -6,9 +6,9 @@
 #include <optional>
 #include <string>
 
-#include "cluster/job.h"
-#include "cluster/tf_config_cluster_resolver.h"
-#include "core/error.h"
+#include "cohort/cluster/job.h"
+#include "cohort/cluster/tf_config_cluster_resolver.h"
+#include "cohort/core/error.h"
 
 namespace {
 

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "core/runtime/philox.h"
+#include "cohort/core/runtime/philox.h"
 
 namespace cohort::testing {
 

@@ -5,17 +5,17 @@
 #include <cstring>
 #include <random>
 
-#include "core/graph/gradients.h"
-#include "core/graph/scope.h"
-#include "core/ops/array.h"
-#include "core/ops/constant.h"
-#include "core/ops/fused.h"
-#include "core/ops/math.h"
-#include "core/ops/random.h"
-#include "core/ops/reduce.h"
-#include "core/runtime/executable.h"
-#include "core/runtime/passes.h"
-#include "core/runtime/runtime.h"
+#include "cohort/core/graph/gradients.h"
+#include "cohort/core/graph/scope.h"
+#include "cohort/core/ops/array.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/fused.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/random.h"
+#include "cohort/core/ops/reduce.h"
+#include "cohort/core/runtime/executable.h"
+#include "cohort/core/runtime/passes.h"
+#include "cohort/core/runtime/runtime.h"
 #include "tests/support/thread_allocations.h"
 
 namespace cohort {

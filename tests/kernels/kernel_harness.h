@@ -6,13 +6,13 @@
 #include <string_view>
 #include <vector>
 
-#include "core/graph/graph.h"
-#include "core/graph/op.h"
-#include "core/graph/variable.h"
-#include "core/ops/register.h"
-#include "core/runtime/cpu_device.h"
-#include "core/runtime/kernel.h"
-#include "kernels/cpu/register.h"
+#include "cohort/core/graph/graph.h"
+#include "cohort/core/graph/op.h"
+#include "cohort/core/graph/variable.h"
+#include "cohort/core/ops/register.h"
+#include "cohort/core/runtime/cpu_device.h"
+#include "cohort/core/runtime/kernel.h"
+#include "cohort/kernels/cpu/register.h"
 
 namespace cohort::testing {
 

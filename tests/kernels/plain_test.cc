@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "core/runtime/philox.h"
+#include "cohort/core/runtime/philox.h"
 #include "tests/kernels/compare.h"
 
 namespace cohort::testing {

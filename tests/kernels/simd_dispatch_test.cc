@@ -1,7 +1,7 @@
 #include <cfenv>
 #include <thread>
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 #include "tests/kernels/simd_support.h"
 
 namespace cohort::cpu {

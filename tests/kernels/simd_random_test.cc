@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "core/runtime/philox.h"
+#include "cohort/core/runtime/philox.h"
 #include "tests/kernels/simd_support.h"
 
 namespace cohort::cpu {

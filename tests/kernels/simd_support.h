@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/cpu/simd_dispatch.h"
+#include "cohort/kernels/cpu/simd_dispatch.h"
 
 namespace cohort::cpu {
 

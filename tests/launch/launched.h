@@ -15,7 +15,7 @@
 #include <thread>
 #include <vector>
 
-#include "cluster/process_identity.h"
+#include "cohort/cluster/process_identity.h"
 
 namespace cohort::launch {
 

@@ -11,7 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "cluster/job.h"
+#include "cohort/cluster/job.h"
 
 namespace cohort::launch {
 namespace {

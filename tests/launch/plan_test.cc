@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "cluster/job.h"
+#include "cohort/cluster/job.h"
 #include "tests/support/expect_error.h"
 
 namespace cohort::launch {

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "distribute/process_group.h"
-#include "distribute/transport/mpi_world.h"
+#include "cohort/distribute/process_group.h"
+#include "cohort/distribute/transport/mpi_world.h"
 #include "tests/support/folder_store.h"
 
 namespace cohort::distribute {

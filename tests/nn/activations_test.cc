@@ -1,8 +1,8 @@
 // The activations that tests/golden/layers.txt does not record, at points worked out by hand.
-#include "core/graph/gradients.h"
-#include "core/ops/constant.h"
-#include "core/ops/math.h"
-#include "core/ops/reduce.h"
+#include "cohort/core/graph/gradients.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/reduce.h"
 #include "tests/nn/support.h"
 
 namespace cohort::nn {

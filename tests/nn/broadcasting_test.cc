@@ -3,9 +3,9 @@
 // with every other. Integers are not cut off.
 #include <gmock/gmock.h>
 
-#include "core/ops/math.h"
-#include "core/ops/reduce.h"
-#include "distribute/mirrored_strategy.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/reduce.h"
+#include "cohort/distribute/mirrored_strategy.h"
 #include "tests/nn/support.h"
 
 namespace cohort::nn {

@@ -1,6 +1,6 @@
 // What compile() fixes: a step that is traced later is that of the model as it was compiled.
-#include "core/ops/array.h"
-#include "core/ops/math.h"
+#include "cohort/core/ops/array.h"
+#include "cohort/core/ops/math.h"
 #include "tests/nn/support.h"
 
 namespace cohort::nn {

@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "core/runtime/runtime.h"
+#include "cohort/core/runtime/runtime.h"
 
 namespace cohort::nn {
 namespace {
@@ -11,7 +11,8 @@ class LogicalDevices : public testing::Environment {
   void SetUp() override { default_runtime().set_logical_cpu_devices(4, 1); }
 };
 
-const testing::Environment* const kLogicalDevices = testing::AddGlobalTestEnvironment(new LogicalDevices);
+const testing::Environment* const kLogicalDevices =
+    testing::AddGlobalTestEnvironment(new LogicalDevices);
 
 }  // namespace
 }  // namespace cohort::nn

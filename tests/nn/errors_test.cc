@@ -1,7 +1,7 @@
 // Bad input gets a clear error, where it was made.
 #include <gmock/gmock.h>
 
-#include "core/ops/array.h"
+#include "cohort/core/ops/array.h"
 #include "tests/nn/support.h"
 
 namespace cohort::nn {

@@ -2,7 +2,7 @@
 // numbers were seen in Keras 3.15.1.
 #include <gmock/gmock.h>
 
-#include "core/graph/gradients.h"
+#include "cohort/core/graph/gradients.h"
 #include "tests/nn/support.h"
 
 namespace cohort::nn {

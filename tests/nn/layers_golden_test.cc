@@ -1,7 +1,7 @@
 // Layers' values and gradients against those that Keras computed in double precision.
-#include "core/graph/gradients.h"
-#include "core/ops/math.h"
-#include "core/ops/reduce.h"
+#include "cohort/core/graph/gradients.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/reduce.h"
 #include "tests/nn/support.h"
 
 namespace cohort::nn {

@@ -1,7 +1,7 @@
 // Losses, metrics, optimizers and initializers against what Keras recorded.
-#include "core/graph/gradients.h"
-#include "core/ops/math.h"
-#include "core/ops/reduce.h"
+#include "cohort/core/graph/gradients.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/reduce.h"
 #include "tests/nn/support.h"
 
 namespace cohort::nn {

@@ -1,12 +1,12 @@
 // What rows, outputs and paths share, against what Keras recorded: weights of a lower rank than the
 // losses, penalties on activities and on weights, losses of several outputs; on one device and
 // many.
-#include "core/graph/gradients.h"
-#include "core/ops/math.h"
-#include "core/ops/matmul.h"
-#include "core/ops/reduce.h"
-#include "data/batch_sizes.h"
-#include "distribute/mirrored_strategy.h"
+#include "cohort/core/graph/gradients.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/matmul.h"
+#include "cohort/core/ops/reduce.h"
+#include "cohort/data/batch_sizes.h"
+#include "cohort/distribute/mirrored_strategy.h"
 #include "tests/nn/support.h"
 
 namespace cohort::nn {

@@ -2,11 +2,11 @@
 // the same.
 #include <functional>
 
-#include "core/ops/array.h"
-#include "core/ops/math.h"
-#include "core/runtime/runtime.h"
-#include "distribute/distributed_dataset.h"
-#include "distribute/mirrored_strategy.h"
+#include "cohort/core/ops/array.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/runtime/runtime.h"
+#include "cohort/distribute/distributed_dataset.h"
+#include "cohort/distribute/mirrored_strategy.h"
 #include "tests/nn/support.h"
 
 namespace cohort::nn {

@@ -1,5 +1,5 @@
 // Learning rate schedules against recorded Keras values, and the callbacks that change the rate.
-#include "core/ops/math.h"
+#include "cohort/core/ops/math.h"
 #include "tests/nn/support.h"
 
 namespace cohort::nn {

@@ -2,8 +2,8 @@
 #include <set>
 
 #include "cohort/cohort.h"
-#include "core/ops/slices.h"
-#include "core/runtime/function.h"
+#include "cohort/core/ops/slices.h"
+#include "cohort/core/runtime/function.h"
 #include "tests/nn/support.h"
 #include "tests/support/expect_error.h"
 

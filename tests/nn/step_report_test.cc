@@ -1,7 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "nn/nn.h"
+#include "cohort/nn/nn.h"
 
 namespace cohort::nn {
 namespace {

@@ -1,4 +1,4 @@
-#include "nn/callbacks/step_trace.h"
+#include "cohort/nn/callbacks/step_trace.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <random>
 
 #include "cohort/cohort.h"
-#include "nn/internal/clock_offsets.h"
+#include "cohort/nn/internal/clock_offsets.h"
 #include "tests/support/expect_error.h"
 
 namespace cohort::nn {

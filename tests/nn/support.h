@@ -7,8 +7,8 @@
 #include <typeinfo>
 #include <vector>
 
-#include "core/runtime/function.h"
-#include "nn/nn.h"
+#include "cohort/core/runtime/function.h"
+#include "cohort/nn/nn.h"
 #include "tests/golden/golden.h"
 
 namespace cohort::nn {

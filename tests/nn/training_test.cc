@@ -1,7 +1,7 @@
 // What fit promises beyond the numbers: epochs, splits, seeds, freezing, strategies' independence.
-#include "core/ops/array.h"
-#include "core/ops/math.h"
-#include "core/ops/reduce.h"
+#include "cohort/core/ops/array.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/reduce.h"
 #include "tests/nn/support.h"
 
 namespace cohort::nn {

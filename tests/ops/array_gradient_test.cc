@@ -1,12 +1,12 @@
 #include <gtest/gtest.h>
 
-#include "core/graph/gradients.h"
-#include "core/ops/array.h"
-#include "core/ops/collective.h"
-#include "core/ops/indexing.h"
-#include "core/ops/math.h"
-#include "core/ops/matmul.h"
-#include "core/ops/reduce.h"
+#include "cohort/core/graph/gradients.h"
+#include "cohort/core/ops/array.h"
+#include "cohort/core/ops/collective.h"
+#include "cohort/core/ops/indexing.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/matmul.h"
+#include "cohort/core/ops/reduce.h"
 #include "tests/ops/gradient_check.h"
 
 namespace cohort::testing {

@@ -1,8 +1,8 @@
-#include "core/ops/array.h"
+#include "cohort/core/ops/array.h"
 
-#include "core/ops/math.h"
-#include "core/ops/reduce.h"
-#include "core/symbol.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/reduce.h"
+#include "cohort/core/symbol.h"
 #include "tests/ops/op_test.h"
 
 namespace cohort {

@@ -1,4 +1,4 @@
-#include "core/ops/conv.h"
+#include "cohort/core/ops/conv.h"
 
 #include "tests/ops/op_test.h"
 

@@ -6,9 +6,9 @@
 #include <cmath>
 #include <random>
 
-#include "core/graph/scope.h"
-#include "core/runtime/executable.h"
-#include "core/runtime/runtime.h"
+#include "cohort/core/graph/scope.h"
+#include "cohort/core/runtime/executable.h"
+#include "cohort/core/runtime/runtime.h"
 
 namespace cohort::testing {
 

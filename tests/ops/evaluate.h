@@ -4,9 +4,9 @@
 #include <span>
 #include <vector>
 
-#include "core/graph/graph.h"
-#include "core/symbol.h"
-#include "core/tensor.h"
+#include "cohort/core/graph/graph.h"
+#include "cohort/core/symbol.h"
+#include "cohort/core/tensor.h"
 
 namespace cohort::testing {
 

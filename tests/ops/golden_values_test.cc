@@ -4,17 +4,17 @@
 
 #include <map>
 
-#include "core/graph/gradients.h"
-#include "core/ops/array.h"
-#include "core/ops/constant.h"
-#include "core/ops/conv.h"
-#include "core/ops/indexing.h"
-#include "core/ops/math.h"
-#include "core/ops/matmul.h"
-#include "core/ops/norm.h"
-#include "core/ops/pool.h"
-#include "core/ops/reduce.h"
-#include "core/ops/softmax.h"
+#include "cohort/core/graph/gradients.h"
+#include "cohort/core/ops/array.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/conv.h"
+#include "cohort/core/ops/indexing.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/matmul.h"
+#include "cohort/core/ops/norm.h"
+#include "cohort/core/ops/pool.h"
+#include "cohort/core/ops/reduce.h"
+#include "cohort/core/ops/softmax.h"
 #include "tests/golden/golden.h"
 #include "tests/ops/evaluate.h"
 

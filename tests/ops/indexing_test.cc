@@ -1,7 +1,7 @@
-#include "core/ops/indexing.h"
+#include "cohort/core/ops/indexing.h"
 
-#include "core/ops/math.h"
-#include "core/symbol.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/symbol.h"
 #include "tests/ops/op_test.h"
 
 namespace cohort {

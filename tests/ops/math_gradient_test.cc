@@ -1,10 +1,10 @@
 #include <gtest/gtest.h>
 
-#include "core/graph/gradients.h"
-#include "core/ops/array.h"
-#include "core/ops/constant.h"
-#include "core/ops/math.h"
-#include "core/ops/reduce.h"
+#include "cohort/core/graph/gradients.h"
+#include "cohort/core/ops/array.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/reduce.h"
 #include "tests/ops/gradient_check.h"
 
 namespace cohort::testing {

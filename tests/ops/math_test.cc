@@ -1,7 +1,7 @@
-#include "core/ops/math.h"
+#include "cohort/core/ops/math.h"
 
-#include "core/ops/constant.h"
-#include "core/ops/reduce.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/reduce.h"
 #include "tests/ops/op_test.h"
 
 namespace cohort {

@@ -1,4 +1,4 @@
-#include "core/ops/matmul.h"
+#include "cohort/core/ops/matmul.h"
 
 #include "tests/ops/op_test.h"
 

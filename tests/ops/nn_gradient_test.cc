@@ -1,14 +1,14 @@
 #include <gtest/gtest.h>
 
-#include "core/graph/gradients.h"
-#include "core/ops/array.h"
-#include "core/ops/conv.h"
-#include "core/ops/math.h"
-#include "core/ops/norm.h"
-#include "core/ops/pool.h"
-#include "core/ops/random.h"
-#include "core/ops/reduce.h"
-#include "core/ops/softmax.h"
+#include "cohort/core/graph/gradients.h"
+#include "cohort/core/ops/array.h"
+#include "cohort/core/ops/conv.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/norm.h"
+#include "cohort/core/ops/pool.h"
+#include "cohort/core/ops/random.h"
+#include "cohort/core/ops/reduce.h"
+#include "cohort/core/ops/softmax.h"
 #include "tests/ops/gradient_check.h"
 
 namespace cohort::testing {

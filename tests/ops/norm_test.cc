@@ -1,4 +1,4 @@
-#include "core/ops/norm.h"
+#include "cohort/core/ops/norm.h"
 
 #include "tests/ops/op_test.h"
 

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "core/graph/gradients.h"
-#include "core/graph/scope.h"
-#include "core/ops/register.h"
+#include "cohort/core/graph/gradients.h"
+#include "cohort/core/graph/scope.h"
+#include "cohort/core/ops/register.h"
 #include "tests/support/expect_error.h"
 
 namespace cohort::testing {

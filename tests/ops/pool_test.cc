@@ -1,6 +1,6 @@
-#include "core/ops/pool.h"
+#include "cohort/core/ops/pool.h"
 
-#include "core/ops/math.h"
+#include "cohort/core/ops/math.h"
 #include "tests/ops/op_test.h"
 
 namespace cohort {

@@ -1,4 +1,4 @@
-#include "core/ops/random.h"
+#include "cohort/core/ops/random.h"
 
 #include <thread>
 

@@ -1,4 +1,4 @@
-#include "core/ops/reduce.h"
+#include "cohort/core/ops/reduce.h"
 
 #include "tests/ops/op_test.h"
 

@@ -1,12 +1,12 @@
-#include "core/ops/slices.h"
+#include "cohort/core/ops/slices.h"
 
 #include <random>
 
-#include "core/graph/gradients.h"
-#include "core/ops/constant.h"
-#include "core/ops/indexing.h"
-#include "core/ops/math.h"
-#include "core/ops/reduce.h"
+#include "cohort/core/graph/gradients.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/indexing.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/reduce.h"
 #include "tests/ops/evaluate.h"
 #include "tests/ops/op_test.h"
 

@@ -1,4 +1,4 @@
-#include "core/ops/softmax.h"
+#include "cohort/core/ops/softmax.h"
 
 #include "tests/ops/op_test.h"
 

@@ -3,13 +3,13 @@
 
 #include <cmath>
 
-#include "core/graph/variable.h"
-#include "core/ops/constant.h"
-#include "core/ops/indexing.h"
-#include "core/ops/math.h"
-#include "core/ops/softmax.h"
-#include "core/ops/state.h"
-#include "core/ops/update.h"
+#include "cohort/core/graph/variable.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/indexing.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/softmax.h"
+#include "cohort/core/ops/state.h"
+#include "cohort/core/ops/update.h"
 #include "tests/ops/evaluate.h"
 #include "tests/support/expect_error.h"
 

@@ -33,6 +33,13 @@ const std::map<std::string_view, Prefixes>& folder_table() {
   return table;
 }
 
+// Whose headers are reached as "cohort/<folder>/...": a program's own data/ must not hide ours.
+const std::set<std::string_view>& library_folders() {
+  static const std::set<std::string_view> folders = {"core",    "kernels",    "data", "checkpoint",
+                                                     "cluster", "distribute", "nn"};
+  return folders;
+}
+
 // A vendor's headers and the folders that may include them.
 struct Fence {
   std::string_view library;
@@ -168,16 +175,26 @@ class Checker {
 
   void check_ours(const std::string& file, int line, const std::string& target) {
     const std::string_view from = std::string_view(file).substr(0, file.find('/'));
-    const std::string to = target.substr(0, target.find('/'));
-    if (!folder_table().contains(to) || !fs::exists(root_ / target)) {
+    const std::string path = path_of(target);
+    const std::string to = path.substr(0, path.find('/'));
+    if (!folder_table().contains(to) || !fs::exists(root_ / path)) {
       report(file, line, "\"" + target + "\": no such file below the root of the repository");
-    } else if (from != to && !starts_with_any(target, folder_table().at(from))) {
+    } else if (path == target && library_folders().contains(to)) {
+      report(file, line, "\"" + target + "\": write \"cohort/" + target + "\"");
+    } else if (from != to && !starts_with_any(path, folder_table().at(from))) {
       report(file, line, std::string(from) + "/ may not include \"" + target + "\"");
     }
   }
 
+  // The file that "cohort/core/error.h" means, below the root of the repository.
+  std::string path_of(const std::string& target) const {
+    if (!target.starts_with("cohort/") || target == "cohort/cohort.h") return target;
+    return target.substr(std::string_view("cohort/").size());
+  }
+
   void check_foreign(const std::string& file, int line, const std::string& target) {
-    if (folder_table().contains(target.substr(0, target.find('/'))) && fs::exists(root_ / target)) {
+    if (const std::string path = path_of(target);
+        folder_table().contains(path.substr(0, path.find('/'))) && fs::exists(root_ / path)) {
       report(file, line, "<" + target + ">: write ours in quotes");
       return;
     }

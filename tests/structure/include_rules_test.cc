@@ -16,9 +16,9 @@ class IncludeRulesTest : public ::testing::Test {
  protected:
   IncludeRulesTest() {
     write("core/error.h", "#pragma once\n");
-    write("nn/layer.h", "#include \"core/error.h\"\n");
+    write("nn/layer.h", "#include \"cohort/core/error.h\"\n");
     write("distribute/strategy.h", "#include <vector>\n");
-    write("distribute/mirrored.h", "#include \"distribute/strategy.h\"\n");
+    write("distribute/mirrored.h", "#include \"cohort/distribute/strategy.h\"\n");
   }
   void write(const std::string& file, const std::string& text) { tree_.write(file, text); }
   std::vector<std::string> findings() { return forbidden_includes(tree_.root()); }
@@ -32,28 +32,36 @@ TEST(StructureTest, TheTreeKeepsTheRules) {
 }
 
 TEST_F(IncludeRulesTest, AllowedTreeHasNoFindings) {
-  write("nn/model.cc", "#include \"nn/layer.h\"\n#include \"distribute/strategy.h\"\n");
+  write("nn/model.cc",
+        "#include \"cohort/nn/layer.h\"\n#include \"cohort/distribute/strategy.h\"\n");
   write("kernels/cpu/onednn/matmul.cc", "#include <oneapi/dnnl/dnnl.hpp>\n");
   write("kernels/cuda/add.cu", "#include <cuda_runtime.h>\n#include <nccl.h>\n");
   write("data/gzip.cc", "#include <zlib.h>\n");
-  write("cohort/builtin.cc", "#include \"nn/layer.h\"\n#include \"distribute/mirrored.h\"\n");
+  write("cohort/builtin.cc",
+        "#include \"cohort/nn/layer.h\"\n#include \"cohort/distribute/mirrored.h\"\n");
   EXPECT_THAT(findings(), IsEmpty());
 }
 
 TEST_F(IncludeRulesTest, IncludeAgainstTheTableIsFound) {
-  write("core/tensor.cc", "#include \"core/error.h\"\n#include \"nn/layer.h\"\n");
-  write("nn/model.cc", "  #  include \"distribute/mirrored.h\"\n");
-  write("data/batch.cc", "#include \"distribute/strategy.h\"\n");
-  EXPECT_THAT(findings(),
-              ElementsAre(HasSubstr("core/tensor.cc:2: core/ may not include \"nn/layer.h\""),
-                          HasSubstr("data/batch.cc:1: data/ may not"),
-                          HasSubstr("nn/model.cc:1: nn/ may not")));
+  write("core/tensor.cc", "#include \"cohort/core/error.h\"\n#include \"cohort/nn/layer.h\"\n");
+  write("nn/model.cc", "  #  include \"cohort/distribute/mirrored.h\"\n");
+  write("data/batch.cc", "#include \"cohort/distribute/strategy.h\"\n");
+  EXPECT_THAT(
+      findings(),
+      ElementsAre(HasSubstr("core/tensor.cc:2: core/ may not include \"cohort/nn/layer.h\""),
+                  HasSubstr("data/batch.cc:1: data/ may not"),
+                  HasSubstr("nn/model.cc:1: nn/ may not")));
 }
 
 TEST_F(IncludeRulesTest, IncludeNotFromTheRootIsFound) {
-  write("core/tensor.cc", "#include \"error.h\"\n#include <core/error.h>\n");
+  write("core/tensor.cc", "#include \"error.h\"\n#include <cohort/core/error.h>\n");
   EXPECT_THAT(findings(), ElementsAre(HasSubstr("tensor.cc:1: \"error.h\": no such file"),
-                                      HasSubstr("tensor.cc:2: <core/error.h>")));
+                                      HasSubstr("tensor.cc:2: <cohort/core/error.h>")));
+}
+
+TEST_F(IncludeRulesTest, AProgramsOwnFolderHidesNoHeaderOfOurs) {
+  write("nn/model.cc", "#include \"nn/layer.h\"\n");
+  EXPECT_THAT(findings(), ElementsAre(HasSubstr("write \"cohort/nn/layer.h\"")));
 }
 
 TEST_F(IncludeRulesTest, VendorHeaderOutsideItsFenceIsFound) {

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 namespace cohort::testing {
 

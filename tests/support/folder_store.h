@@ -8,7 +8,7 @@
 #include <optional>
 #include <string>
 
-#include "cluster/key_value_store.h"
+#include "cohort/cluster/key_value_store.h"
 
 namespace cohort::test {
 

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "core/error.h"
-#include "distribute/workers.h"
+#include "cohort/core/error.h"
+#include "cohort/distribute/workers.h"
 
 namespace cohort::testing {
 

@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 namespace cohort::test {
 

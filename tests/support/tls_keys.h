@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "cluster/tls.h"
+#include "cohort/cluster/tls.h"
 
 namespace cohort::test {
 

@@ -17,7 +17,7 @@
 #include <string>
 #include <thread>
 
-#include "cluster/job.h"
+#include "cohort/cluster/job.h"
 #include "cohort/cohort.h"
 
 namespace nn = cohort::nn;

@@ -2,8 +2,8 @@
 
 #include <cstdlib>
 
-#include "cluster/http.h"
-#include "core/error.h"
+#include "cohort/cluster/http.h"
+#include "cohort/core/error.h"
 #include "tests/support/prometheus.h"
 #include "tests/workers/workers.h"
 

@@ -1,4 +1,4 @@
-#include "core/wire/crc32c.h"
+#include "cohort/core/wire/crc32c.h"
 
 namespace cohort::wire {
 

@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "core/wire/crc32c.h"
+#include "cohort/core/wire/crc32c.h"
 
 namespace cohort::wire {
 namespace {

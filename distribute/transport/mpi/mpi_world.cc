@@ -1,4 +1,4 @@
-#include "distribute/transport/mpi_world.h"
+#include "cohort/distribute/transport/mpi_world.h"
 
 #include <mpi.h>
 
@@ -8,7 +8,7 @@
 #include <mutex>
 #include <thread>
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 // MPI's blocking calls are made where they can hurt nobody: MPI_Init_thread and MPI_Finalize, which
 // wait for all processes, in a thread that is left behind when time is up. All else is started and

@@ -10,8 +10,8 @@
 #include <cerrno>
 #include <cstring>
 
-#include "core/error.h"
-#include "distribute/transport/tls_connection.h"
+#include "cohort/core/error.h"
+#include "cohort/distribute/transport/tls_connection.h"
 
 // A connection's SSL object reads and writes its socket through a BIO of ours, because OpenSSL's
 // own raises SIGPIPE. Records hold 16 KiB at most: a frame's header goes into one record with the

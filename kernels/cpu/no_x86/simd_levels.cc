@@ -1,6 +1,6 @@
-#include "kernels/cpu/simd_levels.h"
+#include "cohort/kernels/cpu/simd_levels.h"
 
-#include "kernels/cpu/simd_dispatch.h"
+#include "cohort/kernels/cpu/simd_dispatch.h"
 
 namespace cohort::cpu {
 

@@ -1,8 +1,8 @@
-#include "kernels/cpu/onednn/call.h"
+#include "cohort/kernels/cpu/onednn/call.h"
 
 #include <omp.h>
 
-#include "core/error.h"
+#include "cohort/core/error.h"
 
 namespace cohort::cpu::onednn {
 namespace {

@@ -1,6 +1,6 @@
 // Convolution with bias and relu.
-#include "kernels/cpu/onednn/conv_kernel.h"
-#include "kernels/cpu/onednn/register.h"
+#include "cohort/kernels/cpu/onednn/conv_kernel.h"
+#include "cohort/kernels/cpu/onednn/register.h"
 
 namespace cohort::cpu::onednn {
 namespace {

@@ -1,8 +1,8 @@
-#include "kernels/cpu/onednn/conv_descs.h"
+#include "cohort/kernels/cpu/onednn/conv_descs.h"
 
 #include <algorithm>
 
-#include "kernels/cpu/parallel.h"
+#include "cohort/kernels/cpu/parallel.h"
 
 namespace cohort::cpu::onednn {
 

@@ -1,8 +1,8 @@
 #pragma once
 
-#include "core/runtime/kernel.h"
-#include "kernels/cpu/onednn/call.h"
-#include "kernels/cpu/window_plan.h"
+#include "cohort/core/runtime/kernel.h"
+#include "cohort/kernels/cpu/onednn/call.h"
+#include "cohort/kernels/cpu/window_plan.h"
 
 namespace cohort::cpu::onednn {
 

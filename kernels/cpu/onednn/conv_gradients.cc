@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "kernels/cpu/onednn/conv_kernel.h"
-#include "kernels/cpu/onednn/register.h"
+#include "cohort/kernels/cpu/onednn/conv_kernel.h"
+#include "cohort/kernels/cpu/onednn/register.h"
 
 namespace cohort::cpu::onednn {
 namespace {

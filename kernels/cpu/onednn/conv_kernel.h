@@ -2,8 +2,8 @@
 
 #include <array>
 
-#include "kernels/cpu/cpu_kernel.h"
-#include "kernels/cpu/onednn/conv_descs.h"
+#include "cohort/kernels/cpu/cpu_kernel.h"
+#include "cohort/kernels/cpu/onednn/conv_descs.h"
 
 namespace cohort::cpu::onednn {
 

@@ -1,6 +1,6 @@
-#include "kernels/cpu/onednn/register.h"
+#include "cohort/kernels/cpu/onednn/register.h"
 
-#include "kernels/cpu/register.h"
+#include "cohort/kernels/cpu/register.h"
 
 namespace cohort::cpu {
 

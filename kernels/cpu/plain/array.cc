@@ -1,7 +1,7 @@
-#include "kernels/cpu/cpu_kernel.h"
-#include "kernels/cpu/plain/elementwise_ops.h"
-#include "kernels/cpu/plain/register.h"
-#include "kernels/cpu/strided_copy.h"
+#include "cohort/kernels/cpu/cpu_kernel.h"
+#include "cohort/kernels/cpu/plain/elementwise_ops.h"
+#include "cohort/kernels/cpu/plain/register.h"
+#include "cohort/kernels/cpu/strided_copy.h"
 
 namespace cohort::cpu::plain {
 namespace {

@@ -1,6 +1,6 @@
-#include "kernels/cpu/plain/elementwise.h"
-#include "kernels/cpu/plain/elementwise_ops.h"
-#include "kernels/cpu/plain/register.h"
+#include "cohort/kernels/cpu/plain/elementwise.h"
+#include "cohort/kernels/cpu/plain/elementwise_ops.h"
+#include "cohort/kernels/cpu/plain/register.h"
 
 namespace cohort::cpu::plain {
 namespace {

@@ -2,10 +2,10 @@
 #include <algorithm>
 #include <cstring>
 
-#include "kernels/cpu/cpu_kernel.h"
-#include "kernels/cpu/parallel.h"
-#include "kernels/cpu/plain/elementwise_ops.h"
-#include "kernels/cpu/plain/register.h"
+#include "cohort/kernels/cpu/cpu_kernel.h"
+#include "cohort/kernels/cpu/parallel.h"
+#include "cohort/kernels/cpu/plain/elementwise_ops.h"
+#include "cohort/kernels/cpu/plain/register.h"
 
 namespace cohort::cpu::plain {
 namespace {

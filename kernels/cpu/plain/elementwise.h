@@ -1,9 +1,9 @@
 #pragma once
 
-#include "kernels/cpu/broadcast.h"
-#include "kernels/cpu/cpu_kernel.h"
-#include "kernels/cpu/parallel.h"
-#include "kernels/cpu/plain/types.h"
+#include "cohort/kernels/cpu/broadcast.h"
+#include "cohort/kernels/cpu/cpu_kernel.h"
+#include "cohort/kernels/cpu/parallel.h"
+#include "cohort/kernels/cpu/plain/types.h"
 
 namespace cohort::cpu::plain {
 

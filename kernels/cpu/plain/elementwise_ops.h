@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <limits>
 
-#include "kernels/cpu/plain/types.h"
+#include "cohort/kernels/cpu/plain/types.h"
 
 // What each elementwise op does to one element. T is a computing type: float, double or an integer.
 namespace cohort::cpu::plain {

@@ -1,15 +1,15 @@
 // A fused node's kernel is made of the kernels of its ops, each made for one block of the walk: a
 // block goes through all of them before the next is begun, so that what lies between stays in the
 // first-level cache. The same kernels as unfused, hence the same bits.
-#include "core/ops/fused.h"
+#include "cohort/core/ops/fused.h"
 
 #include <algorithm>
 #include <map>
 
-#include "core/runtime/cpu_device.h"
-#include "kernels/cpu/cpu_kernel.h"
-#include "kernels/cpu/parallel.h"
-#include "kernels/cpu/plain/register.h"
+#include "cohort/core/runtime/cpu_device.h"
+#include "cohort/kernels/cpu/cpu_kernel.h"
+#include "cohort/kernels/cpu/parallel.h"
+#include "cohort/kernels/cpu/plain/register.h"
 
 namespace cohort::cpu::plain {
 namespace {

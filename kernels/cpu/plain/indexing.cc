@@ -1,10 +1,10 @@
 #include <algorithm>
 
-#include "kernels/cpu/cpu_kernel.h"
-#include "kernels/cpu/labels.h"
-#include "kernels/cpu/parallel.h"
-#include "kernels/cpu/plain/elementwise_ops.h"
-#include "kernels/cpu/plain/register.h"
+#include "cohort/kernels/cpu/cpu_kernel.h"
+#include "cohort/kernels/cpu/labels.h"
+#include "cohort/kernels/cpu/parallel.h"
+#include "cohort/kernels/cpu/plain/elementwise_ops.h"
+#include "cohort/kernels/cpu/plain/register.h"
 
 namespace cohort::cpu::plain {
 namespace {

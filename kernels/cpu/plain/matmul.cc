@@ -1,11 +1,11 @@
-#include "kernels/cpu/matmul_plan.h"
+#include "cohort/kernels/cpu/matmul_plan.h"
 
 #include <algorithm>
 
-#include "kernels/cpu/cpu_kernel.h"
-#include "kernels/cpu/parallel.h"
-#include "kernels/cpu/plain/register.h"
-#include "kernels/cpu/plain/types.h"
+#include "cohort/kernels/cpu/cpu_kernel.h"
+#include "cohort/kernels/cpu/parallel.h"
+#include "cohort/kernels/cpu/plain/register.h"
+#include "cohort/kernels/cpu/plain/types.h"
 
 namespace cohort::cpu::plain {
 namespace {

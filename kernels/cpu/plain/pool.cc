@@ -1,9 +1,9 @@
-#include "kernels/cpu/pool_kernel.h"
+#include "cohort/kernels/cpu/pool_kernel.h"
 
 #include <algorithm>
 
-#include "kernels/cpu/plain/register.h"
-#include "kernels/cpu/plain/types.h"
+#include "cohort/kernels/cpu/plain/register.h"
+#include "cohort/kernels/cpu/plain/types.h"
 
 namespace cohort::cpu::plain {
 namespace {

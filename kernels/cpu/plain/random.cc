@@ -1,7 +1,7 @@
-#include "kernels/cpu/random_kernel.h"
+#include "cohort/kernels/cpu/random_kernel.h"
 
-#include "kernels/cpu/plain/elementwise_ops.h"
-#include "kernels/cpu/plain/register.h"
+#include "cohort/kernels/cpu/plain/elementwise_ops.h"
+#include "cohort/kernels/cpu/plain/register.h"
 
 namespace cohort::cpu::plain {
 namespace {

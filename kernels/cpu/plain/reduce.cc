@@ -1,11 +1,11 @@
 #include <algorithm>
 #include <limits>
 
-#include "kernels/cpu/cpu_kernel.h"
-#include "kernels/cpu/parallel.h"
-#include "kernels/cpu/plain/register.h"
-#include "kernels/cpu/plain/types.h"
-#include "kernels/cpu/reduction_plan.h"
+#include "cohort/kernels/cpu/cpu_kernel.h"
+#include "cohort/kernels/cpu/parallel.h"
+#include "cohort/kernels/cpu/plain/register.h"
+#include "cohort/kernels/cpu/plain/types.h"
+#include "cohort/kernels/cpu/reduction_plan.h"
 
 namespace cohort::cpu::plain {
 namespace {

@@ -1,6 +1,6 @@
-#include "kernels/cpu/plain/register.h"
+#include "cohort/kernels/cpu/plain/register.h"
 
-#include "kernels/cpu/register.h"
+#include "cohort/kernels/cpu/register.h"
 
 namespace cohort::cpu {
 

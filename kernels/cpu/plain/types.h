@@ -3,7 +3,7 @@
 #include <memory>
 #include <type_traits>
 
-#include "core/runtime/kernel.h"
+#include "cohort/core/runtime/kernel.h"
 
 namespace cohort::cpu {
 

@@ -1,9 +1,9 @@
-#include "kernels/cpu/update_plan.h"
+#include "cohort/kernels/cpu/update_plan.h"
 
-#include "kernels/cpu/labels.h"
-#include "kernels/cpu/parallel.h"
-#include "kernels/cpu/plain/register.h"
-#include "kernels/cpu/plain/types.h"
+#include "cohort/kernels/cpu/labels.h"
+#include "cohort/kernels/cpu/parallel.h"
+#include "cohort/kernels/cpu/plain/register.h"
+#include "cohort/kernels/cpu/plain/types.h"
 
 namespace cohort::cpu::plain {
 namespace {

@@ -1,7 +1,7 @@
-#include "kernels/cpu/simd/activation.h"
+#include "cohort/kernels/cpu/simd/activation.h"
 
-#include "kernels/cpu/simd/table.h"
-#include "kernels/cpu/simd/vec_math.h"
+#include "cohort/kernels/cpu/simd/table.h"
+#include "cohort/kernels/cpu/simd/vec_math.h"
 
 namespace cohort::cpu::COHORT_SIMD_NAMESPACE {
 namespace {

@@ -6,11 +6,11 @@
 // kernel's gradient the (kw, c) are the rows of the tile, and K runs over output pixels, one
 // segment per output row. Where columns are dilated or channels grouped, only the channels of one
 // kernel cell are adjacent, and each cell is a product of its own, added in order.
-#include "kernels/cpu/simd/conv.h"
+#include "cohort/kernels/cpu/simd/conv.h"
 
-#include "kernels/cpu/simd/pack.h"
-#include "kernels/cpu/simd/table.h"
-#include "kernels/cpu/simd/tile.h"
+#include "cohort/kernels/cpu/simd/pack.h"
+#include "cohort/kernels/cpu/simd/table.h"
+#include "cohort/kernels/cpu/simd/tile.h"
 
 namespace cohort::cpu::COHORT_SIMD_NAMESPACE {
 namespace {

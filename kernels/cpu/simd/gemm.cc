@@ -6,11 +6,11 @@
 // of A stays in the first-level cache, N so that the block of B stays in the second; for each row
 // block the panels of B stream past it. B is packed panel by panel where it is transposed, A row
 // block by row block where reading it in place would collide in the cache.
-#include "kernels/cpu/simd/gemm.h"
+#include "cohort/kernels/cpu/simd/gemm.h"
 
-#include "kernels/cpu/simd/pack.h"
-#include "kernels/cpu/simd/table.h"
-#include "kernels/cpu/simd/tile.h"
+#include "cohort/kernels/cpu/simd/pack.h"
+#include "cohort/kernels/cpu/simd/table.h"
+#include "cohort/kernels/cpu/simd/tile.h"
 
 namespace cohort::cpu::COHORT_SIMD_NAMESPACE {
 namespace {

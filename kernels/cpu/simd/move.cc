@@ -1,8 +1,8 @@
-#include "kernels/cpu/simd/move.h"
+#include "cohort/kernels/cpu/simd/move.h"
 
-#include "kernels/cpu/simd/table.h"
-#include "kernels/cpu/simd/transpose_block.h"
-#include "kernels/cpu/simd/vec.h"
+#include "cohort/kernels/cpu/simd/table.h"
+#include "cohort/kernels/cpu/simd/transpose_block.h"
+#include "cohort/kernels/cpu/simd/vec.h"
 
 namespace cohort::cpu::COHORT_SIMD_NAMESPACE {
 namespace {

@@ -1,8 +1,8 @@
 // Copies of operands in the order in which tiles read them.
 #pragma once
 
-#include "kernels/cpu/simd/transpose_block.h"
-#include "kernels/cpu/simd/vec.h"
+#include "cohort/kernels/cpu/simd/transpose_block.h"
+#include "cohort/kernels/cpu/simd/vec.h"
 
 namespace cohort::cpu::COHORT_SIMD_NAMESPACE {
 

@@ -2,10 +2,10 @@
 // half of its lane only, so the high halves may hold rubbish until the words are put together:
 //   words 0 and 1 of a block make one 64-bit lane, words 2 and 3 the next, in the order of the
 //   elements.
-#include "kernels/cpu/simd/random.h"
+#include "cohort/kernels/cpu/simd/random.h"
 
-#include "kernels/cpu/simd/table.h"
-#include "kernels/cpu/simd/vec.h"
+#include "cohort/kernels/cpu/simd/table.h"
+#include "cohort/kernels/cpu/simd/vec.h"
 
 namespace cohort::cpu::COHORT_SIMD_NAMESPACE {
 namespace {

@@ -3,16 +3,16 @@
 // share.
 #pragma once
 
-#include "kernels/cpu/simd/activation.h"
-#include "kernels/cpu/simd/arithmetic.h"
-#include "kernels/cpu/simd/conv.h"
-#include "kernels/cpu/simd/gemm.h"
-#include "kernels/cpu/simd/move.h"
-#include "kernels/cpu/simd/pool.h"
-#include "kernels/cpu/simd/random.h"
-#include "kernels/cpu/simd/reduce.h"
-#include "kernels/cpu/simd/softmax.h"
-#include "kernels/cpu/simd/update.h"
+#include "cohort/kernels/cpu/simd/activation.h"
+#include "cohort/kernels/cpu/simd/arithmetic.h"
+#include "cohort/kernels/cpu/simd/conv.h"
+#include "cohort/kernels/cpu/simd/gemm.h"
+#include "cohort/kernels/cpu/simd/move.h"
+#include "cohort/kernels/cpu/simd/pool.h"
+#include "cohort/kernels/cpu/simd/random.h"
+#include "cohort/kernels/cpu/simd/reduce.h"
+#include "cohort/kernels/cpu/simd/softmax.h"
+#include "cohort/kernels/cpu/simd/update.h"
 
 namespace cohort::cpu {
 

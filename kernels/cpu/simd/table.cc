@@ -1,6 +1,6 @@
-#include "kernels/cpu/simd/table.h"
+#include "cohort/kernels/cpu/simd/table.h"
 
-#include "kernels/cpu/simd/vec.h"
+#include "cohort/kernels/cpu/simd/vec.h"
 
 namespace cohort::cpu::COHORT_SIMD_NAMESPACE {
 

@@ -1,7 +1,7 @@
 // Each source of this folder fills its part of the table of its instruction set.
 #pragma once
 
-#include "kernels/cpu/simd/simd.h"
+#include "cohort/kernels/cpu/simd/simd.h"
 
 namespace cohort::cpu::COHORT_SIMD_NAMESPACE {
 

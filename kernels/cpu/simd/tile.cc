@@ -1,4 +1,4 @@
-#include "kernels/cpu/simd/tile.h"
+#include "cohort/kernels/cpu/simd/tile.h"
 
 namespace cohort::cpu::COHORT_SIMD_NAMESPACE {
 namespace {

@@ -1,7 +1,7 @@
 // The register tile under the matrix product and the convolutions.
 #pragma once
 
-#include "kernels/cpu/simd/vec.h"
+#include "cohort/kernels/cpu/simd/vec.h"
 
 namespace cohort::cpu::COHORT_SIMD_NAMESPACE {
 

@@ -1,7 +1,7 @@
 // The transpose of one block of L x L lanes in registers.
 #pragma once
 
-#include "kernels/cpu/simd/vec.h"
+#include "cohort/kernels/cpu/simd/vec.h"
 
 namespace cohort::cpu::COHORT_SIMD_NAMESPACE {
 

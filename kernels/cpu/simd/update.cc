@@ -1,7 +1,7 @@
-#include "kernels/cpu/simd/update.h"
+#include "cohort/kernels/cpu/simd/update.h"
 
-#include "kernels/cpu/simd/table.h"
-#include "kernels/cpu/simd/vec.h"
+#include "cohort/kernels/cpu/simd/table.h"
+#include "cohort/kernels/cpu/simd/vec.h"
 
 namespace cohort::cpu::COHORT_SIMD_NAMESPACE {
 namespace {

@@ -7,11 +7,11 @@
 #pragma once
 
 #if defined(__AVX512F__)
-#include "kernels/cpu/simd/vec_avx512.h"
+#include "cohort/kernels/cpu/simd/vec_avx512.h"
 #elif defined(__AVX2__)
-#include "kernels/cpu/simd/vec_avx2.h"
+#include "cohort/kernels/cpu/simd/vec_avx2.h"
 #else
-#include "kernels/cpu/simd/vec_baseline.h"
+#include "cohort/kernels/cpu/simd/vec_baseline.h"
 #endif
 
-#include "kernels/cpu/simd/vec_common.h"
+#include "cohort/kernels/cpu/simd/vec_common.h"

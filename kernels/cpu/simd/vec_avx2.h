@@ -8,7 +8,7 @@
 namespace cohort::cpu::COHORT_SIMD_NAMESPACE {
 inline constexpr std::size_t kVectorBytes = 32;
 }
-#include "kernels/cpu/simd/vec_types.h"
+#include "cohort/kernels/cpu/simd/vec_types.h"
 
 namespace cohort::cpu::COHORT_SIMD_NAMESPACE {
 

@@ -6,7 +6,7 @@
 namespace cohort::cpu::COHORT_SIMD_NAMESPACE {
 inline constexpr std::size_t kVectorBytes = 16;
 }
-#include "kernels/cpu/simd/vec_types.h"
+#include "cohort/kernels/cpu/simd/vec_types.h"
 
 namespace cohort::cpu::COHORT_SIMD_NAMESPACE {
 

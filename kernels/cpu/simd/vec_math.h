@@ -5,7 +5,7 @@
 // tanhf.c).
 #pragma once
 
-#include "kernels/cpu/simd/vec.h"
+#include "cohort/kernels/cpu/simd/vec.h"
 
 namespace cohort::cpu::COHORT_SIMD_NAMESPACE {
 

@@ -1,4 +1,4 @@
-#include "kernels/cpu/vector/vector_kernel.h"
+#include "cohort/kernels/cpu/vector/vector_kernel.h"
 
 namespace cohort::cpu::vector {
 namespace {

@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <numeric>
 
-#include "kernels/cpu/broadcast.h"
-#include "kernels/cpu/vector/vector_kernel.h"
+#include "cohort/kernels/cpu/broadcast.h"
+#include "cohort/kernels/cpu/vector/vector_kernel.h"
 
 namespace cohort::cpu::vector {
 namespace {

@@ -3,8 +3,8 @@
 // threads.
 #include <algorithm>
 
-#include "kernels/cpu/vector/vector_kernel.h"
-#include "kernels/cpu/window_plan.h"
+#include "cohort/kernels/cpu/vector/vector_kernel.h"
+#include "cohort/kernels/cpu/window_plan.h"
 
 namespace cohort::cpu::vector {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/cpu/vector/vector_kernel.h"
+#include "cohort/kernels/cpu/vector/vector_kernel.h"
 
 namespace cohort::cpu::vector {
 namespace {

@@ -1,7 +1,7 @@
 #include <algorithm>
 
-#include "kernels/cpu/reduction_plan.h"
-#include "kernels/cpu/vector/vector_kernel.h"
+#include "cohort/kernels/cpu/reduction_plan.h"
+#include "cohort/kernels/cpu/vector/vector_kernel.h"
 
 namespace cohort::cpu::vector {
 namespace {

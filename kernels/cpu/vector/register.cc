@@ -1,6 +1,6 @@
-#include "kernels/cpu/register.h"
+#include "cohort/kernels/cpu/register.h"
 
-#include "kernels/cpu/vector/vector_kernel.h"
+#include "cohort/kernels/cpu/vector/vector_kernel.h"
 
 namespace cohort::cpu {
 

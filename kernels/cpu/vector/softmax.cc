@@ -1,7 +1,7 @@
 #include <atomic>
 
-#include "kernels/cpu/labels.h"
-#include "kernels/cpu/vector/vector_kernel.h"
+#include "cohort/kernels/cpu/labels.h"
+#include "cohort/kernels/cpu/vector/vector_kernel.h"
 
 namespace cohort::cpu::vector {
 namespace {

@@ -1,5 +1,5 @@
-#include "kernels/cpu/update_plan.h"
-#include "kernels/cpu/vector/vector_kernel.h"
+#include "cohort/kernels/cpu/update_plan.h"
+#include "cohort/kernels/cpu/vector/vector_kernel.h"
 
 namespace cohort::cpu::vector {
 namespace {

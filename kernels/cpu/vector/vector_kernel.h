@@ -1,8 +1,8 @@
 #pragma once
 
-#include "kernels/cpu/cpu_kernel.h"
-#include "kernels/cpu/parallel.h"
-#include "kernels/cpu/simd_dispatch.h"
+#include "cohort/kernels/cpu/cpu_kernel.h"
+#include "cohort/kernels/cpu/parallel.h"
+#include "cohort/kernels/cpu/simd_dispatch.h"
 
 // Kernels that split an op over the device's team and leave each part to the vector routines of the
 // processor at hand (kernels/cpu/simd). float and double.

@@ -1,8 +1,8 @@
-#include "kernels/cpu/simd_levels.h"
+#include "cohort/kernels/cpu/simd_levels.h"
 
 #include <xmmintrin.h>
 
-#include "kernels/cpu/simd_dispatch.h"
+#include "cohort/kernels/cpu/simd_dispatch.h"
 
 namespace cohort::cpu {
 

@@ -17,7 +17,8 @@ constexpr const char* kOp = "outside.Cube";
 
 // y has the type of x.
 std::vector<TensorType> infer(const InferContext& in) {
-  if (in.dtype(0) != DType::kF32) throw cohort::InvalidArgument("cube: got {}; want f32", in.dtype(0));
+  if (in.dtype(0) != DType::kF32)
+    throw cohort::InvalidArgument("cube: got {}; want f32", in.dtype(0));
   return {in.input(0)};
 }
 
@@ -29,7 +30,8 @@ cohort::Gradients gradient(const cohort::Node& node, std::span<const Gradient> d
 
 class CubeKernel final : public Kernel {
  public:
-  explicit CubeKernel(const KernelRequest& request) : x_(request.inputs[0]), y_(request.outputs[0]) {}
+  explicit CubeKernel(const KernelRequest& request)
+      : x_(request.inputs[0]), y_(request.outputs[0]) {}
 
   void run() override {
     const float* x = x_.data<float>();

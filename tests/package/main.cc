@@ -1,4 +1,5 @@
-// A project outside the tree with an op, a layer, a loss and a callback of its own: learns y = 2 x^3.
+// A project outside the tree with an op, a layer, a loss and a callback of its own: learns y = 2
+// x^3.
 #include <cmath>
 #include <cstdio>
 #include <vector>
@@ -75,8 +76,10 @@ int main() {
   const auto counter = std::make_shared<EpochCounter>();
   const nn::Layer cubic = nn::make<CubicImpl>();
   nn::Sequential model({cubic});
-  model.compile({.optimizer = nn::Adam({.learning_rate = 0.05}), .loss = nn::make<AbsoluteErrorImpl>()});
-  model.fit(x, y, {.batch_size = 16, .epochs = 30, .verbose = 0, .callbacks = {nn::Callback(counter)}});
+  model.compile(
+      {.optimizer = nn::Adam({.learning_rate = 0.05}), .loss = nn::make<AbsoluteErrorImpl>()});
+  model.fit(x, y,
+            {.batch_size = 16, .epochs = 30, .verbose = 0, .callbacks = {nn::Callback(counter)}});
   const float factor = cubic.get_weights()[0].values<float>()[0];
   passed &= expect(std::abs(factor - 2) < 0.1, "the layer learns its factor");
   passed &= expect(counter->epochs == 30, "the callback sees every epoch");

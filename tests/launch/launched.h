@@ -11,6 +11,7 @@
 #include <chrono>
 #include <fstream>
 #include <set>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -144,6 +145,16 @@ inline void expect_stopped(int pid, bool stopped) {
 // `script` for worker 1, `others` for the rest.
 inline std::string worker_1(const std::string& script, const std::string& others) {
   return "case $TF_CONFIG in *'\"index\":1'*) " + script + ";; *) " + others + ";; esac";
+}
+
+// What worker `rank` wrote. Lines of different workers come in any order among each other.
+inline std::string lines_of(const std::string& out, int rank) {
+  const std::string prefix = "[worker " + std::to_string(rank) + "] ";
+  std::istringstream lines(out);
+  std::string line, of_worker;
+  while (std::getline(lines, line))
+    if (line.starts_with(prefix)) of_worker += line.substr(prefix.size()) + "\n";
+  return of_worker;
 }
 
 // Numbers behind "pid=" in the output.

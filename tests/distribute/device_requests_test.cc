@@ -1,11 +1,16 @@
 // Steps that ask for devices by name (DeviceScope).
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "cohort/core/graph/scope.h"
+#include "cohort/core/ops/collective.h"
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/matmul.h"
 #include "cohort/core/ops/reduce.h"
+#include "cohort/core/runtime/program.h"
 #include "cohort/core/runtime/runtime.h"
+#include "cohort/distribute/in_process_communicator.h"
 #include "cohort/distribute/mirrored_strategy.h"
 #include "tests/support/expect_error.h"
 
@@ -58,6 +63,26 @@ TEST_F(DeviceRequestsConcurrentTest, OneDevicesReplicasMayUseAnother) {
     const std::vector<PerReplica> want = run(one, ""), got = run(one, "cpu:3");
     for (int r = 0; r < replicas; ++r) EXPECT_TRUE(bitwise_equal(got[0][r], want[0][r]));
   }
+}
+
+// As in a job whose processes have one replica each.
+TEST_F(DeviceRequestsConcurrentTest, AReductionTakesWhatAnotherDeviceMade) {
+  const Trace made = trace(
+      [](std::span<const Value> in) {
+        const DeviceScope scope("cpu:3");
+        return std::vector<Value>{ops::all_reduce(ops::exp(in[0]), ReduceOp::kSum)};
+      },
+      {{DType::kF32, Shape{2}}}, "step");
+  const auto communicators = make_in_process_communicators({.block_sizes = {1}});
+  Program program(
+      default_runtime(), made,
+      {.device = &default_runtime().device("cpu:0"), .communicator = communicators[0].get()});
+  Executable& executable = program.whole({});
+  const Tensor x = Tensor::from({0.f, 1.f});
+  executable.set_input(0, x.raw());
+  executable.run();
+  EXPECT_FLOAT_EQ(executable.output(0).values<float>()[0], 1);
+  EXPECT_FLOAT_EQ(executable.output(0).values<float>()[1], std::exp(1.f));
 }
 
 }  // namespace

@@ -45,6 +45,7 @@ class ReplicaRunner final : public StepRunner {
         feeds_(static_cast<size_t>(std::accumulate(part.blocks.begin(), part.blocks.end(), 0))),
         rows_(static_cast<size_t>(part.num_replicas)) {
     if (part.num_replicas > 1) check_replicas_stay_equal(trace, part.in_turn);
+    check_devices_stay_apart(trace, part.devices);
     for (const auto& communicator : communicators_)
       watches_.push_back(workers_.watch(*communicator));
     for (Device* device : part.devices) devices_.add(runtime, *trace.graph, *device);

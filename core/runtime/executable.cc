@@ -6,6 +6,7 @@
 #include "cohort/core/graph/op.h"
 #include "cohort/core/graph/variable.h"
 #include "cohort/core/runtime/aliases.h"
+#include "cohort/core/runtime/device_for.h"
 #include "cohort/core/runtime/device_thread.h"
 #include "cohort/core/runtime/passes.h"
 #include "cohort/core/runtime/recorded_step.h"
@@ -132,8 +133,7 @@ class GraphExecutable final : public Executable {
   Value fetch(int i) const { return function_.fetches[static_cast<size_t>(i)]; }
 
   Device* device_for(const Node& node) const {
-    if (!node.device().type) return options_.device;
-    return &runtime_.device(node.device().to_string());
+    return &cohort::device_for(runtime_, node.device(), *options_.device);
   }
 
   Lane& lane_of(Value value) {

@@ -89,7 +89,7 @@ struct LayerOptions {
 };
 
 struct WeightOptions {
-  Shape shape;
+  Shape shape = {};
   Initializer initializer = "glorot_uniform";
   std::optional<DType> dtype = {};  ///< absent: the layer's
   bool trainable = true;

@@ -6,6 +6,8 @@
 #include <thread>
 
 #include "cohort/cluster/health.h"
+#include "cohort/cluster/membership.h"
+#include "cohort/cluster/rpc.h"
 #include "tests/support/expect_error.h"
 
 namespace cohort::cluster {

@@ -250,8 +250,8 @@ void custom_loop(const Setting& setting) {
   Tensor y(DType::kF32, Shape{50, 1});
   for (int64_t i = 0; i < 50; ++i)
     y.data<float>()[i] = 3 * x.data<float>()[2 * i] - 2 * x.data<float>()[2 * i + 1] + 1;
-  const auto batches = distribute::distribute_dataset(
-      strategy, data::Dataset::from_tensor_slices({x, y}).shuffle(50).batch(16));
+  const auto batches = strategy.experimental_distribute_dataset(
+      data::Dataset::from_tensor_slices({x, y}).shuffle(50).batch(16));
   const auto [model, optimizer] = strategy.scope([] {
     return std::pair(nn::Sequential({nn::Input({.shape = {2}}), nn::Dense({.units = 1})}),
                      nn::SGD({.learning_rate = 0.2}));

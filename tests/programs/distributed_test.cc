@@ -34,7 +34,6 @@ void expect_learned(const Model& model, const History& history) {
 }
 
 TEST(DistributedProgramsTest, MirroredStrategyOnADistributedDataset) {
-  default_runtime().set_logical_cpu_devices(2);
   set_random_seed(1);
   const auto [x_train, y_train] = make_data(640);
 

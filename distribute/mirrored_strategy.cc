@@ -47,8 +47,8 @@ Strategy OneDeviceStrategy(const std::string& device) {
 
 Strategy default_strategy() {
   Runtime& runtime = default_runtime();
-  return Strategy(make_local_strategy(
-      runtime, {.name = kDefault, .devices = {&runtime.default_device()}}));
+  return Strategy(
+      make_local_strategy(runtime, {.name = kDefault, .devices = {&runtime.default_device()}}));
 }
 
 bool Strategy::operator==(const Strategy& other) const {

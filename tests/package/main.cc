@@ -58,8 +58,7 @@ bool expect(bool holds, const char* claim) {
 }  // namespace
 
 int main() {
-  for (const char* header :
-       {outside::kErrorHeader, outside::kDatasetHeader, outside::kModelHeader})
+  for (const char* header : {outside::kErrorHeader, outside::kDatasetHeader, outside::kModelHeader})
     std::printf("a header of %s's own\n", header);
   outside::register_cube(cohort::default_runtime());
   bool passed = true;

@@ -229,19 +229,16 @@ void fit(const Setting& setting) {
     model.set_weights(weights);
   }
   const data::Dataset dataset = make_dataset(setting);
-  const bool endless = setting.is("endless") || setting.is("suspended");
+  const int epochs = setting.is("endless") || setting.is("suspended") ? 1000000 : 2;
   const auto train = [&](const auto& data) {
-    const nn::History history = model.fit(
-        data,
-        {.epochs = endless ? 1000000 : 2, .verbose = 0, .callbacks = callbacks(setting, model)});
+    const nn::History history =
+        model.fit(data, {.epochs = epochs, .verbose = 0, .callbacks = callbacks(setting, model)});
     if (setting.is("apart")) apart(setting, model);
     say("loss", fmt::format("{:.17g}", history["loss"].back()));
     say("accuracy", fmt::format("{:.17g}", history["accuracy"].back()));
     say("evaluated", fmt::format("{:.17g}", model.evaluate(data, {.verbose = 0})["loss"]));
   };
-  const bool distributed =
-      setting.is("distributed") || (setting.odd() && setting.is("other_input"));
-  if (distributed)
+  if (setting.is("distributed") || (setting.odd() && setting.is("other_input")))
     train(setting.strategy.experimental_distribute_dataset(dataset));
   else
     train(dataset);

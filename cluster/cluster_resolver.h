@@ -14,9 +14,9 @@ using Accelerators = std::map<std::string, int>;
 
 /// What a resolver's caller knows better than its source.
 struct TaskOverrides {
-  std::optional<std::string> task_type;
-  std::optional<int> task_id;
-  std::optional<std::string> rpc_layer;
+  std::optional<std::string> task_type = {};
+  std::optional<int> task_id = {};
+  std::optional<std::string> rpc_layer = {};
 };
 
 /// Where a cluster's description comes from, as in tf.distribute.cluster_resolver: which tasks

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,8 @@
 #include "cohort/cluster/tls.h"
 
 namespace cohort::cluster {
+
+class ClusterResolver;
 
 /// The tasks that train together and how they find each other: all that a program needs of its
 /// launcher.
@@ -53,5 +56,9 @@ struct Job {
 /// tasks at one address, a parameter server), FailedPrecondition for what is missing, as the other
 /// workers in TFJob's sparseCluster.
 Job resolve_job(const Environment& environment);
+/// The same with a description from `resolver`; null: choose_resolver's. The variables above hold
+/// as well. A task without a name is the only one of its cluster; the job's id follows from the
+/// cluster's addresses where nothing else gives one.
+Job resolve_job(const Environment& environment, std::shared_ptr<const ClusterResolver> resolver);
 
 }  // namespace cohort::cluster

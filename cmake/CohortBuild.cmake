@@ -1,18 +1,23 @@
-# The compiler's and linker's settings for everything built here.
+# The compiler's and linker's settings for everything built here. As a part of another project
+# (add_subdirectory, FetchContent) it takes that one's build type, flags, tools and output folders, and
+# builds and installs nothing but the library and cohort-launch.
 
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
-set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
-set(CMAKE_LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib)
-
-if(NOT CMAKE_BUILD_TYPE)
-  set(CMAKE_BUILD_TYPE Release CACHE STRING "Release or Debug" FORCE)
+if(PROJECT_IS_TOP_LEVEL)
+  set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+  set(CMAKE_LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib)
+  if(NOT CMAKE_BUILD_TYPE)
+    set(CMAKE_BUILD_TYPE Release CACHE STRING "Release or Debug" FORCE)
+  endif()
+  set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1 -DNDEBUG")
 endif()
-set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1 -DNDEBUG")
 
-option(COHORT_TESTS "Build the tests (needs GoogleTest)" ON)
+option(COHORT_TESTS "Build the tests (needs GoogleTest)" ${PROJECT_IS_TOP_LEVEL})
+option(COHORT_EXAMPLES "Build the examples" ${PROJECT_IS_TOP_LEVEL})
+option(COHORT_INSTALL "Install the library and its programs" ${PROJECT_IS_TOP_LEVEL})
 option(COHORT_BENCHMARKS "Build the benchmarks with everything else" OFF)
 option(COHORT_PRECOMPILE "Precompile the headers that most files include" OFF)
 set(COHORT_COMMON_HEADERS
@@ -20,20 +25,21 @@ set(COHORT_COMMON_HEADERS
     <vector> <cohort/core/error.h> <cohort/core/graph/graph.h> <cohort/core/tensor.h>)
 set(COHORT_SANITIZE "" CACHE STRING "Sanitizers for every target: address,undefined or thread")
 
-foreach(language CXX CUDA)
-  if(NOT DEFINED CMAKE_${language}_COMPILER_LAUNCHER)
-    find_program(COHORT_CCACHE ccache)
-    if(COHORT_CCACHE)
-      set(CMAKE_${language}_COMPILER_LAUNCHER ${COHORT_CCACHE})
+if(PROJECT_IS_TOP_LEVEL)
+  foreach(language CXX CUDA)
+    if(NOT DEFINED CMAKE_${language}_COMPILER_LAUNCHER)
+      find_program(COHORT_CCACHE ccache)
+      if(COHORT_CCACHE)
+        set(CMAKE_${language}_COMPILER_LAUNCHER ${COHORT_CCACHE})
+      endif()
     endif()
-  endif()
-endforeach()
-
-find_program(COHORT_MOLD mold)
-if(COHORT_MOLD)
-  foreach(kind EXE SHARED MODULE)
-    string(APPEND CMAKE_${kind}_LINKER_FLAGS " -fuse-ld=mold")
   endforeach()
+  find_program(COHORT_MOLD mold)
+  if(COHORT_MOLD)
+    foreach(kind EXE SHARED MODULE)
+      string(APPEND CMAKE_${kind}_LINKER_FLAGS " -fuse-ld=mold")
+    endforeach()
+  endif()
 endif()
 
 # The library's headers are "cohort/<folder>/<file>.h" for everybody, this repository included: a

@@ -11,13 +11,16 @@ endforeach()
 set_target_properties(cohort PROPERTIES INSTALL_RPATH "\$ORIGIN")
 install(TARGETS cohort cohort_openmp EXPORT cohortTargets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-foreach(module cohort_cuda cohort_grpc cohort_http cohort_tls cohort_mpi)
+foreach(module IN LISTS COHORT_MODULES)
   if(TARGET ${module})
     set_target_properties(${module} PROPERTIES INSTALL_RPATH "\$ORIGIN"
                                                INSTALL_RPATH_USE_LINK_PATH ON)
     install(TARGETS ${module} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
   endif()
 endforeach()
+if(TARGET cohort-launch)
+  install(TARGETS cohort-launch RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
 
 install(EXPORT cohortTargets NAMESPACE cohort:: DESTINATION ${package_dir})
 configure_package_config_file(cmake/cohortConfig.cmake.in ${PROJECT_BINARY_DIR}/cohortConfig.cmake

@@ -13,4 +13,3 @@ target_link_libraries(cohort-launch PRIVATE cohort_launch_base cohort_build CLI1
                                             nlohmann_json::nlohmann_json)
 set_target_properties(cohort-launch PROPERTIES
                       RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/launch)
-install(TARGETS cohort-launch RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

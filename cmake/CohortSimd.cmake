@@ -16,7 +16,7 @@ function(cohort_add_simd level)
   # GCC 12 warns of its own intrinsics' undefined operands (GCC bug 105593).
   target_compile_options(cohort_simd_${level} PRIVATE ${COHORT_KERNEL_FLAGS} ${ARGN}
                                                       -Wno-maybe-uninitialized -Wno-uninitialized)
-  target_link_libraries(cohort_simd_${level} PRIVATE cohort_build fmt::fmt OpenMP::OpenMP_CXX)
+  target_link_libraries(cohort_simd_${level} PRIVATE cohort_build fmt::fmt cohort_parallel)
   target_sources(cohort PRIVATE $<TARGET_OBJECTS:cohort_simd_${level}>)
 endfunction()
 

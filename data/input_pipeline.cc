@@ -61,6 +61,15 @@ InputPipeline make_input_pipeline(const Dataset& dataset, const InputWorker& wor
           plan, std::nullopt};
 }
 
+int64_t count_steps(const Dataset& dataset, const StepOptions& options) {
+  if (options.num_steps) return *options.num_steps;
+  const int64_t size = dataset.cardinality();
+  if (size < 0) return size;
+  if (options.any_worker) return kUnknownCardinality;
+  return is_static(dataset.element_spec()) ? size / options.replicas_per_worker
+                                           : divide_up(size, options.replicas_per_worker);
+}
+
 std::string StepPosition::to_bytes() const {
   std::string bytes(kMagic);
   for (size_t i = 0; i < sizeof step; ++i)

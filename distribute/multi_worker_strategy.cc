@@ -286,7 +286,8 @@ Strategy MultiWorkerMirroredStrategy(MultiWorkerMirroredOptions options) {
   Runtime& runtime = default_runtime();
   check_implementation(kName, options.communication_options.implementation,
                        type_name(*choose_devices(kName, runtime, options.devices).front()));
-  const cluster::Job job = cluster::resolve_job(cluster::Environment::of_process());
+  const cluster::Job job =
+      cluster::resolve_job(cluster::Environment::of_process(), options.cluster_resolver);
   if (job.tasks.size() > 1) return join_workers(runtime, job, options);
   LocalStrategyConfig config{.name = kName,
                              .devices = choose_devices(kName, runtime, options.devices)};

@@ -90,7 +90,7 @@ struct LayerOptions {
 };
 
 struct WeightOptions {
-  Shape shape;
+  Shape shape = {};
   Initializer initializer = "glorot_uniform";
   std::optional<DType> dtype = {};  ///< absent: the layer's
   bool trainable = true;

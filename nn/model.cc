@@ -53,40 +53,84 @@ data::Dataset batches(data::Element components, int64_t batch_size, bool shuffle
 
 int count(const Tensors& tensors) { return static_cast<int>(tensors.size()); }
 
-std::optional<data::Dataset> validation_of(const FitOptions& options, int64_t batch_size) {
+std::optional<internal::Input> validation_of(const ModelImpl& model, const FitOptions& options,
+                                             int64_t batch_size) {
   const ValidationData& data = options.validation_data;
-  if (data.dataset || !data.defined()) return data.dataset;
+  if (!data.defined()) return {};
+  if (data.dataset) return *data.dataset;
+  if (data.distributed_dataset) {
+    const internal::Input input = *data.distributed_dataset;
+    input.check_belongs_to(model, "fit: validation_data");
+    return input;
+  }
   return batches(joined({&data.x, &data.y, &data.sample_weight}), batch_size, false);
 }
 
 /// How many batches a run over the dataset has; -1 when not known.
-int64_t steps_of(const data::Dataset& dataset, std::optional<int64_t> most) {
-  const int64_t cardinality = dataset.cardinality();
+int64_t steps_of(const internal::Input& input, std::optional<int64_t> most) {
+  const int64_t cardinality = input.cardinality();
   return most && cardinality >= 0 ? std::min(*most, cardinality) : most.value_or(cardinality);
 }
 
-Logs run_evaluation(ModelImpl& model, const data::Dataset& dataset, int num_inputs,
+History run_fit(ModelImpl& model, const internal::Input& input, const FitOptions& options) {
+  return model.strategy().workers().guard("fit()", [&] {
+    model.compiled_trainer("fit");
+    refuse_batch_size("fit", options.batch_size);
+    if (options.validation_split != 0)
+      throw InvalidArgument("fit: got validation_split with a dataset; want validation_data");
+    if (!options.sample_weight.empty())
+      throw InvalidArgument("fit: got sample_weight with a dataset; want it as a component");
+    input.check_belongs_to(model, "fit");
+    internal::FitData data{
+        input, internal::layout_of(model, input, model.num_inputs()),
+        validation_of(model, options, checked("fit", options.validation_batch_size))};
+    data.layout.class_weight = options.class_weight;
+    return internal::fit(model, data, options);
+  });
+}
+
+Logs run_evaluation(ModelImpl& model, const internal::Input& input, int num_inputs,
                     const EvaluateOptions& options) {
   model.compiled_trainer("evaluate");
   std::vector<Callback> callbacks = options.callbacks;
   if (options.verbose.level() > 0) callbacks.push_back(ProgressBar());
   internal::CallbackList list(
       std::move(callbacks), model,
-      {.verbose = options.verbose.level(), .steps = steps_of(dataset, options.steps)});
-  return internal::evaluate(model, dataset, internal::layout_of(model, dataset, num_inputs),
+      {.verbose = options.verbose.level(), .steps = steps_of(input, options.steps)});
+  return internal::evaluate(model, input, internal::layout_of(model, input, num_inputs),
                             options.steps, list, "evaluate");
 }
 
-std::vector<Tensor> run_prediction(ModelImpl& model, const data::Dataset& dataset, int num_inputs,
+Logs run_evaluation(ModelImpl& model, const internal::Input& input,
+                    const EvaluateOptions& options) {
+  return model.strategy().workers().guard("evaluate()", [&] {
+    refuse_batch_size("evaluate", options.batch_size);
+    if (!options.sample_weight.empty())
+      throw InvalidArgument("evaluate: got sample_weight with a dataset; want it as a component");
+    input.check_belongs_to(model, "evaluate");
+    return run_evaluation(model, input, model.num_inputs(), options);
+  });
+}
+
+std::vector<Tensor> run_prediction(ModelImpl& model, const internal::Input& input, int num_inputs,
                                    const PredictOptions& options) {
   std::vector<Callback> callbacks = options.callbacks;
   if (options.verbose.level() > 0) callbacks.push_back(ProgressBar());
   internal::CallbackList list(
       std::move(callbacks), model,
-      {.verbose = options.verbose.level(), .steps = steps_of(dataset, options.steps)});
-  internal::ElementLayout layout = internal::layout_of(model, dataset, num_inputs);
+      {.verbose = options.verbose.level(), .steps = steps_of(input, options.steps)});
+  internal::ElementLayout layout = internal::layout_of(model, input, num_inputs);
   layout.spec.resize(static_cast<size_t>(num_inputs));
-  return internal::predict(model, dataset, layout, options.steps, list);
+  return internal::predict(model, input, layout, options.steps, list);
+}
+
+std::vector<Tensor> run_prediction(ModelImpl& model, const internal::Input& input,
+                                   const PredictOptions& options) {
+  return model.strategy().workers().guard("predict()", [&] {
+    refuse_batch_size("predict", options.batch_size);
+    input.check_belongs_to(model, "predict");
+    return run_prediction(model, input, model.num_inputs(), options);
+  });
 }
 
 Tensor only(const Layer& model, const std::vector<Tensor>& outputs) {
@@ -148,19 +192,10 @@ ModelImpl& Model::model_impl() const { return static_cast<ModelImpl&>(impl()); }
 void Model::compile(CompileOptions options) const { model_impl().compile(std::move(options)); }
 
 History Model::fit(const data::Dataset& dataset, FitOptions options) const {
-  return guard("fit()", model_impl(), [&] {
-    ModelImpl& model = model_impl();
-    model.compiled_trainer("fit");
-    refuse_batch_size("fit", options.batch_size);
-    if (options.validation_split != 0)
-      throw InvalidArgument("fit: got validation_split with a dataset; want validation_data");
-    if (!options.sample_weight.empty())
-      throw InvalidArgument("fit: got sample_weight with a dataset; want it as a component");
-    internal::FitData data{dataset, internal::layout_of(model, dataset, model.num_inputs()),
-                           validation_of(options, checked("fit", options.validation_batch_size))};
-    data.layout.class_weight = options.class_weight;
-    return internal::fit(model, data, options);
-  });
+  return run_fit(model_impl(), dataset, options);
+}
+History Model::fit(const distribute::DistributedInput& dataset, FitOptions options) const {
+  return run_fit(model_impl(), dataset, options);
 }
 
 History Model::fit(const Tensor& x, const Tensor& y, FitOptions options) const {
@@ -194,19 +229,17 @@ History Model::fit(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
     const data::Dataset dataset =
         batches(joined({&inputs, &labels, &weights}), batch_size, options.shuffle);
     internal::FitData data{dataset, internal::layout_of(model, dataset, count(x)),
-                           validation_of(options, validation_batch_size)};
+                           validation_of(model, options, validation_batch_size)};
     data.layout.class_weight = options.class_weight;
     return internal::fit(model, data, options);
   });
 }
 
 Logs Model::evaluate(const data::Dataset& dataset, EvaluateOptions options) const {
-  return guard("evaluate()", model_impl(), [&] {
-    refuse_batch_size("evaluate", options.batch_size);
-    if (!options.sample_weight.empty())
-      throw InvalidArgument("evaluate: got sample_weight with a dataset; want it as a component");
-    return run_evaluation(model_impl(), dataset, model_impl().num_inputs(), options);
-  });
+  return run_evaluation(model_impl(), dataset, options);
+}
+Logs Model::evaluate(const distribute::DistributedInput& dataset, EvaluateOptions options) const {
+  return run_evaluation(model_impl(), dataset, options);
 }
 Logs Model::evaluate(const Tensor& x, const Tensor& y, EvaluateOptions options) const {
   return evaluate(std::vector<Tensor>{x}, std::vector<Tensor>{y}, std::move(options));
@@ -222,10 +255,11 @@ Logs Model::evaluate(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
 }
 
 std::vector<Tensor> Model::predict_all(const data::Dataset& dataset, PredictOptions options) const {
-  return guard("predict()", model_impl(), [&] {
-    refuse_batch_size("predict", options.batch_size);
-    return run_prediction(model_impl(), dataset, model_impl().num_inputs(), options);
-  });
+  return run_prediction(model_impl(), dataset, options);
+}
+std::vector<Tensor> Model::predict_all(const distribute::DistributedInput& dataset,
+                                       PredictOptions options) const {
+  return run_prediction(model_impl(), dataset, options);
 }
 std::vector<Tensor> Model::predict_all(const std::vector<Tensor>& x, PredictOptions options) const {
   return guard("predict()", model_impl(), [&] {
@@ -235,6 +269,9 @@ std::vector<Tensor> Model::predict_all(const std::vector<Tensor>& x, PredictOpti
   });
 }
 Tensor Model::predict(const data::Dataset& dataset, PredictOptions options) const {
+  return only(*this, predict_all(dataset, std::move(options)));
+}
+Tensor Model::predict(const distribute::DistributedInput& dataset, PredictOptions options) const {
   return only(*this, predict_all(dataset, std::move(options)));
 }
 Tensor Model::predict(const Tensor& x, PredictOptions options) const {

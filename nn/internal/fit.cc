@@ -45,7 +45,7 @@ class Fit {
     step_ = trainer_.train_step(data_.layout);
     number_ = trainer_.step_number();
     const int64_t epochs = options_.epochs - options_.initial_epoch;
-    EpochSource source(data_.dataset, model_.strategy(),
+    EpochSource source(data_.input, model_.strategy(), data_.layout,
                        {.what = "fit",
                         .steps = options_.steps_per_epoch,
                         .begins_again = true,
@@ -86,14 +86,14 @@ class Fit {
   /// The hot loop: nothing here allocates, locks or looks up, unless a callback does.
   void run_steps(EpochSource& source, CallbackList& callbacks) {
     int64_t batch = 0;
-    for (; const data::Element* element = source.next(); ++batch) {
+    for (; source.next(); ++batch) {
       if (clock_) clock_->has_input();
       if (batch % stride_ == 0) callbacks.call(&CallbackImpl::on_train_batch_begin, batch);
       if (loop_metrics_.take()) skip_steps_of_others();
-      step_->run(*element, source.row_range(), number_);
+      source.run(*step_, number_);
       ++number_.step;
       if (clock_) clock_->has_run();
-      if (metrics_) metrics_->add_step(*clock_, *element);
+      if (metrics_) metrics_->add_step(*clock_, source.batch().rows());
       if (batch % stride_ != stride_ - 1) continue;
       report(batch, callbacks);
       if (asks_chief_) follow_chief();

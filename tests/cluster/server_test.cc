@@ -6,6 +6,9 @@
 #include <thread>
 
 #include "cohort/cluster/health.h"
+#include "cohort/cluster/membership.h"
+#include "cohort/cluster/rpc.h"
+#include "cohort/cluster/simple_cluster_resolver.h"
 #include "tests/support/expect_error.h"
 
 namespace cohort::cluster {
@@ -51,6 +54,19 @@ TEST_F(ServerTest, LocalServerIsAClusterOfOne) {
   EXPECT_EQ(server->membership().tasks().size(), 1u);
   server->stop();
   expect_error(Code::kFailedPrecondition, {"stopped"}, [&] { server->start(); });
+}
+
+TEST_F(ServerTest, AResolverNamesClusterAndTask) {
+  const ClusterSpec cluster({{"ps", {"localhost:0"}}, {"worker", {"localhost:0", "localhost:0"}}});
+  const ServerOptions options{.start = false, .job_id = "server-test"};
+  EXPECT_EQ(
+      Server(SimpleClusterResolver(cluster, {.task_type = "worker", .task_id = 1}), options).task(),
+      (Task{"worker", 1}));
+  expect_invalid({"explicit job_name"}, [&] { Server(SimpleClusterResolver(cluster), options); });
+  expect_invalid({"protocol", "\"grpc+verbs\"", "want \"grpc\""}, [&] {
+    Server(SimpleClusterResolver(cluster, {.task_type = "ps", .task_id = 0}),
+           {.protocol = "grpc+verbs", .start = false});
+  });
 }
 
 TEST_F(ServerTest, StartsWhenItIsTold) {

@@ -144,7 +144,7 @@ std::vector<Tensor> custom_loop(const distribute::Strategy& strategy, bool of_da
   const data::Dataset dataset = data::Dataset::from_tensor_slices({x, y}).batch(16);
   for (int epoch = 0; epoch < 3; ++epoch) {
     if (of_dataset) {
-      auto batches = distribute::distribute_dataset(strategy, dataset).iterate({.epoch = epoch});
+      auto batches = strategy.experimental_distribute_dataset(dataset).iterate({.epoch = epoch});
       const distribute::DistributedElement& batch = *batches.next();
       strategy.run(step, {batch[0], batch[1]});
     } else {

@@ -83,6 +83,23 @@ TEST(MultiWorkerTest, ACustomLoopEqualsThatOfOneProcess) {
   expect_equal_on_all(results, {"total", "weights"});
 }
 
+TEST(MultiWorkerTest, FitOnADistributedDatasetEqualsThatOfOneProcess) {
+  const std::vector<std::string> names{"loss", "accuracy", "evaluated", "weights"};
+  const auto one =
+      run_workers(1, {"distributed", "3"});  // 16 rows on 3 replicas; the last batch: 6
+  auto results = run_workers(3, {"distributed", "1"});
+  results.push_back(one[0]);
+  expect_equal_on_all(results, names);
+}
+
+TEST(MultiWorkerTest, AResolverOfTheProgramSaysWhoTakesPart) {
+  auto results = run_workers(2, {"own_resolver"});
+  results.push_back(run_workers(2, {"fit"})[0]);
+  expect_equal_on_all(results, {"loss", "weights"});
+  EXPECT_EQ(results[0].value("chief"), "yes");
+  EXPECT_EQ(results[1].value("chief"), "no");
+}
+
 TEST(MultiWorkerTest, BatchNormalizationSharesItsStatistics) {
   const auto one = run_workers(1, {"batch_norm", "2"});
   auto results = run_workers(2, {"batch_norm", "1"});
@@ -142,6 +159,7 @@ INSTANTIATE_TEST_SUITE_P(, OddWorkerTest,
                                          Odd{"other_batch", "batch size 8"},
                                          Odd{"other_seed", "seed 8"},
                                          Odd{"other_rounding", "gradients sent as bfloat16"},
+                                         Odd{"other_input", "distributed over the workers"},
                                          Odd{"less_data", "4 batches of 16"},
                                          Odd{"wrong_label", "77"}),
                          [](const auto& info) { return std::string(info.param.scenario); });

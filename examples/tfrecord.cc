@@ -78,9 +78,9 @@ void train(int epochs) {
   write_records(test, folder.path + "/test");
 
   // By FILE: worker w of W reads files w, w + W, … and cuts their rows to its part of kBatch.
-  const distribute::DistributedDataset batches = distribute::distribute_dataset(
-      strategy, read_records(folder.path + "/train")
-                    .with_options({.auto_shard_policy = data::AutoShardPolicy::kFile}));
+  const distribute::DistributedDataset batches = strategy.experimental_distribute_dataset(
+      read_records(folder.path + "/train")
+          .with_options({.auto_shard_policy = data::AutoShardPolicy::kFile}));
 
   const nn::Model model = strategy.scope(make_model);
   const cohort::Function step = cohort::function([model](Value images, Value labels) {

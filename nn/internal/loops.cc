@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "cohort/core/runtime/runtime.h"
+#include "cohort/nn/callbacks/progress_bar.h"
 #include "cohort/nn/internal/loop_metrics.h"
 #include "cohort/nn/internal/warning.h"
 
@@ -111,6 +112,11 @@ CallbackList::~CallbackList() {
   }
 }
 
+std::vector<Callback> with_progress_bar(std::vector<Callback> callbacks, int verbose) {
+  if (verbose > 0) callbacks.insert(callbacks.begin(), ProgressBar());
+  return callbacks;
+}
+
 ElementLayout layout_of(const ModelImpl& model, const data::Dataset& dataset, int num_inputs) {
   ElementLayout layout{.spec = dataset.element_spec(), .num_inputs = num_inputs};
   if (static_cast<int>(layout.spec.size()) < num_inputs)
@@ -121,22 +127,26 @@ ElementLayout layout_of(const ModelImpl& model, const data::Dataset& dataset, in
 }
 
 Logs evaluate(ModelImpl& model, const data::Dataset& dataset, const ElementLayout& layout,
-              std::optional<int64_t> steps, CallbackList& callbacks, std::string_view what) {
+              std::optional<int64_t> steps, CallbackList& callbacks, std::string_view what,
+              std::string_view where) {
   Trainer& trainer = model.compiled_trainer("evaluate");
   const auto entered = model.enter("evaluate()");
   const RunScope run(model);
-  const StepHandle step = trainer.test_step(layout);
-  EpochSource source(dataset, model.strategy(), {.what = what, .steps = steps});
+  const StepHandle step = located(where, [&] { return trainer.test_step(layout); });
+  EpochSource source = located(where, [&] {
+    return EpochSource(dataset, model.strategy(), {.what = what, .steps = steps});
+  });
+  const auto next = [&] { return located(where, [&] { return source.next(); }); };
   LoopMetrics metrics(trainer.objective());
   metrics.reset();
   Logs logs([&](std::vector<Logs::Entry>& entries) { metrics.read(entries); });
   distribute::StepNumber number = trainer.step_number();
   const int64_t stride = trainer.options().steps_per_execution;
   callbacks.call(&CallbackImpl::on_test_begin);
-  for (int64_t batch = 0; const data::Element* element = source.next(); ++batch) {
+  for (int64_t batch = 0; const data::Element* element = next(); ++batch) {
     if (batch % stride == 0) callbacks.call(&CallbackImpl::on_test_batch_begin, batch);
     metrics.take();
-    step->run(*element, source.row_range(), number);
+    located(where, [&] { step->run(*element, source.row_range(), number); });
     ++number.step;
     if (batch % stride != stride - 1) continue;
     logs.refresh();

@@ -1,6 +1,6 @@
 #include "tests/support/screen.h"
 
-#include <pty.h>
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -128,7 +128,10 @@ std::vector<std::string> Screen::rows() const {
 }
 
 TerminalScope::TerminalScope(size_t columns, size_t lines) : lines_(lines), screen_(columns) {
-  want(::openpty(&master_, &slave_, nullptr, nullptr, nullptr) == 0, "openpty");
+  master_ = ::posix_openpt(O_RDWR | O_NOCTTY);
+  want(master_ >= 0 && ::grantpt(master_) == 0 && ::unlockpt(master_) == 0, "posix_openpt");
+  slave_ = ::open(::ptsname(master_), O_RDWR | O_NOCTTY);
+  want(slave_ >= 0, "ptsname");
   set_size(columns);
   std::fflush(stdout);
   stdout_ = ::dup(STDOUT_FILENO);

@@ -38,6 +38,10 @@ class ClusterResolver {
   /// Where the cluster runs, such as "cloud"; empty where nobody says.
   virtual std::string environment() const { return ""; }
 
+  /// What to do about names of hosts that do not resolve, for messages: "want …"; empty where
+  /// nobody knows.
+  virtual std::string advice_on_names() const { return ""; }
+
   /// "grpc://host:port" of a task: the given one, otherwise this one. Empty where there is none.
   std::string master(const std::optional<std::string>& task_type = {},
                      std::optional<int> task_id = {},

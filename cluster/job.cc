@@ -184,6 +184,7 @@ Job resolve_job(const Environment& environment, std::shared_ptr<const ClusterRes
       static_cast<int>(std::find(job.tasks.begin(), job.tasks.end(), self) - job.tasks.begin());
   for (const Task& task : job.tasks)
     job.addresses.push_back(spec.has_task(task) ? spec.task_address(task) : "127.0.0.1:0");
+  job.advice_on_names = chosen.resolver->advice_on_names();
   job.job_id = find_job_id(environment, chosen, spec);
   if (self.type == "evaluator") job.job_id += "-evaluator";
   if (const auto ports = environment.get("COHORT_PORT_RANGE")) job.ports = parse_port_range(*ports);

@@ -24,6 +24,8 @@ struct Job {
   /// published through the leader; "" for any port of the interface that reaches the leader. Ports
   /// that are not 0 are all different on one host.
   std::vector<std::string> addresses;
+  /// What people are told when a host of `addresses` does not resolve; see ClusterResolver.
+  std::string advice_on_names;
   /// The leader's "host:port". Empty: all tasks are on this host; the leader listens on any port
   /// and publishes its address (JoinOptions::published).
   std::string coordinator;

@@ -2,6 +2,8 @@
 
 #include <cstdio>
 
+#include "cohort/core/terminal.h"
+
 namespace cohort::distribute {
 namespace {
 
@@ -82,8 +84,7 @@ DistributedDataset Strategy::experimental_distribute_dataset(const data::Dataset
   const data::InputWorker worker = worker_of(*this);
   const data::InputPipeline input = workers().guard(
       "the making of a dataset", [&] { return data::make_input_pipeline(dataset, worker); });
-  if (worker.num_workers > 1 && is_chief())
-    std::fprintf(stderr, "%s\n", input.plan.sentence.c_str());
+  if (worker.num_workers > 1 && is_chief()) say(stderr, input.plan.sentence + "\n");
   const int64_t replicas = worker.replicas_per_worker;  // a step takes an element for each
   const data::Dataset ahead =
       input.dataset.prefetch(replicas == 1 ? data::kAutotune : 2 * replicas);

@@ -67,6 +67,7 @@ std::unique_ptr<cluster::Membership> join(const cluster::Job& job,
                                 .coordinator = job.coordinator,
                                 .published = job.coordinator.empty(),
                                 .addresses = job.addresses,
+                                .advice_on_names = job.advice_on_names,
                                 .job_id = job.job_id,
                                 .secret = cluster::job_secret_of_process(),
                                 .one_host = job.one_host,
@@ -254,7 +255,9 @@ class MultiWorkerStrategy final : public Strategy::Impl {
 Strategy join_workers(Runtime& runtime, const cluster::Job& job,
                       const MultiWorkerMirroredOptions& options) {
   const std::string address =
-      job.coordinator.empty() ? "127.0.0.1" : cluster::local_address_towards(job.coordinator);
+      job.coordinator.empty()
+          ? "127.0.0.1"
+          : cluster::local_address_towards(job.coordinator, job.advice_on_names);
   WorkerGroup::Options group_options{.address = address,
                                      .ports = job.ports,
                                      .startup_timeout = options.startup_timeout,

@@ -211,7 +211,7 @@ Value Loss::operator()(Value y_true, Value y_pred, Value sample_weight) const {
     return internal::reduce_weighted(impl().call(y_true, y_pred), sample_weight,
                                      impl().mask(y_true, y_pred), impl().reduction());
   } catch (const Error& error) {
-    throw error.within(name());
+    throw error.within(current_name_scope());
   }
 }
 

@@ -3,7 +3,6 @@
 #include <cmath>
 
 #include "cohort/core/runtime/runtime.h"
-#include "cohort/nn/callbacks/progress_bar.h"
 #include "cohort/nn/internal/loop_metrics.h"
 #include "cohort/nn/internal/loops.h"
 #include "cohort/nn/internal/names.h"
@@ -13,9 +12,10 @@ namespace {
 
 constexpr int64_t kDefaultBatchSize = 32;
 
-int64_t checked(std::string_view where, std::optional<int64_t> batch_size) {
+int64_t checked(std::string_view where, std::string_view option,
+                std::optional<int64_t> batch_size) {
   const int64_t size = batch_size.value_or(kDefaultBatchSize);
-  if (size < 1) throw InvalidArgument("{}: got batch_size {}; want 1 or more", where, size);
+  if (size < 1) throw InvalidArgument("{}: got {} {}; want 1 or more", where, option, size);
   return size;
 }
 
@@ -41,12 +41,14 @@ Tensors rows_of(const Tensors& tensors, int64_t begin, int64_t end) {
   return rows;
 }
 
-data::Dataset batches(data::Element components, int64_t batch_size, bool shuffle) {
+data::Dataset batches(std::string_view where, data::Element components, int64_t batch_size,
+                      bool shuffle) {
   for (const Tensor& component : components)
     if (!component.defined() || component.rank() == 0)
       throw InvalidArgument(
-          "got a tensor without rows; want [N, …] for inputs, labels and weights");
-  data::Dataset rows = data::Dataset::from_tensor_slices(std::move(components));
+          "{}: got a tensor without rows; want [N, …] for inputs, labels and weights", where);
+  data::Dataset rows = internal::located(
+      where, [&] { return data::Dataset::from_tensor_slices(std::move(components)); });
   if (shuffle) rows = rows.shuffle(std::max<int64_t>(1, rows.cardinality()));
   return rows.batch(batch_size).prefetch();
 }
@@ -54,16 +56,18 @@ data::Dataset batches(data::Element components, int64_t batch_size, bool shuffle
 int count(const Tensors& tensors) { return static_cast<int>(tensors.size()); }
 
 std::optional<internal::Input> validation_of(const ModelImpl& model, const FitOptions& options,
-                                             int64_t batch_size) {
+                                             std::optional<int64_t> batch_size) {
+  const int64_t size = checked("fit", "validation_batch_size", batch_size);
   const ValidationData& data = options.validation_data;
   if (!data.defined()) return {};
   if (data.dataset) return *data.dataset;
   if (data.distributed_dataset) {
     const internal::Input input = *data.distributed_dataset;
-    input.check_belongs_to(model, "fit: validation_data");
+    input.check_belongs_to(model, internal::kValidation);
     return input;
   }
-  return batches(joined({&data.x, &data.y, &data.sample_weight}), batch_size, false);
+  return batches(internal::kValidation, joined({&data.x, &data.y, &data.sample_weight}), size,
+                 false);
 }
 
 /// How many batches a run over the dataset has; -1 when not known.
@@ -81,9 +85,8 @@ History run_fit(ModelImpl& model, const internal::Input& input, const FitOptions
     if (!options.sample_weight.empty())
       throw InvalidArgument("fit: got sample_weight with a dataset; want it as a component");
     input.check_belongs_to(model, "fit");
-    internal::FitData data{
-        input, internal::layout_of(model, input, model.num_inputs()),
-        validation_of(model, options, checked("fit", options.validation_batch_size))};
+    internal::FitData data{input, internal::layout_of(model, input, model.num_inputs()),
+                           validation_of(model, options, options.validation_batch_size)};
     data.layout.class_weight = options.class_weight;
     return internal::fit(model, data, options);
   });
@@ -92,10 +95,8 @@ History run_fit(ModelImpl& model, const internal::Input& input, const FitOptions
 Logs run_evaluation(ModelImpl& model, const internal::Input& input, int num_inputs,
                     const EvaluateOptions& options) {
   model.compiled_trainer("evaluate");
-  std::vector<Callback> callbacks = options.callbacks;
-  if (options.verbose.level() > 0) callbacks.push_back(ProgressBar());
   internal::CallbackList list(
-      std::move(callbacks), model,
+      internal::with_progress_bar(options.callbacks, options.verbose.level()), model,
       {.verbose = options.verbose.level(), .steps = steps_of(input, options.steps)});
   return internal::evaluate(model, input, internal::layout_of(model, input, num_inputs),
                             options.steps, list, "evaluate");
@@ -114,10 +115,8 @@ Logs run_evaluation(ModelImpl& model, const internal::Input& input,
 
 std::vector<Tensor> run_prediction(ModelImpl& model, const internal::Input& input, int num_inputs,
                                    const PredictOptions& options) {
-  std::vector<Callback> callbacks = options.callbacks;
-  if (options.verbose.level() > 0) callbacks.push_back(ProgressBar());
   internal::CallbackList list(
-      std::move(callbacks), model,
+      internal::with_progress_bar(options.callbacks, options.verbose.level()), model,
       {.verbose = options.verbose.level(), .steps = steps_of(input, options.steps)});
   internal::ElementLayout layout = internal::layout_of(model, input, num_inputs);
   layout.spec.resize(static_cast<size_t>(num_inputs));
@@ -207,10 +206,7 @@ History Model::fit(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
   return guard("fit()", model_impl(), [&] {
     ModelImpl& model = model_impl();
     model.compiled_trainer("fit");
-    const int64_t batch_size = checked("fit", options.batch_size);
-    const int64_t validation_batch_size =
-        checked("fit", options.validation_batch_size ? options.validation_batch_size
-                                                     : std::optional(batch_size));
+    const int64_t batch_size = checked("fit", "batch_size", options.batch_size);
     Tensors inputs = x, labels = y, weights = options.sample_weight;
     if (!(options.validation_split >= 0 && options.validation_split < 1))
       throw InvalidArgument("fit: got validation_split {}; want 0 <= validation_split < 1",
@@ -227,9 +223,10 @@ History Model::fit(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
       weights = rows_of(weights, 0, split);
     }
     const data::Dataset dataset =
-        batches(joined({&inputs, &labels, &weights}), batch_size, options.shuffle);
-    internal::FitData data{dataset, internal::layout_of(model, dataset, count(x)),
-                           validation_of(model, options, validation_batch_size)};
+        batches("fit", joined({&inputs, &labels, &weights}), batch_size, options.shuffle);
+    internal::FitData data{
+        dataset, internal::layout_of(model, dataset, count(x)),
+        validation_of(model, options, options.validation_batch_size.value_or(batch_size))};
     data.layout.class_weight = options.class_weight;
     return internal::fit(model, data, options);
   });
@@ -248,8 +245,9 @@ Logs Model::evaluate(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
                      EvaluateOptions options) const {
   return guard("evaluate()", model_impl(), [&] {
     model_impl().compiled_trainer("evaluate");
-    const data::Dataset dataset = batches(joined({&x, &y, &options.sample_weight}),
-                                          checked("evaluate", options.batch_size), false);
+    const data::Dataset dataset =
+        batches("evaluate", joined({&x, &y, &options.sample_weight}),
+                checked("evaluate", "batch_size", options.batch_size), false);
     return run_evaluation(model_impl(), dataset, count(x), options);
   });
 }
@@ -263,8 +261,8 @@ std::vector<Tensor> Model::predict_all(const distribute::DistributedInput& datas
 }
 std::vector<Tensor> Model::predict_all(const std::vector<Tensor>& x, PredictOptions options) const {
   return guard("predict()", model_impl(), [&] {
-    const data::Dataset dataset =
-        batches(joined({&x}), checked("predict", options.batch_size), false);
+    const data::Dataset dataset = batches(
+        "predict", joined({&x}), checked("predict", "batch_size", options.batch_size), false);
     return run_prediction(model_impl(), dataset, count(x), options);
   });
 }

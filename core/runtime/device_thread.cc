@@ -5,6 +5,7 @@
 
 #include "cohort/core/runtime/device.h"
 #include "cohort/core/runtime/spin_wait.h"
+#include "cohort/core/terminal.h"
 
 namespace cohort {
 namespace {
@@ -41,8 +42,8 @@ void DeviceThread::wait(std::chrono::nanoseconds timeout) {
   if (spin_wait(ended, patience)) return;
   const std::string device = device_.name().to_string();
   if (timeout > patience) {
-    std::fprintf(stderr, "%s: waiting for its part of the step since %.0f s\n", device.c_str(),
-                 Seconds(patience).count());
+    say(stderr, fmt::format("{}: waiting for its part of the step since {:.0f} s\n", device,
+                            Seconds(patience).count()));
     if (spin_wait(ended, timeout - patience)) return;
   }
   throw DeadlineExceeded("{}: got no end of its part of the step in {:g} s", device,

@@ -9,6 +9,7 @@
 
 #include "cohort/core/error.h"
 #include "cohort/core/runtime/device.h"
+#include "cohort/core/terminal.h"
 
 namespace cohort {
 namespace {
@@ -80,8 +81,8 @@ void TurnLock::wait_in_line(const Device& device, const void* job,
   if (me.called.wait_for(lock, patience, called)) return;
   const std::string name = device.name().to_string();
   if (timeout > patience) {
-    std::fprintf(stderr, "%s: waiting for the step of thread %d since %.0f s\n", name.c_str(),
-                 owner_.load(std::memory_order_relaxed), Seconds(patience).count());
+    say(stderr, fmt::format("{}: waiting for the step of thread {} since {:.0f} s\n", name,
+                            owner_.load(std::memory_order_relaxed), Seconds(patience).count()));
     if (me.called.wait_for(lock, timeout - patience, called)) return;
   }
   leave_line(me);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "cohort/core/graph/variable.h"
+#include "cohort/core/terminal.h"
 
 namespace cohort {
 namespace {
@@ -48,8 +49,8 @@ void RecordedStep::record(Device& device, std::span<Kernel* const> steps) {
   }
   recording_.reset();
   records_ = false;
-  std::fprintf(stderr, "%s: the step cannot be recorded and runs kernel by kernel: %s\n",
-               device.name().to_string().c_str(), reason.c_str());
+  say(stderr, fmt::format("{}: the step cannot be recorded and runs kernel by kernel: {}\n",
+                          device.name().to_string(), reason));
 }
 
 bool RecordedStep::places_moved() const {

@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <utility>
 
+#include "cohort/core/terminal.h"
+
 namespace cohort::distribute {
 namespace {
 
@@ -67,9 +69,8 @@ void NetworkWatch::check_patience(const NetworkCollective& collective, Seen& see
   }
   if (seen.warned == since || still < options_.warn_after) return;
   seen.warned = since;
-  std::fprintf(stderr, "warning: %s: nothing from %s for %lld s\n", collective.name().c_str(),
-               silence.who.c_str(),
-               static_cast<long long>(std::chrono::floor<std::chrono::seconds>(still).count()));
+  say(stderr, fmt::format("warning: {}: nothing from {} for {} s\n", collective.name(), silence.who,
+                          std::chrono::floor<std::chrono::seconds>(still).count()));
 }
 
 bool NetworkWatch::has_news() {
@@ -107,7 +108,7 @@ void NetworkWatch::report_failure() const {
     } catch (const Error&) {  // that node is silent; the others' records speak
     }
   }
-  std::fprintf(stderr, "%s\n", explain_histories(all, options_.host->options().rank_names).c_str());
+  say(stderr, explain_histories(all, options_.host->options().rank_names) + "\n");
 }
 
 }  // namespace cohort::distribute

@@ -2,7 +2,6 @@
 #include <optional>
 
 #include "cohort/core/runtime/runtime.h"
-#include "cohort/nn/callbacks/progress_bar.h"
 #include "cohort/nn/internal/fit_metrics.h"
 #include "cohort/nn/internal/loop_metrics.h"
 #include "cohort/nn/internal/loops.h"
@@ -38,8 +37,7 @@ class Fit {
 
   History run() {
     History history;
-    std::vector<Callback> all = options_.callbacks;
-    if (options_.verbose.level() > 0) all.push_back(ProgressBar());
+    std::vector<Callback> all = with_progress_bar(options_.callbacks, options_.verbose.level());
     all.push_back(history);
 
     step_ = trainer_.train_step(data_.layout);
@@ -130,9 +128,10 @@ class Fit {
   }
 
   void add_validation(Logs& logs, CallbackList& callbacks) {
-    const ElementLayout layout = layout_of(model_, *data_.validation, data_.layout.num_inputs);
+    const ElementLayout layout = located(
+        kValidation, [&] { return layout_of(model_, *data_.validation, data_.layout.num_inputs); });
     const Logs validation = evaluate(model_, *data_.validation, layout, options_.validation_steps,
-                                     callbacks, validated_ ? "" : "fit: validation");
+                                     callbacks, validated_ ? "" : kValidation, kValidation);
     validated_ = true;
     for (const auto& [name, value] : validation) logs.set("val_" + name, value);
   }

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "cohort/core/runtime/runtime.h"
+#include "cohort/nn/callbacks/progress_bar.h"
 #include "cohort/nn/internal/loop_metrics.h"
 #include "cohort/nn/internal/warning.h"
 
@@ -107,23 +108,32 @@ CallbackList::~CallbackList() {
   }
 }
 
+std::vector<Callback> with_progress_bar(std::vector<Callback> callbacks, int verbose) {
+  if (verbose > 0) callbacks.insert(callbacks.begin(), ProgressBar());
+  return callbacks;
+}
+
 Logs evaluate(ModelImpl& model, const Input& input, const ElementLayout& layout,
-              std::optional<int64_t> steps, CallbackList& callbacks, std::string_view what) {
+              std::optional<int64_t> steps, CallbackList& callbacks, std::string_view what,
+              std::string_view where) {
   Trainer& trainer = model.compiled_trainer("evaluate");
   const auto entered = model.enter("evaluate()");
   const RunScope run(model);
-  const StepHandle step = trainer.test_step(layout);
-  EpochSource source(input, model.strategy(), layout, {.what = what, .steps = steps});
+  const StepHandle step = located(where, [&] { return trainer.test_step(layout); });
+  EpochSource source = located(where, [&] {
+    return EpochSource(input, model.strategy(), layout, {.what = what, .steps = steps});
+  });
+  const auto next = [&] { return located(where, [&] { return source.next(); }); };
   LoopMetrics metrics(trainer.objective());
   metrics.reset();
   Logs logs([&](std::vector<Logs::Entry>& entries) { metrics.read(entries); });
   distribute::StepNumber number = trainer.step_number();
   const int64_t stride = trainer.options().steps_per_execution;
   callbacks.call(&CallbackImpl::on_test_begin);
-  for (int64_t batch = 0; source.next(); ++batch) {
+  for (int64_t batch = 0; next(); ++batch) {
     if (batch % stride == 0) callbacks.call(&CallbackImpl::on_test_batch_begin, batch);
     metrics.take();
-    source.run(*step, number);
+    located(where, [&] { source.run(*step, number); });
     ++number.step;
     if (batch % stride != stride - 1) continue;
     logs.refresh();

@@ -87,15 +87,34 @@ class CallbackList {
   std::vector<Context> before_;  ///< of each callback
 };
 
+/// The callbacks of a run, and before them, unless `verbose` is 0, a progress bar: what they print
+/// at the end of an epoch comes after its line.
+std::vector<Callback> with_progress_bar(std::vector<Callback> callbacks, int verbose);
+
+/// Returns what `work` returns; its errors begin with `where`, unless that is empty.
+template <class Work>
+decltype(auto) located(std::string_view where, Work&& work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    if (where.empty()) throw;
+    throw error.within(where);
+  }
+}
+
+/// Where errors of fit's validation come from.
+constexpr std::string_view kValidation = "fit: validation";
+
 struct FitData {
   Input input;
   ElementLayout layout;
   std::optional<Input> validation;
 };
 History fit(ModelImpl& model, const FitData& data, const FitOptions& options);
-/// `what`: see EpochOptions.
+/// `what`: see EpochOptions. `where`: errors of the data and of the steps begin with it.
 Logs evaluate(ModelImpl& model, const Input& input, const ElementLayout& layout,
-              std::optional<int64_t> steps, CallbackList& callbacks, std::string_view what);
+              std::optional<int64_t> steps, CallbackList& callbacks, std::string_view what,
+              std::string_view where = "");
 /// The layout has inputs alone.
 std::vector<Tensor> predict(ModelImpl& model, const Input& input, const ElementLayout& layout,
                             std::optional<int64_t> steps, CallbackList& callbacks);

@@ -260,6 +260,7 @@ TEST(JobTest, RanksOfSeveralHostsUseTheCoordinator) {
 
 TEST(JobTest, SlurmNodesAgreeOnTheLeadersPort) {
   const Job job = resolve(slurm(3, "n[9-10]", "2(x2)", 4));
+  EXPECT_THAT(job.advice_on_names, HasSubstr("COHORT_NODE_ADDRESSES="));
   EXPECT_EQ(job.self, 3);
   const Address leader = parse_address(job.coordinator);
   EXPECT_EQ(leader.host, "n9");

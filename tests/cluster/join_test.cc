@@ -153,7 +153,8 @@ TEST_F(JoinProcessTest, ReportedErrorReachesAll) {
 TEST_F(JoinProcessTest, StartUpNamesWhoIsMissingAndWhy) {
   TaskPlan plan{.num_tasks = 3,
                 .startup_ms = 1500,
-                .addresses = "localhost:1,localhost:2,no-such-host.invalid:2222"};
+                .addresses = "localhost:1,localhost:2,no-such-host.invalid:2222",
+                .advice_on_names = "want better names"};
   TaskProcess leader(plan);
   plan.coordinator = leader.wait_for("bound");
   plan.self = 1;
@@ -161,20 +162,30 @@ TEST_F(JoinProcessTest, StartUpNamesWhoIsMissingAndWhy) {
   TaskProcess task(plan);
   const auto names = AllOf(HasSubstr("1 of 3 tasks is missing: /job:worker/task:2 at "
                                      "no-such-host.invalid:2222"),
-                           HasSubstr("does not resolve"));
+                           HasSubstr("does not resolve"), HasSubstr("; want better names"));
   EXPECT_THAT(leader.wait_for("failed"), AllOf(StartsWith("DeadlineExceeded"), names));
   EXPECT_THAT(task.wait_for("failed"), AllOf(StartsWith("DeadlineExceeded"), names));
 }
 
 TEST_F(JoinProcessTest, LeaderThatDoesNotComeIsNamedWithTheReason) {
   TaskProcess refused({.self = 1, .coordinator = "localhost:1", .startup_ms = 500});
-  TaskProcess unknown({.self = 1, .coordinator = "no-such-host.invalid:2222", .startup_ms = 500});
+  TaskProcess unknown({.self = 1,
+                       .coordinator = "no-such-host.invalid:2222",
+                       .startup_ms = 500,
+                       .advice_on_names = "want better names"});
   EXPECT_THAT(refused.wait_for("log"), HasSubstr("connection refused"));
   EXPECT_THAT(refused.wait_for("failed"),
               AllOf(StartsWith("DeadlineExceeded"), HasSubstr("/job:worker/task:0"),
                     HasSubstr("localhost:1"), HasSubstr("connection refused")));
   EXPECT_THAT(unknown.wait_for("failed"),
-              AllOf(StartsWith("DeadlineExceeded"), HasSubstr("does not resolve")));
+              AllOf(StartsWith("DeadlineExceeded"), HasSubstr("does not resolve"),
+                    HasSubstr("; want better names")));
+  TaskProcess leader({.num_tasks = 2,
+                      .coordinator = "no-such-host.invalid:2222",
+                      .advice_on_names = "want better names"});
+  EXPECT_THAT(leader.wait_for("failed"),
+              AllOf(StartsWith("NotFound"), HasSubstr("does not resolve"),
+                    HasSubstr("; want better names")));
 }
 
 TEST_F(JoinProcessTest, SecondTaskOfOneNameIsToldWhereTheFirstIs) {

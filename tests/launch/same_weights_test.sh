@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # One program, four replicas, each way of starting its workers, and any number of them: the weights have
-# the same bits.
+# the same bits, and the output holds no escape sequences.
 #   same_weights_test.sh COHORT_LAUNCH PROGRAM arguments…
 # The program prints "weights: …" on every worker and "test accuracy: …" on the chief, and takes
 # --strategy, --devices and --replicas. Ways whose launcher is not installed are named and left out.
@@ -27,6 +27,7 @@ check() {
   ((${#hashes[@]} == workers)) || fail "$way"
   (($(printf '%s\n' "${hashes[@]}" | sort -u | wc -l) == 1)) || fail "$way"
   (($(grep -c 'test accuracy: ' "$folder/$way") == 1)) || fail "$way"
+  ! grep -q $'[\x1b\r]' "$folder/$way" || fail "$way"
   hash=${hashes[0]}
   [[ $hash == "${first:=$hash}" ]] || {
     echo "FAILED: $way has weights $hash, the others $first" >&2
@@ -83,6 +84,12 @@ if reason=$("$here/slurm_cluster.sh" check); then
   SLURM_CONF=$slurm/slurm.conf timeout 240 sbatch --wait --nodes=4 --output="$folder/slurm" \
     "$here/../../launch/slurm/train.sbatch" "${command[@]}" >/dev/null || fail slurm
   check slurm
+  if ! getent hosts node1 >/dev/null; then # the error of a node that does not resolve says what to do
+    ! SLURM_CONF=$slurm/slurm.conf timeout 60 srun --nodes=2 --ntasks=2 "${command[@]}" >"$folder/names" 2>&1 ||
+      fail names
+    grep -q 'node1: the name does not resolve.*COHORT_NODE_ADDRESSES=' "$folder/names" || fail names
+    echo "ok: names"
+  fi
 else
   echo "left out: $reason"
 fi

@@ -1,6 +1,7 @@
 #include "tests/structure/house_rules.h"
 
 #include <algorithm>
+#include <array>
 #include <fstream>
 #include <set>
 
@@ -71,6 +72,22 @@ class Checker {
     for (const std::string& line : lines)
       if (line.starts_with("#define "))
         macros_.insert(line.substr(8, line.find_first_of(" (", 8) - 8));
+    if (is_in_library(relative) && std::any_of(lines.begin(), lines.end(), prints))
+      report(file, "prints past cohort::say(), which keeps the progress bar's line whole");
+  }
+
+  static bool is_in_library(const std::string& relative) {
+    constexpr std::array kFolders = {"core/",       "data/",    "nn/",
+                                     "distribute/", "cluster/", "kernels/"};
+    return std::any_of(kFolders.begin(), kFolders.end(),
+                       [&](const char* folder) { return relative.starts_with(folder); });
+  }
+
+  static bool prints(const std::string& line) {
+    constexpr std::array kWays = {"std::printf(", "std::fprintf(", "std::puts(", "std::cout",
+                                  "std::cerr"};
+    return std::any_of(kWays.begin(), kWays.end(),
+                       [&](const char* way) { return line.find(way) != std::string::npos; });
   }
 
   void report(const fs::path& where, const std::string& what) {

@@ -1,6 +1,15 @@
 #pragma once
 
 /// Everything a program needs.
+#include "cohort/cluster/cluster_resolver.h"
+#include "cohort/cluster/indexed_job_cluster_resolver.h"
+#include "cohort/cluster/kubernetes_cluster_resolver.h"
+#include "cohort/cluster/mpi_cluster_resolver.h"
+#include "cohort/cluster/server.h"
+#include "cohort/cluster/simple_cluster_resolver.h"
+#include "cohort/cluster/slurm_cluster_resolver.h"
+#include "cohort/cluster/tf_config_cluster_resolver.h"
+#include "cohort/cluster/union_cluster_resolver.h"
 #include "cohort/core/error.h"
 #include "cohort/core/graph/gradients.h"
 #include "cohort/core/graph/graph.h"
@@ -22,8 +31,12 @@
 #include "cohort/core/runtime/runtime.h"
 #include "cohort/core/system.h"
 #include "cohort/core/tensor.h"
+#include "cohort/data/csv.h"
 #include "cohort/data/dataset.h"
+#include "cohort/data/example.h"
 #include "cohort/data/idx.h"
+#include "cohort/data/text.h"
+#include "cohort/data/tfrecord.h"
 #include "cohort/data/to_categorical.h"
 #include "cohort/distribute/context.h"
 #include "cohort/distribute/distributed_dataset.h"

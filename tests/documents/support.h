@@ -1,0 +1,56 @@
+#pragma once
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+
+#include "cohort/cohort.h"
+
+/// What the text around a page's blocks takes as given; setups/*.inc uses it.
+namespace cohort::documents {
+
+/// The working directory while it lives: empty, of this process alone, and gone afterwards.
+class WorkingFolder {
+ public:
+  WorkingFolder()
+      : before_(std::filesystem::current_path()),
+        folder_(std::filesystem::temp_directory_path() /
+                ("cohort_documents_" + std::to_string(::getpid()))) {
+    std::filesystem::create_directories(folder_);
+    std::filesystem::current_path(folder_);
+  }
+  ~WorkingFolder() {
+    std::filesystem::current_path(before_);
+    std::filesystem::remove_all(folder_);
+  }
+  WorkingFolder(const WorkingFolder&) = delete;
+  WorkingFolder& operator=(const WorkingFolder&) = delete;
+
+ private:
+  std::filesystem::path before_, folder_;
+};
+
+/// `rows` images u8 [28, 28] whose pixels all are ten times their class, and the classes, u8.
+inline data::TrainAndTest small_images(int64_t rows = 256) {
+  Tensor images(DType::kU8, {rows, 28, 28}), labels(DType::kU8, {rows});
+  for (int64_t i = 0; i < rows; ++i) {
+    labels.data<uint8_t>()[i] = static_cast<uint8_t>(i % 10);
+    for (int64_t p = 0; p < 28 * 28; ++p)
+      images.data<uint8_t>()[i * 28 * 28 + p] = static_cast<uint8_t>(i % 10 * 10);
+  }
+  const auto dataset = data::Dataset::from_tensor_slices({images, labels});
+  return {.train = dataset, .test = dataset.take(rows / 4)};
+}
+
+/// A compiled classifier of those images.
+inline nn::Model small_classifier() {
+  nn::Sequential model({nn::Rescaling({.scale = 1.0 / 255}), nn::Flatten(),
+                        nn::Dense({.units = 16, .activation = "relu"}), nn::Dense({.units = 10})});
+  model.compile({.optimizer = nn::Adam(),
+                 .loss = nn::SparseCategoricalCrossentropy({.from_logits = true}),
+                 .metrics = {"accuracy"}});
+  return model;
+}
+
+}  // namespace cohort::documents

@@ -1,12 +1,20 @@
 """Where docs/reference.md lists what, and which name Keras, tf.data or tf.distribute has for it.
 
-What is not named here is found by its base class or its own name; what cannot be found that way is an error.
+What is not named here is found by its base class or its own name; what cannot be found that way is an
+error.
 """
 
-# The headers whose classes and functions the page accounts for: all of these folders, and of distribute and
-# cluster what the umbrella header includes, the resolvers and the server.
-HEADERS = ["nn/*.h", "nn/layers/*.h", "nn/callbacks/*.h", "data/*.h", "cluster/*resolver.h", "cluster/server.h",
-           "distribute/communication_options.h"]
+# The headers whose classes and functions the page accounts for: all of these folders, and of distribute
+# and cluster what the umbrella header includes, the resolvers and the server.
+HEADERS = [
+    "nn/*.h",
+    "nn/layers/*.h",
+    "nn/callbacks/*.h",
+    "data/*.h",
+    "cluster/*resolver.h",
+    "cluster/server.h",
+    "distribute/communication_options.h",
+]
 UMBRELLA = "cohort/cohort.h"
 UMBRELLA_FOLDERS = ("distribute", "cluster")
 
@@ -60,8 +68,7 @@ THEIRS = {
     "distribute::distribute_dataset": "tf.distribute.Strategy.experimental_distribute_dataset",
     "distribute::distribute_datasets_from_function": "tf.distribute.Strategy.distribute_datasets_from_function",
     "distribute::Strategy::local_results": "tf.distribute.Strategy.experimental_local_results",
-    "distribute::Strategy::distribute_values_from_function":
-        "tf.distribute.Strategy.experimental_distribute_values_from_function",
+    "distribute::Strategy::distribute_values_from_function": "tf.distribute.Strategy.experimental_distribute_values_from_function",
     "cluster::UnionClusterResolver": "tf.distribute.cluster_resolver.UnionResolver",
     "cluster::MpiClusterResolver": "",
     "cluster::IndexedJobClusterResolver": "",
@@ -77,9 +84,20 @@ THEIRS = {
 
 # Arguments that have another name here, of one thing or (under "") of all.
 SAME_ARGUMENT = {
-    "": {"map_func": "function", "dataset_fn": "make", "reduce_op": "op", "compression_type": "compression",
-         "filenames": "files", "timeout_seconds": "timeout", "merge_fn": "merge", "value_fn": "make",
-         "file_pattern": "patterns", "tensors": "components", "fn": "step", "args": "arguments"},
+    "": {
+        "map_func": "function",
+        "dataset_fn": "make",
+        "reduce_op": "op",
+        "compression_type": "compression",
+        "filenames": "files",
+        "timeout_seconds": "timeout",
+        "merge_fn": "merge",
+        "value_fn": "make",
+        "file_pattern": "patterns",
+        "tensors": "components",
+        "fn": "step",
+        "args": "arguments",
+    },
     "data::Dataset::concatenate": {"dataset": "other"},
     "data::Dataset::rebatch": {"batch_size": "sizes"},
     "data::Dataset::range": {"*args": "stop"},
@@ -88,8 +106,11 @@ SAME_ARGUMENT = {
     "data::to_categorical": {"x": "labels"},
     "nn::Model": {"layers": "inputs"},
     "cluster::SimpleClusterResolver": {"cluster_spec": "spec"},
-    "cluster::KubernetesClusterResolver": {"job_to_label_mapping": "selectors", "tf_server_port": "port",
-                                           "override_client": "list_pods"},
+    "cluster::KubernetesClusterResolver": {
+        "job_to_label_mapping": "selectors",
+        "tf_server_port": "port",
+        "override_client": "list_pods",
+    },
     "cluster::Server": {"server_or_cluster_def": "cluster"},
     "nn::metrics::MeanOfLoss": {"fn": "loss"},
     "data::TFRecordWriter": {"options": "compression"},
@@ -104,31 +125,75 @@ INSPECTION = ["cardinality", "batch_size", "element_spec", "num_components", "to
 
 # Public methods that serve the library itself or are no words of theirs.
 NOT_OF_KERAS = {
-    "nn::Model": ["model_impl", "layers", "optimizer", "output_names", "stop_training", "set_stop_training"],
+    "nn::Model": [
+        "model_impl",
+        "layers",
+        "optimizer",
+        "output_names",
+        "stop_training",
+        "set_stop_training",
+    ],
     "data::Dataset": ["node"],
-    "distribute::Strategy": ["num_replicas_in_sync", "num_local_replicas", "is_chief", "workers", "devices", "name",
-                             "impl", "make_runner"],
+    "distribute::Strategy": [
+        "num_replicas_in_sync",
+        "num_local_replicas",
+        "is_chief",
+        "workers",
+        "devices",
+        "name",
+        "impl",
+        "make_runner",
+    ],
     "distribute::ReplicaContext": ["replica_id_in_sync_group", "num_replicas_in_sync", "strategy"],
 }
 
 # Functions by section; their options are listed with them.
 FUNCTIONS = {
     "Models": ["nn::Input", "nn::set_random_seed", "nn::clear_session", "data::to_categorical"],
-    "Custom loops": ["nn::compute_average_loss", "nn::scale_regularization_loss", "nn::gradients", "nn::zip"],
-    "Other data": ["data::load_mnist_files", "data::read_idx", "data::text_of", "data::text_tensor",
-                   "data::text_spec", "data::example_parser", "data::serialize_example", "data::auto_shard",
-                   "data::plan_sharding"],
-    "Distributed datasets": ["distribute::distribute_dataset", "distribute::distribute_datasets_from_function"],
+    "Custom loops": [
+        "nn::compute_average_loss",
+        "nn::scale_regularization_loss",
+        "nn::gradients",
+        "nn::zip",
+    ],
+    "Other data": [
+        "data::load_mnist_files",
+        "data::read_idx",
+        "data::text_of",
+        "data::text_tensor",
+        "data::text_spec",
+        "data::example_parser",
+        "data::serialize_example",
+        "data::auto_shard",
+        "data::plan_sharding",
+    ],
+    "Distributed datasets": [
+        "distribute::distribute_dataset",
+        "distribute::distribute_datasets_from_function",
+    ],
 }
 # What the functions above and below return or take, and what users' own classes derive from.
 SUPPORTING_FUNCTIONS = {
-    "nn::make", "nn::make_metric", "nn::reduce_over_replicas", "nn::LearningRateScheduler",
-    "distribute::current_strategy", "distribute::has_strategy", "distribute::default_strategy",
-    "distribute::in_replica_context", "distribute::get_replica_context", "distribute::reduce_to",
-    "distribute::require_cross_replica_context", "distribute::batch_reduce_to",
-    "distribute::parse_communication_implementation", "cluster::format_master_url",
-    "cluster::count_accelerators", "cluster::choose_resolver", "cluster::natural_less", "data::rows_of_replicas",
-    "data::batch_sizes_for_worker", "data::make_input_pipeline",
+    "nn::make",
+    "nn::make_metric",
+    "nn::reduce_over_replicas",
+    "nn::LearningRateScheduler",
+    "distribute::current_strategy",
+    "distribute::has_strategy",
+    "distribute::default_strategy",
+    "distribute::in_replica_context",
+    "distribute::get_replica_context",
+    "distribute::reduce_to",
+    "distribute::require_cross_replica_context",
+    "distribute::batch_reduce_to",
+    "distribute::parse_communication_implementation",
+    "cluster::format_master_url",
+    "cluster::count_accelerators",
+    "cluster::choose_resolver",
+    "cluster::natural_less",
+    "data::rows_of_replicas",
+    "data::batch_sizes_for_worker",
+    "data::make_input_pipeline",
     "data::compute_batch_size",
 }
 # Bases of users' own classes -> theirs.
@@ -143,23 +208,77 @@ TO_DERIVE_FROM = {
     "cluster::ClusterResolver": "tf.distribute.cluster_resolver.ClusterResolver",
 }
 # Theirs that are something else here: a handle, or a function.
-ELSEWHERE = {*TO_DERIVE_FROM.values(), "keras.initializers.Initializer", "keras.regularizers.Regularizer",
-             "keras.layers.InputLayer"}
+ELSEWHERE = {
+    *TO_DERIVE_FROM.values(),
+    "keras.initializers.Initializer",
+    "keras.regularizers.Regularizer",
+    "keras.layers.InputLayer",
+}
 # Handles to those, and the values that arguments and results are made of.
 SUPPORTING_CLASSES = {
-    "nn::ActivationFunction", "nn::Handle", "nn::Logs", "nn::CallbackParams", "nn::StepTimes", "nn::Callback",
-    "nn::HistoryImpl", "nn::InitializerContext", "nn::Initializer", "nn::Regularizer", "nn::SymbolicTensor",
-    "nn::Variable", "nn::CallArgs", "nn::CallOptions", "nn::Layer", "nn::LayerCall", "nn::LayerOptions",
-    "nn::WeightOptions", "nn::Size2D", "nn::LearningRateSchedule", "nn::LearningRate", "nn::Loss", "nn::MetricArgs",
-    "nn::Metric", "nn::OptimizerOptions", "nn::Optimizer", "nn::StepRows", "nn::PerOutput", "nn::MetricSpec",
-    "nn::MetricSpecs", "nn::Verbose", "nn::ValidationData", "nn::InputLayerImpl", "nn::internal::Monitor",
-    "data::ComponentSpec", "data::RowRange", "data::Position", "data::Iterator", "data::RowSplit",
-    "data::TrainAndTest", "data::ShardingPlan", "data::InputWorker", "data::InputPipeline", "data::StepPosition",
-    "data::StepOptions", "data::StepIterator", "data::CsvColumn", "data::FixedLenFeature", "data::DatasetOptions",
+    "nn::ActivationFunction",
+    "nn::Handle",
+    "nn::Logs",
+    "nn::CallbackParams",
+    "nn::StepTimes",
+    "nn::Callback",
+    "nn::HistoryImpl",
+    "nn::InitializerContext",
+    "nn::Initializer",
+    "nn::Regularizer",
+    "nn::SymbolicTensor",
+    "nn::Variable",
+    "nn::CallArgs",
+    "nn::CallOptions",
+    "nn::Layer",
+    "nn::LayerCall",
+    "nn::LayerOptions",
+    "nn::WeightOptions",
+    "nn::Size2D",
+    "nn::LearningRateSchedule",
+    "nn::LearningRate",
+    "nn::Loss",
+    "nn::MetricArgs",
+    "nn::Metric",
+    "nn::OptimizerOptions",
+    "nn::Optimizer",
+    "nn::StepRows",
+    "nn::PerOutput",
+    "nn::MetricSpec",
+    "nn::MetricSpecs",
+    "nn::Verbose",
+    "nn::ValidationData",
+    "nn::InputLayerImpl",
+    "nn::internal::Monitor",
+    "data::ComponentSpec",
+    "data::RowRange",
+    "data::Position",
+    "data::Iterator",
+    "data::RowSplit",
+    "data::TrainAndTest",
+    "data::ShardingPlan",
+    "data::InputWorker",
+    "data::InputPipeline",
+    "data::StepPosition",
+    "data::StepOptions",
+    "data::StepIterator",
+    "data::CsvColumn",
+    "data::FixedLenFeature",
+    "data::DatasetOptions",
     "data::RowSpan",
-    "distribute::PerReplica", "distribute::Argument", "distribute::StepNumber", "distribute::CommunicationCost",
-    "distribute::StepRunner", "distribute::StrategyScope", "distribute::InputContext",
-    "distribute::DistributedDataset", "distribute::internal::MergeScope", "distribute::Strategy",
-    "distribute::ReplicaContext", "cluster::TaskOverrides", "cluster::ChosenResolver", "cluster::Pod",
+    "distribute::PerReplica",
+    "distribute::Argument",
+    "distribute::StepNumber",
+    "distribute::CommunicationCost",
+    "distribute::StepRunner",
+    "distribute::StrategyScope",
+    "distribute::InputContext",
+    "distribute::DistributedDataset",
+    "distribute::internal::MergeScope",
+    "distribute::Strategy",
+    "distribute::ReplicaContext",
+    "cluster::TaskOverrides",
+    "cluster::ChosenResolver",
+    "cluster::Pod",
     "cluster::Environment",
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Checks what the pages say to type: files, presets, targets and options exist, shell blocks can be parsed, and
-the environment variables of the pages are those that the code reads.
+"""Checks what the pages say to type: files, presets, targets and options exist, shell blocks can be
+parsed, and the environment variables of the pages are those that the code reads.
 
     commands.py [cohort-launch=PROGRAM] [fashion_mnist=PROGRAM]    whose --help lists their options
 """
@@ -14,8 +14,23 @@ import sys
 
 from markdown import ROOT, PageError, read_pages
 
-FOLDERS = ("benchmarks", "build", "cluster", "cmake", "cohort", "core", "data", "distribute", "docs", "examples",
-           "kernels", "launch", "nn", "tests", r"\.ci")
+FOLDERS = (
+    "benchmarks",
+    "build",
+    "cluster",
+    "cmake",
+    "cohort",
+    "core",
+    "data",
+    "distribute",
+    "docs",
+    "examples",
+    "kernels",
+    "launch",
+    "nn",
+    "tests",
+    r"\.ci",
+)
 PATH = re.compile(rf"(?:{'|'.join(FOLDERS)})/[\w./+*-]*")
 OTHER_TARGETS = {"cohort-launch", "examples", "benchmarks", "reference", "concurrent_tests"}
 # Hands its arguments on.
@@ -24,8 +39,10 @@ VARIABLE = re.compile(r"\bCOHORT_[A-Z0-9_]*[A-Z0-9]\b")
 # Where code reads an environment variable: its name alone in a string, or in a shell's expansion.
 READS = re.compile(r"""["'](COHORT_[A-Z0-9_]+)["']|\$\{?(COHORT_[A-Z0-9_]+)""")
 # Says where a program of the build folder is, to other programs of it.
-NOT_FOR_USERS = re.compile(r"COHORT_(TEST_\w*|SOURCE_DIR|COLLECTIVES|COLLECTIVES_TCP|OVERLAP|PLANNING|START_UP|"
-                           r"TRAIN_STEPS|FASHION_MNIST)")
+NOT_FOR_USERS = re.compile(
+    r"COHORT_(TEST_\w*|SOURCE_DIR|COLLECTIVES|COLLECTIVES_TCP|OVERLAP|PLANNING|START_UP|"
+    r"TRAIN_STEPS|FASHION_MNIST)"
+)
 
 
 class Commands:
@@ -34,10 +51,14 @@ class Commands:
         self.programs = programs
         self.help = {}
         presets = json.loads((root / "CMakePresets.json").read_text())
-        self.presets = {kind: {p["name"] for p in presets[f"{kind}Presets"]} - {"base"}
-                        for kind in ("configure", "test")}
+        self.presets = {
+            kind: {p["name"] for p in presets[f"{kind}Presets"]} - {"base"}
+            for kind in ("configure", "test")
+        }
         cmake = [p for p in root.rglob("*") if p.suffix == ".cmake" or p.name == "CMakeLists.txt"]
-        self.cmake = "\n".join(p.read_text() for p in cmake if p.relative_to(root).parts[0] != "build")
+        self.cmake = "\n".join(
+            p.read_text() for p in cmake if p.relative_to(root).parts[0] != "build"
+        )
         named = re.findall(r"cohort_option(?:al_package)?\((\w+)", self.cmake)
         self.cmake += "".join(f"\nCOHORT_{name}" for name in named)
         self.found = []
@@ -69,7 +90,9 @@ class Commands:
         test = re.fullmatch(r"test_(\w+)", name)
         if test:
             return any((self.root / "tests" / test.group(1)).rglob("*_test.cc"))
-        return name in OTHER_TARGETS or any((self.root / f / f"{name}.cc").exists() for f in ("examples", "benchmarks"))
+        return name in OTHER_TARGETS or any(
+            (self.root / f / f"{name}.cc").exists() for f in ("examples", "benchmarks")
+        )
 
     # --- commands -------------------------------------------------------------------------------
     def check_block(self, block):
@@ -93,19 +116,22 @@ class Commands:
         for at, word in enumerate(words):
             name = RUNS.get(word, word.split("/")[-1])
             if name in self.programs:
-                self.check_options(where, name, words[at + 1:])
+                self.check_options(where, name, words[at + 1 :])
 
     def check_cmake(self, where, words):
         if words and words[0] in ("cmake", "ctest"):
             kind = "configure" if words[0] == "cmake" else "test"
             for name in after(words, "--preset"):
                 if name not in self.presets[kind]:
-                    self.problem(where, f"{words[0]} --preset {name}: want one of {', '.join(sorted(self.presets[kind]))}")
+                    self.problem(
+                        where,
+                        f"--preset {name}: want one of {', '.join(sorted(self.presets[kind]))}",
+                    )
             for label in after(words, "-L"):
                 if not (self.root / "tests" / label).is_dir():
                     self.problem(where, f"ctest -L {label}: there is no tests/{label}")
             if "--target" in words:
-                for name in words[words.index("--target") + 1:]:
+                for name in words[words.index("--target") + 1 :]:
                     if name.startswith("-"):
                         break
                     if not self.is_target(name):
@@ -119,7 +145,9 @@ class Commands:
         """Options of a program before the program that it starts."""
         if name not in self.help:
             command = [self.programs[name], "--help"]
-            self.help[name] = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE).stdout
+            self.help[name] = subprocess.run(
+                command, check=True, text=True, stdout=subprocess.PIPE
+            ).stdout
         known = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", self.help[name])) | {"--help"}
         for word in words:
             if word in ("--", "program") or "/" in word or word in "|&;>":
@@ -130,14 +158,21 @@ class Commands:
 
     def check_inline(self, page, text):
         """Code within a line: files of the repository, and calls of its programs."""
-        written = {word for block in page.blocks for word in re.findall(r"\bas=cohort/(\S+)", block.directive)}
+        written = {
+            word
+            for block in page.blocks
+            for word in re.findall(r"\bas=cohort/(\S+)", block.directive)
+        }
         for number, line in enumerate(text.splitlines(), 1):
             for code in re.findall(r"`([^`]+)`", line):
                 where = f"{page.path}:{number}"
                 for path in [code] if "{" not in code else expanded(code):
                     if PATH.fullmatch(path) and path not in written and "cube" not in path:
                         self.check_path(where, path)
-                if code.split(" ")[0].split("/")[-1] in {*self.programs, *(r.split("/")[-1] for r in RUNS)}:
+                if code.split(" ")[0].split("/")[-1] in {
+                    *self.programs,
+                    *(r.split("/")[-1] for r in RUNS),
+                }:
                     self.check_command(where, code)
 
     # --- environment ----------------------------------------------------------------------------
@@ -145,7 +180,11 @@ class Commands:
         read, mentioned = {}, {}
         for path in sorted(self.root.rglob("*")):
             name = path.relative_to(self.root)
-            if path.is_dir() or name.parts[0] in ("build", "tests", "docs") or name.parts[0].startswith("."):
+            if (
+                path.is_dir()
+                or name.parts[0] in ("build", "tests", "docs")
+                or name.parts[0].startswith(".")
+            ):
                 continue
             if path.suffix in (".cc", ".h", ".cu", ".cuh", ".sh", ".py", ".sbatch"):
                 for match in READS.finditer(path.read_text()):
@@ -166,7 +205,11 @@ class Commands:
 def expanded(code):
     """`a/{b,c}.h` as its two names; nothing for braces that are no list."""
     match = re.fullmatch(r"([\w./*-]*)\{([\w,.*-]+)\}([\w./*-]*)", code)
-    return [match.group(1) + part + match.group(3) for part in match.group(2).split(",")] if match else []
+    return (
+        [match.group(1) + part + match.group(3) for part in match.group(2).split(",")]
+        if match
+        else []
+    )
 
 
 def after(words, option):

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Makes sources of the pages' C++ blocks: `cpp_blocks.py FOLDER` writes them there and prints their names for CMake,
-`page FILE` and `program NAME FILE RUNS`.
+"""Makes sources of the pages' C++ blocks: `cpp_blocks.py FOLDER` writes them there and prints their
+names for CMake, `page FILE` and `program NAME FILE RUNS`.
 
-A page's blocks become one file, in which each is the body of a test case, in the order of the page. A block
-with a `main` is a program of its own. A comment before a block changes that:
+A page's blocks become one file, in which each is the body of a test case, in the order of the page. A
+block with a `main` is a program of its own. A comment before a block changes that:
 
-    <!-- test: setup=NAME -->     setups/NAME.inc stands before it: what the text around it takes as given;
-                                  setups/NAME.after.inc, if there is one, behind: what came of it
-    <!-- test: continues -->      it goes on where the block before it ended
-    <!-- test: file -->           it stands at namespace scope: classes that later blocks use
-    <!-- test: as=PATH -->        it is the whole file PATH; a source is compiled, a header can be included
-    <!-- test: compile: why -->   it is compiled and not run, for instance because it wants GPUs
+    <!-- test: setup=NAME -->    setups/NAME.inc stands before it: what the text around it takes as
+                                 given; setups/NAME.after.inc, if there is one, behind it
+    <!-- test: continues -->     it goes on where the block before it ended
+    <!-- test: file -->          it stands at namespace scope: classes that later blocks use
+    <!-- test: as=PATH -->       it is the whole file PATH; a source is compiled
+    <!-- test: compile: why -->  it is compiled and not run, for instance because it wants GPUs
 
 `#line` makes the compiler's errors and the debugger name the page.
 """
@@ -70,7 +70,9 @@ def words_of(block):
         elif word in ("continues", "file"):
             setattr(words, word, True)
         else:
-            raise PageError(f"{block.where}: test: got {word}; want setup=, as=, continues, file or compile:")
+            raise PageError(
+                f"{block.where}: test: got {word}; want setup=, as=, continues, file or compile:"
+            )
     return words
 
 
@@ -80,7 +82,10 @@ def setup_text(block, name):
         known = ", ".join(sorted(p.stem for p in SETUPS.glob("*.inc") if "." not in p.stem))
         raise PageError(f"{block.where}: test: got setup={name}; want one of {known}")
     paths = [SETUPS / f"{name}.inc", SETUPS / f"{name}.after.inc"]
-    return [f'#line 1 "{path.relative_to(ROOT)}"\n{path.read_text()}' if path.exists() else "" for path in paths]
+    return [
+        f'#line 1 "{path.relative_to(ROOT)}"\n{path.read_text()}' if path.exists() else ""
+        for path in paths
+    ]
 
 
 def numbered(block):
@@ -112,7 +117,9 @@ class PageSource:
         self.includes += includes
         if words.continues:
             if not self.open:
-                raise PageError(f"{block.where}: test: continues, and no block before it does anything")
+                raise PageError(
+                    f"{block.where}: test: continues, and no block before it does anything"
+                )
             self.parts.append(numbered(block))
             return
         self.close()
@@ -177,7 +184,9 @@ def main():
     for name, text in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists() or path.read_text() != text:  # what has not changed is not compiled again
+        if (
+            not path.exists() or path.read_text() != text
+        ):  # what has not changed is not compiled again
             path.write_text(text)
     print("\n".join(lines))
 

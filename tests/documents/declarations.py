@@ -26,9 +26,15 @@ def data_members(found):
             continue  # a function
         if value and value[0].text == "=":
             value = value[1:]
-        if len(left) < 2 or left[-1].kind != "word" or any(t.text == "," for t in strip_angles(left)):
-            raise HeaderError(f"{found.where}: {found.name}: cannot read the member {declaration.text()!r}; "
-                              "want one `type name = default;`")
+        if (
+            len(left) < 2
+            or left[-1].kind != "word"
+            or any(t.text == "," for t in strip_angles(left))
+        ):
+            raise HeaderError(
+                f"{found.where}: {found.name}: cannot read the member {declaration.text()!r}; "
+                "want one `type name = default;`"
+            )
         members.append(Member(left[-1].text, joined(left[:-1]), joined(value), declaration.doc))
     if not members:
         raise HeaderError(f"{found.where}: {found.name}: has no members")
@@ -60,9 +66,11 @@ def function(declaration, where):
     """A declaration as a function; None for what is none."""
     tokens = [t for t in declaration.tokens if t.text not in ("explicit", "inline", "constexpr")]
     while tokens and tokens[0].text == "[":  # [[nodiscard]]
-        tokens = tokens[[t.text for t in tokens].index("]") + 2:]
+        tokens = tokens[[t.text for t in tokens].index("]") + 2 :]
     flat = strip_angles(tokens)
-    if not any(t.text == "(" for t in flat) or any(t.text == "=" for t in flat[:index_of(flat, "(")]):
+    if not any(t.text == "(" for t in flat) or any(
+        t.text == "=" for t in flat[: index_of(flat, "(")]
+    ):
         return None
     depth, open_at = 0, None
     for i, token in enumerate(tokens):
@@ -70,7 +78,9 @@ def function(declaration, where):
         if token.text == "(" and depth == 0:
             open_at = i
             break
-    if tokens[open_at - 1].text == "operator" or any(t.text == "operator" for t in tokens[:open_at]):
+    if tokens[open_at - 1].text == "operator" or any(
+        t.text == "operator" for t in tokens[:open_at]
+    ):
         return None
     depth, close_at = 0, open_at
     while True:
@@ -78,10 +88,15 @@ def function(declaration, where):
         if depth == 0:
             break
         close_at += 1
-    head = [t for t in tokens[:open_at - 1] if t.text not in ("static", "virtual")]
-    return Function(tokens[open_at - 1].text, joined(head), parameters(tokens[open_at + 1:close_at], where),
-                    declaration.doc, any(t.text == "static" for t in tokens[:open_at]),
-                    any(t.text in ("virtual", "override") for t in tokens))
+    head = [t for t in tokens[: open_at - 1] if t.text not in ("static", "virtual")]
+    return Function(
+        tokens[open_at - 1].text,
+        joined(head),
+        parameters(tokens[open_at + 1 : close_at], where),
+        declaration.doc,
+        any(t.text == "static" for t in tokens[:open_at]),
+        any(t.text in ("virtual", "override") for t in tokens),
+    )
 
 
 def index_of(tokens, text):
@@ -101,7 +116,7 @@ def parameters(tokens, where):
 
 def parameter(tokens, where):
     equals = next((i for i, t in enumerate(tokens) if t.text == "="), len(tokens))
-    left, value = tokens[:equals], tokens[equals + 1:]
+    left, value = tokens[:equals], tokens[equals + 1 :]
     if len(left) >= 2 and left[-1].kind == "word" and left[-2].text not in ("::", "const"):
         return Member(left[-1].text, joined(left[:-1]), joined(value), "")
     return Member("", joined(left), joined(value), "")

@@ -1,7 +1,8 @@
-"""Reads the declarations of the public headers: classes with their bases and members, functions, comments.
+"""Reads the declarations of the public headers: classes with their bases and members, functions,
+comments.
 
-It knows the subset of C++ in which they are written and refuses, with file and line, whatever else it meets:
-nothing is passed over in silence.
+It knows the subset of C++ in which they are written and refuses, with file and line, whatever else it
+meets: nothing is passed over in silence.
 """
 
 import dataclasses
@@ -72,8 +73,11 @@ def joined(tokens):
     last = ""
     for token in tokens:
         t = token.text
-        tight = not text or last in ("(", "[", "::", "~", "<", ".", "->", "!") or t in (
-            ")", "]", "::", ",", ";", "<", ">", ".", "->", "...", "&", "*", "(", "[")
+        tight = (
+            not text
+            or last in ("(", "[", "::", "~", "<", ".", "->", "!")
+            or t in (")", "]", "::", ",", ";", "<", ">", ".", "->", "...", "&", "*", "(", "[")
+        )
         if last == "{" or t == "}":
             tight = True
         if t == "{" and (last in ("}", ",") or last.isidentifier()) and last != "=":
@@ -138,12 +142,16 @@ class Reader:
                 if token.text != stack.pop():
                     self.fail("brackets do not match")
             if not stack:
-                return self.tokens[begin:self.at]
+                return self.tokens[begin : self.at]
 
     def docs(self):
         """The comment that stands here."""
         lines = []
-        while self.at < len(self.tokens) and self.tokens[self.at].kind == "doc" and not self.peek().startswith("///<"):
+        while (
+            self.at < len(self.tokens)
+            and self.tokens[self.at].kind == "doc"
+            and not self.peek().startswith("///<")
+        ):
             lines.append(self.take().text[3:].removeprefix(" ").rstrip())
         return "\n".join(lines)
 
@@ -171,7 +179,11 @@ class Reader:
 
     def member_of_namespace(self, inside):
         doc = self.docs()
-        if self.at == len(self.tokens) or self.peek() == "}" or self.tokens[self.at].kind == "directive":
+        if (
+            self.at == len(self.tokens)
+            or self.peek() == "}"
+            or self.tokens[self.at].kind == "directive"
+        ):
             return  # the comment was about the file
         if self.peek() == "namespace":
             self.take()
@@ -190,7 +202,7 @@ class Reader:
             self.header.functions.append((inside, found))
 
     def declaration(self, inside, doc):
-        """A Class, a Declaration, or None for what names nothing new (forward declarations, using)."""
+        """A Class, a Declaration, or None for what names nothing new, as a using."""
         while self.peek() == "template":
             self.take()
             self.skip_angles()
@@ -248,7 +260,10 @@ class Reader:
             self.take()
             while self.peek() != "{":
                 bases.append(self.take().text)
-        bases = [b.strip() for b in "".join(t + " " if t in ("public", "private") else t for t in bases).split(",")]
+        bases = [
+            b.strip()
+            for b in "".join(t + " " if t in ("public", "private") else t for t in bases).split(",")
+        ]
         bases = [re.sub(r"^public ", "", b) for b in bases if b]
         found = Class((inside + name).removeprefix("cohort::"), kind, bases, doc, where)
         self.take("{")
@@ -314,7 +329,7 @@ class Reader:
         if not tokens:
             self.fail("an empty declaration")
         if in_initialisers:
-            colon = next(i for i, t in enumerate(tokens) if t.text == ":" )
+            colon = next(i for i, t in enumerate(tokens) if t.text == ":")
             tokens = tokens[:colon]
         return Declaration(tokens, (doc + "\n" + behind).strip("\n"), line)
 

@@ -26,14 +26,18 @@ class Library:
                 function = declarations.function(declaration, f"{path}:{declaration.line}")
                 if function and not function.returns.endswith("::"):  # a member defined outside
                     name = (namespace + function.name).removeprefix("cohort::")
-                    self.functions.setdefault(name, []).append((function, f"{path}:{declaration.line}"))
+                    self.functions.setdefault(name, []).append(
+                        (function, f"{path}:{declaration.line}")
+                    )
         self.listed = set()
 
     @staticmethod
     def paths():
         umbrella = headers.read_header(catalogue.UMBRELLA, (ROOT / catalogue.UMBRELLA).read_text())
         of_umbrella = [include.removeprefix("cohort/") for include in umbrella.includes]
-        globbed = [p.relative_to(ROOT).as_posix() for g in catalogue.HEADERS for p in sorted(ROOT.glob(g))]
+        globbed = [
+            p.relative_to(ROOT).as_posix() for g in catalogue.HEADERS for p in sorted(ROOT.glob(g))
+        ]
         chosen = [p for p in of_umbrella if p.split("/")[0] in catalogue.UMBRELLA_FOLDERS]
         return list(dict.fromkeys(globbed + chosen))
 
@@ -50,8 +54,14 @@ class Library:
     def constructors(self, found):
         short = found.name.split("::")[-1]
         made = [declarations.function(d, found.where) for d in found.public]
-        return [f for f in made if f and f.name == short and not f.returns
-                and not any(copies_or_wraps(p.type, short) for p in f.parameters)]
+        return [
+            f
+            for f in made
+            if f
+            and f.name == short
+            and not f.returns
+            and not any(copies_or_wraps(p.type, short) for p in f.parameters)
+        ]
 
     def check_all_listed(self):
         known = self.listed | catalogue.SUPPORTING_CLASSES | catalogue.SUPPORTING_FUNCTIONS
@@ -59,11 +69,17 @@ class Library:
         everything += [(name, found[0][1]) for name, found in self.functions.items()]
         missing = [f"{where}: {name}" for name, where in everything if name not in known]
         if missing:
-            raise Missing("public, and in no section of the page; name them in tests/documents/catalogue.py:\n  "
-                          + "\n  ".join(missing))
+            raise Missing(
+                "public, and in no section of docs/reference.md; name them in "
+                "tests/documents/catalogue.py:\n  "
+                + "\n  ".join(missing)
+            )
 
 
 def copies_or_wraps(parameter, name):
-    """Whether a constructor's parameter is another object of the class, or what is behind its handle."""
-    return parameter.strip() in (f"const {name}&", f"{name}&&", f"{name} &&") or "shared_ptr<" in parameter and (
-        f"{name}Impl>" in parameter)
+    """Whether a constructor's parameter is another object of the class, or what its handle holds."""
+    return (
+        parameter.strip() in (f"const {name}&", f"{name}&&", f"{name} &&")
+        or "shared_ptr<" in parameter
+        and (f"{name}Impl>" in parameter)
+    )

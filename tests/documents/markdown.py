@@ -1,4 +1,4 @@
-"""Reads the repository's pages: blocks of code with what a comment says of their test, headings, links."""
+"""Reads the repository's pages: blocks of code with what a comment says of them, headings, links."""
 
 import dataclasses
 import pathlib
@@ -67,8 +67,10 @@ class Page:
         if end == len(lines):
             raise PageError(f"{self.path}:{begin + 1}: a block of code without an end")
         if language not in LANGUAGES:
-            self.problem(begin + 1, f"got a block of '{language}'; want one of {', '.join(LANGUAGES)}")
-        code = [line.removeprefix(indent) for line in lines[begin + 1:end]]
+            self.problem(
+                begin + 1, f"got a block of '{language}'; want one of {', '.join(LANGUAGES)}"
+            )
+        code = [line.removeprefix(indent) for line in lines[begin + 1 : end]]
         self.blocks.append(Block(self.path, begin + 2, language, directive, "\n".join(code) + "\n"))
         return end + 1
 
@@ -76,8 +78,10 @@ class Page:
         heading = re.fullmatch(r"#{1,6} (.*?)\s*", line)
         if heading:
             anchor = slug(heading.group(1))
-            same = sum(known == anchor or re.fullmatch(re.escape(anchor) + r"-\d+", known) is not None
-                       for known in self.anchors)
+            same = sum(
+                known == anchor or re.fullmatch(re.escape(anchor) + r"-\d+", known) is not None
+                for known in self.anchors
+            )
             self.anchors.append(f"{anchor}-{same}" if same else anchor)
         for target in LINK.findall(re.sub(r"`[^`]*`", "", line)):
             self.links.append((number, target))

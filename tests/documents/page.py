@@ -15,7 +15,7 @@ TEXT_WIDTH = 110
 
 @dataclasses.dataclass
 class Entry:
-    """A thing of ours: its calls as (arguments as written, options' members or None), and all arguments."""
+    """A thing of ours: its calls, each (arguments as written, members of options), and all arguments."""
 
     name: str
     shown_name: str
@@ -33,7 +33,11 @@ class Entry:
                 texts.append(call_text(self.shown_name, heads + ["…"], []))
             else:
                 shown = [m for m in self.members if m.name in names and m.name not in hidden]
-                texts.append(call_text(self.shown_name, heads + (["{}"] if options and not shown else []), shown))
+                texts.append(
+                    call_text(
+                        self.shown_name, heads + (["{}"] if options and not shown else []), shown
+                    )
+                )
                 listed |= names
         if len(texts) > 1:
             texts = [text for text in texts if not text.endswith("()")]  # an empty handle
@@ -59,7 +63,9 @@ def call_text(name, heads, members):
 
 
 def is_number(type_name):
-    return re.fullmatch(r"double|float|bool|char|int|u?int\d+_t|size_t|DType", type_name) is not None
+    return (
+        re.fullmatch(r"double|float|bool|char|int|u?int\d+_t|size_t|DType", type_name) is not None
+    )
 
 
 def parameter_text(parameter):
@@ -78,7 +84,13 @@ class Page:
 
     @staticmethod
     def wrapped(text, indent=""):
-        return textwrap.fill(text, TEXT_WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        return textwrap.fill(
+            text,
+            TEXT_WIDTH,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
 
     # --- what an entry is -----------------------------------------------------------------------
     def entry(self, name, overloads, doc, shown_name=None):
@@ -94,8 +106,10 @@ class Page:
                     positional.append(parameter)
                     continue
                 overrides = dict(re.findall(r"\.(\w+) = (\"[^\"]*\"|\w+)", parameter.default))
-                options = [dataclasses.replace(m, default=overrides.get(m.name, m.default))
-                           for m in declarations.data_members(struct)]
+                options = [
+                    dataclasses.replace(m, default=overrides.get(m.name, m.default))
+                    for m in declarations.data_members(struct)
+                ]
             calls.append((heads, options))
             for member in options:
                 members.setdefault(member.name, member)
@@ -113,8 +127,10 @@ class Page:
             return "", None
         arguments = self.signatures.find(known)
         if arguments is None:
-            raise Missing(f"{name}: {known} is in none of tests/golden/*_signatures.txt; "
-                          "name it in THEIRS of tests/documents/catalogue.py")
+            raise Missing(
+                f"{name}: {known} is in none of tests/golden/*_signatures.txt; "
+                "name it in THEIRS of tests/documents/catalogue.py"
+            )
         return known, arguments
 
     def compare(self, entry, arguments):
@@ -131,7 +147,11 @@ class Page:
             if member is None:
                 if argument.name not in ("*args", "**kwargs", "**kwds"):
                     refused.append(argument.name)
-            elif member.name != "name" and member in entry.members and not same_default(member, argument):
+            elif (
+                member.name != "name"
+                and member in entry.members
+                and not same_default(member, argument)
+            ):
                 differing[member.name] = argument.default
         return refused, differing
 
@@ -140,8 +160,14 @@ class Page:
         """What many entries all have, with one default: {name: text}."""
         if len(entries) < 3:
             return {}
-        of_all = [{m.name: f".{m.name} = {m.default}" for m in e.members if m.default} for e in entries]
-        return {name: text for name, text in of_all[0].items() if all(other.get(name) == text for other in of_all)}
+        of_all = [
+            {m.name: f".{m.name} = {m.default}" for m in e.members if m.default} for e in entries
+        ]
+        return {
+            name: text
+            for name, text in of_all[0].items()
+            if all(other.get(name) == text for other in of_all)
+        }
 
     # --- how an entry looks ---------------------------------------------------------------------
     def show(self, entry, family, always=()):
@@ -164,7 +190,7 @@ class Page:
 
     @staticmethod
     def fill_defaults(entry, arguments):
-        """Members without an initialiser: `{}` unless they are numbers, or theirs must be given, too."""
+        """Members without an initialiser: `{}` unless they are numbers or theirs must be given."""
         needed = {a.name for a in arguments if a.default is NEEDED}
         renamed = {**catalogue.SAME_ARGUMENT[""], **catalogue.SAME_ARGUMENT.get(entry.name, {})}
         needed |= {renamed[name] for name in needed if name in renamed}
@@ -175,7 +201,9 @@ class Page:
     def note(self, member, differing):
         text = " ".join(line.strip() for line in member.doc.splitlines())
         if member.name in differing:
-            text = "; ".join(filter(None, [text.rstrip("."), f"there `{differing[member.name]!r}`"]))
+            text = "; ".join(
+                filter(None, [text.rstrip("."), f"there `{differing[member.name]!r}`"])
+            )
         return self.wrapped(f"- `{member.name}`: {text}", "  ") if text else ""
 
     def document(self, begin, doc):
@@ -196,7 +224,9 @@ class Page:
             self.add(self.wrapped(" ".join(text)))
 
     def not_yet(self, family, listed):
-        absent = [name for name in self.signatures.family(family) if f"{family}.{name}" not in listed]
+        absent = [
+            name for name in self.signatures.family(family) if f"{family}.{name}" not in listed
+        ]
         if absent:
             self.add(self.wrapped("Not yet: " + ", ".join(f"`{name}`" for name in absent) + "."))
 

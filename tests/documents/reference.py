@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes docs/reference.md from the public headers, the names that the library knows and the signatures of Keras
-and TensorFlow in tests/golden. `reference.py NAMES` compares the page with what it would write; with --write it
-writes it. NAMES is the program that names.cc becomes."""
+"""Writes docs/reference.md from the public headers, the names that the library knows and the signatures
+of Keras and TensorFlow in tests/golden. `reference.py NAMES` compares the page with what it would write;
+with --write it writes it. NAMES is the program that names.cc becomes."""
 
 import difflib
 import subprocess
@@ -18,11 +18,13 @@ PAGE = ROOT / "docs" / "reference.md"
 HEAD = """\
 # Reference
 
-Made from the headers by `cmake --build build/release --target reference`; a test compares it with them. Each
-entry has the call with all arguments and their defaults, the name of the same thing in Keras {keras}, tf.data or
-tf.distribute (TensorFlow {tensorflow}), and which of *its* arguments are refused: they do not exist here, so a
-program that gives one does not compile. "Not yet" are classes and functions that have no counterpart. An argument without a default must be given; `…` stands for options
-listed below the call. Where a default differs, the other one is named. The headers say types and errors.
+Made from the headers by `cmake --build build/release --target reference`; a test compares it with them.
+An entry has the call with all arguments and their defaults; an argument without one must be given, `…`
+stands for options that are listed above it. Then comes the name of the same thing in Keras {keras},
+tf.data or tf.distribute (TensorFlow {tensorflow}), and which of *its* arguments are **refused**: they do
+not exist here, so that a program which gives one does not compile. Where their default is another one,
+it is named. **Not yet** are their classes and functions without a counterpart. The headers say types and
+errors; `nn`, `data`, `distribute` and `cluster` are namespaces of `cohort`.
 """
 
 
@@ -31,7 +33,9 @@ class Reference:
 
     def __init__(self, names):
         golden = ROOT / "tests" / "golden"
-        texts = [(golden / f"{name}_signatures.txt").read_text() for name in ("keras", "tensorflow")]
+        texts = [
+            (golden / f"{name}_signatures.txt").read_text() for name in ("keras", "tensorflow")
+        ]
         self.versions = [text.split()[2].rstrip(".") for text in texts]
         self.library = Library()
         self.names = names
@@ -57,7 +61,9 @@ class Reference:
         for name in ("nn::Sequential", "nn::Model"):
             self.class_entry(name, "keras")
         self.methods("nn::Sequential", "keras.Sequential", lambda f: False)
-        known = self.methods("nn::Model", "keras.Model", lambda f: f.name not in catalogue.NOT_OF_KERAS["nn::Model"])
+        known = self.methods(
+            "nn::Model", "keras.Model", lambda f: f.name not in catalogue.NOT_OF_KERAS["nn::Model"]
+        )
         self.page.not_yet("keras.Model", known)
         self.functions("Models", heading=False)
 
@@ -76,11 +82,15 @@ class Reference:
         known = set()
         for name, overloads in self.library.functions.items():
             if name.startswith("nn::activations::"):
-                entry = self.page.entry(name, [f for f, _ in overloads], overloads[0][0].doc, name.split("::")[-1])
+                entry = self.page.entry(
+                    name, [f for f, _ in overloads], overloads[0][0].doc, name.split("::")[-1]
+                )
                 theirs, arguments = self.page.theirs(name, "keras.activations")
                 refused = self.page.compare(entry, arguments)[0]
                 doc = " ".join(entry.doc.split()).replace("|", "\\|")
-                rows.append(f"| `{entry.texts()[0]}` | {', '.join(f'`{r}`' for r in refused)} | {doc} |")
+                rows.append(
+                    f"| `{entry.texts()[0]}` | {', '.join(f'`{r}`' for r in refused)} | {doc} |"
+                )
                 known.add(theirs)
                 self.library.listed.add(name)
         self.page.add("\n".join(rows))
@@ -88,29 +98,50 @@ class Reference:
 
     def given_by_name(self, title):
         names = self.names[catalogue.GIVEN_BY_NAME[title]]
-        return self.page.wrapped("Given by name: " + ", ".join(f'`"{name}"`' for name in names) + ".")
+        return self.page.wrapped(
+            "Given by name: " + ", ".join(f'`"{name}"`' for name in names) + "."
+        )
 
     def class_section(self, title, family, base):
         """Every class that derives from `base`, with what is common to all said once."""
         self.page.add(f"## {title}")
-        found = [c for c in self.library.classes.values()
-                 if base in c.bases and c.name not in ("nn::Model", *catalogue.SUPPORTING_CLASSES)]
+        found = [
+            c
+            for c in self.library.classes.values()
+            if base in c.bases and c.name not in ("nn::Model", *catalogue.SUPPORTING_CLASSES)
+        ]
         self.library.listed.update(c.name for c in found)
         entries = [self.page.entry(c.name, self.library.constructors(c), c.doc) for c in found]
         theirs = [self.page.theirs(e.name, family) for e in entries]
         if family == "keras.layers":
             every = self.page.signatures.find("keras.layers.Layer")
-            theirs = [(name, arguments and arguments + [a for a in every if all(a.name != b.name for b in arguments)])
-                      for name, arguments in theirs]
-        refused = [set(self.page.compare(e, a)[0]) for e, (_, a) in zip(entries, theirs) if a is not None]
+            theirs = [
+                (
+                    name,
+                    arguments
+                    and arguments + [a for a in every if all(a.name != b.name for b in arguments)],
+                )
+                for name, arguments in theirs
+            ]
+        refused = [
+            set(self.page.compare(e, a)[0]) for e, (_, a) in zip(entries, theirs) if a is not None
+        ]
         always = sorted(set.intersection(*refused)) if len(refused) > 2 else []
         if title in catalogue.GIVEN_BY_NAME:
             self.page.add(self.given_by_name(title))
         if always:
-            self.page.add(self.page.wrapped("Refused by all: " + ", ".join(f"`{name}`" for name in always) + "."))
+            self.page.add(
+                self.page.wrapped(
+                    "Refused by all: " + ", ".join(f"`{name}`" for name in always) + "."
+                )
+            )
         common = self.page.common_members(entries)
         if common:
-            self.page.add(self.page.wrapped("All take, besides: " + ", ".join(f"`{text}`" for text in common.values()) + "."))
+            self.page.add(
+                self.page.wrapped(
+                    "All take, besides: " + ", ".join(f"`{text}`" for text in common.values()) + "."
+                )
+            )
         for entry, (name, arguments) in zip(entries, theirs):
             self.page.show_as(entry, name, arguments, always, common)
         self.page.not_yet(family, {name for name, _ in theirs} | catalogue.ELSEWHERE)
@@ -132,7 +163,9 @@ class Reference:
             self.page.add(f"## {title}")
         for name in catalogue.FUNCTIONS[title]:
             if name not in self.library.functions:
-                raise Missing(f"{name}: FUNCTIONS of tests/documents/catalogue.py names it; no header declares it")
+                raise Missing(
+                    f"{name}: tests/documents/catalogue.py names it; no header declares it"
+                )
             overloads = [f for f, _ in self.library.functions[name]]
             self.library.listed.add(name)
             doc = "\n".join(dict.fromkeys(f.doc for f in overloads if f.doc))
@@ -140,7 +173,7 @@ class Reference:
             self.page.show(entry, family if name in catalogue.THEIRS else None)
 
     def methods(self, owner, family, wanted, prefix=""):
-        """The public methods of a class that `wanted` takes, an entry for each name; the names that they have there."""
+        """An entry for each public method of a class that `wanted` takes; returns their names there."""
         found = self.library.classes[owner]
         by_name, known = {}, set()
         for declaration in found.public:
@@ -158,13 +191,21 @@ class Reference:
     def datasets(self):
         describes = catalogue.INSPECTION
         self.page.add("## Data: sources")
-        known = self.methods("data::Dataset", "tf.data.Dataset", lambda f: f.is_static, "data::Dataset::")
+        known = self.methods(
+            "data::Dataset", "tf.data.Dataset", lambda f: f.is_static, "data::Dataset::"
+        )
         self.page.add("## Data: steps")
-        known |= self.methods("data::Dataset", "tf.data.Dataset",
-                              lambda f: not f.is_static and f.name not in describes + catalogue.NOT_OF_KERAS["data::Dataset"],
-                              "dataset.")
+        known |= self.methods(
+            "data::Dataset",
+            "tf.data.Dataset",
+            lambda f: not f.is_static
+            and f.name not in describes + catalogue.NOT_OF_KERAS["data::Dataset"],
+            "dataset.",
+        )
         self.page.add("## Data: what a dataset says of itself")
-        known |= self.methods("data::Dataset", "tf.data.Dataset", lambda f: f.name in describes, "dataset.")
+        known |= self.methods(
+            "data::Dataset", "tf.data.Dataset", lambda f: f.name in describes, "dataset."
+        )
         self.page.not_yet("tf.data.Dataset", known)
         self.page.not_yet("tf.data", known)
         self.library.listed.add("data::Dataset")
@@ -176,40 +217,62 @@ class Reference:
         self.page.add("## Strategies")
         known = set()
         for name, overloads in self.library.functions.items():
-            if all(f.returns == "Strategy" for f, _ in overloads) and name not in catalogue.SUPPORTING_FUNCTIONS:
+            if (
+                all(f.returns == "Strategy" for f, _ in overloads)
+                and name not in catalogue.SUPPORTING_FUNCTIONS
+            ):
                 entry = self.page.entry(name, [f for f, _ in overloads], overloads[0][0].doc)
                 self.page.show(entry, "tf.distribute")
                 known.add(self.page.theirs(name, "tf.distribute")[0])
                 self.library.listed.add(name)
-        strategies = [n for n in self.page.signatures.family("tf.distribute") if n.endswith("Strategy")]
+        strategies = [
+            n for n in self.page.signatures.family("tf.distribute") if n.endswith("Strategy")
+        ]
         self.page.not_yet_of("tf.distribute", strategies, known | {"tf.distribute.Strategy"})
         self.class_entry("distribute::CommunicationOptions", "tf.distribute.experimental")
         self.page.add("## Methods of a strategy")
         own = catalogue.NOT_OF_KERAS["distribute::Strategy"]
-        known = self.methods("distribute::Strategy", "tf.distribute.Strategy", lambda f: f.name not in own, "strategy.")
+        known = self.methods(
+            "distribute::Strategy",
+            "tf.distribute.Strategy",
+            lambda f: f.name not in own,
+            "strategy.",
+        )
         known |= {catalogue.THEIRS[name] for name in catalogue.FUNCTIONS["Distributed datasets"]}
         self.page.not_yet("tf.distribute.Strategy", known)
         self.page.add("## In replica context: `distribute::get_replica_context()`")
         own = catalogue.NOT_OF_KERAS["distribute::ReplicaContext"]
-        known = self.methods("distribute::ReplicaContext", "tf.distribute.ReplicaContext", lambda f: f.name not in own,
-                             "context.")
+        known = self.methods(
+            "distribute::ReplicaContext",
+            "tf.distribute.ReplicaContext",
+            lambda f: f.name not in own,
+            "context.",
+        )
         self.page.not_yet("tf.distribute.ReplicaContext", known)
         self.functions("Distributed datasets")
 
     def resolvers(self):
         self.page.add("## Cluster resolvers and the server")
-        family, known = "tf.distribute.cluster_resolver", {"tf.distribute.cluster_resolver.ClusterResolver"}
+        family, known = "tf.distribute.cluster_resolver", {
+            "tf.distribute.cluster_resolver.ClusterResolver"
+        }
         for found in list(self.library.classes.values()):
             if "ClusterResolver" in found.bases:
                 self.class_entry(found.name, family)
                 known.add(self.page.theirs(found.name, family)[0])
-        self.page.not_yet_of(family, [n for n in self.page.signatures.family(family) if n.endswith("Resolver")], known)
+        self.page.not_yet_of(
+            family,
+            [n for n in self.page.signatures.family(family) if n.endswith("Resolver")],
+            known,
+        )
         self.class_entry("cluster::Server", "tf.distribute")
 
 
 def names_of(program):
     """What names.cc prints: `loss: binary_crossentropy, mse`."""
-    lines = subprocess.run([program], check=True, text=True, stdout=subprocess.PIPE).stdout.splitlines()
+    lines = subprocess.run(
+        [program], check=True, text=True, stdout=subprocess.PIPE
+    ).stdout.splitlines()
     return {line.split(": ")[0]: line.split(": ")[1].split(", ") for line in lines}
 
 
@@ -227,9 +290,18 @@ def main():
         return
     got = PAGE.read_text() if PAGE.exists() else ""
     if got != wanted:
-        sys.stdout.writelines(difflib.unified_diff(got.splitlines(True), wanted.splitlines(True), "docs/reference.md",
-                                                   "what the headers say"))
-        sys.exit("docs/reference.md is not what the headers say; write it again: cmake --build BUILD --target reference")
+        sys.stdout.writelines(
+            difflib.unified_diff(
+                got.splitlines(True),
+                wanted.splitlines(True),
+                "docs/reference.md",
+                "what the headers say",
+            )
+        )
+        sys.exit(
+            "docs/reference.md is not what the headers say; write it again: "
+            "cmake --build BUILD --target reference"
+        )
 
 
 if __name__ == "__main__":

@@ -34,8 +34,11 @@ class Signatures:
 
     def family(self, prefix):
         """The names directly below a prefix, without it."""
-        return [name.removeprefix(prefix + ".") for name in self.arguments
-                if re.fullmatch(re.escape(prefix) + r"\.\w+", name)]
+        return [
+            name.removeprefix(prefix + ".")
+            for name in self.arguments
+            if re.fullmatch(re.escape(prefix) + r"\.\w+", name)
+        ]
 
 
 def read_arguments(text):
@@ -62,7 +65,7 @@ def literal(node):
 
 
 def our_value(member):
-    """The default of one of our arguments as Python would have it; NEEDED, or OPAQUE for other expressions."""
+    """The default of one of our arguments as Python has it; NEEDED, or OPAQUE for expressions."""
     text = member.default
     if not text:
         return None if is_optional(member.type) else NEEDED

@@ -1,5 +1,5 @@
-"""Writes keras_signatures.txt and tensorflow_signatures.txt: what Keras, tf.data and tf.distribute offer and
-with which arguments, in order, with defaults. docs/reference.md is compared with them.
+"""Writes keras_signatures.txt and tensorflow_signatures.txt: what Keras, tf.data and tf.distribute offer
+and with which arguments, in order, with defaults. docs/reference.md is made with them.
 
 One line for each class, function or method, and `alias = name` for other names of the same thing.
 """
@@ -26,7 +26,7 @@ KERAS_FAMILIES = {
 }
 KERAS_FUNCTIONS = {
     "keras.Input": keras.Input,
-    "keras.Model": keras.src.models.functional.Functional.__init__,  # what Model(inputs, outputs) makes
+    "keras.Model": keras.src.models.functional.Functional.__init__,  # Model(inputs, outputs)
     "keras.Sequential": keras.Sequential.__init__,
     "keras.layers.Layer.add_weight": keras.layers.Layer.add_weight,
     "keras.utils.clear_session": keras.utils.clear_session,
@@ -52,14 +52,15 @@ TENSORFLOW_NAMES = {
 METHODS = {
     "keras.Model": (
         keras.Model,
-        "compile evaluate export fit get_layer load_weights predict predict_on_batch quantize save save_weights "
-        "summary test_on_batch to_json train_on_batch",
+        "compile evaluate export fit get_layer load_weights predict predict_on_batch quantize save "
+        "save_weights summary test_on_batch to_json train_on_batch",
     ),
     "tf.data.Dataset": (tf.data.Dataset, ""),
     "tf.distribute.Strategy": (
         tf.distribute.Strategy,  # which also has methods left over from TensorFlow 1
         "distribute_datasets_from_function experimental_distribute_dataset "
-        "experimental_distribute_values_from_function experimental_local_results gather reduce run scope",
+        "experimental_distribute_values_from_function experimental_local_results gather reduce run "
+        "scope",
     ),
     "tf.distribute.ReplicaContext": (tf.distribute.ReplicaContext, ""),
 }
@@ -111,8 +112,14 @@ def classes(family, module):
 
 def methods(name):
     owner, named = METHODS[name]
-    own = [n for n in public(owner) if callable(getattr(owner, n)) and not inspect.isclass(getattr(owner, n))]
-    return [signature(f"{name}.{method}", getattr(owner, method)) for method in named.split() or own]
+    own = [
+        n
+        for n in public(owner)
+        if callable(getattr(owner, n)) and not inspect.isclass(getattr(owner, n))
+    ]
+    return [
+        signature(f"{name}.{method}", getattr(owner, method)) for method in named.split() or own
+    ]
 
 
 def activations():

@@ -167,10 +167,6 @@ FUNCTIONS = {
         "data::auto_shard",
         "data::plan_sharding",
     ],
-    "Distributed datasets": [
-        "distribute::distribute_dataset",
-        "distribute::distribute_datasets_from_function",
-    ],
 }
 # What the functions above and below return or take, and what users' own classes derive from.
 SUPPORTING_FUNCTIONS = {
@@ -195,6 +191,7 @@ SUPPORTING_FUNCTIONS = {
     "data::batch_sizes_for_worker",
     "data::make_input_pipeline",
     "data::compute_batch_size",
+    "data::count_steps",
 }
 # Bases of users' own classes -> theirs.
 TO_DERIVE_FROM = {
@@ -274,6 +271,7 @@ SUPPORTING_CLASSES = {
     "distribute::StrategyScope",
     "distribute::InputContext",
     "distribute::DistributedDataset",
+    "distribute::DistributedInput",
     "distribute::internal::MergeScope",
     "distribute::Strategy",
     "distribute::ReplicaContext",

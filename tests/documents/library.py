@@ -71,8 +71,7 @@ class Library:
         if missing:
             raise Missing(
                 "public, and in no section of docs/reference.md; name them in "
-                "tests/documents/catalogue.py:\n  "
-                + "\n  ".join(missing)
+                "tests/documents/catalogue.py:\n  " + "\n  ".join(missing)
             )
 
 

@@ -172,7 +172,7 @@ class Page:
     # --- how an entry looks ---------------------------------------------------------------------
     def show(self, entry, family, always=()):
         """`family` None: nobody else has it."""
-        known, arguments = self.theirs(entry.name, family) if family else ("", None)
+        known, arguments = self.theirs(entry.name, family) if family is not None else ("", None)
         self.show_as(entry, known, arguments, always)
 
     def show_as(self, entry, known, arguments, always=(), hidden=()):

@@ -47,6 +47,7 @@ class Reference:
         self.activations()
         for section in catalogue.CLASS_SECTIONS:
             self.class_section(*section)
+        self.page.add("## Custom loops")
         self.functions("Custom loops")
         self.to_derive_from()
         self.datasets()
@@ -65,7 +66,7 @@ class Reference:
             "nn::Model", "keras.Model", lambda f: f.name not in catalogue.NOT_OF_KERAS["nn::Model"]
         )
         self.page.not_yet("keras.Model", known)
-        self.functions("Models", heading=False)
+        self.functions("Models")
 
     def class_entry(self, name, family):
         found = self.library.classes[name]
@@ -158,19 +159,41 @@ class Reference:
         self.page.add("\n".join(rows))
 
     # --- functions and methods ------------------------------------------------------------------
-    def functions(self, title, heading=True, family="tf.nn"):
-        if heading:
-            self.page.add(f"## {title}")
+    def functions(self, title):
         for name in catalogue.FUNCTIONS[title]:
             if name not in self.library.functions:
                 raise Missing(
                     f"{name}: tests/documents/catalogue.py names it; no header declares it"
                 )
+        self.function_entries(catalogue.FUNCTIONS[title], None)
+
+    def returning(self, type_name):
+        """The functions that make one of these."""
+        return [
+            name
+            for name, overloads in self.library.functions.items()
+            if all(f.returns == type_name for f, _ in overloads)
+            and name not in catalogue.SUPPORTING_FUNCTIONS
+        ]
+
+    def function_entries(self, names, family):
+        """An entry for each; what they have there, where `family` or the catalogue says so."""
+        known = set()
+        for name in names:
             overloads = [f for f, _ in self.library.functions[name]]
             self.library.listed.add(name)
             doc = "\n".join(dict.fromkeys(f.doc for f in overloads if f.doc))
             entry = self.page.entry(name, overloads, doc)
-            self.page.show(entry, family if name in catalogue.THEIRS else None)
+            of = family or ("" if name in catalogue.THEIRS else None)
+            self.page.show(entry, of)
+            if of is not None:
+                known.add(self.page.theirs(name, of)[0])
+        return known
+
+    def methods_of_theirs(self, owner, family, prefix):
+        """Its methods but for those that are no words of theirs."""
+        own = catalogue.NOT_OF_KERAS[owner]
+        return self.methods(owner, family, lambda f: f.name not in own, prefix)
 
     def methods(self, owner, family, wanted, prefix=""):
         """An entry for each public method of a class that `wanted` takes; returns their names there."""
@@ -209,47 +232,30 @@ class Reference:
         self.page.not_yet("tf.data.Dataset", known)
         self.page.not_yet("tf.data", known)
         self.library.listed.add("data::Dataset")
+        self.page.add("## Other data")
         self.functions("Other data")
         self.class_entry("data::TFRecordWriter", "tf.io")
 
     # --- distribute and cluster -----------------------------------------------------------------
     def strategies(self):
         self.page.add("## Strategies")
-        known = set()
-        for name, overloads in self.library.functions.items():
-            if (
-                all(f.returns == "Strategy" for f, _ in overloads)
-                and name not in catalogue.SUPPORTING_FUNCTIONS
-            ):
-                entry = self.page.entry(name, [f for f, _ in overloads], overloads[0][0].doc)
-                self.page.show(entry, "tf.distribute")
-                known.add(self.page.theirs(name, "tf.distribute")[0])
-                self.library.listed.add(name)
-        strategies = [
-            n for n in self.page.signatures.family("tf.distribute") if n.endswith("Strategy")
-        ]
+        known = self.function_entries(self.returning("Strategy"), "tf.distribute")
+        family = self.page.signatures.family("tf.distribute")
+        strategies = [name for name in family if name.endswith("Strategy")]
         self.page.not_yet_of("tf.distribute", strategies, known | {"tf.distribute.Strategy"})
         self.class_entry("distribute::CommunicationOptions", "tf.distribute.experimental")
-        self.page.add("## Methods of a strategy")
-        own = catalogue.NOT_OF_KERAS["distribute::Strategy"]
-        known = self.methods(
-            "distribute::Strategy",
-            "tf.distribute.Strategy",
-            lambda f: f.name not in own,
-            "strategy.",
+        self.page.add("## Strategies: what they do")
+        known = self.methods_of_theirs(
+            "distribute::Strategy", "tf.distribute.Strategy", "strategy."
         )
-        known |= {catalogue.THEIRS[name] for name in catalogue.FUNCTIONS["Distributed datasets"]}
+        known |= self.function_entries(
+            self.returning("DistributedDataset"), "tf.distribute.Strategy"
+        )
         self.page.not_yet("tf.distribute.Strategy", known)
         self.page.add("## In replica context: `distribute::get_replica_context()`")
-        own = catalogue.NOT_OF_KERAS["distribute::ReplicaContext"]
-        known = self.methods(
-            "distribute::ReplicaContext",
-            "tf.distribute.ReplicaContext",
-            lambda f: f.name not in own,
-            "context.",
-        )
-        self.page.not_yet("tf.distribute.ReplicaContext", known)
-        self.functions("Distributed datasets")
+        family = "tf.distribute.ReplicaContext"
+        known = self.methods_of_theirs("distribute::ReplicaContext", family, "context.")
+        self.page.not_yet(family, known)
 
     def resolvers(self):
         self.page.add("## Cluster resolvers and the server")

@@ -3,12 +3,15 @@
 #include <gtest/gtest.h>
 
 #include "cohort/cohort.h"
-#include "cohort/core/ops/cube.h"
-#include "cohort/kernels/cpu/plain/register.h"
 
+// What the page's files declare.
+namespace cohort::ops {
+Value cube(Value x);
+void register_cube(OpRegistry& ops);
+}  // namespace cohort::ops
 namespace cohort::cpu::plain {
 void register_cube(KernelRegistry& registry);
-}
+}  // namespace cohort::cpu::plain
 
 namespace cohort {
 namespace {

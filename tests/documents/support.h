@@ -34,7 +34,7 @@ class WorkingFolder {
 
 /// `rows` images u8 [28, 28], black but for two lines whose place tells the class, and the classes,
 /// u8.
-inline data::TrainAndTest small_images(int64_t rows = 2560) {
+inline data::TrainAndTest small_images(int64_t rows = 640) {
   Tensor images = Tensor::full(DType::kU8, {rows, 28, 28}, 0);
   Tensor labels(DType::kU8, {rows});
   for (int64_t i = 0; i < rows; ++i) {

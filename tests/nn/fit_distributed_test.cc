@@ -171,7 +171,7 @@ TEST(FitDistributedTest, TheDatasetIsOneOfTheModelsStrategy) {
   const Model model = make_model(mirrored(2, 2));  // another one, of equal form
   for (const auto& [what, body] : std::vector<std::pair<std::string, std::function<void()>>>{
            {"fit: got", [&] { model.fit(distributed); }},
-           {"fit: validation_data: got",
+           {"fit: validation: got",
             [&] { model.fit(examples(64).batch(16), {.validation_data = distributed}); }},
            {"evaluate: got", [&] { model.evaluate(distributed); }},
            {"predict: got", [&] { model.predict(distributed); }}}) {

@@ -22,6 +22,7 @@
 #include "cohort/core/runtime/runtime.h"
 #include "cohort/core/system.h"
 #include "cohort/core/tensor.h"
+#include "cohort/core/version.h"
 #include "cohort/data/dataset.h"
 #include "cohort/data/idx.h"
 #include "cohort/data/to_categorical.h"

@@ -27,17 +27,18 @@ struct Arguments {
 };
 
 constexpr const char* kUsage =
-    "usage: fashion_mnist [--model mlp|cnn] [--strategy "
-    "one_device|mirrored|multi_worker_mirrored]\n"
+    "usage: fashion_mnist [--model mlp|cnn] [--version]\n"
+    "                     [--strategy one_device|mirrored|multi_worker_mirrored]\n"
     "                     [--communication auto|ring|mpi]\n"
     "                     [--devices N] [--epochs N] [--batch-size N] [--seed N] [--data-dir DIR]\n"
-    "--devices: GPUs, or logical CPU devices where there is no GPU, of each worker; 0: all GPUs, "
-    "or\n"
+    "--devices: GPUs, or logical CPU devices where there are none, of each worker; 0: all, or\n"
     "           of the CPU 2 (mirrored) or 1 (multi_worker_mirrored)\n"
     "--batch-size: of all devices together; default 32 for mlp, 64 for cnn\n";
 
 [[noreturn]] void leave(const std::string& got) {
-  const bool help = got == "--help";
+  const bool help = got == "--help", version = got == "--version";
+  if (version) std::printf("fashion_mnist %s\n", COHORT_VERSION);
+  if (version) std::exit(0);
   std::fprintf(help ? stdout : stderr, "%s%s", help ? "" : ("got " + got + "\n").c_str(), kUsage);
   std::exit(help ? 0 : 2);
 }

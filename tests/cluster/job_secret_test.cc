@@ -21,8 +21,8 @@ namespace cohort::cluster {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::expect_error;
-using testing::expect_invalid;
+using cohort::testing::expect_error;
+using cohort::testing::expect_invalid;
 
 const std::string kJobSecret = "0123456789abcdef-of-a-job";
 

@@ -19,7 +19,7 @@ using ::testing::Not;
 
 class StrangersTest : public HostileTest {};
 
-constexpr milliseconds kTimeout(30'000);
+constexpr milliseconds kStrangersTimeout(30'000);
 constexpr std::string_view kHttp2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 // Somebody who speaks the protocol, and says what he likes.
@@ -34,7 +34,7 @@ class Caller {
   // What the leader says next; an error's text for its end.
   Message next() {
     std::unique_lock lock(mutex_);
-    if (!changed_.wait_for(lock, kTimeout, [&] { return !got_.empty(); })) {
+    if (!changed_.wait_for(lock, kStrangersTimeout, [&] { return !got_.empty(); })) {
       ADD_FAILURE() << "the leader does not answer";
       return {};
     }

@@ -19,7 +19,7 @@
 namespace cohort {
 namespace {
 
-class ExecutableTest : public testing::Test {
+class ExecutableTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() { default_runtime().set_logical_cpu_devices(2, 1); }
 };

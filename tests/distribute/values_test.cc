@@ -24,7 +24,7 @@ std::vector<float> floats_of(const Tensor& t) {
 }
 using Floats = std::vector<float>;
 
-class StrategyValuesConcurrentTest : public testing::TestWithParam<int> {
+class StrategyValuesConcurrentTest : public ::testing::TestWithParam<int> {
  protected:
   static void SetUpTestSuite() { default_runtime().set_logical_cpu_devices(4, 1); }
 
@@ -36,7 +36,7 @@ class StrategyValuesConcurrentTest : public testing::TestWithParam<int> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(Devices, StrategyValuesConcurrentTest, testing::Values(1, 2, 3, 4));
+INSTANTIATE_TEST_SUITE_P(Devices, StrategyValuesConcurrentTest, ::testing::Values(1, 2, 3, 4));
 
 TEST_P(StrategyValuesConcurrentTest, ReduceOfReplicaIds) {
   const Strategy s = strategy();
@@ -166,7 +166,7 @@ TEST_P(StrategyValuesConcurrentTest, SumOfSquaresOverADistributedDataset) {
   EXPECT_EQ(total, 285);
 }
 
-class DistributedDatasetTest : public testing::Test {
+class DistributedDatasetTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() { default_runtime().set_logical_cpu_devices(4, 1); }
 

@@ -36,7 +36,7 @@ KernelCase forward(const VectorConvCase& c, DType dtype) {
           .attrs = vector_attrs_of(c)};
 }
 
-void expect_simd(const KernelCase& test, DType dtype) {
+void expect_vector_conv(const KernelCase& test, DType dtype) {
   SCOPED_TRACE(test.op);
   expect_like_plain(test, "simd", dtype == DType::kF32 ? 1e-4 : 1e-12);
 }
@@ -45,7 +45,7 @@ const DType kConvFloats[] = {DType::kF32, DType::kF64};
 
 TEST(VectorConvTest, ForwardEqualsPlain) {
   for (const DType dtype : kConvFloats)
-    for (const VectorConvCase& c : kVectorCases) expect_simd(forward(c, dtype), dtype);
+    for (const VectorConvCase& c : kVectorCases) expect_vector_conv(forward(c, dtype), dtype);
 }
 
 TEST(VectorConvTest, ForwardWithBiasAndReluEqualsPlain) {
@@ -56,7 +56,7 @@ TEST(VectorConvTest, ForwardWithBiasAndReluEqualsPlain) {
         test.op = "FusedConv2D";
         test.inputs.push_back(random_tensor(dtype, {c.f}, 3));
         test.attrs.set("activation", std::string(activation));
-        expect_simd(test, dtype);
+        expect_vector_conv(test, dtype);
       }
 }
 
@@ -68,11 +68,11 @@ TEST(VectorConvTest, BackwardEqualsPlain) {
       KernelCase input{
           .op = "Conv2DBackwardInput", .inputs = {dy, y.inputs[1]}, .attrs = vector_attrs_of(c)};
       input.attrs.set("shape", y.inputs[0].shape());
-      expect_simd(input, dtype);
+      expect_vector_conv(input, dtype);
       KernelCase kernel{
           .op = "Conv2DBackwardKernel", .inputs = {y.inputs[0], dy}, .attrs = vector_attrs_of(c)};
       kernel.attrs.set("shape", y.inputs[1].shape());
-      expect_simd(kernel, dtype);
+      expect_vector_conv(kernel, dtype);
     }
 }
 

@@ -29,8 +29,10 @@ if(PROJECT_IS_TOP_LEVEL)
   foreach(language CXX CUDA)
     if(NOT DEFINED CMAKE_${language}_COMPILER_LAUNCHER)
       find_program(COHORT_CCACHE ccache)
-      if(COHORT_CCACHE)
-        set(CMAKE_${language}_COMPILER_LAUNCHER ${COHORT_CCACHE})
+      if(COHORT_CCACHE)  # what several build folders of a tree compile alike is compiled once
+        set(CMAKE_${language}_COMPILER_LAUNCHER
+            ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1
+            CCACHE_SLOPPINESS=pch_defines,time_macros ${COHORT_CCACHE})
       endif()
     endif()
   endforeach()
@@ -54,7 +56,8 @@ file(CREATE_LINK ${PROJECT_SOURCE_DIR}/cohort/cohort.h ${COHORT_INCLUDE_DIR}/coh
 
 # Every target of the project, tests and examples too, links this; it is not installed.
 #  * -fno-math-errno and -fno-trapping-math change no result, unlike -ffast-math.
-#  * -ffp-contract=off: a*b+c is rounded twice everywhere but in kernels, whatever the compiler.
+#  * -ffp-contract=off: a*b+c is rounded twice, whatever the compiler and wherever a loop begins. A
+#    kernel that wants one rounding calls fma().
 #  * Options are given by designated initialisers: members left out have their defaults.
 add_library(cohort_build INTERFACE)
 target_include_directories(cohort_build INTERFACE ${COHORT_INCLUDE_DIR} ${PROJECT_SOURCE_DIR})
@@ -71,5 +74,5 @@ if(COHORT_SANITIZE)
   target_link_options(cohort_build INTERFACE -fsanitize=${COHORT_SANITIZE})
 endif()
 
-# kernels/cpu alone: vectorise fully and fuse multiply with add where the instruction set can.
-set(COHORT_KERNEL_FLAGS -ffp-contract=fast "$<$<CONFIG:Release>:-O3>")
+# kernels/cpu and the vector routines alone: vectorise fully.
+set(COHORT_KERNEL_FLAGS "$<$<CONFIG:Release>:-O3>")

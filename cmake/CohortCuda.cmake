@@ -9,6 +9,8 @@ target_link_libraries(cohort_cuda PRIVATE cohort cohort_build CUDA::cudart_stati
                                           CUDNN::cudnn NCCL::nccl)
 target_compile_options(cohort_cuda PRIVATE
   "$<$<COMPILE_LANGUAGE:CUDA>:--extended-lambda;--expt-relaxed-constexpr;-Xcompiler=-Wall>")
-set_target_properties(cohort_cuda PROPERTIES CXX_VISIBILITY_PRESET hidden
+# Each source speaks to one of NVIDIA's libraries, in the same words as its neighbours to theirs.
+set_target_properties(cohort_cuda PROPERTIES UNITY_BUILD OFF
+                                             CXX_VISIBILITY_PRESET hidden
                                              CUDA_VISIBILITY_PRESET hidden
                                              VISIBILITY_INLINES_HIDDEN ON)

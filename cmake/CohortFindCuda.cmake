@@ -4,8 +4,10 @@ set(default_nvcc /usr/local/cuda/bin/nvcc)  # often there without being on PATH
 if(NOT DEFINED CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX} AND EXISTS ${default_nvcc})
   set(CMAKE_CUDA_COMPILER ${default_nvcc})
 endif()
+# What a package is for: every card from Turing on, and text that cards to come compile at their first start.
+set(COHORT_CUDA_PACKAGED "75-real;80-real;90-real;100-real;120-real;80-virtual")
 if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-  set(CMAKE_CUDA_ARCHITECTURES "80-real;90-real")
+  set(CMAKE_CUDA_ARCHITECTURES ${COHORT_CUDA_PACKAGED})
 endif()
 
 include(CheckLanguage)

@@ -1,5 +1,6 @@
 # The installed tree: the headers below include/cohort, the library
-# with its modules beside it, the example programs, and a package for find_package(cohort).
+# with its modules beside it, cohort-launch, what starts jobs in other ways (share/cohort), and a package
+# for find_package(cohort).
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/cohort)
 
@@ -7,6 +8,11 @@ install(FILES cohort/cohort.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cohort)
 foreach(folder IN LISTS COHORT_HEADER_FOLDERS)
   install(DIRECTORY ${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cohort FILES_MATCHING PATTERN *.h)
 endforeach()
+
+set(data_dir ${CMAKE_INSTALL_DATADIR}/cohort/launch)
+install(PROGRAMS launch/mpirun.sh DESTINATION ${data_dir})
+install(DIRECTORY launch/slurm launch/kubernetes DESTINATION ${data_dir})
+install(FILES CHANGELOG.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 set_target_properties(cohort PROPERTIES INSTALL_RPATH "\$ORIGIN")
 install(TARGETS cohort cohort_openmp EXPORT cohortTargets

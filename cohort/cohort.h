@@ -31,6 +31,7 @@
 #include "cohort/core/runtime/runtime.h"
 #include "cohort/core/system.h"
 #include "cohort/core/tensor.h"
+#include "cohort/core/version.h"
 #include "cohort/data/csv.h"
 #include "cohort/data/dataset.h"
 #include "cohort/data/example.h"

@@ -30,7 +30,7 @@ namespace {
 
 constexpr const char* kName = "MultiWorkerMirroredStrategy";
 /// Of what workers tell each other outside of the graph.
-constexpr const char* kVersion = "cohort 0.1 workers 1";
+constexpr const char* kWorkersVersion = "cohort 0.1 workers 1";
 
 constexpr std::chrono::minutes kTimeout(10);
 
@@ -73,7 +73,7 @@ std::unique_ptr<cluster::Membership> join(const cluster::Job& job,
                                 .one_host = job.one_host,
                                 .require_secret = job.require_secret,
                                 .reflection = job.reflection,
-                                .version = kVersion,
+                                .version = kWorkersVersion,
                                 .startup_timeout = timeout,
                                 .tls = job.tls,
                                 .wait_board = std::move(wait_board)});

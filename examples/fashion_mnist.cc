@@ -20,15 +20,14 @@ struct Arguments {
   std::string strategy = "one_device";
   std::string communication = "auto";
   int devices = 0, replicas = 0;
-  int epochs = 5, batch_size = 0;
-  int seed = 1;
+  int epochs = 5, batch_size = 0, seed = 1;
   std::string data_dir = "/usr/share/datasets/fashion-mnist";
 };
 
 constexpr const char* kUsage =
     "usage: fashion_mnist [--model mlp|cnn] [--communication auto|ring|mpi] [--devices N]\n"
     "           [--strategy one_device|mirrored|multi_worker_mirrored] [--replicas N]\n"
-    "           [--epochs N] [--batch-size N] [--seed N] [--data-dir DIR]\n"
+    "           [--epochs N] [--batch-size N] [--seed N] [--data-dir DIR] [--version]\n"
     "--devices: GPUs, or logical CPU devices where there is no GPU, of each worker; 0: all GPUs,\n"
     "           or of the CPU 2 (mirrored) or 1 (multi_worker_mirrored)\n"
     "--replicas: of the whole job, at least one for each device, which is what 0 means; equal\n"
@@ -36,6 +35,7 @@ constexpr const char* kUsage =
     "--batch-size: of all devices together; default 32 for mlp, 64 for cnn\n";
 
 [[noreturn]] void leave(const std::string& got) {
+  if (got == "--version") std::exit(std::printf("fashion_mnist %s\n", COHORT_VERSION) < 0);
   const bool help = got == "--help";
   std::fprintf(help ? stdout : stderr, "%s%s", help ? "" : ("got " + got + "\n").c_str(), kUsage);
   std::exit(help ? 0 : 2);

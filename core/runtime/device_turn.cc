@@ -16,7 +16,7 @@ namespace {
 
 using Seconds = std::chrono::duration<double>;
 
-constexpr std::chrono::seconds kWarnAfter{10};
+constexpr std::chrono::seconds kWarnOfTurnAfter{10};
 
 thread_local pid_t thread_id = 0;  // once it is known: asking the system takes long
 
@@ -77,7 +77,7 @@ void TurnLock::wait_in_line(const Device& device, const void* job,
   Waiter me{.job = job};
   line_.push_back(&me);
   const auto called = [&me] { return me.has_turn; };
-  const auto patience = std::min<std::chrono::nanoseconds>(timeout, kWarnAfter);
+  const auto patience = std::min<std::chrono::nanoseconds>(timeout, kWarnOfTurnAfter);
   if (me.called.wait_for(lock, patience, called)) return;
   const std::string name = device.name().to_string();
   if (timeout > patience) {

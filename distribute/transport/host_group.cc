@@ -217,7 +217,7 @@ void HostGroup::wait_slowly(const Awaited& awaited, const Caller& caller) const 
 
 void HostGroup::ring() const {
   const uint64_t one = 1;
-  static_cast<void>(!write(bell(), &one, sizeof one));
+  static_cast<void>(!::write(bell(), &one, sizeof one));
 }
 
 bool HostGroup::has_ended(int rank) const {

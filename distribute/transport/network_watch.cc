@@ -10,7 +10,7 @@ namespace cohort::distribute {
 namespace {
 
 constexpr auto kWhile = std::chrono::seconds(1);
-constexpr auto kStopped = std::chrono::seconds(1);
+constexpr auto kProcessStopped = std::chrono::seconds(1);
 // Who only waits for somebody that waits lets those speak first that know who is late.
 constexpr auto kPatienceWithOthers = std::chrono::seconds(5);
 constexpr auto kPatienceForRecords = std::chrono::milliseconds(1000);
@@ -19,7 +19,7 @@ constexpr auto kPatienceForRecords = std::chrono::milliseconds(1000);
 
 void NetworkWatch::look(bool moved, bool heard) {
   const auto now = Clock::now();
-  const bool stopped = now - now_ > kStopped;  // nobody's silence
+  const bool stopped = now - now_ > kProcessStopped;  // nobody's silence
   now_ = now;
   const auto& board = options_.host->options().wait_board;
   if (moved && board) board->note_movement();

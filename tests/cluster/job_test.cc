@@ -13,9 +13,9 @@
 namespace cohort::cluster {
 namespace {
 
+using cohort::testing::expect_error;
+using cohort::testing::expect_invalid;
 using ::testing::ElementsAre;
-using testing::expect_error;
-using testing::expect_invalid;
 using ::testing::HasSubstr;
 using Variables = std::map<std::string, std::string>;
 

@@ -34,7 +34,7 @@ int count(const Graph& graph, std::string_view op) {
                                         [&](const auto& node) { return node->op_name() == op; }));
 }
 
-class PassTest : public testing::Test {
+class PassTest : public ::testing::Test {
  protected:
   PassTest()
       : graph_(std::make_unique<Graph>(default_runtime().ops())),

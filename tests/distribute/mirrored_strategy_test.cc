@@ -132,7 +132,7 @@ Strategy mirrored(int devices, int replicas, CrossDeviceOps reduction = CrossDev
   return MirroredStrategy(options);
 }
 
-class MirroredStrategyConcurrentTest : public testing::Test {
+class MirroredStrategyConcurrentTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() { default_runtime().set_logical_cpu_devices(4, 1); }
 };

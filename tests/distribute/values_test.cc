@@ -18,13 +18,13 @@
 namespace cohort::distribute {
 namespace {
 
-std::vector<float> floats(const Tensor& t) {
+std::vector<float> floats_of(const Tensor& t) {
   const Tensor f = t.cast(DType::kF32);
   return {f.values<float>().begin(), f.values<float>().end()};
 }
 using Floats = std::vector<float>;
 
-class StrategyValuesConcurrentTest : public testing::TestWithParam<int> {
+class StrategyValuesConcurrentTest : public ::testing::TestWithParam<int> {
  protected:
   static void SetUpTestSuite() { default_runtime().set_logical_cpu_devices(4, 1); }
 
@@ -36,7 +36,7 @@ class StrategyValuesConcurrentTest : public testing::TestWithParam<int> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(Devices, StrategyValuesConcurrentTest, testing::Values(1, 2, 3, 4));
+INSTANTIATE_TEST_SUITE_P(Devices, StrategyValuesConcurrentTest, ::testing::Values(1, 2, 3, 4));
 
 TEST_P(StrategyValuesConcurrentTest, ReduceOfReplicaIds) {
   const Strategy s = strategy();
@@ -107,7 +107,7 @@ TEST_P(StrategyValuesConcurrentTest, GatherConcatenatesInReplicaOrder) {
   Floats row;
   for (int r = 0; r < n(); ++r)
     row.insert(row.end(), static_cast<size_t>(r) + 1, static_cast<float>(r));
-  EXPECT_EQ(floats(wide.slice(0, 1, 2)), row);
+  EXPECT_EQ(floats_of(wide.slice(0, 1, 2)), row);
   if (n() > 1) {
     EXPECT_THROW(s.gather(columns, 0), Error);
   }
@@ -131,10 +131,10 @@ TEST_P(StrategyValuesConcurrentTest, AllReduceInsideAStep) {
                            })});
     const float sum = static_cast<float>(replicas * (replicas + 1) / 2);
     for (int r = 0; r < replicas; ++r) {
-      EXPECT_EQ(floats(out[0][r]), (Floats{sum, static_cast<float>(replicas)}));
-      EXPECT_EQ(floats(out[1][r]), (Floats{2 * sum, 2.f * static_cast<float>(replicas)}));
-      EXPECT_EQ(floats(out[2][r]), (Floats{sum / static_cast<float>(replicas), 1}));
-      EXPECT_EQ(floats(out[3][r]), (Floats{static_cast<float>(replicas), 1}));
+      EXPECT_EQ(floats_of(out[0][r]), (Floats{sum, static_cast<float>(replicas)}));
+      EXPECT_EQ(floats_of(out[1][r]), (Floats{2 * sum, 2.f * static_cast<float>(replicas)}));
+      EXPECT_EQ(floats_of(out[2][r]), (Floats{sum / static_cast<float>(replicas), 1}));
+      EXPECT_EQ(floats_of(out[3][r]), (Floats{static_cast<float>(replicas), 1}));
     }
   }
 }
@@ -167,7 +167,7 @@ TEST_P(StrategyValuesConcurrentTest, SumOfSquaresOverADistributedDataset) {
   EXPECT_EQ(total, 285);
 }
 
-class DistributedDatasetTest : public testing::Test {
+class DistributedDatasetTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() { default_runtime().set_logical_cpu_devices(4, 1); }
 
@@ -176,7 +176,7 @@ class DistributedDatasetTest : public testing::Test {
     auto it = dataset.iterate();
     while (const DistributedElement* batch = it.next()) {
       std::vector<Floats> step;
-      for (const Tensor& t : (*batch)[0].values()) step.push_back(floats(t));
+      for (const Tensor& t : (*batch)[0].values()) step.push_back(floats_of(t));
       all.push_back(step);
     }
     return all;
@@ -253,7 +253,7 @@ TEST_F(DistributedDatasetTest, PositionsContinueExactly) {
     for (size_t s = 2; s < all.size(); ++s) {
       const DistributedElement* batch = resumed.next();
       ASSERT_NE(batch, nullptr);
-      for (size_t r = 0; r < 2; ++r) EXPECT_EQ(floats((*batch)[0].values()[r]), all[s][r]) << s;
+      for (size_t r = 0; r < 2; ++r) EXPECT_EQ(floats_of((*batch)[0].values()[r]), all[s][r]) << s;
     }
     EXPECT_EQ(resumed.next(), nullptr);
   }
@@ -270,7 +270,7 @@ TEST_F(DistributedDatasetTest, GradientsInACustomLoop) {
                   .iterate();
     Steps got;
     while (const DistributedElement* batch = it.next())
-      got.push_back({floats(s.gather(s.run(gradient, {(*batch)[0]})[0], 0))});
+      got.push_back({floats_of(s.gather(s.run(gradient, {(*batch)[0]})[0], 0))});
     EXPECT_EQ(got, (Steps{{{10, 12}}, {{14, 16}}})) << s.num_replicas_in_sync();
   }
 }

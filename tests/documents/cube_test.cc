@@ -24,8 +24,8 @@ TEST(AddingAnOpPage, TheOpAndItsGradientCompute) {
     return std::vector<Value>{y, gradients(y, {&x, 1})[0].dense()};
   });
   const std::vector<Tensor> result = f(Tensor::from<float>({1, 2, -3}));
-  EXPECT_THAT(result[0].values<float>(), testing::ElementsAre(1, 8, -27));
-  EXPECT_THAT(result[1].values<float>(), testing::ElementsAre(3, 12, 27));
+  EXPECT_THAT(result[0].values<float>(), ::testing::ElementsAre(1, 8, -27));
+  EXPECT_THAT(result[1].values<float>(), ::testing::ElementsAre(3, 12, 27));
 }
 
 }  // namespace

@@ -32,7 +32,7 @@ void expect_free_steps(const Model& model, const Dataset& dataset) {
 }
 
 /// Devices, and whether somebody may read the program's metrics.
-class SteadyStateConcurrentTest : public testing::TestWithParam<std::tuple<int, bool>> {
+class SteadyStateConcurrentTest : public ::testing::TestWithParam<std::tuple<int, bool>> {
  protected:
   void SetUp() override {
     if (std::get<1>(GetParam())) default_runtime().metrics().set_served_at("nowhere:1");
@@ -41,7 +41,7 @@ class SteadyStateConcurrentTest : public testing::TestWithParam<std::tuple<int, 
 };
 
 INSTANTIATE_TEST_SUITE_P(Devices, SteadyStateConcurrentTest,
-                         testing::Combine(testing::Values(1, 2), testing::Bool()));
+                         ::testing::Combine(::testing::Values(1, 2), ::testing::Bool()));
 
 /// An epoch of 400 steps costs the training thread no more than one of 100: a step costs nothing.
 TEST_P(SteadyStateConcurrentTest, AStepAllocatesNothingAndFaultsNoPages) {

@@ -63,6 +63,9 @@ int main() {
   outside::register_cube(cohort::default_runtime());
   bool passed = true;
 
+  passed &= expect(cohort::version() == COHORT_VERSION, "the library is the one of the headers");
+  passed &= expect(cohort::version() == PACKAGE_VERSION, "and of the package");
+
   const auto f = cohort::function([](Value x) {
     const Value y = outside::cube(x);
     return std::vector<Value>{y, cohort::gradients(y, {&x, 1})[0].dense()};

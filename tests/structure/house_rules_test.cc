@@ -26,6 +26,7 @@ TEST(HouseRulesTest, TreeAtTheLimitsHasNoFindings) {
   TemporaryTree tree;
   tree.write("core/README.md", repeat("line\n", 30));
   tree.write("core/error.h", "#pragma once\n#define A\n#define B(x) x\n#define C\n#define D 1\n");
+  tree.write("core/version.h", "#pragma once\n#define E 1\n#define F 2\n");
   tree.write("examples/README.md", "one line\n");
   tree.write("examples/mnist.cc", "std::printf(\"a\");\n" + repeat("\n", 149));
   tree.write("docs/guide.md", repeat("line\n", 100));

@@ -137,9 +137,9 @@ bool is_source(const fs::path& path) {
 
 bool is_header(std::string_view file) { return file.ends_with(".h") || file.ends_with(".cuh"); }
 
-class Checker {
+class IncludeChecker {
  public:
-  explicit Checker(fs::path root) : root_(std::move(root)) {}
+  explicit IncludeChecker(fs::path root) : root_(std::move(root)) {}
 
   std::vector<std::string> run() {
     for (const auto& [folder, allowed] : folder_table()) {
@@ -219,6 +219,8 @@ class Checker {
 
 }  // namespace
 
-std::vector<std::string> forbidden_includes(const fs::path& root) { return Checker(root).run(); }
+std::vector<std::string> forbidden_includes(const fs::path& root) {
+  return IncludeChecker(root).run();
+}
 
 }  // namespace cohort::structure

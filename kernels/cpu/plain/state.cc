@@ -95,18 +95,18 @@ class CheckFiniteKernel final : public CpuKernel {
 };
 
 template <class K>
-std::unique_ptr<Kernel> make(const KernelRequest& request) {
+std::unique_ptr<Kernel> make_state(const KernelRequest& request) {
   return std::make_unique<K>(request);
 }
 
 }  // namespace
 
 void register_state(KernelRegistry& registry) {
-  registry.add("StepInfo", DeviceType::kCPU, kPlain, make<StepInfoKernel>);
+  registry.add("StepInfo", DeviceType::kCPU, kPlain, make_state<StepInfoKernel>);
   registry.add("Assign", DeviceType::kCPU, kPlain, make_assign<Replace>);
   registry.add("AssignAdd", DeviceType::kCPU, kPlain, make_assign<Add>);
   registry.add("AssignSub", DeviceType::kCPU, kPlain, make_assign<Sub>);
-  registry.add("CheckFinite", DeviceType::kCPU, kPlain, make<CheckFiniteKernel>);
+  registry.add("CheckFinite", DeviceType::kCPU, kPlain, make_state<CheckFiniteKernel>);
 }
 
 }  // namespace cohort::cpu::plain

@@ -33,7 +33,7 @@ build() { # build PRESET [configure option...] [-- target...]
 run_release() {
   local options=(-DCOHORT_BENCHMARKS=ON)
   if command -v nvcc >/dev/null || [[ -x /usr/local/cuda/bin/nvcc ]]; then
-    options+=(-DCOHORT_CUDA=ON)
+    options+=(-DCOHORT_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES=90-real)
   fi
   build release "${options[@]}"
   ctest --preset release --parallel "$jobs"

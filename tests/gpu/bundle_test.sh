@@ -61,7 +61,7 @@ fake compute-sanitizer 'echo "========= Error: Device not supported"; exit 1'
 fake ncu 'echo "==ERROR== ERR_NVGPUCTRPERM: no permission"; exit 1'
 
 call probe 1 "$work/fake:" -- first
-expect probe '^FAILED +probe .*needs a GPU; here: cuda: no ' '^skipped +tests .*: the probe failed$' \
+expect probe '^FAILED +probe' 'needs a GPU; here: cuda: no ' ' No card at all, 0.0$' '^skipped +tests .*: the probe failed$' \
   '^skipped +workspaces' '^skipped +memcheck' '^skipped +adam'
 tar -tzf "$work/logs/gpu_first.tar.gz" >"$work/archive.out"
 expect archive 'gpu_first/verdict' 'gpu_first/probe' 'gpu_first/libraries'

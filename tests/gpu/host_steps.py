@@ -143,24 +143,20 @@ def end(process):
 
 
 def machine():
+    """What the driver's own program says of cards and driver."""
     query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
     try:
-        return subprocess.run(query, capture_output=True, text=True, timeout=20).stdout.strip().replace("\n", "; ")
-    except (OSError, subprocess.TimeoutExpired):
-        return "no nvidia-smi"
+        answer = subprocess.run(query, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=20).stdout
+    except (OSError, subprocess.TimeoutExpired) as error:
+        answer = f"nvidia-smi: {error}"
+    return "; ".join(answer.split("\n")[:8]).strip("; ")
 
 
 # --- both calls ------------------------------------------------------------------------------------------------------
 
 
 def probe(call):
-    """Driver, libraries, module, and memory that comes back from the device."""
-    try:
-        status, _ = call.run("nvidia-smi", ["nvidia-smi"])
-    except OSError:
-        raise Fail("no nvidia-smi here: no driver") from None
-    if status != 0:
-        raise Fail("nvidia-smi finds no GPU that answers")
+    """Libraries, module, and memory that comes back from the device."""
     _, libraries = call.run("libraries", ["ldd", TESTS, ROOT / "lib" / "libcohort_cuda.so"])
     missing = sorted({line.strip() for line in libraries.splitlines() if "not found" in line})
     if missing:
@@ -169,11 +165,11 @@ def probe(call):
     status, output = call.run("probe", [TESTS, "--gtest_filter=" + ":".join(cases)])
     absent = first("needs a GPU; here: .*", output)
     if absent:
-        raise Fail(absent)
+        raise Fail(absent, machine())
     if status != 0 or "OK ] GpuDeviceTest" not in output:
         raise Fail(*outcome(status), *tail(output))
     _, torch = call.run("torch", ["python3", "-c", "import torch; print('PyTorch', torch.__version__)"], ours=False)
-    return tail(torch, 1)
+    return [machine(), *tail(torch, 1)]
 
 
 def sanitized(call, kind, tests):
@@ -275,7 +271,7 @@ def again(tests):
         status, output = call.run("again", command)
         lines = re.findall(r"^\[  (?:PASSED|SKIPPED|FAILED) .*", output, re.MULTILINE)
         lines = list(dict.fromkeys(lines))[:15] + (["each kernel waited for: the same"] if apart else [])
-        if status != 0:
+        if status != 0 or "needs a GPU;" in output:
             raise Fail(*outcome(status), *lines)
         return lines
 

@@ -302,7 +302,8 @@ def compare(call, peers, *cases):
         "compare_" + "_".join(cases), ["python3", ROOT / "benchmarks" / "gpu" / "compare.py", "--peers", peers, *cases],
         ours=False, COHORT_BUILD=str(ROOT), COHORT_DATA_DIR=str(ROOT / "data"), COHORT_BENCH_ROUNDS="5",
         COHORT_BENCH_SECONDS="0.4", COHORT_LIBRARY_PATH=call.library_path)
-    wanted = rf"^(?:# )?(?:{'|'.join(cases)}|python3 torch_gpu.py|torch_gpu|gpu_adam|train_steps)\b.*|^\w+Error: .*|.*cannot be recorded.*"
+    programs = "|".join([*cases, "python3 torch_gpu.py", "torch_gpu", "gpu_adam", "train_steps"])
+    wanted = rf"^(?:# )?(?:{programs})\b.*|^\w+Error: .*|^ +what\(\).*|.*cannot be recorded.*"
     lines = list(dict.fromkeys(re.findall(wanted, output, re.MULTILINE)))
     if status != 0 or any("cannot be recorded" in line for line in lines):
         raise Fail(*outcome(status), *(lines or tail(output)))

@@ -68,6 +68,7 @@ class Call:
         self.begin, self.seconds = time.monotonic(), seconds
         self.logs = pathlib.Path(tempfile.mkdtemp())
         self.verdict, self.failed, self.stopped = [], False, None
+        self.running = set()
         self.library_path = os.pathsep.join([str(ROOT / "lib"), *cuda_folders()])
 
     def elapsed(self):
@@ -108,12 +109,14 @@ class Call:
             process = subprocess.Popen(
                 [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
                 start_new_session=True, env={**os.environ, **environment})
+            self.running.add(process)
             try:
                 status = process.wait(max(1, min(limit, self.end_of_step - time.monotonic())))
             except subprocess.TimeoutExpired:
                 status = None
             finally:
                 end(process)
+                self.running.discard(process)
         return status, path.read_text(errors="replace")
 
     def finish(self, part):
@@ -132,9 +135,9 @@ class Call:
         print(f"logs: {archive}", flush=True)
 
 
-def end(process):
+def end(process, signals=(signal.SIGTERM, signal.SIGKILL)):
     """Ends the program and all that it started: politely, then not."""
-    for number in [signal.SIGTERM, signal.SIGKILL]:
+    for number in signals:
         try:
             os.killpg(process.pid, number)
             process.wait(5)
@@ -341,6 +344,8 @@ def main():
 
     def stop(*_):
         call.end_of_step = 0
+        for process in list(call.running):
+            end(process, [signal.SIGKILL])
         sys.exit("run_on_host.sh: ended by a signal")
 
     signal.signal(signal.SIGTERM, stop)

@@ -68,7 +68,7 @@ expect archive 'gpu_first/verdict' 'gpu_first/probe' 'gpu_first/libraries'
 
 call first 1 "$work/fake:" COHORT_HOST_FORCE=1 'COHORT_HOST_TESTS=GpuSoftmaxTest.*:ModuleTest.AnUnknown*' -- first
 expect first '^FAILED +tests' ' 1 passed, [1-9][0-9]* skipped$' '[1-9] skipped: needs a GPU; here: cuda: no ' \
-  '^FAILED +workspaces' ' 0 products logged' '^skipped +memcheck .*compute-sanitizer: .*Device not supported' \
+  '^FAILED +workspaces' ' 0 workspaces logged' '^skipped +memcheck .*compute-sanitizer: .*Device not supported' \
   '^FAILED +adam' '# gpu_adam adam_4m 1: ended with 1 before' '# python3 torch_gpu.py adam_4m 1 copy: ended with 1'
 tar -tzf "$work/logs/gpu_first.tar.gz" >"$work/archive.out"
 expect archive 'gpu_first/tests/ModuleTest.AnUnknown'
@@ -104,13 +104,13 @@ fake compute-sanitizer 'echo "========= ERROR SUMMARY: 0 errors"'
 call spoken 1 "$work/fake:" "COHORT_PYTHON=$work/fake/peer" -- first
 expect spoken '^passed +probe' '^FAILED +tests' ' 2 failed, 1 passed, 1 skipped$' ' 1 skipped: needs 2 GPUs; here: 1$' \
   'GpuATest.Bad: Expected equality' 'GpuATest.Dies: exit status -6$' \
-  '^passed +workspaces .*: 2 products logged, 0 with a' '^passed +memcheck .*: ========= ERROR SUMMARY: 0 errors$' \
+  '^passed +workspaces .*: 2 workspaces logged, 0 at no multiple' '^passed +memcheck .*: ========= ERROR SUMMARY: 0 errors$' \
   '^passed +adam' 'adam_4m: cohort recorded 50.0 us ' 'adam_4m: torch_gpu copy 45.0 us .*\(0.90 of cohort\)$' \
   "Adam moves its bytes at 0.90 of a copy's speed; bar 0.85 met"
 sed -i 's/0100 workSpaceSize/0140 workSpaceSize/' "$work/bundle/tests/test_gpu"
 fake benchmarks/gpu_adam "name=cohort label=recorded case=\$1 us=60; $speaks"
 call odd 1 "$work/fake:" "COHORT_PYTHON=$work/fake/peer" 'COHORT_HOST_TESTS=GpuATest.Good' -- first
-expect odd '^FAILED +workspaces' '2 products logged, 1 with a workspace at no' '0x7f0000000140' 'bar 0.85 MISSED'
+expect odd '^FAILED +workspaces' '2 workspaces logged, 1 at no multiple' '0x7f0000000140' 'bar 0.85 MISSED'
 call better 0 "$work/fake:" "COHORT_PYTHON=$work/fake/peer" -- second GpuATest.Good
 expect better '^passed +again' '^passed +racecheck' '^passed +mlp' 'mlp_b256: torch_gpu graph 60.0 us .*1.50 of cohort' \
   '^passed +cnn' 'cnn_b64: torch_gpu graph_nhwc' '^passed +compiled'

@@ -233,13 +233,12 @@ def all_tests(call):
 
 def workspaces(call):
     """Every workspace that cuBLASLt is given begins at a multiple of 256."""
-    log = call.logs / "cublaslt"
-    status, output = call.run("workspaces", [TESTS, "--gtest_filter=GpuTrainingTest.*"],
-                              CUBLASLT_LOG_LEVEL="5", CUBLASLT_LOG_FILE=str(log))
-    text = log.read_text(errors="replace") if log.exists() else ""
+    status, text = call.run("workspaces", [TESTS, "--gtest_filter=GpuTrainingTest.*"],
+                            CUBLASLT_LOG_LEVEL="5", CUBLASLT_LOG_FILE=f"{call.logs}/cublaslt.%i")
+    text += "".join(log.read_text(errors="replace") for log in call.logs.glob("cublaslt*"))
     begins = [int(address, 16) for address in re.findall("workspace=0x([0-9a-f]+)", text, re.IGNORECASE)]
     odd = [begin for begin in begins if begin % 256]
-    lines = [f"{len(begins)} products logged, {len(odd)} with a workspace at no multiple of 256"]
+    lines = [f"{len(begins)} workspaces logged, {len(odd)} at no multiple of 256"]
     if status != 0 or not begins or odd:
         raise Fail(*lines, *outcome(status), *[hex(begin) for begin in odd[:3]])
     return lines

@@ -17,6 +17,7 @@ import sys
 import tarfile
 import tempfile
 import time
+import traceback
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 TESTS = ROOT / "tests" / "test_gpu"
@@ -69,7 +70,8 @@ class Call:
         self.logs = pathlib.Path(tempfile.mkdtemp())
         self.verdict, self.failed, self.stopped = [], False, None
         self.running = set()
-        self.library_path = os.pathsep.join([str(ROOT / "lib"), *cuda_folders()])
+        folders = [str(ROOT / "lib"), *cuda_folders(), os.environ.get("LD_LIBRARY_PATH", "")]
+        self.library_path = os.pathsep.join(filter(None, folders))
 
     def elapsed(self):
         return time.monotonic() - self.begin
@@ -90,6 +92,9 @@ class Call:
             word, lines = "skipped", reason.args
         except Fail as reason:
             word, lines, self.failed = "FAILED", reason.args, True
+        except Exception as error:  # the other steps are not given up for one
+            traceback.print_exc()
+            word, lines, self.failed = "FAILED", [f"{type(error).__name__}: {error}"], True
         title = f"{name} ({self.elapsed() - begin:.0f} s)"
         lines = [line.strip()[:140] for line in lines]
         if len(lines) == 1:
@@ -149,7 +154,7 @@ def machine():
     """What the driver's own program says of cards and driver."""
     query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
     try:
-        answer = subprocess.run(query, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=20).stdout
+        answer = subprocess.run(query, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=8).stdout
     except (OSError, subprocess.TimeoutExpired) as error:
         answer = f"nvidia-smi: {error}"
     return "; ".join(answer.split("\n")[:8]).strip("; ")
@@ -339,7 +344,7 @@ def main():
     if len(sys.argv) < 2 or sys.argv[1] not in STEPS or (sys.argv[1] == "first" and len(sys.argv) > 2):
         sys.exit("usage: run_on_host.sh first | second [TEST...]")
     part = sys.argv[1]
-    call = Call(float(os.environ.get("COHORT_HOST_SECONDS", 225)))
+    call = Call(float(os.environ.get("COHORT_HOST_SECONDS", 220)))
 
     def stop(*_):
         call.end_of_step = 0

@@ -7,7 +7,7 @@
 # The host has a driver, CUDA's libraries (PyTorch's wheels or a toolkit) and python3; PyTorch, compute-sanitizer and
 # ncu are used where they are. Each step prints at once; at the end come a verdict and one archive of logs.
 #   OUT                    the archive's folder (results, in the bundle)
-#   COHORT_HOST_SECONDS    for all steps (225); a step that no longer fits is skipped and named
+#   COHORT_HOST_SECONDS    for all steps (220); a step that no longer fits is skipped and named
 #   COHORT_HOST_TESTS      the tests of the first call, as GoogleTest filters them (*)
 #   COHORT_HOST_FORCE=1    goes on after a failed probe
 # Exits with 0 when no step failed or was left out for want of time.

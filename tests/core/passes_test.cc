@@ -222,6 +222,15 @@ TEST_F(PassTest, AnInputNeededUnreducedAfterTheReductionIsNamed) {
   EXPECT_THROW(split_at_reduction(planned), Error);
 }
 
+TEST(MemoryPlanTest, EveryBlockLiesAtItsAlignment) {
+  std::vector<Interval> intervals;
+  for (int i = 0; i < 60; ++i)
+    intervals.push_back({static_cast<size_t>(i * 37 + 1), 0, i % 7, size_t{64} << i % 3});
+  const MemoryPlan plan = plan_memory(intervals);
+  for (size_t i = 0; i < intervals.size(); ++i)
+    EXPECT_EQ(plan.offsets[i] % intervals[i].alignment, 0u) << i;
+}
+
 TEST(MemoryPlanTest, BlocksAliveTogetherDoNotOverlap) {
   std::vector<Interval> intervals;
   uint32_t random = 1;

@@ -71,6 +71,17 @@ class Checker {
     for (const std::string& line : lines)
       if (line.starts_with("#define "))
         macros_.insert(line.substr(8, line.find_first_of(" (", 8) - 8));
+    if (relative.starts_with("kernels/cuda/") && relative != "kernels/cuda/wait.cc")
+      check_waits(file, lines);
+  }
+
+  // A wait that nobody monitors hangs behind a silent peer.
+  void check_waits(const fs::path& file, const std::vector<std::string>& lines) {
+    for (const char* call : {"cudaDeviceSynchronize(", "cudaEventSynchronize(",
+                             "cudaStreamSynchronize(", "cudaMemcpy(", "cudaMemset("})
+      for (const std::string& line : lines)
+        if (line.find(call) != std::string::npos)
+          report(file, std::string(call) + "): wait by kernels/cuda/wait.h");
   }
 
   void report(const fs::path& where, const std::string& what) {

@@ -10,7 +10,8 @@ namespace cohort::structure {
 ///  * every top folder with sources has a README.md of at most 30 lines;
 ///  * an example is a complete program of at most 150 lines;
 ///  * the library and its tests define at most four macros in all;
-///  * every header begins with #pragma once.
+///  * every header begins with #pragma once;
+///  * the CUDA module waits for a device in one file, kernels/cuda/wait.cc.
 /// Throws std::filesystem::filesystem_error if `root` cannot be read.
 std::vector<std::string> broken_house_rules(const std::filesystem::path& root);
 

@@ -51,6 +51,11 @@ size_t Program::num_bytes() {
   return bytes;
 }
 
+void Program::drop_recordings() {
+  for (Cache* cache : {&whole_, &local_, &combine_})
+    for (const Cached& cached : *cache) cached.executable->drop_recording();
+}
+
 StepParts& Program::parts() {
   if (!parts_) parts_ = std::make_unique<StepParts>(split_at_reduction(function_));
   return *parts_;

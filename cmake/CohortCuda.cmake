@@ -8,7 +8,11 @@ add_library(cohort_cuda MODULE ${cuda_sources})
 target_link_libraries(cohort_cuda PRIVATE cohort cohort_build CUDA::cudart_static CUDA::cublasLt
                                           CUDNN::cudnn NCCL::nccl)
 target_compile_options(cohort_cuda PRIVATE
-  "$<$<COMPILE_LANGUAGE:CUDA>:--extended-lambda;--expt-relaxed-constexpr;-Xcompiler=-Wall>")
+  "$<$<COMPILE_LANGUAGE:CUDA>:--extended-lambda;--expt-relaxed-constexpr;-lineinfo;-Xcompiler=-Wall>")
+# What cards must be able to run, for the module to use them.
+string(REPLACE ";" "," cuda_architectures "${CMAKE_CUDA_ARCHITECTURES}")
+set_source_files_properties(kernels/cuda/module.cc PROPERTIES COMPILE_DEFINITIONS
+  "COHORT_CUDA_ARCHITECTURES=\"${cuda_architectures}\"")
 set_target_properties(cohort_cuda PROPERTIES CXX_VISIBILITY_PRESET hidden
                                              CUDA_VISIBILITY_PRESET hidden
                                              VISIBILITY_INLINES_HIDDEN ON)

@@ -5,7 +5,8 @@ if(NOT DEFINED CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX} AND EXISTS ${def
   set(CMAKE_CUDA_COMPILER ${default_nvcc})
 endif()
 if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-  set(CMAKE_CUDA_ARCHITECTURES "80-real;90-real")
+  # Binaries for A100 and H100, and text that newer cards compile at their first start.
+  set(CMAKE_CUDA_ARCHITECTURES "80-real;90-real;80-virtual")
 endif()
 
 include(CheckLanguage)

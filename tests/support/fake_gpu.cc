@@ -20,7 +20,12 @@ struct FakeGpu::Replay final : Recording {
   void replay() override {
     ++device.replays;
     device.replaying = true;
-    for (const auto& each : work) each();
+    try {
+      for (const auto& each : work) each();
+    } catch (...) {
+      device.replaying = false;
+      throw;
+    }
     device.replaying = false;
   }
   FakeGpu& device;

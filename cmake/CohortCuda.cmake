@@ -13,6 +13,10 @@ if(CMAKE_CUDA_COMPILER_VERSION VERSION_GREATER_EQUAL 12.8)
   list(APPEND cuda_options --compress-mode=size)
 endif()
 target_compile_options(cohort_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:${cuda_options}>")
+# What cards must be able to run, for the module to use them.
+string(REPLACE ";" "," cuda_architectures "${CMAKE_CUDA_ARCHITECTURES}")
+set_source_files_properties(kernels/cuda/module.cc PROPERTIES COMPILE_DEFINITIONS
+  "COHORT_CUDA_ARCHITECTURES=\"${cuda_architectures}\"")
 # Each source speaks to one of NVIDIA's libraries, in the same words as its neighbours to theirs.
 set_target_properties(cohort_cuda PROPERTIES UNITY_BUILD OFF
                                              CXX_VISIBILITY_PRESET hidden

@@ -137,8 +137,12 @@ class MultiWorkerStrategy final : public Strategy::Impl {
  private:
   std::vector<std::unique_ptr<Communicator>> make_communicators() {
     if (!job_communicators_) return group_->make_communicators(all_blocks_, gradient_dtype_);
-    return make_job_communicators(*job_communicators_, *group_, part_.devices, group_->timeout(),
-                                  [group = group_.get()] { return group->failure(); });
+    return make_job_communicators(*job_communicators_, *group_,
+                                  {.devices = part_.devices,
+                                   .order = combine_order(all_blocks_),
+                                   .num_replicas = part_.num_replicas,
+                                   .timeout = group_->timeout(),
+                                   .failure = [group = group_.get()] { return group->failure(); }});
   }
 
   void set_up(const MultiWorkerMirroredOptions& options) {

@@ -129,10 +129,11 @@ TEST(JobCommunicatorsTest, TheChiefsIdReachesEveryWorker) {
         Device* const devices[] = {nullptr, nullptr};
         const JobCommunicators back_end{
             .make_id = [] { return std::string("made once"); }, .identity = {}, .make = make_fake};
-        const auto made =
-            make_job_communicators(back_end, workers, devices, std::chrono::seconds(60), [w] {
-              return w == 2 ? std::optional<Error>(Unavailable("task 1 died")) : std::nullopt;
-            });
+        const auto made = make_job_communicators(
+            back_end, workers,
+            {.devices = devices, .timeout = std::chrono::seconds(60), .failure = [w] {
+               return w == 2 ? std::optional<Error>(Unavailable("task 1 died")) : std::nullopt;
+             }});
         results[static_cast<size_t>(w)] = std::to_string(made.size());
       } catch (const Error& error) {
         results[static_cast<size_t>(w)] = error.what();

@@ -74,6 +74,8 @@ class HouseChecker {
         macros_.insert(line.substr(8, line.find_first_of(" (", 8) - 8));
     if (is_in_library(relative) && std::any_of(lines.begin(), lines.end(), prints))
       report(file, "prints past cohort::say(), which keeps the progress bar's line whole");
+    if (relative.starts_with("kernels/cuda/") && relative != "kernels/cuda/wait.cc")
+      check_waits(file, lines);
   }
 
   static bool is_in_library(const std::string& relative) {
@@ -88,6 +90,15 @@ class HouseChecker {
                                   "std::cerr"};
     return std::any_of(kWays.begin(), kWays.end(),
                        [&](const char* way) { return line.find(way) != std::string::npos; });
+  }
+
+  // A wait that nobody monitors hangs behind a silent peer.
+  void check_waits(const fs::path& file, const std::vector<std::string>& lines) {
+    for (const char* call : {"cudaDeviceSynchronize(", "cudaEventSynchronize(",
+                             "cudaStreamSynchronize(", "cudaMemcpy(", "cudaMemset("})
+      for (const std::string& line : lines)
+        if (line.find(call) != std::string::npos)
+          report(file, std::string(call) + "): wait by kernels/cuda/wait.h");
   }
 
   void report(const fs::path& where, const std::string& what) {

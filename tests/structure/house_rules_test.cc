@@ -48,5 +48,14 @@ TEST(HouseRulesTest, EachBrokenRuleIsFound) {
                           HasSubstr("examples: has no README.md")));
 }
 
+TEST(HouseRulesTest, AnUnmonitoredWaitForADeviceIsFound) {
+  TemporaryTree tree;
+  tree.write("kernels/README.md", "one line\n");
+  tree.write("kernels/cuda/wait.cc", "  cudaStreamSynchronize(stream);\n");
+  tree.write("kernels/cuda/copy.cc", "  cudaEventSynchronize(event);\n");
+  EXPECT_THAT(broken_house_rules(tree.root()),
+              ElementsAre(HasSubstr("kernels/cuda/copy.cc: cudaEventSynchronize()")));
+}
+
 }  // namespace
 }  // namespace cohort::structure

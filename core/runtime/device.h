@@ -55,9 +55,9 @@ class Device {
     virtual void replay() = 0;
   };
   /// From now on what this thread submits is recorded and not run. Returns false, and changes
-  /// nothing, on a device that does not record (a CPU; a GPU with COHORT_RECORD=0). Every kernel must
-  /// have run once before, and nothing may be allocated, copied from or to the host, or waited for
-  /// until end_recording().
+  /// nothing, on a device that does not record (a CPU; a GPU with COHORT_RECORD=0). Every kernel
+  /// must have run once before, and nothing may be allocated, copied from or to the host, or waited
+  /// for until end_recording().
   virtual bool begin_recording() { return false; }
   /// Ends what begin_recording() began. Throws what went wrong in between; nothing is recorded
   /// then. Null on a device that does not record.

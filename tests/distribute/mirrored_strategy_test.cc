@@ -217,7 +217,8 @@ void expect_failing_step(Body&& body) {
   const Trace t =
       trace(body, {{DType::kF32, Shape{batch_dim(), kClasses}}, {DType::kI64, Shape{batch_dim()}}},
             "fails");
-  const auto runner = mirrored(2, 2).make_runner(t, 4);
+  const Strategy strategy = mirrored(2, 2);
+  const auto runner = strategy.make_runner(t, 4);
   const Tensor x = noise(Shape{4, kClasses}, 1, DType::kF32);
   const auto labels = [](int64_t last) {
     return Tensor::from({int64_t{0}, int64_t{1}, int64_t{2}, last});

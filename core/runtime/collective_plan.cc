@@ -103,6 +103,17 @@ void rewrite_all_reduce(Rewriter& rewriter, const Node& node, size_t bucket_byte
   }
 }
 
+/// Behind which node a vote is taken; null: none is needed.
+const Node* place_of_vote(const Graph& graph, std::span<const Value> fetches,
+                          std::span<const Node* const> live, const CollectivePlan& plan) {
+  const Node* place = plan.voters > 0 ? last_before_vote(graph, fetches) : nullptr;
+  if (!place || !plan.kernels_throw) return place;
+  const auto behind = std::find(live.begin(), live.end(), place);
+  const bool reduction_is_vote = std::any_of(
+      behind, live.end(), [](const Node* node) { return node->op_name() == "AllReduce"; });
+  return reduction_is_vote ? nullptr : place;
+}
+
 void take_vote(Rewriter& rewriter, CollectivePlan& plan) {
   add_vote(rewriter.graph(), static_cast<int64_t>(plan.buckets.size()), plan.voters);
   Bucket& bucket = plan.buckets.emplace_back();
@@ -188,7 +199,7 @@ void CollectivePlan::keep(Device& device, int replica) {
 GraphFunction plan_collectives(const Graph& graph, std::span<const Value> fetches,
                                size_t bucket_bytes, CollectivePlan& plan) {
   Rewriter rewriter(graph, fetches);
-  const Node* before_vote = plan.voters > 0 ? last_before_vote(graph, fetches) : nullptr;
+  const Node* before_vote = place_of_vote(graph, fetches, rewriter.nodes(), plan);
   for (const Node* node : rewriter.nodes()) {
     if (node->op().commit) continue;
     if (node->op_name() == "AllReduce") {

@@ -23,6 +23,7 @@ Program::Program(Runtime& runtime, const Trace& trace, ProgramOptions options)
   plan_.gradients_apart = options_.communicator && options_.communicator->rounds_gradients();
   if (options_.communicator && options_.communicator->size() > 1)
     plan_.voters = options_.num_replicas;
+  plan_.kernels_throw = options_.device->type() == DeviceType::kCPU;
   function_ = plan_collectives(*trace.graph, trace.outputs, options_.bucket_bytes, plan_);
   lay_out_variables(runtime, *options_.device, *function_.graph);
   if (options_.communicator) refuse_gathers(*function_.graph);

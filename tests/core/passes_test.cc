@@ -244,6 +244,20 @@ TEST_F(PassTest, RanksVoteOnceNoneOfThemCanFailAlone) {
   EXPECT_LT(at("StepVeto"), at("Assign"));
 }
 
+TEST_F(PassTest, WhereKernelsThrowALaterReductionIsTheVote) {
+  auto v = std::make_shared<VariableState>(Tensor(DType::kF32, Shape{3}), VariableOptions{});
+  const Value x = input(Shape{3});
+  ops::assign(v, ops::all_reduce(ops::exp(x), ops::ReduceOp::kSum));
+  const GraphFunction f = take({x});
+  for (const bool kernels_throw : {false, true}) {
+    CollectivePlan plan;
+    plan.voters = 2;
+    plan.kernels_throw = kernels_throw;
+    plan_collectives(*f.graph, f.fetches, 1, plan);
+    EXPECT_EQ(plan.buckets.size(), kernels_throw ? 1u : 2u);
+  }
+}
+
 TEST_F(PassTest, AStepThatWritesNothingNeedsNoVote) {
   const Value x = input(Shape{3});
   const GraphFunction f = take({ops::all_reduce(ops::exp(x), ops::ReduceOp::kSum)});

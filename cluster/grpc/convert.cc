@@ -5,12 +5,12 @@
 namespace cohort::cluster {
 namespace {
 
-void write_task(const Task& task, control::Task& proto) {
+void to_proto(const Task& task, control::Task& proto) {
   proto.set_type(task.type);
   proto.set_index(task.index);
 }
 
-Task read_task(const control::Task& proto) { return {proto.type(), proto.index()}; }
+Task task_from_proto(const control::Task& proto) { return {proto.type(), proto.index()}; }
 
 }  // namespace
 
@@ -20,7 +20,7 @@ void to_proto(const Message& message, control::Message& proto) {
   proto.set_id(message.id);
   proto.set_name(message.name);
   proto.set_value(message.value);
-  for (const Task& task : message.tasks) write_task(task, *proto.add_tasks());
+  for (const Task& task : message.tasks) to_proto(task, *proto.add_tasks());
   proto.set_timeout_ms(message.timeout_ms);
   proto.set_code(message.code);
   proto.set_error(message.error);
@@ -34,7 +34,7 @@ void to_proto(const Message& message, control::Message& proto) {
   proto.set_calls(message.calls);
   if (!message.registration) return;
   control::Registration& registration = *proto.mutable_registration();
-  write_task(message.registration->task, *registration.mutable_task());
+  to_proto(message.registration->task, *registration.mutable_task());
   registration.set_incarnation(message.registration->incarnation);
   registration.set_job_id(message.registration->job_id);
   registration.set_version(message.registration->version);
@@ -51,11 +51,11 @@ Message from_proto(const control::Message& proto) {
       .code = proto.code(),
       .error = proto.error(),
       .calls = proto.calls()};
-  for (const control::Task& task : proto.tasks()) message.tasks.push_back(read_task(task));
+  for (const control::Task& task : proto.tasks()) message.tasks.push_back(task_from_proto(task));
   for (const control::Wait& wait : proto.waits())
     message.waits.push_back({wait.id(), wait.from(), wait.to(), wait.what()});
   if (proto.has_registration())
-    message.registration = Registration{.task = read_task(proto.registration().task()),
+    message.registration = Registration{.task = task_from_proto(proto.registration().task()),
                                         .incarnation = proto.registration().incarnation(),
                                         .job_id = proto.registration().job_id(),
                                         .version = proto.registration().version(),

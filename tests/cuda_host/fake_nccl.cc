@@ -8,15 +8,15 @@
 namespace cohort::testing {
 namespace {
 
-std::unique_ptr<FakeNccl>& instance() {
+std::unique_ptr<FakeNccl>& nccl_instance() {
   static std::unique_ptr<FakeNccl> fake = std::make_unique<FakeNccl>();
   return fake;
 }
 
 }  // namespace
 
-FakeNccl& fake_nccl() { return *instance(); }
-void reset_fake_nccl() { instance() = std::make_unique<FakeNccl>(); }
+FakeNccl& fake_nccl() { return *nccl_instance(); }
+void reset_fake_nccl() { nccl_instance() = std::make_unique<FakeNccl>(); }
 
 }  // namespace cohort::testing
 

@@ -52,9 +52,9 @@ TEST_F(GpuMirroredTest, BadDataOfOneReplicaLeavesAllAndGoodStepsFollow) {
   expect_error(Code::kInvalidArgument, {"99"}, [&] { fit(model, 1, 31); });
   const std::vector<Tensor> after = model.get_weights();
   for (size_t i = 0; i < before.size(); ++i) EXPECT_TRUE(bitwise_equal(after[i], before[i]));
-  for (const nn::Variable& variable : model.variables())
+  for (const nn::Variable& variable : model.weights())
     for (Device* device : {gpus()[0], gpus()[1]})
-      EXPECT_TRUE(bitwise_equal(variable.state()->value(*device), variable.value()));
+      EXPECT_TRUE(bitwise_equal(variable.impl().value(*device), variable.value()));
   fit(model, 1);
   EXPECT_FALSE(bitwise_equal(model.get_weights()[0], before[0]));
 }

@@ -34,7 +34,7 @@ namespace {
 
 using testing::FakeGpu;
 
-constexpr int64_t kFeatures = 3, kClasses = 4;
+constexpr int64_t kColumns = 3, kNumLabels = 4;
 
 /// A linear classifier trained by SGD, with one replica on each of some fake GPUs. Output 0 of a
 /// step is the replica's mean loss.
@@ -48,7 +48,7 @@ struct Ranks {
       gpus.push_back(device.get());
       runtime.add_device(std::move(device));
     }
-    weights = std::make_shared<VariableState>(Tensor(DType::kF32, Shape{kFeatures, kClasses}),
+    weights = std::make_shared<VariableState>(Tensor(DType::kF32, Shape{kColumns, kNumLabels}),
                                               VariableOptions{.name = "w"});
     ReplicaPart part{.devices = {gpus.begin(), gpus.end()},
                      .blocks = std::vector<int>(gpus.size(), 1),
@@ -63,7 +63,7 @@ struct Ranks {
   Trace make_trace() {
     Trace made{.graph = std::make_shared<Graph>(runtime.ops()), .outputs = {}};
     const GraphScope scope(*made.graph);
-    const Value x = made.graph->placeholder("x", {DType::kF32, Shape{batch_dim(), kFeatures}});
+    const Value x = made.graph->placeholder("x", {DType::kF32, Shape{batch_dim(), kColumns}});
     const Value labels = made.graph->placeholder("labels", {DType::kI64, Shape{batch_dim()}});
     const Value w = made.graph->read(weights);
     const Value loss =
@@ -80,11 +80,11 @@ struct Ranks {
 
   /// One step; row `bad` has a label that there is not.
   void run(int64_t rows, int64_t bad = -1) {
-    Tensor x(DType::kF32, Shape{rows, kFeatures}), labels(DType::kI64, Shape{rows});
+    Tensor x(DType::kF32, Shape{rows, kColumns}), labels(DType::kI64, Shape{rows});
     for (int64_t i = 0; i < x.num_elements(); ++i)
       x.data<float>()[i] = static_cast<float>((i * 7 + step) % 11) / 11;
     for (int64_t i = 0; i < rows; ++i)
-      labels.data<int64_t>()[i] = i == bad ? 99 : (i + step) % kClasses;
+      labels.data<int64_t>()[i] = i == bad ? 99 : (i + step) % kNumLabels;
     runner->run({x, labels}, {.seed = 1, .step = step++});
   }
 

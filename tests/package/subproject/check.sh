@@ -46,6 +46,6 @@ done
 
 # The program, with warnings as errors and its own core/error.h before ours.
 program=$(grep -m1 '"command".*package/main\.cc' "$commands" |
-  sed 's/^ *"command": "\(.*\)",\{0,1\}$/\1/; s/\\"/"/g; s/ -o [^ ]*/ -fsyntax-only/; s/ -c / /')
+  sed 's/^ *"command": "\(.*\)",\{0,1\}$/\1/; s/\\\(.\)/\1/g; s/ -o [^ ]*/ -fsyntax-only/; s/ -c / /')
 (cd "$scratch/build" && bash -c "$program") || fail "the program does not compile: $program"
 echo "ok"

@@ -106,10 +106,11 @@ TEST_F(JoinProcessTest, AReportedErrorHasBeenHeardWhenItsTaskEnds) {
   for (const size_t last : {0u, 2u}) {
     Processes processes = launch({.num_tasks = 3, .then = "last_words_of_" + std::to_string(last)});
     EXPECT_EQ(processes[last]->wait_for_exit(), 5);
-    for (size_t i = 0; i < processes.size(); ++i)
-      if (i != last)
-        EXPECT_EQ(processes[i]->wait_for("failed"),
-                  "DataLoss /job:worker/task:" + std::to_string(last) + ": a broken file");
+    for (size_t i = 0; i < processes.size(); ++i) {
+      if (i == last) continue;
+      EXPECT_EQ(processes[i]->wait_for("failed"),
+                "DataLoss /job:worker/task:" + std::to_string(last) + ": a broken file");
+    }
   }
 }
 

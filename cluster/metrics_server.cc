@@ -44,7 +44,8 @@ bool is_any(const std::string& host) { return host == "0.0.0.0" || host == "::";
 std::string choose_host(const Job& job, const std::string& given) {
   if (!given.empty()) return given;
   if (const std::string host = host_of(job, job.self); !host.empty()) return host;
-  return job.coordinator.empty() ? "127.0.0.1" : local_address_towards(job.coordinator, job.advice_on_names);
+  return job.coordinator.empty() ? "127.0.0.1"
+                                 : local_address_towards(job.coordinator, job.advice_on_names);
 }
 
 std::string describe(const Job& job) {

@@ -258,10 +258,9 @@ class MultiWorkerStrategy final : public Strategy::Impl {
 /// told to the launcher.
 Strategy join_workers(Runtime& runtime, const cluster::Job& job,
                       const MultiWorkerMirroredOptions& options) {
-  const std::string address =
-      job.coordinator.empty()
-          ? "127.0.0.1"
-          : cluster::local_address_towards(job.coordinator, job.advice_on_names);
+  const std::string address = job.coordinator.empty() ? "127.0.0.1"
+                                                      : cluster::local_address_towards(
+                                                            job.coordinator, job.advice_on_names);
   WorkerGroup::Options group_options{.address = address,
                                      .ports = job.ports,
                                      .startup_timeout = options.startup_timeout,

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "tests/emulated/access_checker.h"
@@ -28,8 +29,12 @@ constexpr size_t kGuardBytes = size_t{64} << 10;  // a multiple of any page
 
 enum class State { kIdle, kReady, kAtBarrier, kInWarp };
 
+using Place = std::array<void*, 5>;  // as the compiler's setjmp wants it
+
 struct Fiber {
-  ucontext_t context;
+  ucontext_t beginning;
+  bool begun = false;
+  Place place = {};
   std::byte* stack = nullptr;
   void* fake_stack = nullptr;
   State state = State::kIdle;
@@ -41,6 +46,20 @@ struct Fiber {
   uint64_t given = 0;
   std::array<uint64_t, kWarp> lanes = {};
 };
+
+// The compiler's own jumps: swapcontext makes a system call each time. They keep all registers that
+// a function must keep, for change() saves those as any function does.
+[[noreturn, gnu::noinline, gnu::no_sanitize("address", "undefined")]] void jump(Place& to) {
+  __builtin_longjmp(to.data(), 1);
+}
+
+/// Goes on at `to`, or at `beginning` if there is one; returns when somebody goes on at `from`.
+[[gnu::noinline, gnu::no_sanitize("address", "undefined")]] void change(Place& from, Place& to,
+                                                                        ucontext_t* beginning) {
+  if (__builtin_setjmp(from.data()) != 0) return;
+  if (beginning) setcontext(beginning);
+  jump(to);
+}
 
 bool same(const Site& a, const Site& b) {
   return a.line() == b.line() && a.column() == b.column() &&
@@ -123,11 +142,12 @@ class Grid {
     }
     __asan_unpoison_memory_region(fiber.stack, kStackBytes);
     fiber.state = State::kIdle;
-    getcontext(&fiber.context);
-    fiber.context.uc_stack = {.ss_sp = fiber.stack, .ss_flags = 0, .ss_size = kStackBytes};
-    fiber.context.uc_link = nullptr;
+    fiber.begun = false;
+    getcontext(&fiber.beginning);
+    fiber.beginning.uc_stack = {.ss_sp = fiber.stack, .ss_flags = 0, .ss_size = kStackBytes};
+    fiber.beginning.uc_link = nullptr;
     makecontext(
-        &fiber.context, [] { instance().run_threads(); }, 0);
+        &fiber.beginning, [] { instance().run_threads(); }, 0);
     idle_.push_back(&fiber);
   }
 
@@ -164,7 +184,7 @@ class Grid {
     here.thread.x = static_cast<unsigned>(fiber.thread);
     void* fake_stack = nullptr;
     __sanitizer_start_switch_fiber(&fake_stack, fiber.stack, kStackBytes);
-    swapcontext(&host_, &fiber.context);
+    change(host_, fiber.place, std::exchange(fiber.begun, true) ? nullptr : &fiber.beginning);
     __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
   }
 
@@ -172,7 +192,7 @@ class Grid {
   void leave() {
     Fiber& self = *current_;
     __sanitizer_start_switch_fiber(&self.fake_stack, host_stack_, host_stack_bytes_);
-    swapcontext(&self.context, &host_);
+    change(self.place, host_, nullptr);
     __sanitizer_finish_switch_fiber(self.fake_stack, &host_stack_, &host_stack_bytes_);
   }
 
@@ -267,7 +287,7 @@ class Grid {
   std::vector<std::unique_ptr<Fiber>> fibers_;
   std::vector<Fiber*> ready_, idle_;
   Fiber* current_ = nullptr;
-  ucontext_t host_;
+  Place host_ = {};
   const void* host_stack_ = nullptr;
   size_t host_stack_bytes_ = 0;
 };

@@ -140,7 +140,7 @@ bool AccessChecker::is_exempt(uintptr_t at, size_t bytes, bool write) const {
 }
 
 void AccessChecker::access(uintptr_t at, size_t bytes, bool write, const void* code) {
-  if (!actor_) return;
+  if (!actor_ || !found_.empty()) return;
   if (overwrite_.bytes > 0) settle();
   if (is_exempt(at, bytes, write)) return;
   const auto it = find(at);

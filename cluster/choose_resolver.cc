@@ -7,6 +7,7 @@
 #include "cohort/cluster/simple_cluster_resolver.h"
 #include "cohort/cluster/slurm_cluster_resolver.h"
 #include "cohort/cluster/tf_config_cluster_resolver.h"
+#include "cohort/core/error.h"
 
 namespace cohort::cluster {
 namespace {
@@ -26,6 +27,14 @@ bool step_is_mpi_job(const Environment& environment) {
   const auto size = environment.get("PMI_SIZE");
   return rank == environment.get("SLURM_PROCID") &&
          (!size || size == environment.get("SLURM_STEP_NUM_TASKS"));
+}
+
+Launcher launcher_of(const ClusterResolver& resolver) {
+  if (dynamic_cast<const TFConfigClusterResolver*>(&resolver)) return Launcher::kTFConfig;
+  if (dynamic_cast<const SlurmClusterResolver*>(&resolver)) return Launcher::kSlurm;
+  if (dynamic_cast<const MpiClusterResolver*>(&resolver)) return Launcher::kMpi;
+  if (dynamic_cast<const IndexedJobClusterResolver*>(&resolver)) return Launcher::kIndexedJob;
+  return Launcher::kProgram;
 }
 
 std::string why_alone(const Environment& environment) {
@@ -62,6 +71,12 @@ ChosenResolver choose_resolver(const Environment& environment) {
               ClusterSpec({{"worker", {"127.0.0.1:0"}}}),
               SimpleClusterOptions{.task_type = "worker", .task_id = 0}),
           why_alone(environment)};
+}
+
+ChosenResolver choose_resolver(std::shared_ptr<const ClusterResolver> resolver) {
+  if (!resolver) throw InvalidArgument("cluster_resolver: got none; want a resolver");
+  const Launcher launcher = launcher_of(*resolver);
+  return {launcher, std::move(resolver), "cluster_resolver: the program has given one"};
 }
 
 }  // namespace cohort::cluster

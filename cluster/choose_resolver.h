@@ -9,11 +9,11 @@
 namespace cohort::cluster {
 
 /// Who started this process.
-enum class Launcher { kTFConfig, kMpi, kSlurm, kIndexedJob, kNone };
+enum class Launcher { kTFConfig, kMpi, kSlurm, kIndexedJob, kProgram, kNone };
 
 struct ChosenResolver {
   Launcher launcher;
-  std::unique_ptr<ClusterResolver> resolver;
+  std::shared_ptr<const ClusterResolver> resolver;
   std::string why;  // one sentence for a person: which and why
 };
 
@@ -26,5 +26,8 @@ struct ChosenResolver {
 ///   nothing               one worker, alone
 /// Throws what the resolver's constructor throws. Slurm's ports are any (port_base 0).
 ChosenResolver choose_resolver(const Environment& environment);
+/// The program's own choice. The launcher is the one whose description the resolver reads, and
+/// kProgram for the others. Throws InvalidArgument for null.
+ChosenResolver choose_resolver(std::shared_ptr<const ClusterResolver> resolver);
 
 }  // namespace cohort::cluster

@@ -23,8 +23,9 @@ std::string ClusterResolver::master(const std::optional<std::string>& task_type,
   const std::optional<std::string> type = task_type ? task_type : this->task_type();
   const std::optional<int> id = task_id ? task_id : this->task_id();
   if (!type || !id) return "";
-  return format_master_url(cluster_spec().task_address(*type, *id),
-                           rpc_layer ? rpc_layer : this->rpc_layer());
+  const std::string address = cluster_spec().task_address(*type, *id);
+  if (address.empty()) return "";  // any port of any interface
+  return format_master_url(address, rpc_layer ? rpc_layer : this->rpc_layer());
 }
 
 std::optional<std::string> ClusterResolver::given_master(const TaskOverrides&) const {

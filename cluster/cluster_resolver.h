@@ -14,9 +14,9 @@ using Accelerators = std::map<std::string, int>;
 
 /// What a resolver's caller knows better than its source.
 struct TaskOverrides {
-  std::optional<std::string> task_type;
-  std::optional<int> task_id;
-  std::optional<std::string> rpc_layer;
+  std::optional<std::string> task_type = {};
+  std::optional<int> task_id = {};
+  std::optional<std::string> rpc_layer = {};
 };
 
 /// Where a cluster's description comes from, as in tf.distribute.cluster_resolver: which tasks
@@ -37,6 +37,10 @@ class ClusterResolver {
   virtual std::optional<std::string> rpc_layer() const = 0;
   /// Where the cluster runs, such as "cloud"; empty where nobody says.
   virtual std::string environment() const { return ""; }
+
+  /// What to do about names of hosts that do not resolve, for messages: "want …"; empty where
+  /// nobody knows.
+  virtual std::string advice_on_names() const { return ""; }
 
   /// "grpc://host:port" of a task: the given one, otherwise this one. Empty where there is none.
   std::string master(const std::optional<std::string>& task_type = {},

@@ -21,7 +21,7 @@ namespace {
 
 using AddressList = std::unique_ptr<addrinfo, decltype(&freeaddrinfo)>;
 
-AddressList look_up(const Address& address, int flags) {
+AddressList look_up(const Address& address, int flags, std::string_view advice = "") {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = flags | AI_NUMERICSERV;
@@ -29,8 +29,9 @@ AddressList look_up(const Address& address, int flags) {
   const std::string port = std::to_string(address.port);
   const int code = getaddrinfo(address.host.c_str(), port.c_str(), &hints, &list);
   if (code != 0)
-    throw NotFound("{}: the name does not resolve: {}", address.to_string(),
-                   code == EAI_SYSTEM ? std::strerror(errno) : gai_strerror(code));
+    throw NotFound("{}: the name does not resolve: {}{}{}", address.to_string(),
+                   code == EAI_SYSTEM ? std::strerror(errno) : gai_strerror(code),
+                   advice.empty() ? "" : "; ", advice);
   return AddressList(list, freeaddrinfo);
 }
 
@@ -57,8 +58,8 @@ std::string lower_case(std::string text) {
 
 }  // namespace
 
-std::vector<Address> resolve(const Address& address) {
-  const AddressList list = look_up(address, 0);
+std::vector<Address> resolve(const Address& address, std::string_view advice) {
+  const AddressList list = look_up(address, 0, advice);
   std::vector<Address> found;
   for (const addrinfo* at = list.get(); at; at = at->ai_next) {
     char host[NI_MAXHOST];

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cohort/cluster/address.h"
@@ -9,8 +10,8 @@
 namespace cohort::cluster {
 
 /// The numeric addresses of `address`, in the system's order. Throws NotFound with the system's
-/// reason when the name does not resolve.
-std::vector<Address> resolve(const Address& address);
+/// reason when the name does not resolve, and with `advice` (ClusterResolver::advice_on_names).
+std::vector<Address> resolve(const Address& address, std::string_view advice = "");
 
 /// Whether something accepts connections at a numeric address: empty, or why not ("connection
 /// refused", "no answer in 2000 ms").

@@ -16,7 +16,7 @@ class IndexedJobClusterResolver final : public ClusterResolver {
  public:
   /// Throws FailedPrecondition naming the variable that is absent, InvalidArgument for one that is
   /// wrong.
-  explicit IndexedJobClusterResolver(const Environment& environment);
+  explicit IndexedJobClusterResolver(const Environment& environment = Environment::of_process());
 
   ClusterSpec cluster_spec() const override { return spec_; }
   std::optional<std::string> task_type() const override { return "worker"; }

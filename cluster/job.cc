@@ -24,25 +24,34 @@ constexpr int kNumPorts = 10000;
 
 std::string identity(int pid) { return fmt::format("{}-{}", pid, process_start(pid)); }
 
+// How to name a task, for people.
+const char* naming(Launcher launcher) {
+  return launcher == Launcher::kProgram ? "task_type and task_id of the resolver"
+                                        : "\"task\": {\"type\": …, \"index\": …}";
+}
+
+const char* source(Launcher launcher) {
+  return launcher == Launcher::kProgram ? "cluster_resolver" : "TF_CONFIG";
+}
+
 // The only task of `job`, or that of the whole cluster.
-Task single_task(const ClusterSpec& spec, const std::optional<std::string>& type) {
+Task single_task(const ClusterSpec& spec, const std::optional<std::string>& type,
+                 Launcher launcher) {
   std::vector<Task> found;
   for (const auto& [job, tasks] : spec.as_map())
     for (const auto& [index, address] : tasks)
       if (!type || *type == job) found.push_back({job, index});
   if (type && !spec.has_job(*type)) return {*type, 0};  // validate() tells more
   if (found.size() == 1) return found[0];
-  throw InvalidArgument(
-      "TF_CONFIG: names no task, but there are {} in {}; want \"task\": {{\"type\": …, \"index\": "
-      "…}}",
-      found.size(), spec.to_string());
+  throw InvalidArgument("{}: names no task, but there are {} in {}; want {}", source(launcher),
+                        found.size(), spec.to_string(), naming(launcher));
 }
 
-Task find_self(const ClusterResolver& resolver, const ClusterSpec& spec) {
-  const std::optional<std::string> type = resolver.task_type();
-  const std::optional<int> id = resolver.task_id();
+Task find_self(const ChosenResolver& chosen, const ClusterSpec& spec) {
+  const std::optional<std::string> type = chosen.resolver->task_type();
+  const std::optional<int> id = chosen.resolver->task_id();
   if (type && id) return {*type, *id};
-  return single_task(spec, type);
+  return single_task(spec, type, chosen.launcher);
 }
 
 // Whoever is told its name but no cluster would train by itself, as would each of its peers. An
@@ -50,17 +59,20 @@ Task find_self(const ClusterResolver& resolver, const ClusterSpec& spec) {
 Task self_without_cluster(const ChosenResolver& chosen) {
   const std::optional<std::string> type = chosen.resolver->task_type();
   const std::optional<int> id = chosen.resolver->task_id();
-  if (chosen.launcher != Launcher::kTFConfig || (!type && !id)) return {"worker", 0};
+  const bool described =
+      chosen.launcher == Launcher::kTFConfig || chosen.launcher == Launcher::kProgram;
+  if (!described || (!type && !id)) return {"worker", 0};
   if (type == "evaluator") return {*type, id.value_or(0)};
   throw InvalidArgument(
-      "TF_CONFIG: names {} but no cluster; want \"cluster\": {{\"worker\": [\"host:port\", …]}}",
-      Task{type.value_or("?"), id.value_or(0)}.to_string());
+      "{}: names {} but no cluster; want \"cluster\": {{\"worker\": [\"host:port\", …]}}",
+      source(chosen.launcher), Task{type.value_or("?"), id.value_or(0)}.to_string());
 }
 
-void check_sparse_cluster(const Job& job, const Environment& environment) {
+void check_sparse_cluster(const Job& job, const ClusterResolver& resolver) {
   const Task& self = job.tasks[job.self];
-  if (job.tasks.size() > 1 || self.type == "evaluator" ||
-      !TFConfigClusterResolver(environment).has_sparse_cluster())
+  const auto* tf_config = dynamic_cast<const TFConfigClusterResolver*>(&resolver);
+  if (job.tasks.size() > 1 || self.type == "evaluator" || !tf_config ||
+      !tf_config->has_sparse_cluster())
     return;
   throw FailedPrecondition(
       "TF_CONFIG: got a sparseCluster in which {} sees no other worker, so that each would train "
@@ -93,7 +105,7 @@ std::string find_job_id(const Environment& environment, const ChosenResolver& ch
                          get("SLURM_STEP_ID"), get("SLURM_RESTART_COUNT"));
     }
     case Launcher::kMpi: {
-      const std::string id = MpiClusterResolver(environment).job_id();
+      const std::string id = dynamic_cast<const MpiClusterResolver&>(*chosen.resolver).job_id();
       if (id.empty()) return "mpi-" + identity(::getppid());
       return fmt::format("mpi-{:016x}", wire::hash128(id).low);
     }
@@ -101,6 +113,8 @@ std::string find_job_id(const Environment& environment, const ChosenResolver& ch
       return fmt::format("tf-{:016x}", wire::hash128(spec.to_string()).low);
     case Launcher::kIndexedJob:
       return fmt::format("k8s-{:016x}", wire::hash128(spec.to_string()).low);
+    case Launcher::kProgram:
+      return fmt::format("cluster-{:016x}", wire::hash128(spec.to_string()).low);
     case Launcher::kNone:
       break;
   }
@@ -153,12 +167,15 @@ std::vector<Task> tasks_beside(const ClusterSpec& spec, const Task& self) {
 
 }  // namespace
 
-Job resolve_job(const Environment& environment) {
-  const ChosenResolver chosen = choose_resolver(environment);
+Job resolve_job(const Environment& environment) { return resolve_job(environment, nullptr); }
+
+Job resolve_job(const Environment& environment, std::shared_ptr<const ClusterResolver> resolver) {
+  const ChosenResolver chosen =
+      resolver ? choose_resolver(std::move(resolver)) : choose_resolver(environment);
   ClusterSpec spec = chosen.resolver->cluster_spec();
   const bool described = !spec.empty();
   if (!described) spec = ClusterSpec({{"worker", {"127.0.0.1:0"}}});
-  const Task self = described ? find_self(*chosen.resolver, spec) : self_without_cluster(chosen);
+  const Task self = described ? find_self(chosen, spec) : self_without_cluster(chosen);
   validate(spec, self);
 
   Job job;
@@ -167,6 +184,7 @@ Job resolve_job(const Environment& environment) {
       static_cast<int>(std::find(job.tasks.begin(), job.tasks.end(), self) - job.tasks.begin());
   for (const Task& task : job.tasks)
     job.addresses.push_back(spec.has_task(task) ? spec.task_address(task) : "127.0.0.1:0");
+  job.advice_on_names = chosen.resolver->advice_on_names();
   job.job_id = find_job_id(environment, chosen, spec);
   if (self.type == "evaluator") job.job_id += "-evaluator";
   if (const auto ports = environment.get("COHORT_PORT_RANGE")) job.ports = parse_port_range(*ports);
@@ -175,7 +193,7 @@ Job resolve_job(const Environment& environment) {
       .certificate = environment.get("COHORT_TLS_CERTIFICATE").value_or(""),
       .private_key = environment.get("COHORT_TLS_PRIVATE_KEY").value_or("")};
   job.why = described ? chosen.why : chosen.why + ", but names no cluster: one worker";
-  if (chosen.launcher == Launcher::kTFConfig) check_sparse_cluster(job, environment);
+  check_sparse_cluster(job, *chosen.resolver);
   check_addresses(job);
   job.require_secret = environment.get_number("COHORT_REQUIRE_SECRET", 1) == 1;
   job.reflection = environment.get_number("COHORT_GRPC_REFLECTION", 1) == 1;

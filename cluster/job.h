@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,8 @@
 #include "cohort/cluster/tls.h"
 
 namespace cohort::cluster {
+
+class ClusterResolver;
 
 /// The tasks that train together and how they find each other: all that a program needs of its
 /// launcher.
@@ -21,6 +24,8 @@ struct Job {
   /// published through the leader; "" for any port of the interface that reaches the leader. Ports
   /// that are not 0 are all different on one host.
   std::vector<std::string> addresses;
+  /// What people are told when a host of `addresses` does not resolve; see ClusterResolver.
+  std::string advice_on_names;
   /// The leader's "host:port". Empty: all tasks are on this host; the leader listens on any port
   /// and publishes its address (JoinOptions::published).
   std::string coordinator;
@@ -53,5 +58,9 @@ struct Job {
 /// tasks at one address, a parameter server), FailedPrecondition for what is missing, as the other
 /// workers in TFJob's sparseCluster.
 Job resolve_job(const Environment& environment);
+/// The same with a description from `resolver`; null: choose_resolver's. The variables above hold
+/// as well. A task without a name is the only one of its cluster; the job's id follows from the
+/// cluster's addresses where nothing else gives one.
+Job resolve_job(const Environment& environment, std::shared_ptr<const ClusterResolver> resolver);
 
 }  // namespace cohort::cluster

@@ -13,6 +13,7 @@
 #include "cohort/cluster/shared_secret.h"
 #include "cohort/cluster/tls_probe.h"
 #include "cohort/core/system.h"
+#include "cohort/core/terminal.h"
 
 namespace cohort::cluster {
 namespace {
@@ -26,7 +27,7 @@ using Log = std::function<void(const std::string& line)>;
 
 Log log_of(const JoinOptions& options) {
   if (options.log) return options.log;
-  return [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
+  return [](const std::string& line) { say(stderr, line + "\n"); };
 }
 
 milliseconds between(Clock::time_point begin, Clock::time_point end) {
@@ -115,13 +116,13 @@ Member::Options member_options(const JoinOptions& options) {
 
 // Looks up the names of the tasks that have not come, as many as the report names, so that a typing
 // error is told as one.
-void note_names(Coordinator& coordinator) {
+void note_names(Coordinator& coordinator, std::string_view advice) {
   std::vector<Coordinator::Missing> missing = coordinator.missing();
   if (missing.size() > Coordinator::kMostNamed) missing.resize(Coordinator::kMostNamed);
   for (const Coordinator::Missing& task : missing) {
     if (task.address.empty()) continue;
     try {
-      resolve(parse_address(task.address));
+      resolve(parse_address(task.address), advice);
       coordinator.note(task.task, "");
     } catch (const Error& error) {
       coordinator.note(task.task, error.what());
@@ -135,7 +136,8 @@ LeaderOptions leader_options(const JoinOptions& options) {
                         .tls = options.tls,
                         .listen_alone = options.listen_alone,
                         .secret = options.secret,
-                        .reflection = options.reflection};
+                        .reflection = options.reflection,
+                        .advice_on_names = options.advice_on_names};
   const bool others = options.tasks.size() > 1;
   if (!serving.secret.empty()) return serving;
   if (options.one_host) {
@@ -177,7 +179,7 @@ std::unique_ptr<Membership> lead(const JoinOptions& options) {
       },
       options.startup_timeout);
   while (!member->wait_for_start(start.nap())) {
-    note_names(coordinator);
+    note_names(coordinator, options.advice_on_names);
     if (start.left().count() == 0) {
       const Error failure = start.failure(coordinator.missing_text());
       coordinator.fail(failure);
@@ -222,7 +224,7 @@ std::optional<std::string> try_once(const JoinOptions& options, const std::strin
   const Address named = parse_address(leader);
   std::string reason;
   try {
-    for (const Address& address : resolve(named)) {
+    for (const Address& address : resolve(named, options.advice_on_names)) {
       const milliseconds timeout = std::clamp(left, milliseconds(1), milliseconds(2000));
       reason = try_connect(address, timeout);
       if (!reason.empty()) continue;

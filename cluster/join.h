@@ -27,6 +27,8 @@ struct JoinOptions {
   bool published = false;
   /// Of the tasks, for messages, and to find names that do not resolve. May be empty.
   std::vector<std::string> addresses;
+  /// What people are told about such names; see ClusterResolver.
+  std::string advice_on_names;
   /// Tasks of another job that come to this leader are sent away.
   std::string job_id;
   /// What all tasks know and strangers do not (job_secret.h); empty: none was given.

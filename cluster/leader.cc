@@ -24,7 +24,7 @@ Leader::Leader(Coordinator::Options options, const LeaderOptions& serving)
 
 void Leader::listen(const Coordinator::Options& options, const LeaderOptions& serving) {
   const Address named = parse_address(serving.address);
-  Address address = resolve(named).front();
+  Address address = resolve(named, serving.advice_on_names).front();
   const RpcModule rpc = rpc_module();
   server_ = rpc.serve(
       {.address = address,

@@ -24,6 +24,7 @@ struct LeaderOptions {
   /// Gives `secret` to this user's other processes on this host, while the leader lives.
   bool share_secret = false;
   bool reflection = false;
+  std::string advice_on_names;  ///< see resolve()
 };
 
 /// A coordinator with a clock and, where there are others to serve, a server.

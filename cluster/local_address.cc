@@ -15,14 +15,15 @@
 namespace cohort::cluster {
 
 // A datagram socket that is connected has chosen its interface and sent nothing.
-std::string local_address_towards(const std::string& address) {
+std::string local_address_towards(const std::string& address, std::string_view advice) {
   const Address remote = parse_address(address);
   addrinfo hints{};
   hints.ai_socktype = SOCK_DGRAM;
   addrinfo* found = nullptr;
   const std::string port = std::to_string(remote.port);
   if (const int failure = getaddrinfo(remote.host.c_str(), port.c_str(), &hints, &found))
-    throw NotFound("cluster: {} does not resolve: {}", remote.host, gai_strerror(failure));
+    throw NotFound("cluster: {}: the name does not resolve: {}{}{}", remote.host,
+                   gai_strerror(failure), advice.empty() ? "" : "; ", advice);
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(found, freeaddrinfo);
   int failure = 0;
   for (const addrinfo* at = found; at; at = at->ai_next) {

@@ -11,6 +11,7 @@
 #include "cohort/cluster/local_address.h"
 #include "cohort/cluster/membership.h"
 #include "cohort/core/error.h"
+#include "cohort/core/terminal.h"
 
 namespace cohort::cluster {
 namespace {
@@ -43,7 +44,7 @@ bool is_any(const std::string& host) { return host == "0.0.0.0" || host == "::";
 std::string choose_host(const Job& job, const std::string& given) {
   if (!given.empty()) return given;
   if (const std::string host = host_of(job, job.self); !host.empty()) return host;
-  return job.coordinator.empty() ? "127.0.0.1" : local_address_towards(job.coordinator);
+  return job.coordinator.empty() ? "127.0.0.1" : local_address_towards(job.coordinator, job.advice_on_names);
 }
 
 std::string describe(const Job& job) {
@@ -99,7 +100,7 @@ MetricsServer::MetricsServer(MetricRegistry& metrics, const Job& job, int port,
     throw InvalidArgument("metrics: got port {} for the first task of a host; {} needs {}", port,
                           describe(job), own);
   const Task& self = job.tasks[static_cast<size_t>(job.self)];
-  metrics.set_common_labels({{"job", self.type}, {"task", std::to_string(self.index)}});
+  metrics.set_common_labels({{"task_type", self.type}, {"task", std::to_string(self.index)}});
   add_process(metrics);
   const auto others = static_cast<double>(job.tasks.size() - 1);
   tasks_gauge(metrics).set(others + 1);
@@ -107,7 +108,7 @@ MetricsServer::MetricsServer(MetricRegistry& metrics, const Job& job, int port,
   healthy_gauge(metrics).set(1);
 
   const std::string named = choose_host(job, host);
-  Address address = resolve({named, own}).front();
+  Address address = resolve({named, own}, job.advice_on_names).front();
   const auto answer = [&metrics, who = describe(job)](const std::string& path) -> HttpResponse {
     if (path == "/metrics")
       return {200, "text/plain; version=0.0.4; charset=utf-8", metrics.to_prometheus()};
@@ -134,9 +135,8 @@ std::unique_ptr<MetricsServer> serve_metrics(MetricRegistry& metrics,
   }
   const Job job = resolve_job(environment);
   auto server = std::make_unique<MetricsServer>(metrics, job, *port, host, environment);
-  std::fprintf(stderr, "metrics: %s serves http://%s/metrics\n",
-               job.tasks[static_cast<size_t>(job.self)].to_string().c_str(),
-               server->address().c_str());
+  say(stderr, fmt::format("metrics: {} serves http://{}/metrics\n",
+                          job.tasks[static_cast<size_t>(job.self)].to_string(), server->address()));
   return server;
 }
 

@@ -12,7 +12,7 @@ namespace cohort::cluster {
 class Membership;
 
 /// Serves a task's metrics to Prometheus while it lives:
-///   /metrics   the registry in the text format 0.0.4, every line with the labels job and task
+///   /metrics   the registry in the text format 0.0.4, every line with the labels task_type and task
 ///   /healthz   200 "ok", or 503 and what is wrong; then who this is
 /// Nothing is written there in secret, and nothing can be changed; whoever reaches the port may
 /// read.

@@ -16,7 +16,7 @@ class MpiClusterResolver final : public ClusterResolver {
  public:
   /// Throws FailedPrecondition where there is no rank or no size, and where there are several hosts
   /// but no COHORT_COORDINATOR; InvalidArgument for values that contradict each other.
-  explicit MpiClusterResolver(Environment environment);
+  explicit MpiClusterResolver(Environment environment = Environment::of_process());
 
   /// Whether the variables of a launcher that this reads are there.
   static bool applies(const Environment& environment);

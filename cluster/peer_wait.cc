@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cohort/core/system.h"
+#include "cohort/core/terminal.h"
 
 namespace cohort::cluster {
 
@@ -65,7 +66,7 @@ void PeerWait::check(const Awaited& awaited) {
   if (options_.log)
     options_.log(line);
   else
-    std::fprintf(stderr, "%s\n", line.c_str());
+    say(stderr, line + "\n");
 }
 
 void PeerWait::sleep(std::span<pollfd> events, milliseconds longest) {

@@ -22,7 +22,7 @@ namespace cohort::cluster {
 namespace {
 
 constexpr size_t kMaxIdLength = 100;  // of a file's name
-constexpr const char* kFile = "/leader";
+constexpr const char* kLeaderFile = "/leader";
 constexpr const char* kDraft = "draft-";  // and the process that writes it
 
 struct Descriptor {
@@ -109,7 +109,7 @@ bool check_folder(const std::string& folder) {
   return true;
 }
 
-std::optional<Published> read_file(const std::string& path) {
+std::optional<Published> read_published(const std::string& path) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   struct stat status;
   if (file.number < 0 || ::fstat(file.number, &status) != 0 || !S_ISREG(status.st_mode) ||
@@ -156,8 +156,9 @@ void remove_dead(const std::string& base) {
     if (!name.starts_with(prefix) || ::lstat(folder.c_str(), &status) != 0 ||
         !is_own_folder(status))
       continue;
-    if (const auto published = read_file(folder + kFile); published && !published->alive())
-      ::unlink((folder + kFile).c_str());
+    if (const auto published = read_published(folder + kLeaderFile);
+        published && !published->alive())
+      ::unlink((folder + kLeaderFile).c_str());
     if (remove_drafts(folder)) ::rmdir(folder.c_str());
   }
   ::closedir(directory);
@@ -180,7 +181,7 @@ bool write_file(const std::string& folder, const std::string& text) {
   const ssize_t written = ::write(file.number, text.data(), text.size());
   if (written >= 0) errno = ENOSPC;  // of a short write
   const bool whole = written == static_cast<ssize_t>(text.size());
-  if (whole && ::rename(draft.c_str(), (folder + kFile).c_str()) == 0) return true;
+  if (whole && ::rename(draft.c_str(), (folder + kLeaderFile).c_str()) == 0) return true;
   const Error error = failed(whole ? "cannot rename" : "cannot write", draft);
   ::unlink(draft.c_str());
   throw Error(error);
@@ -222,8 +223,9 @@ Publication publish_address(const std::string& job_id, const std::string& addres
     if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
       throw failed("cannot create", folder);
     if (!check_folder(folder)) continue;  // another task took it away
-    const std::string path = folder + kFile;
-    if (const auto present = read_file(path); present && present->alive() && present->pid != pid)
+    const std::string path = folder + kLeaderFile;
+    if (const auto present = read_published(path);
+        present && present->alive() && present->pid != pid)
       throw AlreadyExists("publication: process {} has published {} for job {} ({})", present->pid,
                           present->address, job_id, path);
     try {
@@ -240,10 +242,10 @@ std::optional<std::string> published_address(const std::string& job_id) {
   const std::string folder = folder_of(job_id);
   expect_proc();
   if (!check_folder(folder)) return std::nullopt;
-  const auto published = read_file(folder + kFile);
+  const auto published = read_published(folder + kLeaderFile);
   return published && published->alive() ? std::optional(published->address) : std::nullopt;
 }
 
-std::string publication_path(const std::string& job_id) { return folder_of(job_id) + kFile; }
+std::string publication_path(const std::string& job_id) { return folder_of(job_id) + kLeaderFile; }
 
 }  // namespace cohort::cluster

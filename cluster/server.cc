@@ -1,10 +1,18 @@
 #include "cohort/cluster/server.h"
 
 #include <algorithm>
+#include <condition_variable>
+#include <future>
+#include <mutex>
+#include <optional>
+#include <stop_token>
 
 #include "cohort/cluster/handshake.h"
 #include "cohort/cluster/job_secret.h"
 #include "cohort/cluster/join.h"
+#include "cohort/cluster/membership.h"
+#include "cohort/cluster/publication.h"
+#include "cohort/cluster/rpc.h"
 #include "cohort/cluster/session.h"
 #include "cohort/cluster/shared_secret.h"
 
@@ -29,7 +37,16 @@ std::vector<Task> tasks_of(const ClusterSpec& cluster, const Task& self) {
   return tasks;
 }
 
+ServerOptions described_by(const ClusterResolver& resolver, ServerOptions options) {
+  if (options.cluster.empty()) options.cluster = resolver.cluster_spec();
+  if (options.job_name.empty()) options.job_name = resolver.task_type().value_or("");
+  if (options.task_index < 0) options.task_index = resolver.task_id().value_or(-1);
+  return options;
+}
+
 Task choose_task(const ServerOptions& options) {
+  if (options.protocol != "grpc")
+    throw InvalidArgument("server: got the protocol \"{}\"; want \"grpc\"", options.protocol);
   const ClusterSpec& cluster = options.cluster;
   std::string job = options.job_name;
   if (job.empty()) {
@@ -55,7 +72,47 @@ std::string key_of(const Task& task) {
 
 }  // namespace
 
-Server::Server(ServerOptions options)
+class Server::Impl {
+ public:
+  explicit Impl(ServerOptions options);
+  ~Impl();
+
+  const Task& task() const { return task_; }
+  void start();
+  std::string target() const;
+  Membership& membership();
+  std::string task_address(const Task& task, milliseconds timeout);
+  void join();
+  void stop(milliseconds timeout);
+
+ private:
+  using Seat = std::shared_future<std::shared_ptr<Membership>>;
+  enum class State { kNew, kStarted, kStopped };
+
+  std::shared_ptr<Membership> take_seat();
+  void listen();
+  void check_started() const;
+  void close();
+
+  const ServerOptions options_;
+  const Task task_;
+  std::vector<Task> tasks_;
+  std::vector<std::string> addresses_;  // of tasks_
+  int self_ = 0;
+  std::stop_source stop_source_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  State state_ = State::kNew;  // guarded by mutex_, as all below
+  bool joining_ = false;
+  bool left_ = false;
+  std::string address_;
+  std::unique_ptr<RpcServer> rpc_server_;  // of a task that does not lead, as shared_
+  std::optional<Publication> shared_;
+  Seat seat_;
+};
+
+Server::Impl::Impl(ServerOptions options)
     : options_(std::move(options)),
       task_(choose_task(options_)),
       tasks_(tasks_of(options_.cluster, task_)) {
@@ -69,17 +126,12 @@ Server::Server(ServerOptions options)
   if (options_.start) start();
 }
 
-std::unique_ptr<Server> Server::create_local_server(bool start) {
-  return std::make_unique<Server>(
-      ServerOptions{.cluster = ClusterSpec({{"local", {"localhost:0"}}}), .start = start});
-}
-
-Server::~Server() {
+Server::Impl::~Impl() {
   stop_source_.request_stop();
   close();
 }
 
-void Server::start() {
+void Server::Impl::start() {
   std::unique_lock lock(mutex_);
   if (state_ == State::kStarted) return;
   if (state_ == State::kStopped)
@@ -93,7 +145,7 @@ void Server::start() {
 }
 
 // The lock is held.
-void Server::listen() {
+void Server::Impl::listen() {
   const Address named = parse_address(options_.cluster.task_address(task_));
   const RpcModule rpc = rpc_module();
   // As the leader does: tasks of the job that have lost their way are told.
@@ -117,7 +169,7 @@ void Server::listen() {
   address_ = Address{named.host, address.port}.to_string();
 }
 
-std::shared_ptr<Membership> Server::take_seat() {
+std::shared_ptr<Membership> Server::Impl::take_seat() {
   const std::string& leader = options_.cluster.task_address(tasks_.front());
   JoinOptions options{.tasks = tasks_,
                       .self = self_,
@@ -152,19 +204,19 @@ std::shared_ptr<Membership> Server::take_seat() {
   }
 }
 
-std::string Server::target() const {
+std::string Server::Impl::target() const {
   const std::lock_guard lock(mutex_);
   if (address_.empty()) throw FailedPrecondition("server: {} has not started", task_.to_string());
   return "grpc://" + address_;
 }
 
-void Server::check_started() const {
+void Server::Impl::check_started() const {
   if (state_ != State::kStarted)
     throw FailedPrecondition("server: {} has {}", task_.to_string(),
                              state_ == State::kNew ? "not started" : "been stopped");
 }
 
-Membership& Server::membership() {
+Membership& Server::Impl::membership() {
   Seat seat;
   {
     const std::lock_guard lock(mutex_);
@@ -174,12 +226,12 @@ Membership& Server::membership() {
   return *seat.get();
 }
 
-std::string Server::task_address(const Task& task, milliseconds timeout) {
+std::string Server::Impl::task_address(const Task& task, milliseconds timeout) {
   const std::string& address = options_.cluster.task_address(task);
   return parse_address(address).port != 0 ? address : membership().get(key_of(task), timeout);
 }
 
-void Server::join() {
+void Server::Impl::join() {
   Seat seat;
   {
     const std::lock_guard lock(mutex_);
@@ -203,7 +255,7 @@ void Server::join() {
   if (error && !stop_source_.stop_requested()) throw Error(*error);
 }
 
-void Server::stop(milliseconds timeout) {
+void Server::Impl::stop(milliseconds timeout) {
   Seat seat;
   bool waits;  // a start-up or a join
   {
@@ -233,7 +285,7 @@ void Server::stop(milliseconds timeout) {
 }
 
 // Ends what runs and frees the port.
-void Server::close() {
+void Server::Impl::close() {
   std::unique_ptr<RpcServer> rpc_server;
   Seat seat;
   {
@@ -246,5 +298,27 @@ void Server::close() {
   seat = {};  // waits for the start-up to end
   if (rpc_server) rpc_server->stop(milliseconds(0));
 }
+
+Server::Server(ServerOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+
+Server::Server(const ClusterResolver& resolver, ServerOptions options)
+    : Server(described_by(resolver, std::move(options))) {}
+
+std::unique_ptr<Server> Server::create_local_server(bool start) {
+  return std::make_unique<Server>(
+      ServerOptions{.cluster = ClusterSpec({{"local", {"localhost:0"}}}), .start = start});
+}
+
+Server::~Server() = default;
+
+const Task& Server::task() const { return impl_->task(); }
+void Server::start() { impl_->start(); }
+std::string Server::target() const { return impl_->target(); }
+Membership& Server::membership() { return impl_->membership(); }
+std::string Server::task_address(const Task& task, milliseconds timeout) {
+  return impl_->task_address(task, timeout);
+}
+void Server::join() { impl_->join(); }
+void Server::stop(milliseconds timeout) { impl_->stop(timeout); }
 
 }  // namespace cohort::cluster

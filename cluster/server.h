@@ -1,37 +1,32 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
-#include <future>
 #include <memory>
-#include <mutex>
-#include <optional>
-#include <stop_token>
 #include <string>
 
-#include "cohort/cluster/cluster_spec.h"
-#include "cohort/cluster/membership.h"
-#include "cohort/cluster/publication.h"
-#include "cohort/cluster/rpc.h"
+#include "cohort/cluster/cluster_resolver.h"
 #include "cohort/cluster/tls.h"
 
 namespace cohort::cluster {
 
+class Membership;  // cluster/membership.h
+
 struct ServerOptions {
-  ClusterSpec cluster;
-  std::string job_name;  ///< may be left out when the cluster has one job
-  int task_index = -1;   ///< may be left out when that job has one task
+  ClusterSpec cluster = {};
+  std::string job_name = {};      ///< may be left out when the cluster has one job
+  int task_index = -1;            ///< may be left out when that job has one task
+  std::string protocol = "grpc";  ///< of the control plane; there is no other
   bool start = true;
   /// The same on all tasks and on no other job. Wanted when the first task's port is 0.
-  std::string job_id;
+  std::string job_id = {};
   /// What all tasks know and strangers do not; empty: as JoinOptions::secret has it, with one_host
   /// where the addresses of the tasks that meet have one host.
-  std::string secret;
-  std::string version;
+  std::string secret = {};
+  std::string version = {};
   std::chrono::milliseconds startup_timeout = std::chrono::minutes(5);
   std::chrono::milliseconds heartbeat_interval = std::chrono::seconds(1);
   std::chrono::milliseconds dead_after = std::chrono::seconds(5);
-  TlsOptions tls;
+  TlsOptions tls = {};
   bool reflection = false;  ///< serve gRPC's reflection too, to whoever asks
 };
 
@@ -43,8 +38,10 @@ struct ServerOptions {
 class Server {
  public:
   /// Throws InvalidArgument when the job or task is not in the cluster, or is left out and not the
-  /// only one, or an address is wrong; and what start() throws.
+  /// only one, or an address or the protocol is wrong; and what start() throws.
   explicit Server(ServerOptions options);
+  /// The task and the cluster that `resolver` describes, as far as the options do not name them.
+  explicit Server(const ClusterResolver& resolver, ServerOptions options = {});
   /// A cluster of this process alone, at any port of localhost.
   static std::unique_ptr<Server> create_local_server(bool start = true);
   /// Ends without leaving, unless join() or stop() has: a death in the others' eyes.
@@ -58,7 +55,7 @@ class Server {
   void start();
   /// "grpc://host:port", with the port that it got. Throws FailedPrecondition before the start.
   std::string target() const;
-  const Task& task() const { return task_; }
+  const Task& task() const;
   /// Waits until every task has its seat. Throws what join_cluster does.
   Membership& membership();
   /// Where another task listens. Waits, `timeout` at most, for one whose port was 0.
@@ -73,30 +70,8 @@ class Server {
   void stop(std::chrono::milliseconds timeout = std::chrono::seconds(10));
 
  private:
-  using Seat = std::shared_future<std::shared_ptr<Membership>>;
-  enum class State { kNew, kStarted, kStopped };
-
-  std::shared_ptr<Membership> take_seat();
-  void listen();
-  void check_started() const;
-  void close();
-
-  const ServerOptions options_;
-  const Task task_;
-  std::vector<Task> tasks_;
-  std::vector<std::string> addresses_;  // of tasks_
-  int self_ = 0;
-  std::stop_source stop_source_;
-
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  State state_ = State::kNew;  // guarded by mutex_, as all below
-  bool joining_ = false;
-  bool left_ = false;
-  std::string address_;
-  std::unique_ptr<RpcServer> rpc_server_;  // of a task that does not lead, as shared_
-  std::optional<Publication> shared_;
-  Seat seat_;
+  class Impl;
+  std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace cohort::cluster

@@ -5,12 +5,12 @@
 namespace cohort::cluster {
 
 struct SimpleClusterOptions {
-  std::string master;  // what master() returns when it is not asked for a task
-  std::optional<std::string> task_type;
-  std::optional<int> task_id;
-  std::string environment;
-  Accelerators num_accelerators;
-  std::optional<std::string> rpc_layer;
+  std::string master = {};  // what master() returns when it is not asked for a task
+  std::optional<std::string> task_type = {};
+  std::optional<int> task_id = {};
+  std::string environment = {};
+  Accelerators num_accelerators = {};
+  std::optional<std::string> rpc_layer = {};
 };
 
 /// A cluster that the program knows itself.

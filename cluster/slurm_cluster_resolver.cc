@@ -207,6 +207,11 @@ Accelerators SlurmClusterResolver::num_accelerators(const std::optional<std::str
   return {{"GPU", count}};
 }
 
+std::string SlurmClusterResolver::advice_on_names() const {
+  return "want names of nodes that resolve, or COHORT_NODE_ADDRESSES=node1=10.0.0.1,node2=10.0.0.2 "
+         "in srun's environment, with NodeAddr of `scontrol show node` (train.sbatch does that)";
+}
+
 std::optional<std::string> SlurmClusterResolver::visible_devices() const {
   if (gpus_.empty()) return std::nullopt;
   if (gpus_per_task_ == 0) return environment_.get("CUDA_VISIBLE_DEVICES");

@@ -11,15 +11,15 @@ namespace cohort::cluster {
 
 struct SlurmOptions {
   /// Tasks of each job; ranks fill the jobs in the order of their names. Empty: all are workers.
-  std::map<std::string, int> jobs;
+  std::map<std::string, int> jobs = {};
   /// A node's tasks listen on port_base, port_base + 1, …; with 0, on any port, which they publish.
   int port_base = 8888;
   /// Nothing: as many as CUDA_VISIBLE_DEVICES lists.
-  std::optional<int> gpus_per_node;
+  std::optional<int> gpus_per_node = {};
   /// Nothing: a node's GPUs divided by the tasks of the fullest node.
-  std::optional<int> gpus_per_task;
+  std::optional<int> gpus_per_task = {};
   /// The same for every node. Nothing: SLURM_STEP_TASKS_PER_NODE.
-  std::optional<int> tasks_per_node;
+  std::optional<int> tasks_per_node = {};
   TaskOverrides overrides{.rpc_layer = "grpc"};
 };
 
@@ -32,12 +32,14 @@ class SlurmClusterResolver final : public ClusterResolver {
  public:
   /// Throws FailedPrecondition for what the step lacks (variables, tasks, GPUs), InvalidArgument
   /// for a variable that cannot be read.
-  explicit SlurmClusterResolver(Environment environment, SlurmOptions options = {});
+  explicit SlurmClusterResolver(Environment environment = Environment::of_process(),
+                                SlurmOptions options = {});
 
   ClusterSpec cluster_spec() const override;
   std::optional<std::string> task_type() const override;
   std::optional<int> task_id() const override;
   std::optional<std::string> rpc_layer() const override { return options_.overrides.rpc_layer; }
+  std::string advice_on_names() const override;
   /// This task's GPUs; no entry where there are none.
   Accelerators num_accelerators(const std::optional<std::string>& task_type = {},
                                 std::optional<int> task_id = {}) const override;

@@ -8,9 +8,10 @@
 namespace cohort::cluster {
 
 struct TFConfigOptions {
-  TaskOverrides overrides;
-  std::string environment;           // what environment() returns instead of TF_CONFIG's
-  std::vector<std::string> devices;  // full names of the cluster's devices, where they are known
+  TaskOverrides overrides = {};
+  std::string environment = {};  // what environment() returns instead of TF_CONFIG's
+  std::vector<std::string> devices =
+      {};  // full names of the cluster's devices, where they are known
 };
 
 /// Reads TF_CONFIG:
@@ -24,7 +25,8 @@ struct TFConfigOptions {
 /// that int() takes, and any value for what it hands on unread.
 class TFConfigClusterResolver final : public ClusterResolver {
  public:
-  explicit TFConfigClusterResolver(Environment environment, TFConfigOptions options = {});
+  explicit TFConfigClusterResolver(Environment environment = Environment::of_process(),
+                                   TFConfigOptions options = {});
 
   ClusterSpec cluster_spec() const override;
   /// Whether the cluster is TFJob's "sparseCluster".

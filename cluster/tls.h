@@ -7,9 +7,9 @@ namespace cohort::cluster {
 /// PEM files for mutual TLS: both ends show a certificate that the same authority signed, and
 /// whoever comes without one, or in plain text, is refused. All three are given, or none: no TLS.
 struct TlsOptions {
-  std::string certificate_authority;
-  std::string certificate;  ///< for the host names or addresses of the cluster spec
-  std::string private_key;
+  std::string certificate_authority = {};
+  std::string certificate = {};  ///< for the host names or addresses of the cluster spec
+  std::string private_key = {};
 
   bool enabled() const { return !certificate_authority.empty(); }
 };

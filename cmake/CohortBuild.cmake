@@ -1,18 +1,23 @@
-# The compiler's and linker's settings for everything built here.
+# The compiler's and linker's settings for everything built here. As a part of another project
+# (add_subdirectory, FetchContent) it takes that one's build type, flags, tools and output folders, and
+# builds and installs nothing but the library and cohort-launch.
 
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
-set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
-set(CMAKE_LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib)
-
-if(NOT CMAKE_BUILD_TYPE)
-  set(CMAKE_BUILD_TYPE Release CACHE STRING "Release or Debug" FORCE)
+if(PROJECT_IS_TOP_LEVEL)
+  set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+  set(CMAKE_LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib)
+  if(NOT CMAKE_BUILD_TYPE)
+    set(CMAKE_BUILD_TYPE Release CACHE STRING "Release or Debug" FORCE)
+  endif()
+  set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1 -DNDEBUG")
 endif()
-set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1 -DNDEBUG")
 
-option(COHORT_TESTS "Build the tests (needs GoogleTest)" ON)
+option(COHORT_TESTS "Build the tests (needs GoogleTest)" ${PROJECT_IS_TOP_LEVEL})
+option(COHORT_EXAMPLES "Build the examples" ${PROJECT_IS_TOP_LEVEL})
+option(COHORT_INSTALL "Install the library and its programs" ${PROJECT_IS_TOP_LEVEL})
 option(COHORT_BENCHMARKS "Build the benchmarks with everything else" OFF)
 option(COHORT_PRECOMPILE "Precompile the headers that most files include" OFF)
 set(COHORT_COMMON_HEADERS
@@ -20,20 +25,23 @@ set(COHORT_COMMON_HEADERS
     <vector> <cohort/core/error.h> <cohort/core/graph/graph.h> <cohort/core/tensor.h>)
 set(COHORT_SANITIZE "" CACHE STRING "Sanitizers for every target: address,undefined or thread")
 
-foreach(language CXX CUDA)
-  if(NOT DEFINED CMAKE_${language}_COMPILER_LAUNCHER)
-    find_program(COHORT_CCACHE ccache)
-    if(COHORT_CCACHE)
-      set(CMAKE_${language}_COMPILER_LAUNCHER ${COHORT_CCACHE})
+if(PROJECT_IS_TOP_LEVEL)
+  foreach(language CXX CUDA)
+    if(NOT DEFINED CMAKE_${language}_COMPILER_LAUNCHER)
+      find_program(COHORT_CCACHE ccache)
+      if(COHORT_CCACHE)  # what several build folders of a tree compile alike is compiled once
+        set(CMAKE_${language}_COMPILER_LAUNCHER
+            ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1
+            CCACHE_SLOPPINESS=pch_defines,time_macros ${COHORT_CCACHE})
+      endif()
     endif()
-  endif()
-endforeach()
-
-find_program(COHORT_MOLD mold)
-if(COHORT_MOLD)
-  foreach(kind EXE SHARED MODULE)
-    string(APPEND CMAKE_${kind}_LINKER_FLAGS " -fuse-ld=mold")
   endforeach()
+  find_program(COHORT_MOLD mold)
+  if(COHORT_MOLD)
+    foreach(kind EXE SHARED MODULE)
+      string(APPEND CMAKE_${kind}_LINKER_FLAGS " -fuse-ld=mold")
+    endforeach()
+  endif()
 endif()
 
 # The library's headers are "cohort/<folder>/<file>.h" for everybody, this repository included: a
@@ -48,7 +56,8 @@ file(CREATE_LINK ${PROJECT_SOURCE_DIR}/cohort/cohort.h ${COHORT_INCLUDE_DIR}/coh
 
 # Every target of the project, tests and examples too, links this; it is not installed.
 #  * -fno-math-errno and -fno-trapping-math change no result, unlike -ffast-math.
-#  * -ffp-contract=off: a*b+c is rounded twice everywhere but in kernels, whatever the compiler.
+#  * -ffp-contract=off: a*b+c is rounded twice, whatever the compiler and wherever a loop begins. A
+#    kernel that wants one rounding calls fma().
 #  * Options are given by designated initialisers: members left out have their defaults.
 add_library(cohort_build INTERFACE)
 target_include_directories(cohort_build INTERFACE ${COHORT_INCLUDE_DIR} ${PROJECT_SOURCE_DIR})
@@ -65,5 +74,5 @@ if(COHORT_SANITIZE)
   target_link_options(cohort_build INTERFACE -fsanitize=${COHORT_SANITIZE})
 endif()
 
-# kernels/cpu alone: vectorise fully and fuse multiply with add where the instruction set can.
-set(COHORT_KERNEL_FLAGS -ffp-contract=fast "$<$<CONFIG:Release>:-O3>")
+# kernels/cpu and the vector routines alone: vectorise fully.
+set(COHORT_KERNEL_FLAGS "$<$<CONFIG:Release>:-O3>")

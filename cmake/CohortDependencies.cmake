@@ -3,7 +3,7 @@
 # and sets COHORT_HAVE_<NAME>.
 
 find_package(Threads REQUIRED)
-find_package(fmt CONFIG REQUIRED)
+find_package(fmt CONFIG REQUIRED GLOBAL)  # which programs link, too
 find_package(ZLIB REQUIRED)
 find_package(nlohmann_json CONFIG REQUIRED)
 find_package(OpenMP REQUIRED COMPONENTS CXX)

@@ -4,13 +4,24 @@ set(default_nvcc /usr/local/cuda/bin/nvcc)  # often there without being on PATH
 if(NOT DEFINED CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX} AND EXISTS ${default_nvcc})
   set(CMAKE_CUDA_COMPILER ${default_nvcc})
 endif()
-if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-  set(CMAKE_CUDA_ARCHITECTURES "80-real;90-real")
-endif()
+# What a package holds: machine code from Turing to Blackwell, which also runs on the later cards of each
+# generation (8.6, 8.9, 10.3, 12.1), and PTX from which the driver makes code for all others.
+set(COHORT_CUDA_TARGETS 75-real 80-real 90-real 100-real 120-real 80-virtual)
 
 include(CheckLanguage)
 check_language(CUDA)
 if(CMAKE_CUDA_COMPILER)
+  execute_process(COMMAND ${CMAKE_CUDA_COMPILER} --list-gpu-code
+                  OUTPUT_VARIABLE known_targets RESULT_VARIABLE unknown ERROR_QUIET)
+  foreach(target IN LISTS COHORT_CUDA_TARGETS)
+    string(REGEX MATCH "^[0-9]+" number ${target})
+    if(NOT unknown AND NOT known_targets MATCHES "sm_${number}[^0-9]")
+      list(REMOVE_ITEM COHORT_CUDA_TARGETS ${target})
+    endif()
+  endforeach()
+  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES AND NOT DEFINED ENV{CUDAARCHS})
+    set(CMAKE_CUDA_ARCHITECTURES ${COHORT_CUDA_TARGETS})
+  endif()
   enable_language(CUDA)
   # CMake before 3.26 does not know that nvcc speaks C++20.
   if(CMAKE_VERSION VERSION_LESS 3.26 AND NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)

@@ -14,7 +14,8 @@ std::string_view code_name(Code code) {
 }
 
 Error Error::within(std::string_view where) const {
-  return Error(code_, std::string(where) + ": " + what());
+  const std::string prefix = std::string(where) + ": ";
+  return std::string_view(what()).starts_with(prefix) ? *this : Error(code_, prefix + what());
 }
 
 namespace internal {

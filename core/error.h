@@ -38,7 +38,7 @@ class Error : public std::runtime_error {
 
   Code code() const { return code_; }
 
-  /// The same error with `where: ` put before its message (a layer's name, a rank).
+  /// The same error; its message begins with `where: ` (a layer's name, a rank), but once.
   Error within(std::string_view where) const;
 
  private:

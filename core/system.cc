@@ -13,6 +13,8 @@
 #include <system_error>
 #include <vector>
 
+#include "cohort/core/terminal.h"
+
 namespace cohort {
 namespace {
 
@@ -90,9 +92,9 @@ int run_program(const char* name, const std::function<int()>& body) {
   try {
     return body();
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s: %s\n", name, describe(error).c_str());
+    say(stderr, std::string(name) + ": " + describe(error) + "\n");
   } catch (...) {
-    std::fprintf(stderr, "%s: something was thrown that is no std::exception\n", name);
+    say(stderr, std::string(name) + ": something was thrown that is no std::exception\n");
   }
   return 1;
 }

@@ -15,18 +15,18 @@ std::vector<int64_t> row_major_strides(const Shape& shape) {
   return strides;
 }
 
-constexpr size_t kHugePage = size_t{2} << 20;
+constexpr size_t kPageUnit = size_t{2} << 20;
 
-size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
+size_t padded_to(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
 /// Zeroed. Large blocks lie on huge pages: rows gathered at random from small ones miss the TLB at
 /// each.
 std::shared_ptr<Storage> allocate(size_t bytes) {
-  const size_t unit = bytes >= kHugePage ? kHugePage : 64;
-  const size_t padded = round_up(std::max<size_t>(1, bytes), unit);
+  const size_t unit = bytes >= kPageUnit ? kPageUnit : 64;
+  const size_t padded = padded_to(std::max<size_t>(1, bytes), unit);
   void* data = std::aligned_alloc(unit, padded);
   if (!data) throw ResourceExhausted("tensor: out of memory asking for {} bytes", bytes);
-  if (unit == kHugePage) madvise(data, padded, MADV_HUGEPAGE);
+  if (unit == kPageUnit) madvise(data, padded, MADV_HUGEPAGE);
   std::memset(data, 0, bytes);
   auto storage = std::make_shared<Storage>(data, bytes, [](void* p) { std::free(p); });
   storage->reusable = true;

@@ -41,9 +41,9 @@ struct CsvOptions {
   bool header = false;  ///< the first record of every file is passed over
   char field_delim = ',';
   bool use_quote_delim = true;  ///< false: a double quote is a character like others
-  std::string na_value;         ///< a field of this counts as empty
+  std::string na_value = {};    ///< a field of this counts as empty
   /// Numbers of the columns to take, ascending from 0; empty: the record has exactly `columns`.
-  std::vector<int> select_cols;
+  std::vector<int> select_cols = {};
 };
 
 }  // namespace cohort::data

@@ -25,7 +25,7 @@ using Predicate = std::function<bool(const Element&)>;
 using DatasetFunction = std::function<Dataset(const Element&)>;
 
 struct ShuffleOptions {
-  std::optional<uint64_t> seed;          ///< mixed with the iterator's seed
+  std::optional<uint64_t> seed = {};     ///< mixed with the iterator's seed
   bool reshuffle_each_iteration = true;  ///< false: the order of epoch 0 in every epoch
 };
 struct BatchOptions {
@@ -50,7 +50,7 @@ struct MapOptions {
   int num_parallel_calls = 1;
   /// What the function returns. Absent: found on the first call of element_spec() by applying the
   /// function to the first element.
-  std::optional<ElementSpec> element_spec;
+  std::optional<ElementSpec> element_spec = {};
 };
 
 /// A description of a stream of elements: a source and a chain of transformations, with tf.data's

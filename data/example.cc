@@ -11,7 +11,7 @@
 namespace cohort::data {
 namespace {
 
-constexpr std::string_view kWhere = "parse_example";
+constexpr std::string_view kParseExample = "parse_example";
 // Fields of the messages in example.h; a list's number says its kind.
 constexpr int kFeatures = 1, kFeature = 1, kKey = 1, kValue = 2, kListValue = 1;
 constexpr int kBytesList = 1, kFloatList = 2, kInt64List = 3;
@@ -71,7 +71,7 @@ void read_entry(wire::Reader entry, const std::vector<FixedLenFeature>& features
 std::vector<Found> find_features(std::string_view record,
                                  const std::vector<FixedLenFeature>& features) {
   std::vector<Found> found(features.size());
-  wire::Reader example(record, kWhere);
+  wire::Reader example(record, kParseExample);
   while (example.next()) {
     if (example.field() != kFeatures) {
       example.skip();
@@ -117,7 +117,7 @@ Values read_list(const Found& found, const FixedLenFeature& feature) {
   Values values;
   std::vector<uint64_t> integers;
   int64_t strings = 0;
-  wire::Reader reader(found.message, kWhere);
+  wire::Reader reader(found.message, kParseExample);
   while (reader.next()) {
     if (reader.field() != kListValue) {
       reader.skip();
@@ -133,7 +133,7 @@ Values read_list(const Found& found, const FixedLenFeature& feature) {
   }
   for (const uint64_t value : integers) values.add(value);
   if (found.list == kBytesList && strings != 1)
-    throw InvalidArgument("{}: feature \"{}\": got {} strings of bytes; want one", kWhere,
+    throw InvalidArgument("{}: feature \"{}\": got {} strings of bytes; want one", kParseExample,
                           feature.name, strings);
   return values;
 }
@@ -143,12 +143,12 @@ bool is_open(const FixedLenFeature& feature) { return !feature.shape.is_concrete
 Tensor parse_feature(const Found& found, const FixedLenFeature& feature) {
   if (found.list == 0 && feature.default_value) return *feature.default_value;
   if (found.list != list_of(feature.dtype))
-    throw InvalidArgument("{}: feature \"{}\": got {}; want {}", kWhere, feature.name,
+    throw InvalidArgument("{}: feature \"{}\": got {}; want {}", kParseExample, feature.name,
                           kind_of(found.list), kind_of(list_of(feature.dtype)));
   const Values values = read_list(found, feature);
   const Shape shape = is_open(feature) ? Shape{values.count} : feature.shape;
   if (values.count != shape.num_elements())
-    throw InvalidArgument("{}: feature \"{}\": got {} values; want {} for shape {}", kWhere,
+    throw InvalidArgument("{}: feature \"{}\": got {} values; want {} for shape {}", kParseExample,
                           feature.name, values.count, shape.num_elements(), shape);
   Tensor tensor(feature.dtype, shape);
   if (!values.bytes.empty()) std::memcpy(tensor.raw(), values.bytes.data(), values.bytes.size());
@@ -157,26 +157,27 @@ Tensor parse_feature(const Found& found, const FixedLenFeature& feature) {
 
 void check_feature(const FixedLenFeature& feature) {
   if (list_of(feature.dtype) == 0)
-    throw InvalidArgument("{}: feature \"{}\": got dtype {}; want float32, int64 or uint8", kWhere,
-                          feature.name, feature.dtype);
+    throw InvalidArgument("{}: feature \"{}\": got dtype {}; want float32, int64 or uint8",
+                          kParseExample, feature.name, feature.dtype);
   if (is_open(feature) && feature.shape.rank() != 1)
     throw InvalidArgument("{}: feature \"{}\": got shape {}; want numbers, or one symbol alone",
-                          kWhere, feature.name, feature.shape);
+                          kParseExample, feature.name, feature.shape);
   const auto& value = feature.default_value;
   if (value && (!value->defined() || value->dtype() != feature.dtype ||
                 (is_open(feature) ? value->rank() != 1 : value->shape() != feature.shape)))
-    throw InvalidArgument("{}: feature \"{}\": got a default of {}{}; want {}{}", kWhere,
+    throw InvalidArgument("{}: feature \"{}\": got a default of {}{}; want {}{}", kParseExample,
                           feature.name, value->dtype(), value->shape(), feature.dtype,
                           feature.shape);
 }
 
 void check_features(const std::vector<FixedLenFeature>& features) {
-  if (features.empty()) throw InvalidArgument("{}: got no features; want at least one", kWhere);
+  if (features.empty())
+    throw InvalidArgument("{}: got no features; want at least one", kParseExample);
   std::set<std::string_view> names;
   for (const FixedLenFeature& feature : features) {
     check_feature(feature);
     if (!names.insert(feature.name).second)
-      throw InvalidArgument("{}: got feature \"{}\" twice; want names that differ", kWhere,
+      throw InvalidArgument("{}: got feature \"{}\" twice; want names that differ", kParseExample,
                             feature.name);
   }
 }
@@ -211,7 +212,7 @@ MapFunction example_parser(std::vector<FixedLenFeature> features) {
   return [features = std::move(features)](const Element& record) {
     if (record.size() != 1 || record[0].dtype() != DType::kU8 || record[0].rank() != 1)
       throw InvalidArgument("{}: got an element that is no record; want one component, uint8 [L]",
-                            kWhere);
+                            kParseExample);
     const Tensor bytes = record[0].contiguous();
     const std::string_view text(static_cast<const char*>(bytes.raw()), bytes.num_bytes());
     const std::vector<Found> found = find_features(text, features);

@@ -22,9 +22,9 @@ namespace cohort::data {
 struct FixedLenFeature {
   std::string name;
   DType dtype = DType::kF32;
-  Shape shape;
+  Shape shape = {};
   /// Stands in where an example lacks the feature; dtype and shape as above.
-  std::optional<Tensor> default_value;
+  std::optional<Tensor> default_value = {};
 };
 
 /// The function that turns a record, uint8 [L], into one component per feature;

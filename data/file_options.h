@@ -18,7 +18,7 @@ struct TextLineOptions {
 struct ListFilesOptions {
   /// Each epoch in another order; the order of the names otherwise.
   bool shuffle = true;
-  std::optional<uint64_t> seed;  ///< mixed with the iterator's seed
+  std::optional<uint64_t> seed = {};  ///< mixed with the iterator's seed
 };
 struct InterleaveOptions {
   int cycle_length = 4;  ///< datasets that are open at a time

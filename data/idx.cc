@@ -11,13 +11,13 @@
 namespace cohort::data {
 namespace {
 
-constexpr std::string_view kWhere = "read_idx";
+constexpr std::string_view kReadIdx = "read_idx";
 
 /// IDX files start with two zero bytes, gzip files never.
 Compression compression_of(const std::string& path) {
   constexpr std::array<unsigned char, 2> kGzip{0x1f, 0x8b};
   std::array<unsigned char, 2> start{};
-  FileReader(path, Compression::kNone, kWhere).read(start.data(), start.size());
+  FileReader(path, Compression::kNone, kReadIdx).read(start.data(), start.size());
   return start == kGzip ? Compression::kGzip : Compression::kNone;
 }
 
@@ -103,7 +103,7 @@ std::string find_file(const std::string& directory, const std::string& name) {
 }  // namespace
 
 Tensor read_idx(const std::string& path) {
-  FileReader input(path, compression_of(path), kWhere);
+  FileReader input(path, compression_of(path), kReadIdx);
   const Header header = read_header(input, path);
   Tensor tensor(header.dtype, header.shape);
   const uint64_t got = input.read(tensor.raw(), header.num_bytes);

@@ -8,7 +8,7 @@
 namespace cohort::data {
 namespace {
 
-constexpr std::string_view kMagic = "CDS1";
+constexpr std::string_view kStateMagic = "CDS1";
 
 bool have_rows(const ElementSpec& spec) {
   return std::all_of(spec.begin(), spec.end(),
@@ -61,8 +61,17 @@ InputPipeline make_input_pipeline(const Dataset& dataset, const InputWorker& wor
           plan, std::nullopt};
 }
 
+int64_t count_steps(const Dataset& dataset, const StepOptions& options) {
+  if (options.num_steps) return *options.num_steps;
+  const int64_t size = dataset.cardinality();
+  if (size < 0) return size;
+  if (options.any_worker) return kUnknownCardinality;
+  return is_static(dataset.element_spec()) ? size / options.replicas_per_worker
+                                           : divide_up(size, options.replicas_per_worker);
+}
+
 std::string StepPosition::to_bytes() const {
-  std::string bytes(kMagic);
+  std::string bytes(kStateMagic);
   for (size_t i = 0; i < sizeof step; ++i)
     bytes += static_cast<char>(static_cast<uint64_t>(step) >> (8 * i));
   bytes += static_cast<char>(ended);
@@ -70,13 +79,13 @@ std::string StepPosition::to_bytes() const {
 }
 
 StepPosition StepPosition::from_bytes(std::string_view bytes) {
-  constexpr size_t kStep = kMagic.size(), kEnded = kStep + sizeof step, kSource = kEnded + 1;
-  if (bytes.size() <= kSource || !bytes.starts_with(kMagic) ||
+  constexpr size_t kStep = kStateMagic.size(), kEnded = kStep + sizeof step, kSource = kEnded + 1;
+  if (bytes.size() <= kSource || !bytes.starts_with(kStateMagic) ||
       static_cast<unsigned char>(bytes[kEnded]) > 1)
     throw DataLoss(
         "StepPosition::from_bytes: got {} bytes that are no position; want some that start with "
         "\"{}\"",
-        bytes.size(), kMagic);
+        bytes.size(), kStateMagic);
   uint64_t step = 0;
   for (size_t i = 0; i < sizeof step; ++i)
     step |= static_cast<uint64_t>(static_cast<unsigned char>(bytes[kStep + i])) << (8 * i);

@@ -57,9 +57,13 @@ struct StepOptions {
   int64_t replicas_per_worker = 1;
   /// Asked at every step, once for batches and twice for scalars, unless num_steps is given.
   /// Absent: there is one worker.
-  AnyWorker any_worker;
-  std::optional<int64_t> num_steps;  ///< InputPipeline's
+  AnyWorker any_worker = {};
+  std::optional<int64_t> num_steps = {};  ///< InputPipeline's
 };
+
+/// Steps of an epoch of StepIterator(dataset, options): a number, equal on every worker, where the
+/// description says; kInfiniteCardinality or kUnknownCardinality.
+int64_t count_steps(const Dataset& dataset, const StepOptions& options);
 
 /// A worker's pass over its part: a step at a time, together with the other workers.
 ///

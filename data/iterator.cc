@@ -10,7 +10,7 @@
 namespace cohort::data {
 namespace {
 
-constexpr std::string_view kMagic = "CDP1";
+constexpr std::string_view kPositionMagic = "CDP1";
 constexpr size_t kPositionBytes = 8 + 4 * 8;
 constexpr uint32_t kVersion = 1;
 
@@ -72,7 +72,7 @@ uint64_t hash_of(std::string_view text) {
 uint64_t fingerprint_of(const Node& node) { return hash_of(node.describe()); }
 
 std::string Position::to_bytes() const {
-  std::string bytes(kMagic);
+  std::string bytes(kPositionMagic);
   append_number(bytes, kVersion, 4);
   for (const uint64_t value :
        {seed, static_cast<uint64_t>(epoch), static_cast<uint64_t>(element), fingerprint})
@@ -81,12 +81,12 @@ std::string Position::to_bytes() const {
 }
 
 Position Position::from_bytes(std::string_view bytes) {
-  if (bytes.size() != kPositionBytes || !bytes.starts_with(kMagic) ||
+  if (bytes.size() != kPositionBytes || !bytes.starts_with(kPositionMagic) ||
       read_number(bytes, 4, 4) != kVersion)
     throw DataLoss(
         "Position::from_bytes: got {} bytes that are no position; want {} that start "
         "with \"{}\" and version {}",
-        bytes.size(), kPositionBytes, kMagic, kVersion);
+        bytes.size(), kPositionBytes, kPositionMagic, kVersion);
   return {.seed = read_number(bytes, 8, 8),
           .epoch = static_cast<int64_t>(read_number(bytes, 16, 8)),
           .element = static_cast<int64_t>(read_number(bytes, 24, 8)),

@@ -10,12 +10,13 @@
 namespace cohort::data {
 namespace {
 
-constexpr std::string_view kWhere = "from_text_lines";
+constexpr std::string_view kFromTextLines = "from_text_lines";
 constexpr size_t kMostLineBytes = size_t{64} << 20;
 
 class LineFlow : public ElementFlow {
  public:
-  LineFlow(const std::string& path, Compression compression) : file_(path, compression, kWhere) {
+  LineFlow(const std::string& path, Compression compression)
+      : file_(path, compression, kFromTextLines) {
     file_.begin_text();
   }
 
@@ -49,7 +50,7 @@ class LineFlow : public ElementFlow {
       line_.append(bytes.substr(0, end));
       if (line_.size() > kMostLineBytes)
         throw ResourceExhausted("{}: {}: line {}: got more than {} bytes; want a file of lines",
-                                kWhere, file_.path(), number_, kMostLineBytes);
+                                kFromTextLines, file_.path(), number_, kMostLineBytes);
       after_return_ = end < bytes.size() && bytes[end] == '\r';
       file_.consume(std::min(end + 1, bytes.size()));
       if (end < bytes.size()) return true;
@@ -83,7 +84,7 @@ class TextLines : public FileFormat {
     return std::make_unique<LineFlow>(path, compression_);
   }
   ElementSpec spec() const override { return text_spec(); }
-  std::string name() const override { return std::string(kWhere); }
+  std::string name() const override { return std::string(kFromTextLines); }
   std::string options() const override { return describe(compression_); }
 
  private:
@@ -93,7 +94,7 @@ class TextLines : public FileFormat {
 }  // namespace
 
 Dataset Dataset::from_text_lines(const std::vector<std::string>& files, TextLineOptions options) {
-  check_files(files, kWhere);
+  check_files(files, kFromTextLines);
   return Dataset(files_node(std::make_shared<TextLines>(options.compression), files));
 }
 

@@ -13,7 +13,7 @@
 namespace cohort::data {
 namespace {
 
-constexpr std::string_view kWhere = "from_tfrecord";
+constexpr std::string_view kFromTfRecord = "from_tfrecord";
 constexpr size_t kLengthBytes = 8, kCrcBytes = 4;
 constexpr size_t kHeaderBytes = kLengthBytes + kCrcBytes;
 
@@ -35,7 +35,7 @@ uint32_t checksum(const void* bytes, size_t size) {
 class TFRecordFlow : public ElementFlow {
  public:
   TFRecordFlow(const std::string& path, Compression compression)
-      : file_(path, compression, kWhere) {}
+      : file_(path, compression, kFromTfRecord) {}
 
   int64_t next(std::span<Element> out) override {
     for (size_t filled = 0; filled < out.size(); ++filled, ++number_)
@@ -83,11 +83,11 @@ class TFRecordFlow : public ElementFlow {
   void check(uint64_t stored, uint32_t computed, std::string_view what) const {
     if (stored != computed)
       throw DataLoss("{}: {}: record {} at byte {}: got {:#010x} as checksum of {}; want {:#010x}",
-                     kWhere, file_.path(), number_, start_, stored, what, computed);
+                     kFromTfRecord, file_.path(), number_, start_, stored, what, computed);
   }
   [[noreturn]] void cut_off(uint64_t got, uint64_t want) const {
     throw DataLoss("{}: {}: record {} at byte {}: got {} bytes before the end of the file; want {}",
-                   kWhere, file_.path(), number_, start_, got, want);
+                   kFromTfRecord, file_.path(), number_, start_, got, want);
   }
 
   FileReader file_;
@@ -103,7 +103,7 @@ class TFRecords : public FileFormat {
     return std::make_unique<TFRecordFlow>(path, compression_);
   }
   ElementSpec spec() const override { return text_spec(); }
-  std::string name() const override { return std::string(kWhere); }
+  std::string name() const override { return std::string(kFromTfRecord); }
   std::string options() const override { return describe(compression_); }
 
  private:
@@ -138,7 +138,7 @@ void TFRecordWriter::flush() { file_->flush(); }
 void TFRecordWriter::close() { file_->close(); }
 
 Dataset Dataset::from_tfrecord(const std::vector<std::string>& files, TFRecordOptions options) {
-  check_files(files, kWhere);
+  check_files(files, kFromTfRecord);
   return Dataset(files_node(std::make_shared<TFRecords>(options.compression), files));
 }
 

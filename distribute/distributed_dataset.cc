@@ -2,6 +2,8 @@
 
 #include <cstdio>
 
+#include "cohort/core/terminal.h"
+
 namespace cohort::distribute {
 namespace {
 
@@ -52,52 +54,54 @@ void DistributedDataset::Iterator::collect(const std::vector<data::Element>& ele
   }
 }
 
-data::StepOptions DistributedDataset::step_options() const {
-  data::StepOptions options{.replicas_per_worker = strategy_.num_local_replicas(),
-                            .num_steps = num_steps_};
+DistributedInput::DistributedInput(Strategy strategy, data::Dataset dataset,
+                                   std::optional<int64_t> num_steps, int64_t batch_size)
+    : strategy_(std::move(strategy)),
+      dataset_(std::move(dataset)),
+      options_{.replicas_per_worker = strategy_.num_local_replicas(),
+               .any_worker = {},
+               .num_steps = num_steps},
+      batch_size_(batch_size) {
   if (strategy_.workers().count() > 1)
-    options.any_worker = [strategy = strategy_](bool local) {
+    options_.any_worker = [strategy = strategy_](bool local) {
       return strategy.workers().any("input", local);
     };
-  return options;
 }
 
 DistributedDataset::Iterator DistributedDataset::iterate(data::IterateOptions options) const {
-  return strategy_.workers().guard("the start of a pass", [&] {
-    return Iterator(strategy_, data::StepIterator(dataset_, step_options(), options));
-  });
+  return strategy_.workers().guard("the start of a pass",
+                                   [&] { return Iterator(strategy_, iterate_steps(options)); });
 }
 
 DistributedDataset::Iterator DistributedDataset::resume(const data::StepPosition& position,
                                                         int64_t epochs) const {
   return strategy_.workers().guard("the start of a pass", [&] {
-    return Iterator(strategy_, data::StepIterator(dataset_, step_options(), position, epochs));
+    return Iterator(strategy_, data::StepIterator(dataset_, options_, position, epochs));
   });
 }
 
-DistributedDataset distribute_dataset(const Strategy& strategy, const data::Dataset& dataset) {
-  const data::InputWorker worker = worker_of(strategy);
-  const data::InputPipeline input = strategy.workers().guard(
+DistributedDataset Strategy::experimental_distribute_dataset(const data::Dataset& dataset) const {
+  const data::InputWorker worker = worker_of(*this);
+  const data::InputPipeline input = workers().guard(
       "the making of a dataset", [&] { return data::make_input_pipeline(dataset, worker); });
-  if (worker.num_workers > 1 && strategy.is_chief())
-    std::fprintf(stderr, "%s\n", input.plan.sentence.c_str());
+  if (worker.num_workers > 1 && is_chief()) say(stderr, input.plan.sentence + "\n");
   const int64_t replicas = worker.replicas_per_worker;  // a step takes an element for each
   const data::Dataset ahead =
       input.dataset.prefetch(replicas == 1 ? data::kAutotune : 2 * replicas);
-  DistributedDataset distributed(strategy, ahead, input.plan.sentence);
-  distributed.num_steps_ = input.num_steps;
-  return distributed;
+  return {DistributedInput(*this, ahead, input.num_steps, dataset.batch_size()),
+          input.plan.sentence};
 }
 
-DistributedDataset distribute_datasets_from_function(
-    const Strategy& strategy, const std::function<data::Dataset(const InputContext&)>& make) {
-  const data::InputWorker worker = worker_of(strategy);
+DistributedDataset Strategy::distribute_datasets_from_function(
+    const std::function<data::Dataset(const InputContext&)>& make) const {
+  const data::InputWorker worker = worker_of(*this);
   const InputContext context{.num_input_pipelines = static_cast<int>(worker.num_workers),
                              .input_pipeline_id = static_cast<int>(worker.index),
-                             .num_replicas_in_sync = strategy.num_replicas_in_sync()};
-  return DistributedDataset(
-      strategy, strategy.workers().guard("the making of a dataset", [&] { return make(context); }),
-      "input is made by a function in each process");
+                             .num_replicas_in_sync = num_replicas_in_sync()};
+  const data::Dataset made =
+      workers().guard("the making of a dataset", [&] { return make(context); });
+  return {DistributedInput(*this, made, std::nullopt, -1),
+          "input is made by a function in each process"};
 }
 
 }  // namespace cohort::distribute

@@ -1,11 +1,8 @@
 #pragma once
 
-#include <functional>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "cohort/data/dataset.h"
 #include "cohort/data/input_pipeline.h"
 #include "cohort/distribute/strategy.h"
 
@@ -23,10 +20,11 @@ struct InputContext {
   int64_t get_per_replica_batch_size(int64_t global_batch_size) const;
 };
 
-/// A dataset whose elements are spread over a strategy's replicas. Handles share the description.
-/// Where the strategy has several processes, each makes the same one and iterates it in step with
-/// the others: the iterator's next() is collective then.
-class DistributedDataset {
+/// A dataset whose elements are spread over a strategy's replicas, for loops of one's own and for
+/// Model::fit; made by the strategy. Handles share the description. Where the strategy has several
+/// processes, each makes the same one and iterates it in step with the others: the iterator's
+/// next() is collective then.
+class DistributedDataset : public DistributedInput {
  public:
   class Iterator {
    public:
@@ -60,30 +58,11 @@ class DistributedDataset {
   const std::string& plan() const { return plan_; }
 
  private:
-  friend DistributedDataset distribute_dataset(const Strategy&, const data::Dataset&);
-  friend DistributedDataset distribute_datasets_from_function(
-      const Strategy&, const std::function<data::Dataset(const InputContext&)>&);
-  DistributedDataset(Strategy strategy, data::Dataset dataset, std::string plan)
-      : strategy_(std::move(strategy)), dataset_(std::move(dataset)), plan_(std::move(plan)) {}
-  data::StepOptions step_options() const;
+  friend class Strategy;
+  DistributedDataset(DistributedInput input, std::string plan)
+      : DistributedInput(std::move(input)), plan_(std::move(plan)) {}
 
-  Strategy strategy_;
-  data::Dataset dataset_;  ///< an element for each replica of this process and step
   std::string plan_;
-  std::optional<int64_t> num_steps_;
 };
-
-/// Spreads a dataset of global batches over the replicas (experimental_distribute_dataset).
-///
-/// data/input_pipeline.h says who gets what, by the policy of the dataset's options, in one process
-/// or many; the chief of several prints the plan once. Elements without rows (scalars) go to the
-/// replicas one by one. Throws InvalidArgument where processes have different numbers of replicas,
-/// and what data::make_input_pipeline throws.
-DistributedDataset distribute_dataset(const Strategy& strategy, const data::Dataset& dataset);
-
-/// `make` is called once in each process; each replica takes one element of its dataset per step,
-/// as it is.
-DistributedDataset distribute_datasets_from_function(
-    const Strategy& strategy, const std::function<data::Dataset(const InputContext&)>& make);
 
 }  // namespace cohort::distribute

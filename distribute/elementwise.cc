@@ -5,13 +5,14 @@
 namespace cohort::distribute {
 namespace {
 
-constexpr int64_t kBlock = 64;  // a fixed inner count lets the compiler use its widest vectors
+constexpr int64_t kElementBlock =
+    64;  // a fixed inner count lets the compiler use its widest vectors
 
 template <class T, class Op>
 void apply(T* to, const T* a, const T* b, int64_t count, Op op) {
   int64_t i = 0;
-  for (; i + kBlock <= count; i += kBlock)
-    for (int64_t j = 0; j < kBlock; ++j) to[i + j] = op(a[i + j], b[i + j]);
+  for (; i + kElementBlock <= count; i += kElementBlock)
+    for (int64_t j = 0; j < kElementBlock; ++j) to[i + j] = op(a[i + j], b[i + j]);
   for (; i < count; ++i) to[i] = op(a[i], b[i]);
 }
 

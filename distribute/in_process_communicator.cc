@@ -205,7 +205,7 @@ class InProcessCommunicator final : public Communicator {
     group_->aborted.store(true);
   }
 
-  void reset() {
+  bool reset() override {
     const std::lock_guard lock(group_->mutex);
     for (const auto& meeting : group_->meetings) {
       for (Progress& progress : meeting->progress) {
@@ -215,6 +215,7 @@ class InProcessCommunicator final : public Communicator {
     }
     group_->error.reset();
     group_->aborted.store(false);
+    return true;
   }
 
  private:
@@ -238,10 +239,6 @@ std::vector<std::unique_ptr<Communicator>> make_in_process_communicators(InProce
   for (int rank = 0; rank < group->size; ++rank)
     ranks.push_back(std::make_unique<InProcessCommunicator>(group, rank));
   return ranks;
-}
-
-void reset_in_process(Communicator& any_rank) {
-  if (auto* rank = dynamic_cast<InProcessCommunicator*>(&any_rank)) rank->reset();
 }
 
 }  // namespace cohort::distribute

@@ -25,7 +25,4 @@ struct InProcessOptions {
 /// arithmetic, inside wait().
 std::vector<std::unique_ptr<Communicator>> make_in_process_communicators(InProcessOptions options);
 
-/// Makes a group usable again after abort, when no rank is inside a call.
-void reset_in_process(Communicator& any_rank);
-
 }  // namespace cohort::distribute

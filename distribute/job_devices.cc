@@ -94,20 +94,17 @@ void check_implementation(std::string_view strategy, CommunicationImplementation
                           strategy);
 }
 
-std::vector<std::unique_ptr<Communicator>> make_job_communicators(
-    const JobCommunicators& back_end, Workers& workers, std::span<Device* const> devices,
-    std::chrono::milliseconds timeout, std::function<std::optional<Error>()> failure) {
+std::vector<std::unique_ptr<Communicator>> make_job_communicators(const JobCommunicators& back_end,
+                                                                  Workers& workers,
+                                                                  JobGroup group) {
   const std::string mine = workers.is_chief() ? back_end.make_id() : std::string();
-  const std::vector<std::string> ids = workers.all_gather("group id", mine);
-  return back_end.make({.devices = devices,
-                        .process = workers.index(),
-                        .num_processes = workers.count(),
-                        .id = ids.front(),
-                        .timeout = timeout,
-                        .failure = std::move(failure),
-                        .all_gather = [&workers](std::string_view label, std::string_view value) {
-                          return workers.all_gather(label, value);
-                        }});
+  group.id = workers.all_gather("group id", mine).front();
+  group.process = workers.index();
+  group.num_processes = workers.count();
+  group.all_gather = [&workers](std::string_view label, std::string_view value) {
+    return workers.all_gather(label, value);
+  };
+  return back_end.make(group);
 }
 
 }  // namespace cohort::distribute

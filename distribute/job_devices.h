@@ -42,10 +42,10 @@ std::vector<DeviceRange> assign_devices(std::string_view strategy,
 void check_implementation(std::string_view strategy, CommunicationImplementation implementation,
                           std::string_view device_type);
 
-/// Communicators of this worker's devices in a group of all workers' devices. The chief makes the
-/// group's id, and every worker gets it. Collective.
-std::vector<std::unique_ptr<Communicator>> make_job_communicators(
-    const JobCommunicators& back_end, Workers& workers, std::span<Device* const> devices,
-    std::chrono::milliseconds timeout, std::function<std::optional<Error>()> failure);
+/// Communicators of this worker's devices in a group of all workers' devices. Of `group`, what the
+/// workers know is filled in here: processes, exchange, and the id, which the chief makes.
+/// Collective.
+std::vector<std::unique_ptr<Communicator>> make_job_communicators(const JobCommunicators& back_end,
+                                                                  Workers& workers, JobGroup group);
 
 }  // namespace cohort::distribute

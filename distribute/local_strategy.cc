@@ -38,7 +38,10 @@ class LocalStrategy final : public Strategy::Impl {
       const std::vector<int>& blocks) const {
     if (config_.devices.size() == 1) return {};
     const auto native = runtime_.communicator_factory(config_.devices.front()->type());
-    if (native) return native(config_.devices);
+    if (native)
+      return native({.devices = config_.devices,
+                     .order = combine_order(blocks),
+                     .num_replicas = config_.num_replicas});
     return make_in_process_communicators({.block_sizes = blocks, .adders = config_.adders});
   }
 

@@ -14,6 +14,8 @@ std::vector<int> adders(CrossDeviceOps ops, int num_devices) {
   return {};
 }
 
+constexpr const char* kDefault = "DefaultStrategy";
+
 thread_local std::vector<Strategy> strategy_stack;
 
 }  // namespace
@@ -45,8 +47,13 @@ Strategy OneDeviceStrategy(const std::string& device) {
 
 Strategy default_strategy() {
   Runtime& runtime = default_runtime();
-  return Strategy(make_local_strategy(
-      runtime, {.name = "DefaultStrategy", .devices = {&runtime.default_device()}}));
+  return Strategy(
+      make_local_strategy(runtime, {.name = kDefault, .devices = {&runtime.default_device()}}));
+}
+
+bool Strategy::operator==(const Strategy& other) const {
+  return impl_ == other.impl_ ||
+         (name() == kDefault && other.name() == kDefault && devices() == other.devices());
 }
 
 StrategyScope::StrategyScope(const Strategy& strategy) {

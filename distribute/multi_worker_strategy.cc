@@ -30,7 +30,7 @@ namespace {
 
 constexpr const char* kName = "MultiWorkerMirroredStrategy";
 /// Of what workers tell each other outside of the graph.
-constexpr const char* kVersion = "cohort 0.1 workers 1";
+constexpr const char* kWorkersVersion = "cohort 0.1 workers 1";
 
 constexpr std::chrono::minutes kTimeout(10);
 
@@ -67,12 +67,13 @@ std::unique_ptr<cluster::Membership> join(const cluster::Job& job,
                                 .coordinator = job.coordinator,
                                 .published = job.coordinator.empty(),
                                 .addresses = job.addresses,
+                                .advice_on_names = job.advice_on_names,
                                 .job_id = job.job_id,
                                 .secret = cluster::job_secret_of_process(),
                                 .one_host = job.one_host,
                                 .require_secret = job.require_secret,
                                 .reflection = job.reflection,
-                                .version = kVersion,
+                                .version = kWorkersVersion,
                                 .startup_timeout = timeout,
                                 .tls = job.tls,
                                 .wait_board = std::move(wait_board)});
@@ -136,8 +137,12 @@ class MultiWorkerStrategy final : public Strategy::Impl {
  private:
   std::vector<std::unique_ptr<Communicator>> make_communicators() {
     if (!job_communicators_) return group_->make_communicators(all_blocks_, gradient_dtype_);
-    return make_job_communicators(*job_communicators_, *group_, part_.devices, group_->timeout(),
-                                  [group = group_.get()] { return group->failure(); });
+    return make_job_communicators(*job_communicators_, *group_,
+                                  {.devices = part_.devices,
+                                   .order = combine_order(all_blocks_),
+                                   .num_replicas = part_.num_replicas,
+                                   .timeout = group_->timeout(),
+                                   .failure = [group = group_.get()] { return group->failure(); }});
   }
 
   void set_up(const MultiWorkerMirroredOptions& options) {
@@ -254,7 +259,9 @@ class MultiWorkerStrategy final : public Strategy::Impl {
 Strategy join_workers(Runtime& runtime, const cluster::Job& job,
                       const MultiWorkerMirroredOptions& options) {
   const std::string address =
-      job.coordinator.empty() ? "127.0.0.1" : cluster::local_address_towards(job.coordinator);
+      job.coordinator.empty()
+          ? "127.0.0.1"
+          : cluster::local_address_towards(job.coordinator, job.advice_on_names);
   WorkerGroup::Options group_options{.address = address,
                                      .ports = job.ports,
                                      .startup_timeout = options.startup_timeout,
@@ -286,7 +293,8 @@ Strategy MultiWorkerMirroredStrategy(MultiWorkerMirroredOptions options) {
   Runtime& runtime = default_runtime();
   check_implementation(kName, options.communication_options.implementation,
                        type_name(*choose_devices(kName, runtime, options.devices).front()));
-  const cluster::Job job = cluster::resolve_job(cluster::Environment::of_process());
+  const cluster::Job job =
+      cluster::resolve_job(cluster::Environment::of_process(), options.cluster_resolver);
   if (job.tasks.size() > 1) return join_workers(runtime, job, options);
   LocalStrategyConfig config{.name = kName,
                              .devices = choose_devices(kName, runtime, options.devices)};

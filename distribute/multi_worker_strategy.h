@@ -1,15 +1,23 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "cohort/distribute/communication_options.h"
 #include "cohort/distribute/strategy.h"
 
+namespace cohort::cluster {
+class ClusterResolver;  // cluster/cluster_resolver.h
+}
+
 namespace cohort::distribute {
 
 struct MultiWorkerMirroredOptions {
+  /// Who takes part and which task this process is. Null: what the environment says (TF_CONFIG,
+  /// Slurm, mpirun or Kubernetes, cluster/job.h); with nothing there, this process alone.
+  std::shared_ptr<const cluster::ClusterResolver> cluster_resolver = {};
   /// Devices of this worker, as for MirroredStrategy; every worker has equally many. Empty: all
   /// GPUs, or else all logical CPU devices. Workers that share a host and its cores divide the
   /// cores among themselves, unless logical devices were set before; those that see the same GPUs
@@ -29,8 +37,7 @@ struct MultiWorkerMirroredOptions {
 };
 
 /// Synchronous training on the devices of several processes, one copy of every variable on each
-/// device. Who takes part comes from the environment: TF_CONFIG, Slurm, mpirun or Kubernetes
-/// (cluster/job.h); with nothing there, this process alone. Waits until all workers are there.
+/// device. Waits until all workers are there.
 ///
 /// Every worker runs the same program. Variables start with the chief's values, and the chief's
 /// random seed holds everywhere. When a worker dies, fails or leaves, every other gets an error

@@ -5,6 +5,7 @@
 #include "cohort/core/graph/op.h"
 #include "cohort/core/graph/variable.h"
 #include "cohort/core/ops/state.h"
+#include "cohort/core/runtime/device.h"
 
 namespace cohort::distribute {
 namespace {
@@ -63,6 +64,18 @@ void check_replicas_stay_equal(const Trace& trace, bool shares_device) {
             node->name(), variable.name());
     }
   }
+}
+
+void check_devices_stay_apart(const Trace& trace, std::span<Device* const> devices) {
+  if (devices.size() == 1) return;
+  for (const auto& node : trace.graph->nodes())
+    for (const Device* device : devices)
+      if (!device->name().matches(node->device()))
+        throw Unimplemented(
+            "{}: got a request for {} in a step that {} devices run at once; want none, or a name "
+            "that fits each of them, such as \"{}\"",
+            node->name(), node->device().to_string(), devices.size(),
+            device->type() == DeviceType::kGPU ? "gpu" : "cpu");
 }
 
 }  // namespace cohort::distribute

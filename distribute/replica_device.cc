@@ -129,6 +129,18 @@ void ReplicaDevice::run(std::span<const ReplicaFeed> feeds) {
   }
 }
 
+RecordingOutcome ReplicaDevice::record(std::span<const ReplicaFeed> feeds) {
+  return executable_for(feeds.front()).record();
+}
+
+bool ReplicaDevice::is_recorded(std::span<const ReplicaFeed> feeds) {
+  return executable_for(feeds.front()).is_recorded();
+}
+
+void ReplicaDevice::set_replay(std::span<const ReplicaFeed> feeds, bool replay) {
+  executable_for(feeds.front()).set_replay(replay);
+}
+
 void ReplicaDevice::run_in_turn(std::span<const ReplicaFeed> feeds) {
   if (sum_) sum_->begin();
   for (size_t r = 0; r < feeds.size(); ++r) {

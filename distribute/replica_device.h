@@ -46,6 +46,12 @@ class ReplicaDevice {
   /// Runs the step for all replicas carried; called by the device's thread. Throws; nothing is
   /// committed then.
   void run(std::span<const ReplicaFeed> feeds);
+  // A step with collectives is recorded and replayed by all ranks together (Executable); not where
+  // replicas take turns. To be called after prepare() for these feeds.
+  RecordingOutcome record(std::span<const ReplicaFeed> feeds);
+  bool is_recorded(std::span<const ReplicaFeed> feeds);
+  void set_replay(std::span<const ReplicaFeed> feeds, bool replay);
+  void drop_recordings() { program_.drop_recordings(); }
   /// Output i of carried replica `replica` in the last run, copied out.
   Tensor output(int replica, int i);
 

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "cohort/core/runtime/function.h"
 #include "cohort/core/tensor.h"
 #include "cohort/data/dataset.h"
+#include "cohort/data/input_pipeline.h"
 #include "cohort/distribute/workers.h"
 
 namespace cohort::distribute {
@@ -100,6 +102,8 @@ class StepRunner {
   virtual Tensor gathered_output(int i) = 0;
 };
 
+class DistributedDataset;  // distribute/distributed_dataset.h, as InputContext
+struct InputContext;
 class StepCache;
 
 /// Keeps replicas equal while a program trains as if there were one. A cheap handle to shared
@@ -145,7 +149,8 @@ class Strategy {
   std::vector<std::string> devices() const { return impl_->devices(); }
   const std::string& name() const { return impl_->name(); }
   Impl& impl() const { return *impl_; }
-  bool operator==(const Strategy& other) const { return impl_ == other.impl_; }
+  /// Handles of one strategy; what holds outside of every scope is one strategy for each device.
+  bool operator==(const Strategy& other) const;
 
   /// Calls `build` with this strategy current: variables and models made inside belong to it.
   /// Returns what it returns.
@@ -175,6 +180,18 @@ class Strategy {
   /// One value for each replica, made by `make(replica id)`.
   PerReplica distribute_values_from_function(const std::function<Tensor(int)>& make) const;
 
+  /// Spreads a dataset of global batches over the replicas.
+  ///
+  /// data/input_pipeline.h says who gets what, by the policy of the dataset's options, in one
+  /// process or many; the chief of several prints the plan once. Elements without rows (scalars) go
+  /// to the replicas one by one. Throws InvalidArgument where processes have different numbers of
+  /// replicas, and what data::make_input_pipeline throws.
+  DistributedDataset experimental_distribute_dataset(const data::Dataset& dataset) const;
+  /// `make` is called once in each process; each replica takes one element of its dataset per step,
+  /// as it is.
+  DistributedDataset distribute_datasets_from_function(
+      const std::function<data::Dataset(const InputContext&)>& make) const;
+
   /// A training or evaluation step: see StepRunner. `batch_size` is the dataset's (0: unknown).
   std::unique_ptr<StepRunner> make_runner(const Trace& trace, int64_t batch_size = 0) const {
     return impl_->make_runner(trace, batch_size);
@@ -185,6 +202,36 @@ class Strategy {
                                         const std::vector<Argument>& arguments) const;
 
   std::shared_ptr<Impl> impl_;
+};
+
+/// A dataset that is already split over a strategy's replicas: what fit, evaluate and predict know
+/// of a DistributedDataset. A cheap handle.
+class DistributedInput {
+ public:
+  const Strategy& strategy() const { return strategy_; }
+  /// Of what one replica takes at a step.
+  data::ElementSpec element_spec() const { return dataset_.element_spec(); }
+  /// Steps of an epoch, kInfiniteCardinality or kUnknownCardinality.
+  int64_t cardinality() const { return data::count_steps(dataset_, options_); }
+  /// Rows that all replicas take at a full step, where the description fixes them; else -1.
+  int64_t batch_size() const { return batch_size_; }
+  /// A pass, an element for each replica of this process at every step; `options` as for
+  /// Dataset::iterate, equal in all processes. Its next() is collective.
+  data::StepIterator iterate_steps(const data::IterateOptions& options = {}) const {
+    return data::StepIterator(dataset_, options_, options);
+  }
+
+ protected:
+  Strategy strategy_;
+  data::Dataset dataset_;  ///< an element for each replica of this process and step
+  data::StepOptions options_;
+
+ private:
+  friend class Strategy;
+  DistributedInput(Strategy strategy, data::Dataset dataset, std::optional<int64_t> num_steps,
+                   int64_t batch_size);
+
+  int64_t batch_size_;
 };
 
 /// Makes `strategy` current on this thread while it lives.

@@ -11,6 +11,7 @@
 
 #include "cohort/cluster/peer_wait.h"
 #include "cohort/core/system.h"
+#include "cohort/core/terminal.h"
 #include "cohort/distribute/host_table.h"
 #include "cohort/distribute/process_group.h"
 #include "cohort/distribute/transport/mpi_world.h"
@@ -87,8 +88,8 @@ WorkerGroup::~WorkerGroup() {
     else if (!failed_ && !membership_->error())
       membership_->leave(options_.timeout);
   } catch (const Error& error) {
-    std::fprintf(stderr, "warning: %s leaves a job that has failed: %s\n", name().c_str(),
-                 error.what());
+    say(stderr,
+        fmt::format("warning: {} leaves a job that has failed: {}\n", name(), error.what()));
   }
   watch_.reset();
 }

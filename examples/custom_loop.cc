@@ -28,7 +28,7 @@ void train() {
   cohort::default_runtime().set_logical_cpu_devices(2);
   const distribute::Strategy strategy = distribute::MirroredStrategy();
   const distribute::DistributedDataset batches =
-      distribute::distribute_dataset(strategy, make_dataset(64));
+      strategy.experimental_distribute_dataset(make_dataset(64));
 
   const auto [model, optimizer] = strategy.scope([] {
     return std::pair(nn::Sequential({nn::Input({.shape = {2}}), nn::Dense({.units = 1})}),

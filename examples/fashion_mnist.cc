@@ -19,24 +19,23 @@ struct Arguments {
   std::string model = "mlp";
   std::string strategy = "one_device";
   std::string communication = "auto";
-  int devices = 0;
-  int epochs = 5;
-  int batch_size = 0;
-  int seed = 1;
+  int devices = 0, replicas = 0;
+  int epochs = 5, batch_size = 0, seed = 1;
   std::string data_dir = "/usr/share/datasets/fashion-mnist";
 };
 
 constexpr const char* kUsage =
-    "usage: fashion_mnist [--model mlp|cnn] [--strategy "
-    "one_device|mirrored|multi_worker_mirrored]\n"
-    "                     [--communication auto|ring|mpi]\n"
-    "                     [--devices N] [--epochs N] [--batch-size N] [--seed N] [--data-dir DIR]\n"
-    "--devices: GPUs, or logical CPU devices where there is no GPU, of each worker; 0: all GPUs, "
-    "or\n"
-    "           of the CPU 2 (mirrored) or 1 (multi_worker_mirrored)\n"
+    "usage: fashion_mnist [--model mlp|cnn] [--communication auto|ring|mpi] [--devices N]\n"
+    "           [--strategy one_device|mirrored|multi_worker_mirrored] [--replicas N]\n"
+    "           [--epochs N] [--batch-size N] [--seed N] [--data-dir DIR] [--version]\n"
+    "--devices: GPUs, or logical CPU devices where there is no GPU, of each worker; 0: all GPUs,\n"
+    "           or of the CPU 2 (mirrored) or 1 (multi_worker_mirrored)\n"
+    "--replicas: of the whole job, at least one for each device, which is what 0 means; equal\n"
+    "           numbers give equal weights on any number of devices and workers\n"
     "--batch-size: of all devices together; default 32 for mlp, 64 for cnn\n";
 
 [[noreturn]] void leave(const std::string& got) {
+  if (got == "--version") std::exit(std::printf("fashion_mnist %s\n", COHORT_VERSION) < 0);
   const bool help = got == "--help";
   std::fprintf(help ? stdout : stderr, "%s%s", help ? "" : ("got " + got + "\n").c_str(), kUsage);
   std::exit(help ? 0 : 2);
@@ -56,6 +55,7 @@ Arguments parse(int argc, char** argv) {
       {"--strategy", [&](const std::string& text) { result.strategy = text; }},
       {"--communication", [&](const std::string& text) { result.communication = text; }},
       {"--devices", [&](const std::string& text) { result.devices = number(text); }},
+      {"--replicas", [&](const std::string& text) { result.replicas = number(text); }},
       {"--epochs", [&](const std::string& text) { result.epochs = number(text); }},
       {"--batch-size", [&](const std::string& text) { result.batch_size = number(text); }},
       {"--seed", [&](const std::string& text) { result.seed = number(text); }},
@@ -70,6 +70,8 @@ Arguments parse(int argc, char** argv) {
   if (result.strategy != "one_device" && result.strategy != "mirrored" &&
       result.strategy != "multi_worker_mirrored")
     leave("--strategy " + result.strategy);
+  if (result.strategy == "one_device" && result.replicas > 1)
+    leave("--strategy one_device with --replicas; want mirrored for several");
   if (result.batch_size == 0) result.batch_size = result.model == "cnn" ? 64 : 32;
   return result;
 }
@@ -86,10 +88,12 @@ distribute::Strategy make_strategy(const Arguments& arguments) {
     const auto implementation =
         distribute::parse_communication_implementation(arguments.communication);
     return distribute::MultiWorkerMirroredStrategy(
-        {.devices = devices, .communication_options = {.implementation = implementation}});
+        {.devices = devices,
+         .num_replicas = arguments.replicas,
+         .communication_options = {.implementation = implementation}});
   }
   if (!gpu) runtime.set_logical_cpu_devices(arguments.devices > 0 ? arguments.devices : 2);
-  return distribute::MirroredStrategy({.devices = devices});
+  return distribute::MirroredStrategy({.devices = devices, .num_replicas = arguments.replicas});
 }
 
 nn::Model make_model(const std::string& kind) {
@@ -132,8 +136,7 @@ void train(const Arguments& arguments) {
   model.fit(prepare(train.shuffle(train.cardinality())),
             {.epochs = arguments.epochs, .validation_data = prepare(test)});
   const nn::Logs result = model.evaluate(prepare(test), {.verbose = 0});
-  if (arguments.strategy == "multi_worker_mirrored")
-    std::printf("weights: %s\n", model.fingerprint().c_str());
+  std::printf("weights: %s\n", model.fingerprint().c_str());
   if (strategy.is_chief()) std::printf("test accuracy: %.4f\n", result["accuracy"]);
 }
 

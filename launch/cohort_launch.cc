@@ -10,6 +10,7 @@
 #include "cohort/cluster/job_secret.h"
 #include "cohort/cluster/process_identity.h"
 #include "cohort/core/system.h"
+#include "cohort/core/version.h"
 #include "launch/plan.h"
 #include "launch/supervisor.h"
 
@@ -99,6 +100,7 @@ int main(int argc, char** argv) {
   app.add_option("--grace", arguments.grace_seconds,
                  "Seconds that workers have to end after SIGINT or SIGTERM")
       ->check(CLI::NonNegativeNumber);
+  app.set_version_flag("--version", "cohort-launch " COHORT_VERSION);
   app.prefix_command();
   CLI11_PARSE(app, argc, argv);
   arguments.launch.command = app.remaining();

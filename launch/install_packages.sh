@@ -1,18 +1,35 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that building, testing and the demo need; does nothing when they are
-# all there. Without root or sudo it names what is missing and fails.
+# Installs Debian packages that are missing; does nothing when all are there.
+#   launch/install_packages.sh demo    what building and running the demo needs
+#   launch/install_packages.sh build   the same and every optional library (the default)
+#   launch/install_packages.sh tests   the same and what the tests start: Slurm, Open MPI, ...
+# Without root or sudo it names what is missing and fails.
 set -euo pipefail
 
-packages=(
-  g++ cmake ninja-build ccache mold      # tools
+demo=(
+  g++ cmake ninja-build ccache mold pkg-config          # tools
   libfmt-dev zlib1g-dev nlohmann-json3-dev libdnnl-dev  # libraries
-  libcli11-dev libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler
-  libcpp-httplib-dev libssl-dev pkg-config  # metrics over HTTP, TLS
-  libopenmpi-dev                         # MPI between hosts
-  libgtest-dev libgmock-dev              # tests
-  openmpi-bin slurm-wlm munge slurmctld slurmd slurm-client iproute2 nftables openssl python3  # tests of jobs
-  dataset-fashion-mnist                  # the demo's data
+  libcli11-dev libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler libssl-dev
+  dataset-fashion-mnist                                 # its data
 )
+build=(
+  libcpp-httplib-dev  # metrics over HTTP
+  libopenmpi-dev      # MPI between hosts; brings openmpi-bin along
+)
+tests=(
+  libgtest-dev libgmock-dev clang-format-14
+  openmpi-bin slurm-wlm munge slurmctld slurmd slurm-client iproute2 nftables openssl python3
+)
+
+case ${1:-build} in
+  demo) packages=("${demo[@]}") ;;
+  build) packages=("${demo[@]}" "${build[@]}") ;;
+  tests) packages=("${demo[@]}" "${build[@]}" "${tests[@]}") ;;
+  *)
+    echo "install_packages.sh: got \"$1\"; want demo, build or tests" >&2
+    exit 2
+    ;;
+esac
 
 if ! command -v dpkg-query >/dev/null; then
   echo "No dpkg here: please provide what these Debian packages hold: ${packages[*]}" >&2

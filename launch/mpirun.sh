@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# mpirun for Cohort: launch/mpirun.sh -np 4 [--host a:2,b:2 | --hostfile FILE] program arguments…
+# mpirun for Cohort: mpirun.sh -np 4 [--host a:2,b:2 | --hostfile FILE] program arguments…
 # All arguments go to mpirun. What this adds:
 #   - ranks on several hosts learn where rank 0 is: COHORT_COORDINATOR, the first host of the list and a
 #     port (COHORT_PORT, else one made from this process' id), is passed to every rank, and so is the
@@ -8,7 +8,7 @@
 set -euo pipefail
 
 (($#)) || {
-  echo "usage: launch/mpirun.sh -np N [--host LIST | --hostfile FILE] program arguments…" >&2
+  echo "usage: $0 -np N [--host LIST | --hostfile FILE] program arguments…" >&2
   exit 2
 }
 

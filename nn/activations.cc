@@ -102,7 +102,7 @@ Value threshold(Value x, double threshold, double default_value) {
 
 namespace {
 
-std::function<Value(Value)> by_name(std::string_view name) {
+std::function<Value(Value)> activation_by_name(std::string_view name) {
   using F = Value (*)(Value);
   namespace a = activations;
   static constexpr internal::Named<F> kKnown[] = {
@@ -150,7 +150,7 @@ std::function<Value(Value)> by_name(std::string_view name) {
 }  // namespace
 
 ActivationFunction::ActivationFunction(std::string_view name) {
-  if (!name.empty()) function_ = by_name(name);
+  if (!name.empty()) function_ = activation_by_name(name);
 }
 
 }  // namespace cohort::nn

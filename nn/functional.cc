@@ -2,6 +2,7 @@
 #include <map>
 #include <set>
 
+#include "cohort/core/graph/scope.h"
 #include "cohort/nn/internal/functional.h"
 #include "cohort/nn/layers/input_layer.h"
 
@@ -114,6 +115,7 @@ std::vector<Value> FunctionalImpl::call(const CallArgs& args) {
     if (call->inputs.empty()) continue;
     std::vector<Value> values;
     for (const SymbolicTensor& input : call->inputs) values.push_back(value_of(input));
+    const DeviceScope scope(call->device.to_string());
     results[call.get()] = call->layer.call(values);
   }
   std::vector<Value> outputs;

@@ -171,7 +171,7 @@ Initializer::Function identity(double gain) {
   };
 }
 
-Initializer::Function by_name(std::string_view name) {
+Initializer::Function initializer_by_name(std::string_view name) {
   const internal::Named<Initializer::Function> known[] = {
       {"zeros", constant(0)},
       {"zero", constant(0)},
@@ -197,7 +197,7 @@ Initializer::Function by_name(std::string_view name) {
 
 }  // namespace
 
-Initializer::Initializer(std::string_view name) : function_(by_name(name)) {}
+Initializer::Initializer(std::string_view name) : function_(initializer_by_name(name)) {}
 
 namespace initializers {
 

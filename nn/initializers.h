@@ -47,28 +47,28 @@ struct ConstantOptions {
 struct RandomUniformOptions {
   double minval = -0.05;
   double maxval = 0.05;
-  std::optional<uint64_t> seed;
+  std::optional<uint64_t> seed = {};
 };
 struct RandomNormalOptions {
   double mean = 0.0;
   double stddev = 0.05;
-  std::optional<uint64_t> seed;
+  std::optional<uint64_t> seed = {};
 };
 struct VarianceScalingOptions {
   double scale = 1.0;
   std::string mode = "fan_in";                    ///< or "fan_out", "fan_avg"
   std::string distribution = "truncated_normal";  ///< or "untruncated_normal", "uniform"
-  std::optional<uint64_t> seed;
+  std::optional<uint64_t> seed = {};
 };
 struct SeedOptions {
-  std::optional<uint64_t> seed;
+  std::optional<uint64_t> seed = {};
 };
 struct IdentityOptions {
   double gain = 1.0;
 };
 struct OrthogonalOptions {
   double gain = 1.0;
-  std::optional<uint64_t> seed;
+  std::optional<uint64_t> seed = {};
 };
 
 struct Zeros : Initializer {

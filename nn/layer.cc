@@ -158,6 +158,7 @@ std::vector<SymbolicTensor> LayerImpl::apply_symbolic(const std::vector<Symbolic
   call->inputs = inputs;
   call->outputs = output_types_;
   call->index = symbolic_calls_++;
+  call->device = current_device_scope();
   std::vector<SymbolicTensor> outputs;
   for (size_t i = 0; i < output_types_.size(); ++i) outputs.emplace_back(call, static_cast<int>(i));
   return outputs;

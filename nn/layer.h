@@ -78,7 +78,8 @@ struct LayerCall {
   Layer layer;
   std::vector<SymbolicTensor> inputs;
   std::vector<TensorType> outputs;
-  int index = 0;  ///< counts the calls of this layer
+  int index = 0;           ///< counts the calls of this layer
+  DeviceName device = {};  ///< of the DeviceScope in which it was made
 };
 
 /// Arguments that every layer has, in Keras' order.
@@ -89,7 +90,7 @@ struct LayerOptions {
 };
 
 struct WeightOptions {
-  Shape shape;
+  Shape shape = {};
   Initializer initializer = "glorot_uniform";
   std::optional<DType> dtype = {};  ///< absent: the layer's
   bool trainable = true;

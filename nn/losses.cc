@@ -179,7 +179,7 @@ class FunctionImpl : public LossImpl {
   std::function<Value(Value, Value)> function_;
 };
 
-Loss by_name(std::string_view name) {
+Loss loss_by_name(std::string_view name) {
   const internal::Named<Loss> known[] = {
       {"sparse_categorical_crossentropy", SparseCategoricalCrossentropy()},
       {"categorical_crossentropy", CategoricalCrossentropy()},
@@ -198,8 +198,8 @@ LossImpl::LossImpl(std::string name, std::string_view reduction)
 
 Value LossImpl::mask(Value, Value) const { return {}; }
 
-Loss::Loss(const char* name) : Loss(by_name(name)) {}
-Loss::Loss(const std::string& name) : Loss(by_name(name)) {}
+Loss::Loss(const char* name) : Loss(loss_by_name(name)) {}
+Loss::Loss(const std::string& name) : Loss(loss_by_name(name)) {}
 Loss::Loss(std::function<Value(Value, Value)> per_example, std::string name)
     : Handle(std::make_shared<FunctionImpl>(std::move(per_example), std::move(name))) {}
 
@@ -211,7 +211,7 @@ Value Loss::operator()(Value y_true, Value y_pred, Value sample_weight) const {
     return internal::reduce_weighted(impl().call(y_true, y_pred), sample_weight,
                                      impl().mask(y_true, y_pred), impl().reduction());
   } catch (const Error& error) {
-    throw error.within(name());
+    throw error.within(current_name_scope());
   }
 }
 

@@ -3,7 +3,6 @@
 #include <cmath>
 
 #include "cohort/core/runtime/runtime.h"
-#include "cohort/nn/callbacks/progress_bar.h"
 #include "cohort/nn/internal/loop_metrics.h"
 #include "cohort/nn/internal/loops.h"
 #include "cohort/nn/internal/names.h"
@@ -13,9 +12,10 @@ namespace {
 
 constexpr int64_t kDefaultBatchSize = 32;
 
-int64_t checked(std::string_view where, std::optional<int64_t> batch_size) {
+int64_t checked(std::string_view where, std::string_view option,
+                std::optional<int64_t> batch_size) {
   const int64_t size = batch_size.value_or(kDefaultBatchSize);
-  if (size < 1) throw InvalidArgument("{}: got batch_size {}; want 1 or more", where, size);
+  if (size < 1) throw InvalidArgument("{}: got {} {}; want 1 or more", where, option, size);
   return size;
 }
 
@@ -41,52 +41,95 @@ Tensors rows_of(const Tensors& tensors, int64_t begin, int64_t end) {
   return rows;
 }
 
-data::Dataset batches(data::Element components, int64_t batch_size, bool shuffle) {
+data::Dataset batches(std::string_view where, data::Element components, int64_t batch_size,
+                      bool shuffle) {
   for (const Tensor& component : components)
     if (!component.defined() || component.rank() == 0)
       throw InvalidArgument(
-          "got a tensor without rows; want [N, …] for inputs, labels and weights");
-  data::Dataset rows = data::Dataset::from_tensor_slices(std::move(components));
+          "{}: got a tensor without rows; want [N, …] for inputs, labels and weights", where);
+  data::Dataset rows = internal::located(
+      where, [&] { return data::Dataset::from_tensor_slices(std::move(components)); });
   if (shuffle) rows = rows.shuffle(std::max<int64_t>(1, rows.cardinality()));
   return rows.batch(batch_size).prefetch();
 }
 
 int count(const Tensors& tensors) { return static_cast<int>(tensors.size()); }
 
-std::optional<data::Dataset> validation_of(const FitOptions& options, int64_t batch_size) {
+std::optional<internal::Input> validation_of(const ModelImpl& model, const FitOptions& options,
+                                             std::optional<int64_t> batch_size) {
+  const int64_t size = checked("fit", "validation_batch_size", batch_size);
   const ValidationData& data = options.validation_data;
-  if (data.dataset || !data.defined()) return data.dataset;
-  return batches(joined({&data.x, &data.y, &data.sample_weight}), batch_size, false);
+  if (!data.defined()) return {};
+  if (data.dataset) return *data.dataset;
+  if (data.distributed_dataset) {
+    const internal::Input input = *data.distributed_dataset;
+    input.check_belongs_to(model, internal::kValidation);
+    return input;
+  }
+  return batches(internal::kValidation, joined({&data.x, &data.y, &data.sample_weight}), size,
+                 false);
 }
 
 /// How many batches a run over the dataset has; -1 when not known.
-int64_t steps_of(const data::Dataset& dataset, std::optional<int64_t> most) {
-  const int64_t cardinality = dataset.cardinality();
+int64_t steps_of(const internal::Input& input, std::optional<int64_t> most) {
+  const int64_t cardinality = input.cardinality();
   return most && cardinality >= 0 ? std::min(*most, cardinality) : most.value_or(cardinality);
 }
 
-Logs run_evaluation(ModelImpl& model, const data::Dataset& dataset, int num_inputs,
+History run_fit(ModelImpl& model, const internal::Input& input, const FitOptions& options) {
+  return model.strategy().workers().guard("fit()", [&] {
+    model.compiled_trainer("fit");
+    refuse_batch_size("fit", options.batch_size);
+    if (options.validation_split != 0)
+      throw InvalidArgument("fit: got validation_split with a dataset; want validation_data");
+    if (!options.sample_weight.empty())
+      throw InvalidArgument("fit: got sample_weight with a dataset; want it as a component");
+    input.check_belongs_to(model, "fit");
+    internal::FitData data{input, internal::layout_of(model, input, model.num_inputs()),
+                           validation_of(model, options, options.validation_batch_size)};
+    data.layout.class_weight = options.class_weight;
+    return internal::fit(model, data, options);
+  });
+}
+
+Logs run_evaluation(ModelImpl& model, const internal::Input& input, int num_inputs,
                     const EvaluateOptions& options) {
   model.compiled_trainer("evaluate");
-  std::vector<Callback> callbacks = options.callbacks;
-  if (options.verbose.level() > 0) callbacks.push_back(ProgressBar());
   internal::CallbackList list(
-      std::move(callbacks), model,
-      {.verbose = options.verbose.level(), .steps = steps_of(dataset, options.steps)});
-  return internal::evaluate(model, dataset, internal::layout_of(model, dataset, num_inputs),
+      internal::with_progress_bar(options.callbacks, options.verbose.level()), model,
+      {.verbose = options.verbose.level(), .steps = steps_of(input, options.steps)});
+  return internal::evaluate(model, input, internal::layout_of(model, input, num_inputs),
                             options.steps, list, "evaluate");
 }
 
-std::vector<Tensor> run_prediction(ModelImpl& model, const data::Dataset& dataset, int num_inputs,
+Logs run_evaluation(ModelImpl& model, const internal::Input& input,
+                    const EvaluateOptions& options) {
+  return model.strategy().workers().guard("evaluate()", [&] {
+    refuse_batch_size("evaluate", options.batch_size);
+    if (!options.sample_weight.empty())
+      throw InvalidArgument("evaluate: got sample_weight with a dataset; want it as a component");
+    input.check_belongs_to(model, "evaluate");
+    return run_evaluation(model, input, model.num_inputs(), options);
+  });
+}
+
+std::vector<Tensor> run_prediction(ModelImpl& model, const internal::Input& input, int num_inputs,
                                    const PredictOptions& options) {
-  std::vector<Callback> callbacks = options.callbacks;
-  if (options.verbose.level() > 0) callbacks.push_back(ProgressBar());
   internal::CallbackList list(
-      std::move(callbacks), model,
-      {.verbose = options.verbose.level(), .steps = steps_of(dataset, options.steps)});
-  internal::ElementLayout layout = internal::layout_of(model, dataset, num_inputs);
+      internal::with_progress_bar(options.callbacks, options.verbose.level()), model,
+      {.verbose = options.verbose.level(), .steps = steps_of(input, options.steps)});
+  internal::ElementLayout layout = internal::layout_of(model, input, num_inputs);
   layout.spec.resize(static_cast<size_t>(num_inputs));
-  return internal::predict(model, dataset, layout, options.steps, list);
+  return internal::predict(model, input, layout, options.steps, list);
+}
+
+std::vector<Tensor> run_prediction(ModelImpl& model, const internal::Input& input,
+                                   const PredictOptions& options) {
+  return model.strategy().workers().guard("predict()", [&] {
+    refuse_batch_size("predict", options.batch_size);
+    input.check_belongs_to(model, "predict");
+    return run_prediction(model, input, model.num_inputs(), options);
+  });
 }
 
 Tensor only(const Layer& model, const std::vector<Tensor>& outputs) {
@@ -148,19 +191,10 @@ ModelImpl& Model::model_impl() const { return static_cast<ModelImpl&>(impl()); }
 void Model::compile(CompileOptions options) const { model_impl().compile(std::move(options)); }
 
 History Model::fit(const data::Dataset& dataset, FitOptions options) const {
-  return guard("fit()", model_impl(), [&] {
-    ModelImpl& model = model_impl();
-    model.compiled_trainer("fit");
-    refuse_batch_size("fit", options.batch_size);
-    if (options.validation_split != 0)
-      throw InvalidArgument("fit: got validation_split with a dataset; want validation_data");
-    if (!options.sample_weight.empty())
-      throw InvalidArgument("fit: got sample_weight with a dataset; want it as a component");
-    internal::FitData data{dataset, internal::layout_of(model, dataset, model.num_inputs()),
-                           validation_of(options, checked("fit", options.validation_batch_size))};
-    data.layout.class_weight = options.class_weight;
-    return internal::fit(model, data, options);
-  });
+  return run_fit(model_impl(), dataset, options);
+}
+History Model::fit(const distribute::DistributedInput& dataset, FitOptions options) const {
+  return run_fit(model_impl(), dataset, options);
 }
 
 History Model::fit(const Tensor& x, const Tensor& y, FitOptions options) const {
@@ -172,10 +206,7 @@ History Model::fit(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
   return guard("fit()", model_impl(), [&] {
     ModelImpl& model = model_impl();
     model.compiled_trainer("fit");
-    const int64_t batch_size = checked("fit", options.batch_size);
-    const int64_t validation_batch_size =
-        checked("fit", options.validation_batch_size ? options.validation_batch_size
-                                                     : std::optional(batch_size));
+    const int64_t batch_size = checked("fit", "batch_size", options.batch_size);
     Tensors inputs = x, labels = y, weights = options.sample_weight;
     if (!(options.validation_split >= 0 && options.validation_split < 1))
       throw InvalidArgument("fit: got validation_split {}; want 0 <= validation_split < 1",
@@ -192,21 +223,20 @@ History Model::fit(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
       weights = rows_of(weights, 0, split);
     }
     const data::Dataset dataset =
-        batches(joined({&inputs, &labels, &weights}), batch_size, options.shuffle);
-    internal::FitData data{dataset, internal::layout_of(model, dataset, count(x)),
-                           validation_of(options, validation_batch_size)};
+        batches("fit", joined({&inputs, &labels, &weights}), batch_size, options.shuffle);
+    internal::FitData data{
+        dataset, internal::layout_of(model, dataset, count(x)),
+        validation_of(model, options, options.validation_batch_size.value_or(batch_size))};
     data.layout.class_weight = options.class_weight;
     return internal::fit(model, data, options);
   });
 }
 
 Logs Model::evaluate(const data::Dataset& dataset, EvaluateOptions options) const {
-  return guard("evaluate()", model_impl(), [&] {
-    refuse_batch_size("evaluate", options.batch_size);
-    if (!options.sample_weight.empty())
-      throw InvalidArgument("evaluate: got sample_weight with a dataset; want it as a component");
-    return run_evaluation(model_impl(), dataset, model_impl().num_inputs(), options);
-  });
+  return run_evaluation(model_impl(), dataset, options);
+}
+Logs Model::evaluate(const distribute::DistributedInput& dataset, EvaluateOptions options) const {
+  return run_evaluation(model_impl(), dataset, options);
 }
 Logs Model::evaluate(const Tensor& x, const Tensor& y, EvaluateOptions options) const {
   return evaluate(std::vector<Tensor>{x}, std::vector<Tensor>{y}, std::move(options));
@@ -215,26 +245,31 @@ Logs Model::evaluate(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
                      EvaluateOptions options) const {
   return guard("evaluate()", model_impl(), [&] {
     model_impl().compiled_trainer("evaluate");
-    const data::Dataset dataset = batches(joined({&x, &y, &options.sample_weight}),
-                                          checked("evaluate", options.batch_size), false);
+    const data::Dataset dataset =
+        batches("evaluate", joined({&x, &y, &options.sample_weight}),
+                checked("evaluate", "batch_size", options.batch_size), false);
     return run_evaluation(model_impl(), dataset, count(x), options);
   });
 }
 
 std::vector<Tensor> Model::predict_all(const data::Dataset& dataset, PredictOptions options) const {
-  return guard("predict()", model_impl(), [&] {
-    refuse_batch_size("predict", options.batch_size);
-    return run_prediction(model_impl(), dataset, model_impl().num_inputs(), options);
-  });
+  return run_prediction(model_impl(), dataset, options);
+}
+std::vector<Tensor> Model::predict_all(const distribute::DistributedInput& dataset,
+                                       PredictOptions options) const {
+  return run_prediction(model_impl(), dataset, options);
 }
 std::vector<Tensor> Model::predict_all(const std::vector<Tensor>& x, PredictOptions options) const {
   return guard("predict()", model_impl(), [&] {
-    const data::Dataset dataset =
-        batches(joined({&x}), checked("predict", options.batch_size), false);
+    const data::Dataset dataset = batches(
+        "predict", joined({&x}), checked("predict", "batch_size", options.batch_size), false);
     return run_prediction(model_impl(), dataset, count(x), options);
   });
 }
 Tensor Model::predict(const data::Dataset& dataset, PredictOptions options) const {
+  return only(*this, predict_all(dataset, std::move(options)));
+}
+Tensor Model::predict(const distribute::DistributedInput& dataset, PredictOptions options) const {
   return only(*this, predict_all(dataset, std::move(options)));
 }
 Tensor Model::predict(const Tensor& x, PredictOptions options) const {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cohort/data/dataset.h"
+#include "cohort/distribute/strategy.h"
 #include "cohort/nn/callback.h"
 #include "cohort/nn/callbacks/history.h"
 #include "cohort/nn/compile_options.h"
@@ -27,17 +28,22 @@ class Verbose {
   int level_;
 };
 
-/// What validation runs on: a dataset, or tensors.
+/// What validation runs on: a dataset, distributed or not, or tensors.
 class ValidationData {
  public:
   ValidationData() = default;
   ValidationData(data::Dataset dataset) : dataset(std::move(dataset)) {}  // NOLINT
+  ValidationData(distribute::DistributedInput dataset)                    // NOLINT
+      : distributed_dataset(std::move(dataset)) {}
   ValidationData(const Tensor& x, const Tensor& y, const Tensor& sample_weight = {});
   ValidationData(std::vector<Tensor> x, std::vector<Tensor> y,
                  std::vector<Tensor> sample_weight = {});
-  bool defined() const { return dataset.has_value() || !x.empty(); }
+  bool defined() const {
+    return dataset.has_value() || distributed_dataset.has_value() || !x.empty();
+  }
 
   std::optional<data::Dataset> dataset;
+  std::optional<distribute::DistributedInput> distributed_dataset;
   std::vector<Tensor> x, y, sample_weight;
 };
 
@@ -103,7 +109,9 @@ struct ModelOptions {
 /// processes: FailedPrecondition names both otherwise. Steps on one device run one after another.
 ///
 /// A dataset's components are the model's inputs, then the labels of its outputs, then none, one or
-/// as many sample weights.
+/// as many sample weights. A dataset has global batches, whose rows go to the strategy's replicas;
+/// a DistributedDataset is split already, is taken as it is and was made by the model's own
+/// strategy (InvalidArgument otherwise).
 class Model : public Layer {
  public:
   using HandleType = Model;
@@ -122,21 +130,27 @@ class Model : public Layer {
   /// Trains. FailedPrecondition before compile(). Warns where this process is one of several and
   /// the model was made outside of their strategy's scope: each process trains its own then.
   History fit(const data::Dataset& dataset, FitOptions options = {}) const;
+  History fit(const distribute::DistributedInput& dataset, FitOptions options = {}) const;
   History fit(const Tensor& x, const Tensor& y, FitOptions options = {}) const;
   History fit(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
               FitOptions options = {}) const;
 
   /// Loss and metrics over all batches.
   Logs evaluate(const data::Dataset& dataset, EvaluateOptions options = {}) const;
+  Logs evaluate(const distribute::DistributedInput& dataset, EvaluateOptions options = {}) const;
   Logs evaluate(const Tensor& x, const Tensor& y, EvaluateOptions options = {}) const;
   Logs evaluate(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
                 EvaluateOptions options = {}) const;
 
   /// The output for every row. For models with one output; predict_all() for others. Components of
-  /// the dataset behind the inputs are not looked at.
+  /// the dataset behind the inputs are not looked at. Of a DistributedDataset, step by step the
+  /// rows of all replicas in their order, which is the dataset's where it is split by rows.
   Tensor predict(const data::Dataset& dataset, PredictOptions options = {}) const;
+  Tensor predict(const distribute::DistributedInput& dataset, PredictOptions options = {}) const;
   Tensor predict(const Tensor& x, PredictOptions options = {}) const;
   std::vector<Tensor> predict_all(const data::Dataset& dataset, PredictOptions options = {}) const;
+  std::vector<Tensor> predict_all(const distribute::DistributedInput& dataset,
+                                  PredictOptions options = {}) const;
   std::vector<Tensor> predict_all(const std::vector<Tensor>& x, PredictOptions options = {}) const;
 
   /// One step; returns loss and metrics of this batch alone.

@@ -1,9 +1,12 @@
 #include "cohort/nn/model_impl.h"
 
+#include <fmt/format.h>
+
 #include <cstdio>
 #include <mutex>
 
 #include "cohort/core/runtime/runtime.h"
+#include "cohort/core/terminal.h"
 #include "cohort/nn/internal/names.h"
 #include "cohort/nn/internal/trainer.h"
 
@@ -68,10 +71,9 @@ void ModelImpl::warn_if_apart() {
   const auto job = default_runtime().job();
   if (!job) return;
   warned_ = true;
-  std::fprintf(stderr,
-               "warning: %s: trains in each process on its own: it was made outside of the scope "
-               "of %s\n",
-               name().c_str(), job->c_str());
+  say(stderr, fmt::format("warning: {}: trains in each process on its own: it was made outside of "
+                          "the scope of {}\n",
+                          name(), *job));
 }
 
 internal::Trainer& ModelImpl::compiled_trainer(std::string_view what) {

@@ -94,7 +94,7 @@ class AdamImpl : public OptimizerImpl {
   AdamOptions options_;
 };
 
-Optimizer by_name(std::string_view name) {
+Optimizer optimizer_by_name(std::string_view name) {
   using Make = Optimizer (*)();
   static constexpr internal::Named<Make> kKnown[] = {
       {"sgd", [] { return Optimizer(SGD()); }},
@@ -105,8 +105,8 @@ Optimizer by_name(std::string_view name) {
 
 }  // namespace
 
-Optimizer::Optimizer(const char* name) : Optimizer(by_name(name)) {}
-Optimizer::Optimizer(const std::string& name) : Optimizer(by_name(name)) {}
+Optimizer::Optimizer(const char* name) : Optimizer(optimizer_by_name(name)) {}
+Optimizer::Optimizer(const std::string& name) : Optimizer(optimizer_by_name(name)) {}
 SGD::SGD(SGDOptions options) : Optimizer(std::make_shared<SGDImpl>(options)) {}
 Adam::Adam(AdamOptions options) : Optimizer(std::make_shared<AdamImpl>(options)) {}
 

@@ -24,7 +24,7 @@ struct OptimizerOptions {
   std::optional<double> clipvalue = {};
   std::optional<double> global_clipnorm = {};
   std::optional<int64_t> gradient_accumulation_steps = {};
-  std::string name;
+  std::string name = "";
 };
 
 /// What an optimizer is: it turns gradients into the ops that update variables. iterations and

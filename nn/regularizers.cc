@@ -17,7 +17,7 @@ std::function<Value(Value)> penalty(double l1, double l2) {
   };
 }
 
-std::function<Value(Value)> by_name(std::string_view name) {
+std::function<Value(Value)> penalty_by_name(std::string_view name) {
   const internal::Named<std::function<Value(Value)>> known[] = {
       {"l1", penalty(0.01, 0)}, {"l2", penalty(0, 0.01)}, {"l1l2", penalty(0, 0)}};
   return internal::find_named_class<std::function<Value(Value)>>("regularizer", name, known);
@@ -25,7 +25,7 @@ std::function<Value(Value)> by_name(std::string_view name) {
 
 }  // namespace
 
-Regularizer::Regularizer(const char* name) : penalty_(by_name(name)) {}
+Regularizer::Regularizer(const char* name) : penalty_(penalty_by_name(name)) {}
 
 namespace regularizers {
 

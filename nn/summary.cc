@@ -1,11 +1,9 @@
 #include <fmt/format.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 
+#include "cohort/core/terminal.h"
 #include "cohort/nn/internal/functional.h"
 #include "cohort/nn/internal/text_table.h"
 #include "cohort/nn/internal/trainer.h"
@@ -16,14 +14,6 @@ namespace {
 using internal::Align;
 using internal::FunctionalImpl;
 using Columns = std::vector<internal::TextTable::Column>;
-
-int terminal_columns() {
-  if (const char* given = std::getenv("COLUMNS"))
-    if (const int columns = std::atoi(given); columns > 0) return columns;
-  winsize size{};
-  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
-  return 80;
-}
 
 std::string with_commas(int64_t number) {
   std::string digits = std::to_string(number);
@@ -80,7 +70,8 @@ class Summary {
 
   std::vector<std::string> lines() {
     int length = (connected_ ? 108 : 88) + (options_.show_trainable ? 12 : 0);
-    length = options_.line_length.value_or(std::min(length, terminal_columns() - 4));
+    length =
+        options_.line_length.value_or(std::min(length, static_cast<int>(stdout_columns()) - 4));
     internal::TextTable table(columns(length), length);
     for (const Layer& layer : model_.layers()) add(table, layer, 0);
     std::vector<std::string> lines{"Model: \"" + model_.name() + "\""};
@@ -204,7 +195,7 @@ void Model::summary(SummaryOptions options) const {
     if (options.print_fn)
       options.print_fn(line);
     else
-      std::printf("%s\n", line.c_str());
+      say(stdout, line + "\n");
   }
 }
 

@@ -7,7 +7,7 @@
 #   tests/campaign.sh 1 0 --trial SEED.NUMBER     one trial again
 set -euo pipefail
 cd "$(dirname "$0")/.."
-launch/install_packages.sh
+launch/install_packages.sh tests
 cmake --preset release >/dev/null
 cmake --build build/release --parallel "$(nproc)" --target campaign_worker cohort-launch
 arguments=(--worker "$PWD/build/release/tests/campaign_worker"

@@ -1,12 +1,17 @@
 #!/usr/bin/env python3
 """Cohort beside PyTorch on the first GPU: one line per case, programs taking turns block by block.
 
-Usage: benchmarks/gpu/compare.py [case...]    cases: mlp_b32 mlp_b256 cnn_b64 adam_4m
+Usage: benchmarks/gpu/compare.py [--peers LABELS] [case...]    cases: mlp_b32 mlp_b256 cnn_b64 adam_4m
+LABELS, with commas between them, are variants of torch_gpu.py, each a program of its own: eager, graph,
+compile_graph, each also with _nhwc (cnn_b64), _resident or both; for adam_4m eager, graph and copy (the
+bytes that the update moves, copied). Without --peers: the plain ones, and one program with the fastest of all.
 Environment: COHORT_BUILD (build/gpu-host), COHORT_BENCH_ROUNDS (7), COHORT_BENCH_SECONDS of a block (1),
 COHORT_DATA_DIR, COHORT_TF32 (1: f32 products on tensor cores, on both sides), COHORT_PYTHON (python3 with
-PyTorch). Prints the hardware and the date first: keep the whole output.
+PyTorch), COHORT_LIBRARY_PATH (LD_LIBRARY_PATH of Cohort's programs alone). Prints the hardware and the date
+first: keep the whole output. Fails where a program of Cohort's did not run to its end.
 """
 
+import argparse
 import datetime
 import os
 import pathlib
@@ -24,10 +29,11 @@ CASES = ["mlp_b32", "mlp_b256", "cnn_b64", "adam_4m"]
 class Running:
     """A program that has said that it is ready, as ../protocol.md says."""
 
-    def __init__(self, command):
+    def __init__(self, command, environment):
+        self.command = command
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env={**os.environ, "COHORT_DEVICE": "gpu"})
+            env={**os.environ, "COHORT_DEVICE": "gpu", **environment})
         self.times, self.loss, self.name = [], "", None
         for line in self.process.stdout:
             if line.startswith("#"):
@@ -35,12 +41,14 @@ class Running:
             if line.startswith("ready"):
                 self.name = " ".join(line.split()[1:])
                 return
-        raise RuntimeError(f"{command[0]} ended with {self.process.wait()} before it was ready")
+        raise RuntimeError(f"ended with {self.process.wait()} before it was ready")
 
     def block(self):
         self.process.stdin.write(f"go {SECONDS}\n")
         self.process.stdin.flush()
         words = self.process.stdout.readline().split()
+        if len(words) != 6:
+            raise RuntimeError(f"got {words}; want six words")
         self.times.append(float(words[3]))
         self.loss = words[5]
 
@@ -53,38 +61,60 @@ class Running:
         return f"{self.name} {middle:.1f} us [{min(self.times):.1f}-{max(self.times):.1f}] loss {self.loss}"
 
 
-def commands(case):
+def programs(case, peers):
+    """The commands of a case with what their environments have beside ours; Cohort's is the first."""
     ours = "gpu_adam" if case == "adam_4m" else "train_steps"
+    paths = os.environ.get("COHORT_LIBRARY_PATH")
+    yield [str(BUILD / "benchmarks" / ours), case, "1"], {"LD_LIBRARY_PATH": paths} if paths else {}
     python = os.environ.get("COHORT_PYTHON", "python3")
-    peer = [python, str(HERE / "torch_gpu.py"), case, "1"]
-    host = [["eager"], ["graph"]] if case == "adam_4m" else [["eager"], ["graph"], ["compile_graph"], []]
-    return [[str(BUILD / "benchmarks" / ours), case, "1"]] + [peer + labels for labels in host]
+    variants = [["eager"], ["graph"]] + ([["copy"]] if case == "adam_4m" else [["compile_graph"], []])
+    for labels in [[peer] for peer in peers] or variants:
+        yield [python, str(HERE / "torch_gpu.py"), case, "1"] + labels, {}
 
 
-def compare(case):
-    running = []
-    for command in commands(case):
+def complain(command, error):
+    print(f"# {' '.join(pathlib.Path(word).name for word in command)}: {error}", flush=True)
+
+
+def compare(case, peers):
+    """False where Cohort's program did not run to its end."""
+    everything, running, failed = list(programs(case, peers)), [], []
+    for command, environment in everything:
         try:
-            running.append(Running(command))
+            running.append(Running(command, environment))
         except (RuntimeError, OSError) as error:
-            print(f"# {case}: {' '.join(command[:3])}: {error}", flush=True)
+            complain(command, error)
+            failed.append(command)
     for turn in range(ROUNDS):
         at = turn % max(1, len(running))
         for program in running[at:] + running[:at]:
-            program.block()
+            try:
+                program.block()
+            except (RuntimeError, OSError) as error:
+                complain(program.command, error)
+                failed.append(program.command)
+                running.remove(program)
     for program in running:
         program.end()
         ratio = statistics.median(program.times) / statistics.median(running[0].times)
         print(f"{case}: {program.summary()} ({ratio:.2f} of {running[0].name.split()[0]})", flush=True)
+    return everything[0][0] not in failed
 
 
 def main():
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("--peers", type=lambda labels: labels.split(","), default=[])
+    parser.add_argument("cases", nargs="*", default=CASES)
+    arguments = parser.parse_args()
+    for case in arguments.cases:
+        if case not in CASES:
+            parser.error(f"got case {case}; want {' '.join(CASES)}")
     query = ["nvidia-smi", "--query-gpu=name,driver_version,clocks.max.sm", "--format=csv,noheader"]
     machine = subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip()
     tf32 = os.environ.get("COHORT_TF32") == "1"
     print(f"# {datetime.date.today()} {machine} TF32 {'on' if tf32 else 'off'}", flush=True)
-    for case in sys.argv[1:] or CASES:
-        compare(case)
+    done = [compare(case, arguments.peers) for case in arguments.cases]
+    sys.exit(0 if all(done) else 1)
 
 
 if __name__ == "__main__":

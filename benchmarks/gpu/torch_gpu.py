@@ -107,21 +107,33 @@ def variant(case, resident=False, channels_last=False, compiled=None, graph=Fals
     return advance
 
 
-def adam_variant(graph):
+def adam_update():
     """The update alone, of 4 M parameters."""
     parameter = torch.nn.Parameter(torch.ones(PARAMETERS, device=GPU))
     parameter.grad = torch.full_like(parameter, 0.5)
     optimizer = torch.optim.Adam([parameter], lr=1e-3, fused=True, capturable=True)
+    return optimizer.step, lambda: parameter[0].detach()
+
+
+def adam_copy():
+    """As many bytes as that update reads and writes, 28 for each parameter, copied: the memory's limit."""
+    source = torch.ones(7 * PARAMETERS // 2, device=GPU)
+    target = torch.empty_like(source)
+    return lambda: target.copy_(source), lambda: target[0]
+
+
+def adam_variant(parts, graph):
+    step, result = parts()
     for _ in range(5):
-        optimizer.step()
+        step()
     if graph:
         captured = torch.cuda.CUDAGraph()
         with torch.cuda.graph(captured):
-            optimizer.step()
+            step()
 
     def advance():
-        captured.replay() if graph else optimizer.step()
-        return 1, parameter[0].detach()
+        captured.replay() if graph else step()
+        return 1, result()
 
     return advance
 
@@ -130,7 +142,11 @@ def variants_of(case, threads):
     torch_eager.set_up(threads)
     allow_tf32(os.environ.get("COHORT_TF32") == "1")
     if case.name == "adam_4m":
-        makers = {"eager": lambda: adam_variant(False), "graph": lambda: adam_variant(True)}
+        makers = {
+            "eager": lambda: adam_variant(adam_update, False),
+            "graph": lambda: adam_variant(adam_update, True),
+            "copy": lambda: adam_variant(adam_copy, True),
+        }
     else:
         layouts = [False] if case.layers else [False, True]
         makers = {}
@@ -143,6 +159,8 @@ def variants_of(case, threads):
                 makers["compile_graph" + end] = lambda o=options: variant(
                     case, graph=True, compiled="max-autotune-no-cudagraphs", **o)
     wanted = sys.argv[3:] or list(makers)
+    if not set(wanted) <= set(makers):
+        sys.exit(f"torch_gpu: got {' '.join(wanted)}; want some of {' '.join(makers)}")
     made = {}
     for label in wanted:
         try:

@@ -10,7 +10,7 @@ void to_proto(const Task& task, control::Task& proto) {
   proto.set_index(task.index);
 }
 
-Task from_proto(const control::Task& proto) { return {proto.type(), proto.index()}; }
+Task task_from_proto(const control::Task& proto) { return {proto.type(), proto.index()}; }
 
 }  // namespace
 
@@ -51,11 +51,11 @@ Message from_proto(const control::Message& proto) {
       .code = proto.code(),
       .error = proto.error(),
       .calls = proto.calls()};
-  for (const control::Task& task : proto.tasks()) message.tasks.push_back(from_proto(task));
+  for (const control::Task& task : proto.tasks()) message.tasks.push_back(task_from_proto(task));
   for (const control::Wait& wait : proto.waits())
     message.waits.push_back({wait.id(), wait.from(), wait.to(), wait.what()});
   if (proto.has_registration())
-    message.registration = Registration{.task = from_proto(proto.registration().task()),
+    message.registration = Registration{.task = task_from_proto(proto.registration().task()),
                                         .incarnation = proto.registration().incarnation(),
                                         .job_id = proto.registration().job_id(),
                                         .version = proto.registration().version(),

@@ -18,7 +18,7 @@ Types infer_arithmetic(const InferContext& in) {
 }
 
 template <Text kName>
-Types infer_floating(const InferContext& in) {
+Types infer_floating_binary(const InferContext& in) {
   want_floating(in, 0, kName.view());
   return infer_broadcast(in, in.dtype(0), kName.view());
 }
@@ -41,9 +41,9 @@ Types infer_logical(const InferContext& in) {
 }
 
 /// Inputs and gradient of one binary node.
-struct Parts {
+struct BinaryParts {
   Value a, b, y, dy;
-  Parts(const Node& node, std::span<const Gradient> gradient)
+  BinaryParts(const Node& node, std::span<const Gradient> gradient)
       : a(node.input(0)), b(node.input(1)), y(output_of(node)), dy(gradient[0].dense()) {}
   Gradients summed(Value da, Value db) const {
     return {sum_to_shape(da, a.shape()), sum_to_shape(db, b.shape())};
@@ -52,31 +52,31 @@ struct Parts {
 };
 
 Gradients gradient_add(const Node& node, std::span<const Gradient> dy) {
-  const Parts p(node, dy);
+  const BinaryParts p(node, dy);
   return p.summed(p.dy, p.dy);
 }
 
 // The negation stands after the sum, which makes it as small as b.
 Gradients gradient_sub(const Node& node, std::span<const Gradient> dy) {
-  const Parts p(node, dy);
+  const BinaryParts p(node, dy);
   return {sum_to_shape(p.dy, p.a.shape()), neg(sum_to_shape(p.dy, p.b.shape()))};
 }
 
 Gradients gradient_mul(const Node& node, std::span<const Gradient> dy) {
-  const Parts p(node, dy);
+  const BinaryParts p(node, dy);
   return p.summed(p.dy * p.b, p.dy * p.a);
 }
 
 // da = dy / b;  db = -dy a / b^2 = -da y.
 Gradients gradient_div(const Node& node, std::span<const Gradient> dy) {
-  const Parts p(node, dy);
+  const BinaryParts p(node, dy);
   const Value da = p.dy / p.b;
   return {sum_to_shape(da, p.a.shape()), neg(sum_to_shape(da * p.y, p.b.shape()))};
 }
 
 // da = dy b a^(b - 1), 0 where b = 0;  db = dy y log a, 0 where a <= 0 (there it does not exist).
 Gradients gradient_pow(const Node& node, std::span<const Gradient> dy) {
-  const Parts p(node, dy);
+  const BinaryParts p(node, dy);
   const Value one = number_like(p.a, 1);
   const Value exponent = where(equal(p.b, p.zero()), one, p.b - 1);
   const Value positive = greater(p.a, p.zero());
@@ -85,30 +85,30 @@ Gradients gradient_pow(const Node& node, std::span<const Gradient> dy) {
   return p.summed(da, db);
 }
 
-Gradients choose(const Parts& p, Value a_wins) {
+Gradients choose(const BinaryParts& p, Value a_wins) {
   return p.summed(where(a_wins, p.dy, p.zero()), where(a_wins, p.zero(), p.dy));
 }
 
 Gradients gradient_maximum(const Node& node, std::span<const Gradient> dy) {
-  const Parts p(node, dy);
+  const BinaryParts p(node, dy);
   return choose(p, greater_equal(p.a, p.b));
 }
 
 Gradients gradient_minimum(const Node& node, std::span<const Gradient> dy) {
-  const Parts p(node, dy);
+  const BinaryParts p(node, dy);
   return choose(p, less_equal(p.a, p.b));
 }
 
 // da = 2 dy (a - b) = -db.
 Gradients gradient_squared_difference(const Node& node, std::span<const Gradient> dy) {
-  const Parts p(node, dy);
+  const BinaryParts p(node, dy);
   const Value da = p.dy * ((p.a - p.b) * 2);
   return {sum_to_shape(da, p.a.shape()), neg(sum_to_shape(da, p.b.shape()))};
 }
 
 // y = a - b floor(a / b).
 Gradients gradient_floor_mod(const Node& node, std::span<const Gradient> dy) {
-  const Parts p(node, dy);
+  const BinaryParts p(node, dy);
   if (!is_floating(p.a.dtype())) return {};
   return p.summed(p.dy, -(p.dy * floor(p.a / p.b)));
 }
@@ -147,7 +147,7 @@ void register_binary(OpRegistry& ops) {
   add_binary(ops, "Sub", infer_arithmetic<"sub">, gradient_sub);
   add_binary(ops, "Mul", infer_arithmetic<"mul">, gradient_mul);
   add_binary(ops, "Div", infer_arithmetic<"div">, gradient_div);
-  add_binary(ops, "Pow", infer_floating<"pow">, gradient_pow);
+  add_binary(ops, "Pow", infer_floating_binary<"pow">, gradient_pow);
   add_binary(ops, "Maximum", infer_arithmetic<"maximum">, gradient_maximum);
   add_binary(ops, "Minimum", infer_arithmetic<"minimum">, gradient_minimum);
   add_binary(ops, "SquaredDifference", infer_arithmetic<"squared_difference">,

@@ -7,6 +7,8 @@ std::vector<TensorType> same_as_input(const InferContext& c) { return {c.input(0
 
 std::vector<TensorType> nothing(const InferContext&) { return {}; }
 
+std::vector<TensorType> a_number(const InferContext&) { return {{DType::kI32, {}}}; }
+
 std::vector<TensorType> from_attrs(const InferContext& c) {
   return {{c.attrs().get<DType>("dtype"), c.attrs().get<Shape>("shape")}};
 }
@@ -21,6 +23,9 @@ void register_internal(OpRegistry& ops) {
            .stateful = true,
            .commit = true});
   ops.add({.name = "ReadBucket", .num_inputs = 0, .infer = from_attrs, .stateful = true});
+  ops.add({.name = "StepVote", .num_inputs = 0, .infer = a_number, .stateful = true});
+  ops.add(
+      {.name = "StepVeto", .num_inputs = 1, .infer = nothing, .stateful = true, .commit = true});
 }
 
 }  // namespace cohort::ops

@@ -45,7 +45,7 @@ Value rows_of(Value x) { return flatten(x, 0, x.rank() - 1); }
 
 // With a' and b' the operands after their transpositions: da' = dy b'^T, db' = a'^T dy. Where b is
 // one matrix for a stack of a's, the stack is one tall matrix, which spares the sum over it.
-Gradients gradient(const Node& node, std::span<const Gradient> gradients) {
+Gradients gradient_matmul(const Node& node, std::span<const Gradient> gradients) {
   const Value a = node.input(0), b = node.input(1), dy = gradients[0].dense();
   const bool ta = node.attrs().get_or("transpose_a", false);
   const bool tb = node.attrs().get_or("transpose_b", false);
@@ -66,7 +66,7 @@ Value matmul(Value a, Value b, MatMulOptions options) {
 }
 
 void register_matmul(OpRegistry& ops) {
-  ops.add({.name = "MatMul", .num_inputs = 2, .infer = infer_matmul, .gradient = gradient});
+  ops.add({.name = "MatMul", .num_inputs = 2, .infer = infer_matmul, .gradient = gradient_matmul});
   ops.add({.name = "FusedMatMul", .num_inputs = 3, .infer = infer_fused_matmul});
 }
 

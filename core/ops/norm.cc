@@ -34,7 +34,7 @@ Types infer_batch_norm_grad(const InferContext& in) {
   return {{in.dtype(0), x}, parameter, parameter};
 }
 
-Gradients gradient(const Node& node, std::span<const Gradient> dy) {
+Gradients gradient_batch_norm(const Node& node, std::span<const Gradient> dy) {
   if (!dy[1].absent() || !dy[2].absent())
     throw Unimplemented(
         "batch_norm: got a gradient of the batch's mean or variance; want gradients of y only "
@@ -61,7 +61,10 @@ Value batch_norm_inference(Value x, Value gamma, Value beta, Value mean, Value v
 }
 
 void register_norm(OpRegistry& ops) {
-  ops.add({.name = "BatchNorm", .num_inputs = 3, .infer = infer_batch_norm, .gradient = gradient});
+  ops.add({.name = "BatchNorm",
+           .num_inputs = 3,
+           .infer = infer_batch_norm,
+           .gradient = gradient_batch_norm});
   ops.add({.name = "BatchNormGrad", .num_inputs = 5, .infer = infer_batch_norm_grad});
 }
 

@@ -30,7 +30,7 @@ Shape infer_shape(const InferContext& in) {
 }
 
 template <Text kName>
-Types infer_numeric(const InferContext& in) {
+Types infer_numeric_reduce(const InferContext& in) {
   want_numeric(in, 0, kName.view());
   return {{in.dtype(0), infer_shape(in)}};
 }
@@ -59,10 +59,10 @@ Value reduce(std::string_view op, std::string_view where, Value x, const ReduceO
 
 /// One reduction's input, result and gradient, with the reduced axes kept as ones so that they
 /// broadcast against x.
-struct Parts {
+struct ReduceParts {
   Value x, y, dy;
   std::vector<int64_t> axes;
-  Parts(const Node& node, std::span<const Gradient> gradient)
+  ReduceParts(const Node& node, std::span<const Gradient> gradient)
       : x(node.input(0)), axes(node.attrs().get<std::vector<int64_t>>("axis")) {
     const Shape kept = reduced_shape(x.shape(), axes, true);
     y = reshape(output_of(node), kept);
@@ -87,18 +87,18 @@ Value count(const Value& x, const std::vector<int64_t>& axes) {
 }
 
 Gradients gradient_sum(const Node& node, std::span<const Gradient> dy) {
-  const Parts p(node, dy);
+  const ReduceParts p(node, dy);
   return {broadcast_to(p.dy, p.x.shape())};
 }
 
 Gradients gradient_mean(const Node& node, std::span<const Gradient> dy) {
-  const Parts p(node, dy);
+  const ReduceParts p(node, dy);
   return {broadcast_to(p.dy / count(p.x, p.axes), p.x.shape())};
 }
 
 // The elements that equal the extremum share its gradient.
 Gradients gradient_extremum(const Node& node, std::span<const Gradient> dy) {
-  const Parts p(node, dy);
+  const ReduceParts p(node, dy);
   const Value chosen = equal(p.x, p.y);
   const Value ties = reduce_sum(cast(chosen, p.x.dtype()), p.keeping());
   return {where(chosen, p.dy / ties, number_like(p.x, 0))};
@@ -108,7 +108,7 @@ Gradients gradient_extremum(const Node& node, std::span<const Gradient> dy) {
 // that is p / x_i without zeros, p at the only zero, and 0 otherwise. (Second order: exact where no
 // element is 0.)
 Gradients gradient_prod(const Node& node, std::span<const Gradient> dy) {
-  const Parts p(node, dy);
+  const ReduceParts p(node, dy);
   const Value zero = number_like(p.x, 0), one = number_like(p.x, 1);
   const Value is_zero = equal(p.x, zero);
   const Value safe = where(is_zero, one, p.x);
@@ -161,11 +161,11 @@ void register_reduce(OpRegistry& ops) {
   const auto add = [&](std::string name, auto infer, auto gradient) {
     ops.add({.name = std::move(name), .num_inputs = 1, .infer = infer, .gradient = gradient});
   };
-  add("ReduceSum", infer_numeric<"reduce_sum">, gradient_sum);
+  add("ReduceSum", infer_numeric_reduce<"reduce_sum">, gradient_sum);
   add("ReduceMean", infer_mean, gradient_mean);
-  add("ReduceMax", infer_numeric<"reduce_max">, gradient_extremum);
-  add("ReduceMin", infer_numeric<"reduce_min">, gradient_extremum);
-  add("ReduceProd", infer_numeric<"reduce_prod">, gradient_prod);
+  add("ReduceMax", infer_numeric_reduce<"reduce_max">, gradient_extremum);
+  add("ReduceMin", infer_numeric_reduce<"reduce_min">, gradient_extremum);
+  add("ReduceProd", infer_numeric_reduce<"reduce_prod">, gradient_prod);
   add("ReduceAny", infer_bool<"reduce_any">, no_gradient);
   add("ReduceAll", infer_bool<"reduce_all">, no_gradient);
 }

@@ -15,7 +15,7 @@ void want_slices(const InferContext& in, std::string_view where) {
                           values);
 }
 
-Types infer_pad(const InferContext& in) {
+Types infer_pad_slices(const InferContext& in) {
   want_slices(in, "pad_slices");
   const int64_t rows = in.attrs().get<int64_t>("rows");
   const Dim& given = in.shape(0)[0];
@@ -59,7 +59,8 @@ bool is_combined(const Slices& slices) {
 }
 
 void register_slices(OpRegistry& ops) {
-  ops.add({.name = "PadSlices", .num_inputs = 2, .infer = infer_pad, .gradient = no_gradient});
+  ops.add(
+      {.name = "PadSlices", .num_inputs = 2, .infer = infer_pad_slices, .gradient = no_gradient});
   ops.add(
       {.name = "CombineSlices", .num_inputs = 2, .infer = infer_combine, .gradient = no_gradient});
 }

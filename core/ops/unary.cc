@@ -8,13 +8,13 @@ namespace cohort::ops {
 namespace {
 
 template <Text kName>
-Types infer_floating(const InferContext& in) {
+Types infer_floating_unary(const InferContext& in) {
   want_floating(in, 0, kName.view());
   return {in.input(0)};
 }
 
 template <Text kName>
-Types infer_numeric(const InferContext& in) {
+Types infer_numeric_unary(const InferContext& in) {
   want_numeric(in, 0, kName.view());
   return {in.input(0)};
 }
@@ -72,7 +72,7 @@ template <Text kOp, Text kName>
 void add_floating(OpRegistry& ops, Gradients (*gradient)(const Node&, std::span<const Gradient>)) {
   ops.add({.name = std::string(kOp.view()),
            .num_inputs = 1,
-           .infer = infer_floating<kName>,
+           .infer = infer_floating_unary<kName>,
            .gradient = gradient,
            .elementwise = true});
 }
@@ -81,7 +81,7 @@ template <Text kOp, Text kName>
 void add_numeric(OpRegistry& ops, Gradients (*gradient)(const Node&, std::span<const Gradient>)) {
   ops.add({.name = std::string(kOp.view()),
            .num_inputs = 1,
-           .infer = infer_numeric<kName>,
+           .infer = infer_numeric_unary<kName>,
            .gradient = gradient,
            .elementwise = true});
 }

@@ -36,7 +36,7 @@ struct CopyRules {
     const Value root = root_of(input);
     if (reduces_in_place(user))
       return is_source(*root.node()) || reduces_in_place(*root.node()) ||
-             uses_of_root.at(root.node()) > 1;
+             uses_of_root.at(root.node()) > 1 || !(root.node()->device() == user.device());
     if (!user.op().commit || root.node()->op_name() != "ReadVariable") return false;
     const int64_t id = root.node()->attrs().get<std::vector<int64_t>>("variables").front();
     const auto it = writers.find(id);
@@ -73,7 +73,9 @@ GraphFunction insert_copies(const GraphFunction& function) {
     std::vector<Value> inputs = rewriter.mapped_inputs(*node);
     for (size_t i = 0; i < inputs.size(); ++i) {
       if (!rules.wanted(*node, node->inputs()[i])) continue;
-      const DeviceName& device = inputs[i].node()->device();
+      // What is reduced in place lies where the reduction is.
+      const DeviceName device =
+          reduces_in_place(*node) ? node->device() : inputs[i].node()->device();
       inputs[i] = rewriter.graph().add("Copy", {inputs[i]})->output();
       inputs[i].node()->set_device(device);
     }
@@ -81,7 +83,10 @@ GraphFunction insert_copies(const GraphFunction& function) {
   }
   GraphFunction result = rewriter.finish();
   for (Value& fetch : result.fetches)
-    if (is_source(*root_of(fetch).node())) fetch = result.graph->add("Copy", {fetch})->output();
+    if (const Node& source = *root_of(fetch).node(); is_source(source)) {
+      fetch = result.graph->add("Copy", {fetch})->output();
+      fetch.node()->set_device(source.device());
+    }
   return result;
 }
 

@@ -9,6 +9,7 @@
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/state.h"
 #include "cohort/core/runtime/device.h"
+#include "cohort/core/runtime/step_vote.h"
 #include "cohort/core/runtime/update_layout.h"
 
 namespace cohort {
@@ -102,6 +103,25 @@ void rewrite_all_reduce(Rewriter& rewriter, const Node& node, size_t bucket_byte
   }
 }
 
+/// Behind which node a vote is taken; null: none is needed.
+const Node* place_of_vote(const Graph& graph, std::span<const Value> fetches,
+                          std::span<const Node* const> live, const CollectivePlan& plan) {
+  const Node* place = plan.voters > 0 ? last_before_vote(graph, fetches) : nullptr;
+  if (!place || !plan.kernels_throw) return place;
+  const auto behind = std::find(live.begin(), live.end(), place);
+  const bool reduction_is_vote = std::any_of(
+      behind, live.end(), [](const Node* node) { return node->op_name() == "AllReduce"; });
+  return reduction_is_vote ? nullptr : place;
+}
+
+void take_vote(Rewriter& rewriter, CollectivePlan& plan) {
+  add_vote(rewriter.graph(), static_cast<int64_t>(plan.buckets.size()), plan.voters);
+  Bucket& bucket = plan.buckets.emplace_back();
+  bucket.dtype = DType::kI32;
+  bucket.offsets = {0};
+  bucket.num_elements = 64 / static_cast<int64_t>(size_of(bucket.dtype));
+}
+
 /// False for a gather along another axis, and of rows whose number depends on the batch.
 bool rewrite_all_gather(Rewriter& rewriter, const Node& node, CollectivePlan& plan) {
   const TensorType& type = node.input(0).type();
@@ -179,16 +199,22 @@ void CollectivePlan::keep(Device& device, int replica) {
 GraphFunction plan_collectives(const Graph& graph, std::span<const Value> fetches,
                                size_t bucket_bytes, CollectivePlan& plan) {
   Rewriter rewriter(graph, fetches);
+  const Node* before_vote = place_of_vote(graph, fetches, rewriter.nodes(), plan);
   for (const Node* node : rewriter.nodes()) {
+    if (node->op().commit) continue;
     if (node->op_name() == "AllReduce") {
       rewrite_all_reduce(rewriter, *node, bucket_bytes, plan);
-    } else if (node->op_name() == "AllGather" && rewrite_all_gather(rewriter, *node, plan)) {
-      continue;
-    } else if (is_update(*node)) {
-      copy_update_in_layout_order(rewriter, *node);
-    } else {
+    } else if (node->op_name() != "AllGather" || !rewrite_all_gather(rewriter, *node, plan)) {
       rewriter.copy(*node);
     }
+    if (node == before_vote) take_vote(rewriter, plan);
+  }
+  // Behind the vote, whose result they obey.
+  for (const Node* node : rewriter.nodes()) {
+    if (is_update(*node))
+      copy_update_in_layout_order(rewriter, *node);
+    else if (node->op().commit)
+      rewriter.copy(*node);
   }
   return rewriter.finish();
 }

@@ -53,6 +53,11 @@ struct CollectivePlan {
 
   /// The communicator rounds gradients: they get buckets without anything else.
   bool gradients_apart = false;
+  /// Replicas of several ranks: a step that commits gets a bucket for their vote (step_vote.h).
+  int voters = 0;
+  /// A replica whose kernel fails does not start what follows (CPU). Then a reduction behind
+  /// everything that replicas can fail at alone is their vote, and needs no other.
+  bool kernels_throw = false;
 
   /// Takes bucket memory from `communicator` and prepares one request each, in order. This device
   /// carries `local_replicas` of `num_replicas`. Collective.

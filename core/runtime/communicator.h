@@ -18,7 +18,7 @@ class Communicator {
 
   virtual int rank() const = 0;
   virtual int size() const = 0;
-  /// Memory in which start_all_reduce works without copying. 64-byte aligned, zeroed.
+  /// Memory in which start_all_reduce works without copying. kOperandAlignment aligned, zeroed.
   virtual std::shared_ptr<void> allocate_bucket(size_t bytes) = 0;
 
   /// The work of one collective between start and wait; owned by the communicator's caller.
@@ -50,8 +50,13 @@ class Communicator {
   /// ranks: `bytes` is this rank's).
   virtual std::unique_ptr<Request> prepare_all_gather(void* const* input, size_t bytes,
                                                       void* const* output) = 0;
-  /// Ends every wait on every rank with `error`; later calls fail with it too.
+  /// Ends every wait on every rank with `error`; later calls fail with it too. Returns at once: any
+  /// thread may call it, whatever it holds.
   virtual void abort(const Error& error) = 0;
+  /// After an abort, when no rank is inside a call and no recording of the group is left: makes the
+  /// group and its requests usable again. On one rank, for all. False, and nothing changes, for a
+  /// group of several processes, whose job ends with its first error.
+  virtual bool reset() { return false; }
 };
 
 }  // namespace cohort

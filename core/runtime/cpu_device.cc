@@ -14,6 +14,7 @@
 #include <xmmintrin.h>
 #endif
 
+#include "cohort/core/runtime/memory_plan.h"
 #include "cohort/core/system.h"
 
 namespace cohort {
@@ -124,8 +125,8 @@ class CpuDevice : public Device {
 
   std::shared_ptr<void> allocate(size_t bytes) override {
     if (bytes >= kHugePage) return allocate_pages(bytes);
-    const size_t padded = round_up(bytes == 0 ? 1 : bytes, 64);
-    void* data = std::aligned_alloc(64, padded);
+    const size_t padded = round_up(bytes == 0 ? 1 : bytes, kWorkspaceAlignment);
+    void* data = std::aligned_alloc(kWorkspaceAlignment, padded);
     if (!data)
       throw ResourceExhausted("cpu memory: got no {} bytes from the system: {}", bytes,
                               system_reason(ENOMEM));

@@ -21,7 +21,7 @@ class Device {
   int index() const { return *name().index; }
   TurnLock& turn() { return turn_; }
 
-  /// 64-byte aligned (CPU: huge pages from 2 MiB on), zeroed. Freed when the last owner goes.
+  /// 256-byte aligned (CPU: huge pages from 2 MiB on), zeroed. Freed when the last owner goes.
   /// Throws ResourceExhausted with the bytes asked for.
   virtual std::shared_ptr<void> allocate(size_t bytes) = 0;
 
@@ -55,9 +55,9 @@ class Device {
     virtual void replay() = 0;
   };
   /// From now on what this thread submits is recorded and not run. Returns false, and changes
-  /// nothing, on a device that does not record: on a CPU submitting is running. Every kernel must
-  /// have run once before, and nothing may be allocated, copied from or to the host, or waited for
-  /// until end_recording().
+  /// nothing, on a device that does not record (a CPU; a GPU with COHORT_RECORD=0). Every kernel
+  /// must have run once before, and nothing may be allocated, copied from or to the host, or waited
+  /// for until end_recording().
   virtual bool begin_recording() { return false; }
   /// Ends what begin_recording() began. Throws what went wrong in between; nothing is recorded
   /// then. Null on a device that does not record.

@@ -5,6 +5,7 @@
 
 #include "cohort/core/runtime/device.h"
 #include "cohort/core/runtime/spin_wait.h"
+#include "cohort/core/terminal.h"
 
 namespace cohort {
 namespace {
@@ -16,7 +17,12 @@ constexpr std::chrono::seconds kWarnAfter{10};
 
 }  // namespace
 
-DeviceThread::DeviceThread(Device& device) : device_(device), thread_([this] { loop(); }) {}
+DeviceThread::DeviceThread(Device& device) : device_(device), thread_([this] { loop(); }) {
+  bound_.wait(false, std::memory_order_acquire);
+  if (!bind_error_) return;
+  thread_.join();
+  std::rethrow_exception(bind_error_);
+}
 
 DeviceThread::~DeviceThread() {
   stop_.store(true, std::memory_order_relaxed);
@@ -41,16 +47,27 @@ void DeviceThread::wait(std::chrono::nanoseconds timeout) {
   if (spin_wait(ended, patience)) return;
   const std::string device = device_.name().to_string();
   if (timeout > patience) {
-    std::fprintf(stderr, "%s: waiting for its part of the step since %.0f s\n", device.c_str(),
-                 Seconds(patience).count());
+    say(stderr, fmt::format("{}: waiting for its part of the step since {:.0f} s\n", device,
+                            Seconds(patience).count()));
     if (spin_wait(ended, timeout - patience)) return;
   }
   throw DeadlineExceeded("{}: got no end of its part of the step in {:g} s", device,
                          Seconds(timeout).count());
 }
 
+bool DeviceThread::bind() {
+  try {
+    device_.bind_thread();
+  } catch (...) {
+    bind_error_ = std::current_exception();
+  }
+  bound_.store(true, std::memory_order_release);
+  bound_.notify_one();
+  return !bind_error_;
+}
+
 void DeviceThread::loop() {
-  device_.bind_thread();
+  if (!bind()) return;
   for (uint32_t done = 0;;) {
     spin_for(kSpin, [&] { return requested_.load(std::memory_order_acquire) != done; });
     requested_.wait(done, std::memory_order_acquire);

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <exception>
 #include <thread>
 
 namespace cohort {
@@ -15,6 +16,7 @@ class DeviceThread {
   /// A minute more than the waits inside a job, whose errors say more.
   static constexpr std::chrono::minutes kTimeout{11};
 
+  /// Returns when the thread is bound; throws what Device::bind_thread does.
   explicit DeviceThread(Device& device);
   /// Finishes the job in hand, however long that takes: a thread cannot be stopped from outside.
   ~DeviceThread();
@@ -32,6 +34,8 @@ class DeviceThread {
   bool is_idle() const {
     return finished_.load(std::memory_order_acquire) == requested_.load(std::memory_order_relaxed);
   }
+  /// Binds the calling thread, and says so; false where that fails.
+  bool bind();
   void loop();
 
   Device& device_;
@@ -40,6 +44,8 @@ class DeviceThread {
   std::atomic<uint32_t> requested_{0};
   std::atomic<uint32_t> finished_{0};
   std::atomic<bool> stop_{false};
+  std::atomic<bool> bound_{false};  ///< or not: then bind_error_ says why
+  std::exception_ptr bind_error_;   ///< written before bound_
   std::thread thread_;
 };
 

@@ -9,13 +9,14 @@
 
 #include "cohort/core/error.h"
 #include "cohort/core/runtime/device.h"
+#include "cohort/core/terminal.h"
 
 namespace cohort {
 namespace {
 
 using Seconds = std::chrono::duration<double>;
 
-constexpr std::chrono::seconds kWarnAfter{10};
+constexpr std::chrono::seconds kWarnOfTurnAfter{10};
 
 thread_local pid_t thread_id = 0;  // once it is known: asking the system takes long
 
@@ -76,12 +77,12 @@ void TurnLock::wait_in_line(const Device& device, const void* job,
   Waiter me{.job = job};
   line_.push_back(&me);
   const auto called = [&me] { return me.has_turn; };
-  const auto patience = std::min<std::chrono::nanoseconds>(timeout, kWarnAfter);
+  const auto patience = std::min<std::chrono::nanoseconds>(timeout, kWarnOfTurnAfter);
   if (me.called.wait_for(lock, patience, called)) return;
   const std::string name = device.name().to_string();
   if (timeout > patience) {
-    std::fprintf(stderr, "%s: waiting for the step of thread %d since %.0f s\n", name.c_str(),
-                 owner_.load(std::memory_order_relaxed), Seconds(patience).count());
+    say(stderr, fmt::format("{}: waiting for the step of thread {} since {:.0f} s\n", name,
+                            owner_.load(std::memory_order_relaxed), Seconds(patience).count()));
     if (me.called.wait_for(lock, timeout - patience, called)) return;
   }
   leave_line(me);

@@ -6,12 +6,11 @@
 #include "cohort/core/graph/op.h"
 #include "cohort/core/graph/variable.h"
 #include "cohort/core/runtime/aliases.h"
-#include "cohort/core/runtime/device_thread.h"
+#include "cohort/core/runtime/device_for.h"
+#include "cohort/core/runtime/lane.h"
 #include "cohort/core/runtime/passes.h"
-#include "cohort/core/runtime/recorded_step.h"
 #include "cohort/core/runtime/runtime.h"
 #include "cohort/core/runtime/transfer.h"
-#include "cohort/core/runtime/value_store.h"
 #include "cohort/core/trace/recorder.h"
 
 namespace cohort {
@@ -19,33 +18,10 @@ namespace {
 
 using EntryKind = ScheduleEntry::Kind;
 
-/// The straight line of one device.
-struct Lane {
-  explicit Lane(Schedule schedule) : schedule(std::move(schedule)) {}
-
-  Schedule schedule;
-  std::unique_ptr<ValueStore> values;
-  std::vector<std::unique_ptr<Kernel>> owned;
-  std::vector<Kernel*> steps;         ///< in order; entries without work left out
-  std::vector<const Node*> nodes;     ///< of each step, for errors and traces; null for transfers
-  std::vector<EntryKind> kinds;       ///< likewise
-  size_t commit_begin = 0;            ///< in steps
-  std::vector<uint64_t*> written;     ///< versions to raise after a commit
-  std::shared_ptr<void> device_step;  ///< where a device that is no CPU keeps the step state
-  const StepState* step = nullptr;
-  std::unique_ptr<DeviceThread> thread;
-  std::optional<Error> error;
-
-  /// An input's way to a device that cannot read the host's memory.
-  struct Upload {
-    size_t input;
-    void* to;
-    size_t bytes;
-  };
-  std::vector<Upload> uploads;
-
-  RecordedStep recorded;
-};
+bool has_collectives(const Graph& graph) {
+  return std::any_of(graph.nodes().begin(), graph.nodes().end(),
+                     [](const auto& node) { return is_collective(*node); });
+}
 
 bool has_kernel(const Node& node) {
   const std::string& op = node.op_name();
@@ -56,7 +32,10 @@ bool has_kernel(const Node& node) {
 class GraphExecutable final : public Executable {
  public:
   GraphExecutable(Runtime& runtime, GraphFunction function, const CompileOptions& options)
-      : runtime_(runtime), function_(std::move(function)), options_(options) {
+      : runtime_(runtime),
+        function_(std::move(function)),
+        options_(options),
+        records_itself_(!has_collectives(*function_.graph)) {
     const DeviceOf device_of = [this](const Node& node) { return device_for(node); };
     for (Schedule& schedule : make_schedules(*function_.graph, device_of))
       lanes_.push_back(std::make_unique<Lane>(std::move(schedule)));
@@ -111,6 +90,21 @@ class GraphExecutable final : public Executable {
     rethrow();
   }
 
+  RecordingOutcome record() override {
+    if (lanes_.size() != 1) return {.reason = "it runs on several devices"};
+    Lane& lane = *lanes_.front();
+    if (!lane.device_step) return {};
+    return lane.recorded.record(*lane.schedule.device, lane.steps);
+  }
+  bool is_recorded() const override {
+    return lanes_.size() == 1 && lanes_.front()->recorded.is_current();
+  }
+  void set_replay(bool replay) override { replays_ = replay; }
+  void drop_recording() override {
+    replays_ = false;
+    for (auto& lane : lanes_) lane->recorded.drop();
+  }
+
   const TensorType& output_type(int i) const override { return fetch(i).type(); }
   Tensor output(int i) override {
     Tensor tensor(fetch(i).dtype(), fetch(i).shape());
@@ -132,8 +126,7 @@ class GraphExecutable final : public Executable {
   Value fetch(int i) const { return function_.fetches[static_cast<size_t>(i)]; }
 
   Device* device_for(const Node& node) const {
-    if (!node.device().type) return options_.device;
-    return &runtime_.device(node.device().to_string());
+    return &cohort::device_for(runtime_, node.device(), *options_.device);
   }
 
   Lane& lane_of(Value value) {
@@ -260,9 +253,7 @@ class GraphExecutable final : public Executable {
 
   void run_lane(Lane& lane) {
     upload(lane);
-    // Transfers and traces need the host between the kernels.
-    const bool whole = lane.device_step && lanes_.size() == 1 && !recorder_;
-    if (whole && lane.recorded.replay(*lane.schedule.device, lane.steps)) {
+    if (replay(lane)) {
       for (uint64_t* version : lane.written) ++*version;
       return;
     }
@@ -288,6 +279,15 @@ class GraphExecutable final : public Executable {
     }
     for (uint64_t* version : lane.written) ++*version;
     lane.recorded.note_first_run();
+  }
+
+  bool replay(Lane& lane) {
+    if (!lane.device_step || lanes_.size() > 1) return false;  // transfers need the host in between
+    if (!records_itself_) {
+      if (replays_) lane.recorded.replay();
+      return replays_;
+    }
+    return !recorder_ && lane.recorded.replay(*lane.schedule.device, lane.steps);
   }
 
   void run_recorded(Lane& lane, size_t i) {
@@ -333,6 +333,8 @@ class GraphExecutable final : public Executable {
   Runtime& runtime_;
   GraphFunction function_;
   CompileOptions options_;
+  const bool records_itself_;
+  bool replays_ = false;
   TraceRecorder* recorder_ = nullptr;  ///< of the run under way
   StepState step_;
   RunState state_;

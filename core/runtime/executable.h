@@ -7,6 +7,7 @@
 
 #include "cohort/core/graph/graph.h"
 #include "cohort/core/runtime/collective_plan.h"
+#include "cohort/core/runtime/recorded_step.h"
 #include "cohort/core/runtime/step_state.h"
 #include "cohort/core/symbol.h"
 #include "cohort/core/tensor.h"
@@ -43,6 +44,18 @@ class Executable {
   virtual StepState& step() = 0;
   /// Runs one step. On an error no variable has been written (by this rank).
   virtual void run() = 0;
+  // A step without collectives decides by itself when it is recorded and replayed. Of one with
+  // collectives all ranks record together and replay together (NCCL wants that), so whoever runs
+  // all ranks decides; until then it runs kernel by kernel.
+  /// Records what run() submits, when it has run before. Runs nothing, and never throws.
+  virtual RecordingOutcome record() = 0;
+  /// Whether there is a recording that fits where the variables are now.
+  virtual bool is_recorded() const = 0;
+  /// Whether the runs that follow replay the recording, which must be there.
+  virtual void set_replay(bool replay) = 0;
+  /// For good: after a failure, whose communicator's end waits for its recordings to go.
+  virtual void drop_recording() = 0;
+
   /// The i-th fetch of the last run, copied out. To be called before anything else runs on the
   /// device.
   virtual Tensor output(int i) = 0;

@@ -71,13 +71,15 @@ namespace internal {
 
 template <class F>
 struct CallableTraits : CallableTraits<decltype(&F::operator())> {};
-template <class C, class R, class... A>
-struct CallableTraits<R (C::*)(A...) const> {
+template <class R, class... A>
+struct CallableTraits<R (*)(A...)> {
   using Result = R;
   using Arguments = std::tuple<std::remove_cvref_t<A>...>;
 };
 template <class C, class R, class... A>
-struct CallableTraits<R (C::*)(A...)> : CallableTraits<R (C::*)(A...) const> {};
+struct CallableTraits<R (C::*)(A...) const> : CallableTraits<R (*)(A...)> {};
+template <class C, class R, class... A>
+struct CallableTraits<R (C::*)(A...)> : CallableTraits<R (*)(A...)> {};
 
 inline std::vector<Value> as_outputs(Value value) { return {value}; }
 inline std::vector<Value> as_outputs(std::vector<Value> values) { return values; }
@@ -86,8 +88,8 @@ void check_argument_count(const std::string& name, size_t got, size_t want);
 
 }  // namespace internal
 
-/// Wraps a callable that takes Values (or one std::vector<Value>) and returns a Value, a
-/// std::vector<Value> or nothing.
+/// Wraps a callable, or a function, that takes Values (or one std::vector<Value>) and returns a
+/// Value, a std::vector<Value> or nothing.
 ///   auto step = cohort::function([&](Value x, Value y) { … return loss; });
 template <class F>
 Function function(F callable, std::string name = "function") {

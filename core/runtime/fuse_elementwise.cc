@@ -4,6 +4,8 @@
 
 #include "cohort/core/graph/op.h"
 #include "cohort/core/ops/fused.h"
+#include "cohort/core/runtime/device.h"
+#include "cohort/core/runtime/device_for.h"
 #include "cohort/core/runtime/passes.h"
 #include "cohort/core/runtime/runtime.h"
 
@@ -59,7 +61,7 @@ class ElementwiseFuser {
 
  private:
   DeviceType device_type(const Node& node) const {
-    return node.device().type ? runtime_.device(node.device().to_string()).type() : device_.type();
+    return device_for(runtime_, node.device(), device_).type();
   }
 
   /// Integer division fails on zeros, which a block in the middle of others must not.

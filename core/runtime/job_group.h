@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cohort/core/error.h"
@@ -16,13 +17,26 @@ namespace cohort {
 class Communicator;
 class Device;
 
+/// How ranks that carry blocks of logical replicas add up: for (a, b) in order, rank a's sum takes
+/// rank b's; the total ends in rank 0. A binary tree over neighbours.
+using CombineOrder = std::vector<std::pair<int, int>>;
+
+/// The devices of one process that become one group.
+struct LocalGroup {
+  std::span<Device* const> devices;  ///< they outlive the communicators
+  CombineOrder order;
+  int num_replicas = 1;  ///< of all devices
+};
+
 /// The devices of several processes that become one group; every process has equally many. Ranks
 /// count the devices of the first process, then those of the second, ….
 struct JobGroup {
   std::span<Device* const> devices;  ///< of this process; they outlive the communicators
   int process = 0;
   int num_processes = 1;
-  std::string id;  ///< from make_id() in one process, the same in all
+  CombineOrder order;
+  int num_replicas = 1;  ///< of all processes
+  std::string id;        ///< from make_id() in one process, the same in all
   std::chrono::milliseconds timeout{};
   /// What the job has failed with, if it has: ends waits. Any thread may ask.
   std::function<std::optional<Error>()> failure;

@@ -15,8 +15,8 @@ namespace cohort {
 class KernelRegistry;
 
 /// A tensor as a kernel sees it: numbers for every dimension, row-major, and a slot that holds its
-/// address while the kernel runs. The slot's content may change between runs; the slot does not
-/// move. A kernel may therefore keep the Operand.
+/// address while the kernel runs (aligned as memory_plan.h says). The slot's content may change
+/// between runs; the slot does not move. A kernel may therefore keep the Operand.
 struct Operand {
   DType dtype = DType::kF32;
   Shape shape;
@@ -40,7 +40,7 @@ struct KernelRequest {
   /// The variables of attribute "variables", in its order (empty without one); writable in commit
   /// ops.
   std::span<const Operand> variables;
-  /// Holds the address of workspace_bytes() bytes, 64-byte aligned, while run() is active.
+  /// Holds the address of workspace_bytes() bytes, 256-byte aligned, while run() is active.
   void* const* workspace = nullptr;
   /// Holds the address of the StepState in the device's memory.
   const StepState* const* step = nullptr;

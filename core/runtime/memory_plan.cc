@@ -4,6 +4,11 @@
 #include <numeric>
 
 namespace cohort {
+namespace {
+
+size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
+
+}  // namespace
 
 MemoryPlan plan_memory(std::span<const Interval> intervals) {
   std::vector<size_t> by_size(intervals.size());
@@ -16,16 +21,16 @@ MemoryPlan plan_memory(std::span<const Interval> intervals) {
   std::vector<size_t> placed;  // by offset
   for (const size_t index : by_size) {
     const Interval& interval = intervals[index];
-    const size_t bytes = (interval.bytes + 63) / 64 * 64;
     size_t offset = 0;
     for (const size_t other : placed) {
       const Interval& neighbour = intervals[other];
       if (neighbour.last < interval.first || interval.last < neighbour.first) continue;
-      if (offset + bytes <= plan.offsets[other]) break;
-      offset = std::max(offset, plan.offsets[other] + (neighbour.bytes + 63) / 64 * 64);
+      if (offset + interval.bytes <= plan.offsets[other]) break;
+      offset =
+          std::max(offset, round_up(plan.offsets[other] + neighbour.bytes, interval.alignment));
     }
     plan.offsets[index] = offset;
-    plan.bytes = std::max(plan.bytes, offset + bytes);
+    plan.bytes = std::max(plan.bytes, round_up(offset + interval.bytes, kOperandAlignment));
     const auto position =
         std::upper_bound(placed.begin(), placed.end(), offset,
                          [&](size_t o, size_t other) { return o < plan.offsets[other]; });

@@ -6,15 +6,21 @@
 
 namespace cohort {
 
+/// Of operands' addresses, but for inputs that a CPU reads where the program has them.
+inline constexpr size_t kOperandAlignment = 64;
+/// Of workspaces' addresses: cuBLASLt and cuDNN want it of theirs. Arenas begin so, too.
+inline constexpr size_t kWorkspaceAlignment = 256;
+
 /// A block of memory needed from schedule position `first` to `last`, both inclusive.
 struct Interval {
   size_t bytes = 0;
   int first = 0;
   int last = 0;
+  size_t alignment = kOperandAlignment;  ///< a power of two
 };
 
 struct MemoryPlan {
-  std::vector<size_t> offsets;  ///< one for each interval, multiples of 64
+  std::vector<size_t> offsets;  ///< one for each interval, multiples of its alignment
   size_t bytes = 0;             ///< of the whole arena
 };
 

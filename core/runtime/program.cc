@@ -21,6 +21,9 @@ Program::Program(Runtime& runtime, const Trace& trace, ProgramOptions options)
     : runtime_(runtime), options_(std::move(options)) {
   if (!options_.device) options_.device = &runtime.default_device();
   plan_.gradients_apart = options_.communicator && options_.communicator->rounds_gradients();
+  if (options_.communicator && options_.communicator->size() > 1)
+    plan_.voters = options_.num_replicas;
+  plan_.kernels_throw = options_.device->type() == DeviceType::kCPU;
   function_ = plan_collectives(*trace.graph, trace.outputs, options_.bucket_bytes, plan_);
   lay_out_variables(runtime, *options_.device, *function_.graph);
   if (options_.communicator) refuse_gathers(*function_.graph);
@@ -47,6 +50,11 @@ size_t Program::num_bytes() {
   for (Cache* cache : {&whole_, &local_, &combine_})
     for (const Cached& cached : *cache) bytes += cached.num_bytes();
   return bytes;
+}
+
+void Program::drop_recordings() {
+  for (Cache* cache : {&whole_, &local_, &combine_})
+    for (const Cached& cached : *cache) cached.executable->drop_recording();
 }
 
 StepParts& Program::parts() {

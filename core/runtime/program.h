@@ -35,6 +35,9 @@ class Program {
   Executable& combine();
   const std::vector<StepParts::Fetch>& fetch_parts();
 
+  /// Of every executable: see Executable::drop_recording.
+  void drop_recordings();
+
   CollectivePlan& collectives() { return plan_; }
   Device& device() { return *options_.device; }
   const Graph& graph() const { return *function_.graph; }

@@ -1,11 +1,15 @@
 #pragma once
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdio>
 #include <list>
 #include <string>
 #include <utility>
+
+#include "cohort/core/terminal.h"
 
 namespace cohort {
 
@@ -39,11 +43,11 @@ class RecentlyUsed {
     let_go(entry.num_bytes());
     entries_.push_front(std::move(entry));
     if (thrashes_ && !std::exchange(said_, true))
-      std::fprintf(
-          stderr,
-          "cohort: %s: at least %d of the latest %d were made anew: more shapes come in turn "
-          "than fit into %zu MiB (%zu do); want data padded to fewer\n",
-          what.c_str(), kWindow / 2, kWindow, limits_.bytes >> 20, entries_.size());
+      say(stderr,
+          fmt::format(
+              "cohort: {}: at least {} of the latest {} were made anew: more shapes come in turn "
+              "than fit into {} MiB ({} do); want data padded to fewer\n",
+              what, kWindow / 2, kWindow, limits_.bytes >> 20, entries_.size()));
     return entries_.front();
   }
 

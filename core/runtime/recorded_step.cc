@@ -4,6 +4,7 @@
 #include <string>
 
 #include "cohort/core/graph/variable.h"
+#include "cohort/core/terminal.h"
 
 namespace cohort {
 namespace {
@@ -23,17 +24,24 @@ std::string error_of(Fn&& fn) {
 
 bool RecordedStep::replay(Device& device, std::span<Kernel* const> steps) {
   if (!warm_) return false;
-  if (recording_ && places_moved()) recording_.reset();
-  if (!recording_ && records_) record(device, steps);
-  if (!recording_) return false;
+  if (!is_current() && records_) {
+    const RecordingOutcome outcome = record(device, steps);
+    records_ = outcome.recorded;
+    if (!outcome.reason.empty())
+      say(stderr, fmt::format("{}: the step cannot be recorded and runs kernel by kernel: {}\n",
+                              device.name().to_string(), outcome.reason));
+  }
+  if (!is_current()) return false;
   recording_->replay();
   return true;
 }
 
-void RecordedStep::record(Device& device, std::span<Kernel* const> steps) {
-  std::string reason = error_of([&] { records_ = device.begin_recording(); });
+RecordingOutcome RecordedStep::record(Device& device, std::span<Kernel* const> steps) {
+  recording_.reset();
+  bool records = false;
+  std::string reason = error_of([&] { records = device.begin_recording(); });
   if (reason.empty()) {
-    if (!records_) return;
+    if (!records) return {};
     reason = error_of([&] {
       for (Kernel* step : steps) step->run();
     });
@@ -41,15 +49,13 @@ void RecordedStep::record(Device& device, std::span<Kernel* const> steps) {
     const std::string ending = error_of([&] { recording_ = device.end_recording(); });
     if (reason.empty()) reason = ending;
   }
-  if (reason.empty()) {
-    recorded_places_.clear();
-    for (const VariablePlace* place : places_) recorded_places_.push_back(place->data);
-    return;
+  if (!reason.empty()) {
+    recording_.reset();
+    return {.recorded = false, .reason = reason};
   }
-  recording_.reset();
-  records_ = false;
-  std::fprintf(stderr, "%s: the step cannot be recorded and runs kernel by kernel: %s\n",
-               device.name().to_string().c_str(), reason.c_str());
+  recorded_places_.clear();
+  for (const VariablePlace* place : places_) recorded_places_.push_back(place->data);
+  return {.recorded = true};
 }
 
 bool RecordedStep::places_moved() const {

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "cohort/core/device.h"
@@ -10,6 +11,12 @@
 namespace cohort {
 
 struct VariablePlace;
+
+/// What came of a try to record a step.
+struct RecordingOutcome {
+  bool recorded = false;
+  std::string reason = {};  ///< why not; empty for a device that does not record
+};
 
 /// The kernels of a step as one piece, on devices that record: recorded when all have run once, and
 /// again when a variable has moved since.
@@ -25,8 +32,16 @@ class RecordedStep {
   /// stderr).
   bool replay(Device& device, std::span<Kernel* const> steps);
 
+  // The parts of replay(), where somebody else decides.
+  /// Whether there is a recording that fits where the variables are now.
+  bool is_current() const { return recording_ && !places_moved(); }
+  /// Records the kernels anew, and runs none.
+  RecordingOutcome record(Device& device, std::span<Kernel* const> steps);
+  /// Runs the current recording.
+  void replay() { recording_->replay(); }
+  void drop() { recording_.reset(); }
+
  private:
-  void record(Device& device, std::span<Kernel* const> steps);
   bool places_moved() const;
 
   bool warm_ = false;

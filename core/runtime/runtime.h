@@ -51,7 +51,7 @@ class Runtime {
   /// Makes communicators of one group of devices of one type, in one process: the i-th has rank i
   /// and belongs to the thread that runs the i-th device.
   using CommunicatorFactory =
-      std::vector<std::unique_ptr<Communicator>> (*)(std::span<Device* const> devices);
+      std::vector<std::unique_ptr<Communicator>> (*)(const LocalGroup& group);
   /// What a back end has for its own devices (NCCL for GPUs); one for each type.
   void set_communicator_factory(DeviceType type, CommunicatorFactory make) {
     communicator_factories_[type] = make;

@@ -5,7 +5,8 @@
 
 #include "cohort/core/graph/op.h"
 #include "cohort/core/graph/variable.h"
-#include "cohort/core/runtime/runtime.h"
+#include "cohort/core/runtime/device.h"
+#include "cohort/core/runtime/device_for.h"
 #include "cohort/core/runtime/update_layout.h"
 
 // The invariant: a step that was the last to use all its devices finds its variables as it left
@@ -40,9 +41,7 @@ StepDevices::Use& StepDevices::use_of(const std::shared_ptr<VariableState>& vari
 }
 
 void StepDevices::add(Runtime& runtime, const Graph& graph, Device& device) {
-  const auto resolve = [&](const DeviceName& name) {
-    return name.type ? &runtime.device(name.to_string()) : &device;
-  };
+  const auto resolve = [&](const DeviceName& name) { return &device_for(runtime, name, device); };
   const VariableDevices homes = homes_of(graph);
   std::vector<Device*> devices = devices_;
   devices.push_back(&device);

@@ -5,7 +5,8 @@
 
 #include "cohort/core/graph/op.h"
 #include "cohort/core/graph/variable.h"
-#include "cohort/core/runtime/runtime.h"
+#include "cohort/core/runtime/device.h"
+#include "cohort/core/runtime/device_for.h"
 
 namespace cohort {
 namespace {
@@ -127,7 +128,7 @@ void copy_update_in_layout_order(Rewriter& rewriter, const Node& node) {
 void lay_out_variables(Runtime& runtime, Device& device, const Graph& graph) {
   for (const auto& node : graph.nodes()) {
     if (!is_update(*node) || num_updated(*node) == 0) continue;
-    Device& home = node->device().type ? runtime.device(node->device().to_string()) : device;
+    Device& home = device_for(runtime, node->device(), device);
     std::vector<std::shared_ptr<VariableState>> variables;
     for (const int64_t id : node->attrs().get<std::vector<int64_t>>("variables"))
       variables.push_back(graph.variables()[static_cast<size_t>(id)]);

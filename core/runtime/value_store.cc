@@ -18,7 +18,13 @@ size_t bytes_of(const TensorType& type) {
   return static_cast<size_t>(type.shape.num_elements()) * size_of(type.dtype);
 }
 
-size_t padded(size_t bytes) { return (bytes + 63) / 64 * 64; }
+size_t padded(size_t bytes) {
+  return (bytes + kOperandAlignment - 1) / kOperandAlignment * kOperandAlignment;
+}
+
+bool is_aligned(const void* address, size_t alignment) {
+  return reinterpret_cast<uintptr_t>(address) % alignment == 0;
+}
 
 bool fills_bucket(const Node& node) {
   return is_collective(node) || node.op_name() == "WriteBucket";
@@ -262,7 +268,8 @@ void ValueStore::place(const std::vector<Kernel*>& kernels) {
   for (size_t position = 0; position < kernels.size(); ++position) {
     const size_t bytes = kernels[position] ? kernels[position]->workspace_bytes() : 0;
     if (bytes == 0) continue;
-    intervals.push_back({bytes, static_cast<int>(position), static_cast<int>(position)});
+    const int at = static_cast<int>(position);
+    intervals.push_back({bytes, at, at, kWorkspaceAlignment});
     slots.push_back(&workspace_slots_[position]);
   }
 
@@ -282,6 +289,16 @@ void ValueStore::place(const std::vector<Kernel*>& kernels) {
   for (size_t i = 0; i < memories_.size(); ++i)
     if (memories_[i].shares_with >= 0)
       memories_[i].address = memories_[static_cast<size_t>(owner(static_cast<int>(i)))].address;
+  check_alignment();
+}
+
+/// Kernels rely on it, and libraries give wrong results without saying so.
+void ValueStore::check_alignment() const {
+  for (const Memory& memory : memories_)
+    if (memory.kind == Kind::kArena || memory.kind == Kind::kFixed)
+      COHORT_CHECK(is_aligned(memory.address, kOperandAlignment));
+  for (const void* workspace : workspace_slots_)
+    COHORT_CHECK(is_aligned(workspace, kWorkspaceAlignment));
 }
 
 }  // namespace cohort

@@ -63,6 +63,7 @@ class ValueStore {
   void group_gradients(const Node& update);
   void share(const Kernel& kernel, const Node& node, int position);
   int owner(int index) const;
+  void check_alignment() const;
 
   Runtime& runtime_;
   const Graph& graph_;

@@ -12,7 +12,7 @@
 namespace cohort {
 namespace {
 
-std::string quoted(std::string_view text) {
+std::string json_quoted(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\') out += '\\';
@@ -43,7 +43,7 @@ class ProcessWriter {
 
   void name(const char* what, size_t tid, const std::string& text) {
     out_.push_back(fmt::format(R"({{"name":"{}","ph":"M","pid":{},"tid":{},"args":{{"name":{}}}}})",
-                               what, pid_, tid, quoted(text)));
+                               what, pid_, tid, json_quoted(text)));
   }
 
   size_t track(const std::string& text) {
@@ -57,12 +57,12 @@ class ProcessWriter {
     if (event.kind != TraceEvent::Kind::kSpan) {
       const bool starts = event.kind == TraceEvent::Kind::kStart;
       shown = fmt::format("{} bucket {}", starts ? "start" : "wait", event.bucket);
-      args = fmt::format(R"(,"args":{{"node":{}}})", quoted(event.name));
+      args = fmt::format(R"(,"args":{{"node":{}}})", json_quoted(event.name));
     }
     out_.push_back(fmt::format(
         R"({{"name":{},"cat":{},"ph":"X","pid":{},"tid":{},"ts":{:.3f},"dur":{:.3f}{}}})",
-        quoted(shown), quoted(event.op), pid_, tid, microseconds(event.begin_ns - origin_ns_),
-        microseconds(event.duration_ns), args));
+        json_quoted(shown), json_quoted(event.op), pid_, tid,
+        microseconds(event.begin_ns - origin_ns_), microseconds(event.duration_ns), args));
   }
 
   void write_collective(const TraceEvent& wait, size_t tid) {

@@ -45,9 +45,13 @@ std::string to_text(const MetricLabels& common, const MetricLabels& own) {
 }
 
 void check_labels(const MetricLabels& labels) {
-  for (const auto& [name, value] : labels)
+  for (const auto& [name, value] : labels) {
     if (!is_name(name, true))
       throw InvalidArgument("metrics: got the label \"{}\"; want letters, digits and _", name);
+    if (name == "job" || name == "instance")
+      throw InvalidArgument("metrics: got the label \"{}\", which a scrape sets; want another name",
+                            name);
+  }
 }
 
 }  // namespace

@@ -38,7 +38,7 @@ using MetricLabels = std::vector<std::pair<std::string, std::string>>;
 struct MetricOptions {
   std::string name;  ///< letters, digits and _; a counter's ends in _total
   std::string help;  ///< one sentence; the same for all labels of a name
-  MetricLabels labels = {};
+  MetricLabels labels = {};  ///< not "job" and "instance", which whoever scrapes adds
   /// What one of a counter's stands for: 1e-9 where nanoseconds are counted and seconds are shown.
   double unit = 1;
 };

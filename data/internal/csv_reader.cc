@@ -3,13 +3,13 @@
 namespace cohort::data {
 namespace {
 
-constexpr std::string_view kWhere = "from_csv";
+constexpr std::string_view kFromCsv = "from_csv";
 constexpr size_t kMostRecordBytes = size_t{64} << 20;
 
 }  // namespace
 
 CsvReader::CsvReader(const std::string& path, const CsvOptions& options)
-    : file_(path, options.compression, kWhere),
+    : file_(path, options.compression, kFromCsv),
       field_delim_(options.field_delim),
       use_quotes_(options.use_quote_delim) {
   file_.begin_text();
@@ -21,7 +21,7 @@ std::string_view CsvReader::field(size_t number) const {
 }
 
 std::string CsvReader::where() const {
-  return fmt::format("{}: {}: line {}", kWhere, file_.path(), first_line_);
+  return fmt::format("{}: {}: line {}", kFromCsv, file_.path(), first_line_);
 }
 
 bool CsvReader::next() {

@@ -14,16 +14,16 @@
 namespace cohort::data {
 namespace {
 
-constexpr size_t kBufferBytes = size_t{256} << 10;
-constexpr int kWindowBits = 15;
-constexpr int kGzipWrapper = 16;  // added to the window bits
-constexpr int kMemoryLevel = 8;   // zlib's default
+constexpr size_t kPendingBytes = size_t{256} << 10;
+constexpr int kDeflateBits = 15;
+constexpr int kGzipHeader = 16;  // added to the window bits
+constexpr int kMemoryLevel = 8;  // zlib's default
 
 }  // namespace
 
 struct FileWriter::Deflater {
   explicit Deflater(Compression compression) {
-    const int bits = kWindowBits + (compression == Compression::kGzip ? kGzipWrapper : 0);
+    const int bits = kDeflateBits + (compression == Compression::kGzip ? kGzipHeader : 0);
     if (deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, bits, kMemoryLevel,
                      Z_DEFAULT_STRATEGY) != Z_OK)
       throw ResourceExhausted("zlib: out of memory for a stream");
@@ -54,7 +54,7 @@ void FileWriter::write(std::string_view bytes) {
     throw FailedPrecondition("{}: {}: got bytes after the file was closed; want an open writer",
                              where_, path_);
   pending_.append(bytes);
-  if (pending_.size() < kBufferBytes) return;
+  if (pending_.size() < kPendingBytes) return;
   if (deflater_)
     deflate(Z_NO_FLUSH);
   else

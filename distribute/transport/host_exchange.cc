@@ -29,17 +29,17 @@ using Secret = std::array<char, 32>;
 // Messages of one sequenced packet each: a Hello from every process to the first with its heap, its
 // pidfd and its bell; from the first a Welcome with the control file, then one Introduction for
 // each process with the same three.
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kHelloVersion = 1;
 
 struct Hello {
-  uint32_t version = kVersion;
+  uint32_t version = kHelloVersion;
   int32_t process = 0;
   int32_t pid = 0;
   Secret secret{};
   cpu_set_t cores{};
 };
 struct Welcome {
-  uint32_t version = kVersion;
+  uint32_t version = kHelloVersion;
   int32_t num_cores = 0;
 };
 struct Introduction {
@@ -254,7 +254,7 @@ class Hub {
 
   void admit(const Hello& hello, std::vector<FileDescriptor> descriptors, FileDescriptor client) {
     const auto p = static_cast<size_t>(hello.process);
-    if (hello.version != kVersion || hello.secret != secret_ || hello.process < 1 ||
+    if (hello.version != kHelloVersion || hello.secret != secret_ || hello.process < 1 ||
         p >= members_.size() || members_[p] || descriptors.size() != kDescriptors)
       return;
     members_[p] = std::move(client);

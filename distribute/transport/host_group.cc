@@ -12,6 +12,8 @@
 #include <cstring>
 #include <utility>
 
+#include "cohort/core/terminal.h"
+
 namespace cohort::distribute {
 namespace {
 
@@ -167,9 +169,9 @@ class HostGroup::SlowWait {
           "{}: nothing from {} in {} ms\n{}", group_.describe_call(caller_), who,
           options.timeout.count(), explain_histories(group_.histories(), options.rank_names)));
     if (std::exchange(warned_, true)) return;
-    std::fprintf(stderr, "warning: %s: nothing from %s for %lld s\n",
-                 group_.describe_call(caller_).c_str(), who.c_str(),
-                 static_cast<long long>(std::chrono::floor<std::chrono::seconds>(still).count()));
+    say(stderr,
+        fmt::format("warning: {}: nothing from {} for {} s\n", group_.describe_call(caller_), who,
+                    std::chrono::floor<std::chrono::seconds>(still).count()));
   }
 
   void post(const std::vector<int>& late) {
@@ -215,7 +217,7 @@ void HostGroup::wait_slowly(const Awaited& awaited, const Caller& caller) const 
 
 void HostGroup::ring() const {
   const uint64_t one = 1;
-  static_cast<void>(!write(bell(), &one, sizeof one));
+  static_cast<void>(!::write(bell(), &one, sizeof one));
 }
 
 bool HostGroup::has_ended(int rank) const {

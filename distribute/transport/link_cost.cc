@@ -16,17 +16,17 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int kMostLinks = 3;
-constexpr size_t kSmallBytes = 64, kLargeBytes = size_t{32} << 10;
-constexpr int kSmallTrips = 8, kLargeTrips = 3;  // the fastest counts
-constexpr int kYields = 200;                     // until a wait sleeps
-constexpr std::chrono::milliseconds kNap(1);     // MPI and TLS wake nobody
+constexpr size_t kSmallMessageBytes = 64, kLargeMessageBytes = size_t{32} << 10;
+constexpr int kSmallTrips = 8, kLargeTrips = 3;     // the fastest counts
+constexpr int kProbeYields = 200;                   // until a wait sleeps
+constexpr std::chrono::milliseconds kReadyWait(1);  // MPI and TLS wake nobody
 constexpr size_t kLeastOneHop = size_t{4} << 10, kMostOneHop = size_t{64} << 10;
 
 /// One end of the exchange with another node.
 class Talk {
  public:
   Talk(Connection& connection, const std::string& name, cluster::PeerWait& wait)
-      : connection_(connection), name_(name), wait_(wait), memory_(kLargeBytes) {}
+      : connection_(connection), name_(name), wait_(wait), memory_(kLargeMessageBytes) {}
 
   /// Seconds of the fastest of `trips` there and back.
   double ask(size_t bytes, int trips) {
@@ -72,12 +72,12 @@ class Talk {
       done += moved;
       if (moved > 0) {
         vain = 0;
-      } else if (++vain <= kYields) {
+      } else if (++vain <= kProbeYields) {
         sched_yield();
       } else {
         pollfd ready{.fd = connection_.descriptor(), .events = event, .revents = 0};
         wait_.poll(
-            {&ready, 1}, [&] { return name_ + " (no answer on its connection)"; }, kNap);
+            {&ready, 1}, [&] { return name_ + " (no answer on its connection)"; }, kReadyWait);
       }
     }
   }
@@ -103,18 +103,18 @@ LinkCost measure_links(const std::vector<std::unique_ptr<Connection>>& links,
     LinkCost cost{.latency = 0, .bandwidth = 1e12};
     for (int node = 1; node <= last; ++node) {
       Talk talk(*links[static_cast<size_t>(node)], name(node), wait);
-      const double small = talk.ask(kSmallBytes, kSmallTrips) / 2;
-      const double large = talk.ask(kLargeBytes, kLargeTrips) / 2;
+      const double small = talk.ask(kSmallMessageBytes, kSmallTrips) / 2;
+      const double large = talk.ask(kLargeMessageBytes, kLargeTrips) / 2;
       cost.latency = std::max(cost.latency, small);
-      cost.bandwidth = std::min(cost.bandwidth, kLargeBytes / std::max(large - small, 1e-9));
+      cost.bandwidth = std::min(cost.bandwidth, kLargeMessageBytes / std::max(large - small, 1e-9));
     }
     options.store->insert(options.key, fmt::format("{} {}", cost.latency, cost.bandwidth));
     return cost;
   }
   if (options.node <= last) {
     Talk talk(*links[0], name(0), wait);
-    talk.answer(kSmallBytes, kSmallTrips);
-    talk.answer(kLargeBytes, kLargeTrips);
+    talk.answer(kSmallMessageBytes, kSmallTrips);
+    talk.answer(kLargeMessageBytes, kLargeTrips);
   }
   const std::string said = wait.get(options.key, [&] { return name(0); });
   char* end = nullptr;

@@ -81,17 +81,17 @@ class NetworkRequest : public Communicator::Request {
   uint32_t call_ = 0;
 };
 
-class AllReduce final : public NetworkRequest {
+class NetworkAllReduce final : public NetworkRequest {
   using NetworkRequest::NetworkRequest;
   void take_result() override {
     if (copy_) std::memcpy(*buffer_, copy_.get(), bytes_);
   }
 };
 
-class AllGather final : public NetworkRequest {
+class NetworkAllGather final : public NetworkRequest {
  public:
   template <class... Args>
-  AllGather(void* const* output, Args&&... args)
+  NetworkAllGather(void* const* output, Args&&... args)
       : NetworkRequest(std::forward<Args>(args)...), output_(output) {}
 
  private:
@@ -148,7 +148,7 @@ class NetworkCommunicator final : public Communicator {
       return make_node_all_gather(engine, node_->layout(), index);
     });
     const auto count = static_cast<int64_t>(bytes);
-    return std::make_unique<AllGather>(
+    return std::make_unique<NetworkAllGather>(
         output, node_, host_rank_, caller("all_gather", index, count, "bytes"),
         Description{
             .kind = CollectiveKind::kAllGather, .dtype = 0, .op = 0, .sent_as = 0, .count = count},
@@ -172,7 +172,7 @@ class NetworkCommunicator final : public Communicator {
     auto collective = node_->collective(index, [&](NetworkEngine& engine) {
       return make_node_all_reduce(engine, node_->layout(), index, description);
     });
-    return std::make_unique<AllReduce>(
+    return std::make_unique<NetworkAllReduce>(
         node_, host_rank_, caller("all_reduce", index, description.count, dtype_name(dtype).data()),
         description, buffer, static_cast<size_t>(description.count) * size_of(dtype),
         std::move(collective));

@@ -4,11 +4,13 @@
 #include <cstdio>
 #include <utility>
 
+#include "cohort/core/terminal.h"
+
 namespace cohort::distribute {
 namespace {
 
 constexpr auto kWhile = std::chrono::seconds(1);
-constexpr auto kStopped = std::chrono::seconds(1);
+constexpr auto kProcessStopped = std::chrono::seconds(1);
 // Who only waits for somebody that waits lets those speak first that know who is late.
 constexpr auto kPatienceWithOthers = std::chrono::seconds(5);
 constexpr auto kPatienceForRecords = std::chrono::milliseconds(1000);
@@ -17,7 +19,7 @@ constexpr auto kPatienceForRecords = std::chrono::milliseconds(1000);
 
 void NetworkWatch::look(bool moved, bool heard) {
   const auto now = Clock::now();
-  const bool stopped = now - now_ > kStopped;  // nobody's silence
+  const bool stopped = now - now_ > kProcessStopped;  // nobody's silence
   now_ = now;
   const auto& board = options_.host->options().wait_board;
   if (moved && board) board->note_movement();
@@ -67,9 +69,8 @@ void NetworkWatch::check_patience(const NetworkCollective& collective, Seen& see
   }
   if (seen.warned == since || still < options_.warn_after) return;
   seen.warned = since;
-  std::fprintf(stderr, "warning: %s: nothing from %s for %lld s\n", collective.name().c_str(),
-               silence.who.c_str(),
-               static_cast<long long>(std::chrono::floor<std::chrono::seconds>(still).count()));
+  say(stderr, fmt::format("warning: {}: nothing from {} for {} s\n", collective.name(), silence.who,
+                          std::chrono::floor<std::chrono::seconds>(still).count()));
 }
 
 bool NetworkWatch::has_news() {
@@ -107,7 +108,7 @@ void NetworkWatch::report_failure() const {
     } catch (const Error&) {  // that node is silent; the others' records speak
     }
   }
-  std::fprintf(stderr, "%s\n", explain_histories(all, options_.host->options().rank_names).c_str());
+  say(stderr, explain_histories(all, options_.host->options().rank_names) + "\n");
 }
 
 }  // namespace cohort::distribute

@@ -12,7 +12,7 @@ namespace {
 constexpr size_t kDirectPairBytes = size_t{512} << 10;  // bytes are equal; adding costs more
 constexpr size_t kTwoTurnBytes = size_t{64}
                                  << 10;  // up to here the next call may be received early
-constexpr int64_t kBlock = 2048;         // elements that stay in the first-level cache
+constexpr int64_t kSumBlock = 2048;      // elements that stay in the first-level cache
 
 /// Offsets and sizes are in bytes of the ranks' buffers, but for what a frame says: that is in
 /// bytes of the dtype that travels.
@@ -164,7 +164,7 @@ class NodeAllReduce final : public NodeCollective {
 
   /// Adds `bytes` from at_ on in this order, block by block.
   void add(const TreeSplit::Order& order, size_t bytes) {
-    const size_t block = static_cast<size_t>(kBlock) * element_;
+    const size_t block = static_cast<size_t>(kSumBlock) * element_;
     for (size_t from = 0; from < bytes; from += block) {
       const auto n = static_cast<int64_t>(std::min(block, bytes - from) / element_);
       for (const auto& [a, b] : order)

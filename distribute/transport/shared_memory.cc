@@ -21,10 +21,10 @@ struct Share {
   int64_t begin, end;
 };
 
-class AllReduce : public SharedCollective {
+class SharedAllReduce : public SharedCollective {
  public:
-  AllReduce(const std::shared_ptr<SharedRank>& self, size_t meeting, void* const* buffer,
-            DType dtype, int64_t num_elements, ops::ReduceOp op)
+  SharedAllReduce(const std::shared_ptr<SharedRank>& self, size_t meeting, void* const* buffer,
+                  DType dtype, int64_t num_elements, ops::ReduceOp op)
       : SharedCollective(self, meeting,
                          {.what = "all_reduce",
                           .rank = self->rank,
@@ -46,10 +46,10 @@ class AllReduce : public SharedCollective {
   TreeSum sum_;
 };
 
-class TinyAllReduce final : public AllReduce {
+class TinyAllReduce final : public SharedAllReduce {
  public:
   template <class... Args>
-  explicit TinyAllReduce(Args&&... args) : AllReduce(std::forward<Args>(args)...) {
+  explicit TinyAllReduce(Args&&... args) : SharedAllReduce(std::forward<Args>(args)...) {
     for (const uint32_t parity : {0u, 1u})
       for (int peer = 0; peer < size(); ++peer)
         payloads_[parity].push_back(lines(peer).tiny[parity].payload);
@@ -71,11 +71,11 @@ class TinyAllReduce final : public AllReduce {
   std::vector<const char*> payloads_[2];
 };
 
-class BufferAllReduce final : public AllReduce {
+class BufferAllReduce final : public SharedAllReduce {
  public:
   template <class... Args>
   explicit BufferAllReduce(Args&&... args)
-      : AllReduce(std::forward<Args>(args)...),
+      : SharedAllReduce(std::forward<Args>(args)...),
         share_(rank(), size(), num_elements_, dtype_),
         seen_(static_cast<size_t>(size()), kPrivate),
         mappings_(seen_.size()),
@@ -203,10 +203,10 @@ class BufferAllReduce final : public AllReduce {
   std::vector<const char*> slots_[2];
 };
 
-class AllGather final : public SharedCollective {
+class SharedAllGather final : public SharedCollective {
  public:
-  AllGather(const std::shared_ptr<SharedRank>& self, size_t meeting, void* const* input,
-            size_t bytes, void* const* output)
+  SharedAllGather(const std::shared_ptr<SharedRank>& self, size_t meeting, void* const* input,
+                  size_t bytes, void* const* output)
       : SharedCollective(self, meeting,
                          {.what = "all_gather",
                           .rank = self->rank,
@@ -312,7 +312,7 @@ class SharedMemoryCommunicator final : public Communicator {
 
   std::unique_ptr<Request> prepare_all_gather(void* const* input, size_t bytes,
                                               void* const* output) override {
-    return std::make_unique<AllGather>(self_, meetings_++, input, bytes, output);
+    return std::make_unique<SharedAllGather>(self_, meetings_++, input, bytes, output);
   }
 
   void abort(const Error& error) override { self_->group->fail(error); }

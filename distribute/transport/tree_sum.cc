@@ -12,7 +12,7 @@ namespace cohort::distribute {
 namespace {
 
 // Stays in the first-level cache between the additions of a tree.
-constexpr int64_t kBlock = 1024;
+constexpr int64_t kTreeBlock = 1024;
 
 /// Calls `use` with the loops of a dtype that has some, and a value of its type.
 template <class Use>
@@ -45,7 +45,7 @@ TreeSum::TreeSum(const std::vector<int>& block_sizes, DType dtype, ops::ReduceOp
       current_(block_sizes.size()) {
   if (!is_floating(dtype) && !is_integer(dtype))
     throw InvalidArgument("all_reduce: got dtype {}; want numbers", dtype);
-  if (size_ > 2) scratch_.resize(static_cast<size_t>(size_ * kBlock) * size_of(dtype));
+  if (size_ > 2) scratch_.resize(static_cast<size_t>(size_ * kTreeBlock) * size_of(dtype));
 }
 
 bool TreeSum::has_loop() const {
@@ -68,8 +68,8 @@ void TreeSum::in_place(std::span<char* const> buffers, int64_t begin, int64_t co
       loops.four_in_place(at(0), at(1), at(2), at(3), count);
     });
   }
-  for (int64_t done = 0; done < count; done += kBlock) {
-    const int64_t n = std::min(kBlock, count - done);
+  for (int64_t done = 0; done < count; done += kTreeBlock) {
+    const int64_t n = std::min(kTreeBlock, count - done);
     const int64_t offset = (begin + done) * element;
     for (const auto& [to, from] : order_)
       reduce_into(buffers[static_cast<size_t>(to)] + offset,
@@ -96,8 +96,8 @@ void TreeSum::into(char* out, std::span<const char* const> sources, int64_t coun
       loops.four(to, at(0), at(1), at(2), at(3), count);
     });
   }
-  for (int64_t done = 0; done < count; done += kBlock) {
-    const int64_t n = std::min(kBlock, count - done);
+  for (int64_t done = 0; done < count; done += kTreeBlock) {
+    const int64_t n = std::min(kTreeBlock, count - done);
     for (size_t rank = 0; rank < sources.size(); ++rank)
       current_[rank] = sources[rank] + done * element;
     for (size_t i = 0; i < order_.size(); ++i) {
@@ -105,7 +105,7 @@ void TreeSum::into(char* out, std::span<const char* const> sources, int64_t coun
       const auto b = static_cast<size_t>(order_[i].second);
       char* to = i + 1 == order_.size()
                      ? out + done * element
-                     : scratch_.data() + static_cast<int64_t>(a) * kBlock * element;
+                     : scratch_.data() + static_cast<int64_t>(a) * kTreeBlock * element;
       reduce_pair(to, current_[a], current_[b], n, dtype_, op_);
       current_[a] = to;
     }

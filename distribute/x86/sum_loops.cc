@@ -9,22 +9,24 @@ namespace cohort::distribute {
 namespace simd_baseline {
 void fill_sums(SumTable& table);
 }
+// Null where a build left the level out (COHORT_SIMD_LEVELS).
 namespace simd_avx2 {
-void fill_sums(SumTable& table);
+[[gnu::weak]] void fill_sums(SumTable& table);
 }
 namespace simd_avx512 {
-void fill_sums(SumTable& table);
+[[gnu::weak]] void fill_sums(SumTable& table);
 }
 
 namespace {
 
 SumTable choose() {
   SumTable table;
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+  if (simd_avx512::fill_sums && __builtin_cpu_supports("avx512f") &&
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl")) {
     simd_avx512::fill_sums(table);
-  } else if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-             __builtin_cpu_supports("bmi2")) {
+  } else if (simd_avx2::fill_sums && __builtin_cpu_supports("avx2") &&
+             __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")) {
     simd_avx2::fill_sums(table);
   } else {
     simd_baseline::fill_sums(table);

@@ -40,8 +40,9 @@ Isa best_isa() {
 
 Simd select_simd(Isa isa) {
   if (!isa_supported(isa))
-    throw InvalidArgument("select_simd: got {}, which this processor lacks; want at most {}",
-                          isa_name(isa), isa_name(best_isa()));
+    throw InvalidArgument(
+        "select_simd: got {}, which this processor or this build lacks; the best is {}",
+        isa_name(isa), isa_name(best_isa()));
   Simd table;
   table.isa = isa;
   fill_simd(isa, table);

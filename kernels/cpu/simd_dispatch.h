@@ -15,7 +15,7 @@ bool isa_supported(Isa isa);
 Isa best_isa();
 
 /// The routines of one instruction set.
-/// Throws InvalidArgument where this processor lacks it.
+/// Throws InvalidArgument where this processor or this build lacks it.
 Simd select_simd(Isa isa);
 
 /// The routines of the best instruction set here, or of the one that the environment variable

@@ -3,7 +3,7 @@
 #include <cudaTypedefs.h>
 
 #include "cohort/core/error.h"
-#include "cohort/kernels/cuda/streams.h"
+#include "cohort/kernels/cuda/wait.h"
 
 namespace cohort::cuda {
 namespace {
@@ -47,7 +47,8 @@ struct VirtualMemoryApi {
   PFN_cuMemSetAccess_v10020 set_access;
 };
 
-CudaArena::CudaArena(int ordinal) : ordinal_(ordinal) {
+CudaArena::CudaArena(std::shared_ptr<Streams> streams) : streams_(std::move(streams)) {
+  const int ordinal = streams_->ordinal;
   DeviceGuard guard(ordinal);
   check(cudaFree(nullptr), "arena");  // makes the context that the driver's functions need
   api_ = std::make_unique<VirtualMemoryApi>();
@@ -69,8 +70,8 @@ void CudaArena::reserve() {
 
 CudaArena::~CudaArena() {
   if (!base_) return;
-  (void)cudaSetDevice(ordinal_);
-  (void)cudaDeviceSynchronize();
+  (void)cudaSetDevice(streams_->ordinal);
+  finish_device();
   CUdeviceptr at = base_;
   for (const size_t bytes : pieces_) {
     (void)api_->unmap(at, bytes);  // the memory goes with its mapping
@@ -79,16 +80,26 @@ CudaArena::~CudaArena() {
   (void)api_->unreserve(base_, reserved_);
 }
 
+CUmemGenericAllocationHandle CudaArena::take(size_t bytes) {
+  CUmemGenericAllocationHandle memory = 0;
+  const CUresult status = take_or_trim(*streams_, CUDA_ERROR_OUT_OF_MEMORY, [&] {
+    return api_->create(&memory, bytes, &properties_, 0);
+  });
+  if (status == CUDA_ERROR_OUT_OF_MEMORY)
+    throw ResourceExhausted("arena: gpu:{} has no {} bytes left beside the arena's {}",
+                            streams_->ordinal, bytes, mapped_);
+  check(status, "cuMemCreate");
+  return memory;
+}
+
 void CudaArena::grow(size_t bytes) {
   if (bytes <= mapped_) return;
   const size_t more = round_up(bytes - mapped_, granularity_);
   if (more > reserved_ - mapped_)
-    throw ResourceExhausted("arena: gpu:{} has {} bytes; want {}", ordinal_, reserved_, bytes);
-  DeviceGuard guard(ordinal_);
-  CUmemGenericAllocationHandle memory = 0;
-  if (api_->create(&memory, more, &properties_, 0) != CUDA_SUCCESS)
-    throw ResourceExhausted("arena: gpu:{} has no {} bytes left beside the arena's {}", ordinal_,
-                            more, mapped_);
+    throw ResourceExhausted("arena: gpu:{} has {} bytes; want {}", streams_->ordinal, reserved_,
+                            bytes);
+  DeviceGuard guard(streams_->ordinal);
+  const CUmemGenericAllocationHandle memory = take(more);
   const CUresult mapped = api_->map(base_ + mapped_, more, 0, memory, 0);
   (void)api_->release(memory);  // the mapping keeps it
   check(mapped, "cuMemMap");

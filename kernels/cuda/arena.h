@@ -4,6 +4,7 @@
 
 #include "cohort/core/runtime/device.h"
 #include "cohort/kernels/cuda/status.h"
+#include "cohort/kernels/cuda/streams.h"
 
 namespace cohort::cuda {
 
@@ -12,10 +13,11 @@ namespace cohort::cuda {
 struct VirtualMemoryApi;
 
 /// A reserved range of device addresses, as large as the device's memory, whose beginning is backed
-/// by memory; more is mapped behind it when it grows. Kernels may run meanwhile.
+/// by memory; more is mapped behind it when it grows. Kernels may run meanwhile, but where the
+/// device has nothing left beside what the pool keeps (trim_pool).
 class CudaArena final : public Device::Arena {
  public:
-  explicit CudaArena(int ordinal);
+  explicit CudaArena(std::shared_ptr<Streams> streams);
   ~CudaArena() override;
 
   void* base() const override { return reinterpret_cast<void*>(base_); }
@@ -24,8 +26,9 @@ class CudaArena final : public Device::Arena {
 
  private:
   void reserve();
+  CUmemGenericAllocationHandle take(size_t bytes);
 
-  int ordinal_;
+  std::shared_ptr<Streams> streams_;
   std::unique_ptr<VirtualMemoryApi> api_;
   CUmemAllocationProp properties_ = {};
   size_t granularity_ = 0;

@@ -138,23 +138,22 @@ std::unique_ptr<Kernel> make_broadcast_to(const KernelRequest& request) {
 std::unique_ptr<Kernel> make_concat(const KernelRequest& request) {
   const Operand y = request.outputs[0];
   const int axis = y.shape.axis(request.node.attrs().get<int64_t>("axis"), "concat");
-  const auto rows = static_cast<size_t>(y.shape.num_elements(0, axis));
+  const int64_t rows = y.shape.num_elements(0, axis);
   std::vector<Operand> inputs(request.inputs.begin(), request.inputs.end());
-  std::vector<size_t> widths;
-  size_t pitch = 0;
+  const int64_t pitch = y.shape.num_elements(axis, y.shape.rank());
+  std::vector<Walk> walks;
   for (const Operand& x : inputs) {
-    widths.push_back(static_cast<size_t>(x.shape.num_elements(axis, x.shape.rank())) *
-                     size_of(x.dtype));
-    pitch += widths.back();
+    const int64_t width = x.shape.num_elements(axis, x.shape.rank());
+    walks.push_back(two_walk({rows, width}, {pitch, 1}, {width, 1}));
   }
-  return make_kernel([=, inputs = std::move(inputs), stream = stream_of(request)] {
-    std::byte* to = y.data<std::byte>();
-    for (size_t i = 0; i < inputs.size(); to += widths[i++])
-      if (widths[i] > 0 && rows > 0)
-        check(cudaMemcpy2DAsync(to, pitch, *inputs[i].slot, widths[i], widths[i], rows,
-                                cudaMemcpyDeviceToDevice, stream),
-              "concat");
-  });
+  return make_kernel(
+      [=, inputs = std::move(inputs), walks = std::move(walks), stream = stream_of(request)] {
+        int64_t column = 0;
+        for (size_t i = 0; i < inputs.size(); ++i) {
+          copy_strided(bytes_of(y), walks[i], element(y, column), *inputs[i].slot, stream);
+          column += inputs[i].shape.num_elements(axis, inputs[i].shape.rank());
+        }
+      });
 }
 
 std::unique_ptr<Kernel> make_fill(const KernelRequest& request) {

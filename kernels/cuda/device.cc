@@ -2,9 +2,12 @@
 
 #include <cstdlib>
 #include <string_view>
-#include <thread>
 
-#include "cohort/kernels/cuda/status.h"
+#include "cohort/kernels/cuda/arena.h"
+#include "cohort/kernels/cuda/copy.h"
+#include "cohort/kernels/cuda/recording.h"
+#include "cohort/kernels/cuda/staging.h"
+#include "cohort/kernels/cuda/wait.h"
 
 namespace cohort::cuda {
 namespace {
@@ -14,116 +17,148 @@ DeviceName complete_name(int ordinal) {
       .merged_with(DeviceName::parse("/job:localhost/replica:0/task:0"));
 }
 
-bool is_on(const char* variable) {
+bool is(const char* variable, std::string_view wanted) {
   const char* value = std::getenv(variable);
-  return value && std::string_view(value) == "1";
+  return value && value == wanted;
 }
 
 }  // namespace
 
+struct CudaDevice::Open {
+  explicit Open(int ordinal)
+      : streams(std::make_shared<Streams>(ordinal)),
+        arena(streams),
+        faults(streams),
+        uploads(streams),
+        downloads(streams) {}
+
+  /// Runs a kernel of this build.
+  void probe() {
+    constexpr uint32_t kPattern = 0x600DCA5E;
+    const std::shared_ptr<void> memory = cuda::allocate(streams, sizeof kPattern);
+    fill(sizeof kPattern, kPattern, memory.get(), 1, streams->compute);
+    uint32_t seen = 0;
+    downloads.copy_to_host(&seen, memory.get(), sizeof seen);
+    if (seen != kPattern) throw Internal("a kernel wrote {:x}; want {:x}", seen, kPattern);
+  }
+
+  std::shared_ptr<Streams> streams;
+  CudaArena arena;
+  FaultLog faults;
+  Staging uploads;  // of who submits work
+  std::mutex reading;
+  Staging downloads;  // guarded by reading: other devices' threads read, too
+  Handle<cublasLtHandle_t, cublasLtDestroy> cublas;
+  Handle<cudnnHandle_t, cudnnDestroy> cudnn;
+};
+
 CudaDevice::CudaDevice(int ordinal)
     : name_(complete_name(ordinal)),
-      streams_(std::make_shared<Streams>(ordinal)),
-      arena_(ordinal),
-      faults_(streams_),
-      staging_(ordinal),
-      allow_tf32_(is_on("COHORT_TF32")) {
-  check(cudaDeviceGetAttribute(&num_multiprocessors_, cudaDevAttrMultiProcessorCount, ordinal),
-        "cudaDeviceGetAttribute");
+      ordinal_(ordinal),
+      allow_tf32_(is("COHORT_TF32", "1")),
+      records_(!is("COHORT_RECORD", "0")) {}
+
+CudaDevice::~CudaDevice() = default;
+
+CudaDevice::Open& CudaDevice::open() {
+  if (Open* opened = open_.load(std::memory_order_acquire)) return *opened;
+  const std::lock_guard lock(opening_);
+  if (!owned_) owned_ = make_open();
+  open_.store(owned_.get(), std::memory_order_release);
+  return *owned_;
 }
 
+std::unique_ptr<CudaDevice::Open> CudaDevice::make_open() const {
+  try {
+    DeviceGuard guard(ordinal_);
+    auto opened = std::make_unique<Open>(ordinal_);
+    opened->probe();
+    return opened;
+  } catch (const Error& error) {
+    throw FailedPrecondition("{}: cannot be used: {}", name_.to_string(), error.what());
+  }
+}
+
+Device::Arena& CudaDevice::arena() { return open().arena; }
+const std::shared_ptr<Streams>& CudaDevice::streams() { return open().streams; }
+FaultLog& CudaDevice::faults() { return open().faults; }
+
 void CudaDevice::copy_from_host(void* to, const void* from, size_t bytes) {
-  DeviceGuard guard(ordinal());
-  staging_.copy_to_device(to, from, bytes, compute_stream());
+  DeviceGuard guard(ordinal_);
+  open().uploads.copy_to_device(to, from, bytes);
 }
 
 void CudaDevice::copy_to_host(void* to, const void* from, size_t bytes) {
-  DeviceGuard guard(ordinal());
-  wait_for_compute();
-  staging_.copy_to_host(to, from, bytes, compute_stream());
-  faults_.check();
+  DeviceGuard guard(ordinal_);
+  Open& opened = open();
+  {
+    const std::lock_guard lock(opened.reading);
+    opened.downloads.copy_to_host(to, from, bytes);
+  }
+  opened.faults.check();
 }
 
 void CudaDevice::copy_from_device(void* to, Device& source, const void* from, size_t bytes) {
   if (bytes == 0) return;
-  DeviceGuard guard(ordinal());
+  DeviceGuard guard(ordinal_);
   if (source.type() == DeviceType::kCPU) {
     source.synchronize();
-    staging_.copy_to_device(to, from, bytes, compute_stream());
+    open().uploads.copy_to_device(to, from, bytes);
     return;
   }
   // The copy runs beside our kernels: after what its source has submitted and after what wrote or
   // read the target, before what comes next on both.
-  const Streams& theirs = *static_cast<CudaDevice&>(source).streams_;
+  const Streams& ours = *streams();
+  const Streams& theirs = *static_cast<CudaDevice&>(source).streams();
   Event ready = make_event();
   {
     DeviceGuard there(theirs.ordinal);
     Event written = make_event();
     check(cudaEventRecord(written, theirs.compute), "cudaEventRecord");
-    check(cudaStreamWaitEvent(streams_->copy, written, 0), "cudaStreamWaitEvent");
+    check(cudaStreamWaitEvent(ours.copy, written, 0), "cudaStreamWaitEvent");
   }
-  order(streams_->compute, streams_->copy, ready);
-  check(cudaMemcpyPeerAsync(to, ordinal(), from, theirs.ordinal, bytes, streams_->copy),
+  order(ours.compute, ours.copy, ready);
+  check(cudaMemcpyPeerAsync(to, ordinal_, from, theirs.ordinal, bytes, ours.copy),
         "cudaMemcpyPeerAsync");
-  order(streams_->copy, streams_->compute, ready);
+  order(ours.copy, ours.compute, ready);
   check(cudaStreamWaitEvent(theirs.compute, ready, 0), "cudaStreamWaitEvent");
 }
 
 void CudaDevice::synchronize() {
-  DeviceGuard guard(ordinal());
-  wait_for_compute();
-  faults_.check();
-}
-
-void CudaDevice::wait_for_compute() {
-  using Clock = std::chrono::steady_clock;
-  using Milliseconds = std::chrono::milliseconds;
-  constexpr Milliseconds kBetweenCalls{50};
-  if (monitors_.empty()) return;  // who waits next needs no company
-  const Clock::time_point begin = Clock::now();
-  Clock::time_point next = begin + kBetweenCalls;
-  while (cudaStreamQuery(compute_stream()) == cudaErrorNotReady) {
-    if (const Clock::time_point now = Clock::now(); now >= next) {
-      for (const auto& each : monitors_)
-        if (const auto monitor = each.lock())
-          (*monitor)(std::chrono::duration_cast<Milliseconds>(now - begin));
-      next = now + kBetweenCalls;
-    }
-    std::this_thread::yield();
-  }
-}
-
-std::shared_ptr<CudaDevice::Monitor> CudaDevice::add_monitor(Monitor monitor) {
-  std::erase_if(monitors_, [](const auto& each) { return each.expired(); });
-  auto owner = std::make_shared<Monitor>(std::move(monitor));
-  monitors_.push_back(owner);
-  return owner;
+  DeviceGuard guard(ordinal_);
+  open().faults.check();
 }
 
 bool CudaDevice::begin_recording() {
-  begin_capture(*streams_);
-  return true;
+  if (records_) begin_capture(*streams());
+  return records_;
 }
 
-std::unique_ptr<Device::Recording> CudaDevice::end_recording() { return end_capture(streams_); }
+std::unique_ptr<Device::Recording> CudaDevice::end_recording() { return end_capture(streams()); }
 
-void CudaDevice::bind_thread() { check(cudaSetDevice(ordinal()), "cudaSetDevice"); }
+void CudaDevice::bind_thread() { check(cudaSetDevice(ordinal_), "cudaSetDevice"); }
 
 cublasLtHandle_t CudaDevice::cublas() {
-  if (!cublas_) {
-    DeviceGuard guard(ordinal());
-    check(cublasLtCreate(cublas_.receive()), "cublasLtCreate");
+  Open& opened = open();
+  if (!opened.cublas) {
+    DeviceGuard guard(ordinal_);
+    check(take_or_trim(*opened.streams, CUBLAS_STATUS_ALLOC_FAILED,
+                       [&] { return cublasLtCreate(opened.cublas.receive()); }),
+          "cublasLtCreate");
   }
-  return cublas_;
+  return opened.cublas;
 }
 
 cudnnHandle_t CudaDevice::cudnn() {
-  if (!cudnn_) {
-    DeviceGuard guard(ordinal());
-    check(cudnnCreate(cudnn_.receive()), "cudnnCreate");
-    check(cudnnSetStream(cudnn_, compute_stream()), "cudnnSetStream");
+  Open& opened = open();
+  if (!opened.cudnn) {
+    DeviceGuard guard(ordinal_);
+    check(take_or_trim(*opened.streams, CUDNN_STATUS_ALLOC_FAILED,
+                       [&] { return cudnnCreate(opened.cudnn.receive()); }),
+          "cudnnCreate");
+    check(cudnnSetStream(opened.cudnn, opened.streams->compute), "cudnnSetStream");
   }
-  return cudnn_;
+  return opened.cudnn;
 }
 
 }  // namespace cohort::cuda

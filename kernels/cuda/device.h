@@ -1,26 +1,25 @@
 #pragma once
 
-#include <chrono>
-#include <functional>
-#include <vector>
+#include <atomic>
+#include <mutex>
 
 #include "cohort/core/runtime/device.h"
-#include "cohort/kernels/cuda/arena.h"
 #include "cohort/kernels/cuda/fault_log.h"
-#include "cohort/kernels/cuda/recording.h"
-#include "cohort/kernels/cuda/staging.h"
+#include "cohort/kernels/cuda/status.h"
+#include "cohort/kernels/cuda/streams.h"
 
 namespace cohort::cuda {
 
-/// One GPU. Kernels run on its compute stream in the order of submission.
+/// One GPU. Kernels run on its compute stream in the order of submission. It gets a context, which
+/// costs hundreds of MB, and everything below when it is first used.
 class CudaDevice final : public Device {
  public:
-  /// Throws what CUDA says when the device cannot be used.
   explicit CudaDevice(int ordinal);
+  ~CudaDevice() override;
 
   const DeviceName& name() const override { return name_; }
-  std::shared_ptr<void> allocate(size_t bytes) override { return cuda::allocate(streams_, bytes); }
-  Arena& arena() override { return arena_; }
+  std::shared_ptr<void> allocate(size_t bytes) override { return cuda::allocate(streams(), bytes); }
+  Arena& arena() override;
   void copy_from_host(void* to, const void* from, size_t bytes) override;
   void copy_to_host(void* to, const void* from, size_t bytes) override;
   void copy_from_device(void* to, Device& source, const void* from, size_t bytes) override;
@@ -29,11 +28,12 @@ class CudaDevice final : public Device {
   std::unique_ptr<Recording> end_recording() override;
   void bind_thread() override;
 
-  int ordinal() const { return streams_->ordinal; }
-  const std::shared_ptr<Streams>& streams() const { return streams_; }
-  cudaStream_t compute_stream() const { return streams_->compute; }
-  FaultLog& faults() { return faults_; }
-  int num_multiprocessors() const { return num_multiprocessors_; }
+  int ordinal() const { return ordinal_; }
+  // First use. Throws FailedPrecondition with the device's name and what CUDA says when it cannot
+  // be used: another process has it for itself, or it does not run this build's kernels.
+  const std::shared_ptr<Streams>& streams();
+  cudaStream_t compute_stream() { return streams()->compute; }
+  FaultLog& faults();
   /// Whether f32 products may be rounded to TensorFloat-32 (about three digits, on tensor cores):
   /// when the environment variable COHORT_TF32 was 1 as the module was loaded.
   bool allow_tf32() const { return allow_tf32_; }
@@ -43,25 +43,18 @@ class CudaDevice final : public Device {
   cublasLtHandle_t cublas();
   cudnnHandle_t cudnn();
 
-  /// Calls `monitor` from time to time while this device is waited for, with how long that has
-  /// been, until the returned owner goes; it ends the wait by throwing. For communicators, whose
-  /// peers may have died.
-  using Monitor = std::function<void(std::chrono::milliseconds waited)>;
-  std::shared_ptr<Monitor> add_monitor(Monitor monitor);
-
  private:
-  void wait_for_compute();
+  struct Open;
+  Open& open();
+  std::unique_ptr<Open> make_open() const;
 
-  DeviceName name_;
-  std::shared_ptr<Streams> streams_;
-  CudaArena arena_;
-  FaultLog faults_;
-  Staging staging_;
-  Handle<cublasLtHandle_t, cublasLtDestroy> cublas_;
-  Handle<cudnnHandle_t, cudnnDestroy> cudnn_;
-  std::vector<std::weak_ptr<Monitor>> monitors_;
-  int num_multiprocessors_ = 0;
-  bool allow_tf32_ = false;
+  const DeviceName name_;
+  const int ordinal_;
+  const bool allow_tf32_;
+  const bool records_;
+  std::mutex opening_;
+  std::unique_ptr<Open> owned_;  // guarded by opening_
+  std::atomic<Open*> open_ = nullptr;
 };
 
 }  // namespace cohort::cuda

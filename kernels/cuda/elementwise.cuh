@@ -10,17 +10,23 @@
 // whole lines, and many warps in flight hide the memory's latency.
 namespace cohort::cuda {
 
-/// The place of element `i` in array k of the walk. A flat walk needs no division.
-__device__ inline int64_t place(const Walk& walk, int k, int64_t i) {
-  if (walk.rank <= 1) return i * walk.strides[k][0];
+template <class Index>
+__device__ inline int64_t place_by_axes(const Walk& walk, int k, Index rest) {
   int64_t offset = 0;
-  uint32_t rest = static_cast<uint32_t>(i);
   for (int axis = walk.rank - 1; axis > 0; --axis) {
-    const uint32_t next = rest / walk.sizes[axis];
-    offset += (rest - next * walk.sizes[axis]) * walk.strides[k][axis];
+    const Index next = rest / walk.sizes[axis];
+    offset += static_cast<int64_t>(rest - next * walk.sizes[axis]) * walk.strides[k][axis];
     rest = next;
   }
-  return offset + rest * walk.strides[k][0];
+  return offset + static_cast<int64_t>(rest) * walk.strides[k][0];
+}
+
+/// The place of element `i` in array k of the walk. A flat walk needs no division, one of less than
+/// 2^32 elements none of 64 bits.
+__device__ inline int64_t place(const Walk& walk, int k, int64_t i) {
+  if (walk.rank <= 1) return i * walk.strides[k][0];
+  return walk.num_elements <= UINT32_MAX ? place_by_axes(walk, k, static_cast<uint32_t>(i))
+                                         : place_by_axes(walk, k, static_cast<uint64_t>(i));
 }
 
 template <class F, class Out, class... In, size_t... Arg>

@@ -7,6 +7,9 @@ namespace cohort::cuda {
 /// The first piece of bad data that a kernel met since the host last looked. It lies in device
 /// memory; commit kernels change nothing while it is set, so the state stays whole.
 struct Fault {
+  /// The site of what another replica failed at (op "StepVeto").
+  static constexpr int32_t kElsewhere = INT32_MAX;
+
   int32_t site;  ///< 0: none. Who found it (FaultLog::add_site)
   int32_t reserved;
   int64_t got;

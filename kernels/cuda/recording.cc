@@ -18,7 +18,9 @@ std::unique_ptr<CudaRecording> end_capture(std::shared_ptr<Streams> streams) {
   Handle<cudaGraph_t, cudaGraphDestroy> graph;
   check(cudaStreamEndCapture(streams->compute, graph.receive()), "cudaStreamEndCapture");
   GraphExec executable;
-  check(cudaGraphInstantiate(executable.receive(), graph, 0), "cudaGraphInstantiate");
+  // Collectives keep the priority of the stream that they were captured on.
+  check(cudaGraphInstantiate(executable.receive(), graph, cudaGraphInstantiateFlagUseNodePriority),
+        "cudaGraphInstantiate");
   check(cudaGraphUpload(executable, streams->compute), "cudaGraphUpload");
   return std::make_unique<CudaRecording>(std::move(executable), std::move(streams));
 }

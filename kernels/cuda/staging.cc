@@ -4,11 +4,12 @@
 #include <cstring>
 
 #include "cohort/kernels/cuda/status.h"
+#include "cohort/kernels/cuda/wait.h"
 
 namespace cohort::cuda {
 
-Staging::Staging(int ordinal) {
-  DeviceGuard guard(ordinal);  // an event belongs to the device that is current
+Staging::Staging(std::shared_ptr<Streams> streams) : streams_(std::move(streams)) {
+  DeviceGuard guard(streams_->ordinal);  // an event belongs to the device that is current
   check(cudaHostAlloc(memory_.receive(), kSlots * kSlotBytes, cudaHostAllocPortable),
         "cudaHostAlloc");
   for (size_t i = 0; i < kSlots; ++i)
@@ -17,40 +18,42 @@ Staging::Staging(int ordinal) {
 
 Staging::Slot& Staging::next() {
   Slot& slot = slots_[turn_++ % kSlots];
-  check(cudaEventSynchronize(slot.free), "cudaEventSynchronize");
+  wait_for(*streams_, slot.free);
   return slot;
 }
 
-void Staging::copy_to_device(void* to, const void* from, size_t bytes, cudaStream_t stream) {
+void Staging::copy_to_device(void* to, const void* from, size_t bytes) {
   auto* target = static_cast<std::byte*>(to);
   const auto* source = static_cast<const std::byte*>(from);
   for (size_t done = 0; done < bytes; done += kSlotBytes) {
     const size_t count = std::min(kSlotBytes, bytes - done);
     Slot& slot = next();
     std::memcpy(slot.memory, source + done, count);
-    check(cudaMemcpyAsync(target + done, slot.memory, count, cudaMemcpyHostToDevice, stream),
+    check(cudaMemcpyAsync(target + done, slot.memory, count, cudaMemcpyHostToDevice,
+                          streams_->compute),
           "cudaMemcpyAsync");
-    check(cudaEventRecord(slot.free, stream), "cudaEventRecord");
+    check(cudaEventRecord(slot.free, streams_->compute), "cudaEventRecord");
   }
 }
 
 // Two slots in turn: while one is emptied by the processor the next is being filled.
-void Staging::copy_to_host(void* to, const void* from, size_t bytes, cudaStream_t stream) {
+void Staging::copy_to_host(void* to, const void* from, size_t bytes) {
   auto* target = static_cast<std::byte*>(to);
   const auto* source = static_cast<const std::byte*>(from);
   Slot* filled = nullptr;
   size_t filled_at = 0;
   size_t filled_bytes = 0;
   const auto empty = [&] {
-    check(cudaEventSynchronize(filled->free), "cudaEventSynchronize");
+    wait_for(*streams_, filled->free);
     std::memcpy(target + filled_at, filled->memory, filled_bytes);
   };
   for (size_t done = 0; done < bytes; done += kSlotBytes) {
     const size_t count = std::min(kSlotBytes, bytes - done);
     Slot& slot = next();
-    check(cudaMemcpyAsync(slot.memory, source + done, count, cudaMemcpyDeviceToHost, stream),
+    check(cudaMemcpyAsync(slot.memory, source + done, count, cudaMemcpyDeviceToHost,
+                          streams_->compute),
           "cudaMemcpyAsync");
-    check(cudaEventRecord(slot.free, stream), "cudaEventRecord");
+    check(cudaEventRecord(slot.free, streams_->compute), "cudaEventRecord");
     if (filled) empty();
     filled = &slot;
     filled_at = done;

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstddef>
+#include <memory>
 
 #include "cohort/kernels/cuda/streams.h"
 
@@ -11,13 +12,13 @@ namespace cohort::cuda {
 /// slots, each free again when its copy has run. One thread at a time.
 class Staging {
  public:
-  /// Of device `ordinal`, whose streams alone it serves.
-  explicit Staging(int ordinal);
+  explicit Staging(std::shared_ptr<Streams> streams);
 
+  // On the compute stream.
   /// Enqueues the copy to the device; `from` may be reused when this returns.
-  void copy_to_device(void* to, const void* from, size_t bytes, cudaStream_t stream);
+  void copy_to_device(void* to, const void* from, size_t bytes);
   /// Copies to `to` and waits for it.
-  void copy_to_host(void* to, const void* from, size_t bytes, cudaStream_t stream);
+  void copy_to_host(void* to, const void* from, size_t bytes);
 
  private:
   static constexpr size_t kSlots = 16;  // a few steps' inputs, so that the host may run ahead
@@ -29,6 +30,7 @@ class Staging {
   /// The next slot of the ring, after its last copy has run.
   Slot& next();
 
+  std::shared_ptr<Streams> streams_;
   Handle<void*, cudaFreeHost> memory_;
   std::array<Slot, kSlots> slots_;
   size_t turn_ = 0;

@@ -51,6 +51,18 @@ std::unique_ptr<Kernel> make_assign(const KernelRequest& request) {
   });
 }
 
+std::unique_ptr<Kernel> make_step_vote(const KernelRequest& request) {
+  return make_kernel([y = request.outputs[0], fault = device_of(request).faults().device(),
+                      stream = stream_of(request)] { vote(fault, y.data<int32_t>(), stream); });
+}
+
+std::unique_ptr<Kernel> make_step_veto(const KernelRequest& request) {
+  const auto voters = static_cast<int32_t>(request.node.attrs().get<int64_t>("voters"));
+  return make_kernel(
+      [=, sum = request.inputs[0], fault = device_of(request).faults().device(),
+       stream = stream_of(request)] { veto(sum.data<int32_t>(), voters, fault, stream); });
+}
+
 std::unique_ptr<Kernel> make_check_finite(const KernelRequest& request) {
   std::vector<Operand> inputs(request.inputs.begin(), request.inputs.end());
   return make_kernel(
@@ -67,6 +79,8 @@ void register_state(KernelRegistry& kernels) {
   kernels.add("StepInfo", DeviceType::kGPU, "cuda", make_step_info);
   for (const std::string_view op : {"Assign", "AssignAdd", "AssignSub"})
     kernels.add(op, DeviceType::kGPU, "cuda", make_assign);
+  kernels.add("StepVote", DeviceType::kGPU, "cuda", make_step_vote);
+  kernels.add("StepVeto", DeviceType::kGPU, "cuda", make_step_veto);
   kernels.add("CheckFinite", DeviceType::kGPU, "cuda", make_check_finite);
 }
 

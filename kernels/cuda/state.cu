@@ -28,6 +28,12 @@ __global__ void __launch_bounds__(kThreads)
   if (i < n && !isfinite(static_cast<Compute<T>>(x[i]))) *all_finite = false;
 }
 
+__global__ void vote_kernel(const Fault* fault, int32_t* mine) { *mine = fault->site == 0 ? 1 : 0; }
+
+__global__ void veto_kernel(const int32_t* sum, int32_t voters, Fault* fault) {
+  if (*sum != voters) atomicCAS(&fault->site, 0, Fault::kElsewhere);
+}
+
 }  // namespace
 
 bool assign(AssignKind kind, DType dtype, const void* value, void* variable, int64_t n,
@@ -40,6 +46,14 @@ bool assign(AssignKind kind, DType dtype, const void* value, void* variable, int
   if (dtype != DType::kBool) return visit_number(dtype, run);
   if (kind == AssignKind::kReplace) run(Tag<uint8_t>{});
   return kind == AssignKind::kReplace;
+}
+
+void vote(const Fault* fault, int32_t* mine, cudaStream_t stream) {
+  launch("step_vote", vote_kernel, 1, 1, stream, fault, mine);
+}
+
+void veto(const int32_t* sum, int32_t voters, Fault* fault, cudaStream_t stream) {
+  launch("step_veto", veto_kernel, 1, 1, stream, sum, voters, fault);
 }
 
 bool check_finite(DType dtype, const void* x, int64_t n, bool* all_finite, cudaStream_t stream) {

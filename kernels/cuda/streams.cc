@@ -1,9 +1,12 @@
 #include "cohort/kernels/cuda/streams.h"
 
+#include <cudaTypedefs.h>
+
 #include <algorithm>
 
 #include "cohort/core/error.h"
 #include "cohort/kernels/cuda/status.h"
+#include "cohort/kernels/cuda/wait.h"
 
 namespace cohort::cuda {
 namespace {
@@ -16,13 +19,30 @@ Stream make_stream(int priority) {
   return stream;
 }
 
-// Memory freed to the pool stays there, so that set-up after a recompilation costs no system call.
-void keep_freed_memory(int ordinal) {
+cudaMemPool_t pool_of(int ordinal) {
   cudaMemPool_t pool = nullptr;
   check(cudaDeviceGetDefaultMemPool(&pool, ordinal), "cudaDeviceGetDefaultMemPool");
+  return pool;
+}
+
+// Memory freed to the pool stays there, so that set-up after a recompilation costs no system call.
+void keep_freed_memory(int ordinal) {
   uint64_t threshold = UINT64_MAX;
-  check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &threshold),
+  check(cudaMemPoolSetAttribute(pool_of(ordinal), cudaMemPoolAttrReleaseThreshold, &threshold),
         "cudaMemPoolSetAttribute");
+}
+
+// Whether this process has used the device. A driver that cannot be asked counts as yes.
+bool has_context(int ordinal) {
+  void* found = nullptr;
+  cudaDriverEntryPointQueryResult result = cudaDriverEntryPointSymbolNotFound;
+  const cudaError_t status = cudaGetDriverEntryPointByVersion("cuDevicePrimaryCtxGetState", &found,
+                                                              7000, cudaEnableDefault, &result);
+  if (status != cudaSuccess || result != cudaDriverEntryPointSuccess || !found) return true;
+  unsigned flags = 0;
+  int active = 0;
+  const auto state_of = reinterpret_cast<PFN_cuDevicePrimaryCtxGetState_v7000>(found);
+  return state_of(ordinal, &flags, &active) != CUDA_SUCCESS || active != 0;
 }
 
 }  // namespace
@@ -41,10 +61,13 @@ void order(cudaStream_t earlier, cudaStream_t later, cudaEvent_t event) {
 
 DeviceGuard::DeviceGuard(int ordinal) {
   check(cudaGetDevice(&previous_), "cudaGetDevice");
-  if (previous_ != ordinal) check(cudaSetDevice(ordinal), "cudaSetDevice");
+  changed_ = previous_ != ordinal;
+  if (changed_) check(cudaSetDevice(ordinal), "cudaSetDevice");
 }
 
-DeviceGuard::~DeviceGuard() { (void)cudaSetDevice(previous_); }
+DeviceGuard::~DeviceGuard() {
+  if (changed_ && has_context(previous_)) (void)cudaSetDevice(previous_);
+}
 
 Streams::Streams(int ordinal) : ordinal(ordinal) {
   DeviceGuard guard(ordinal);
@@ -63,23 +86,31 @@ std::shared_ptr<void> allocate(std::shared_ptr<Streams> streams, size_t bytes) {
   DeviceGuard guard(streams->ordinal);
   const size_t size = std::max<size_t>(bytes, 1);
   void* data = nullptr;
-  const cudaError_t status = cudaMallocAsync(&data, size, streams->compute);
-  if (status == cudaErrorMemoryAllocation) {
-    (void)cudaGetLastError();
+  const cudaError_t status = take_or_trim(*streams, cudaErrorMemoryAllocation, [&] {
+    const cudaError_t taken = cudaMallocAsync(&data, size, streams->compute);
+    if (taken != cudaSuccess) (void)cudaGetLastError();
+    return taken;
+  });
+  if (status == cudaErrorMemoryAllocation)
     throw ResourceExhausted("allocate: gpu:{} has no {} bytes left", streams->ordinal, bytes);
-  }
   check(status, "cudaMallocAsync");
   const auto release = [streams](void* memory) {
-    int previous = 0;
-    (void)cudaGetDevice(&previous);
-    (void)cudaSetDevice(streams->ordinal);
-    (void)cudaFreeAsync(memory, streams->compute);
-    (void)cudaSetDevice(previous);
+    try {
+      DeviceGuard there(streams->ordinal);
+      (void)cudaFreeAsync(memory, streams->compute);
+    } catch (const Error&) {  // the device is gone, and its memory with it
+    }
   };
   std::shared_ptr<void> memory(data, release);
   check(cudaMemsetAsync(data, 0, size, streams->compute), "cudaMemsetAsync");
-  check(cudaStreamSynchronize(streams->compute), "allocate");
+  wait_for_compute(*streams);
   return memory;
+}
+
+void trim_pool(const Streams& streams) {
+  DeviceGuard guard(streams.ordinal);
+  wait_for_compute(streams);
+  check(cudaMemPoolTrimTo(pool_of(streams.ordinal), 0), "cudaMemPoolTrimTo");
 }
 
 }  // namespace cohort::cuda

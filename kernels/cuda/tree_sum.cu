@@ -6,14 +6,13 @@
 namespace cohort::cuda {
 namespace {
 
-constexpr int kMaxDepth = 16;
+constexpr int kMaxDepth = 16;  // kMaxSums of merge_counts.h
 
-// Sums of complete subtrees wait on a stack until their neighbour of the same size is complete;
-// what is left at the end is added from the smallest on.
+// Sums of complete subtrees wait on a stack until their neighbour is complete.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    tree_sum_kernel(int rank, int num_ranks, T* mine, const T* others, int64_t stride, int64_t n,
-                    double divisor) {
+    tree_sum_kernel(int rank, int num_ranks, const uint8_t* merges, T* mine, const T* others,
+                    int64_t stride, int64_t n, double divisor) {
   using C = Compute<T>;
   const int64_t i = element_index();
   if (i >= n) return;
@@ -21,20 +20,18 @@ __global__ void __launch_bounds__(kThreads)
   int depth = 0;
   for (int r = 0; r < num_ranks; ++r) {
     stack[depth++] = static_cast<C>(r == rank ? mine[i] : others[r * stride + i]);
-    for (int complete = r + 1; complete % 2 == 0; complete /= 2, --depth)
-      stack[depth - 2] += stack[depth - 1];
+    for (int m = merges[r]; m > 0; --m, --depth) stack[depth - 2] += stack[depth - 1];
   }
-  for (; depth > 1; --depth) stack[depth - 2] += stack[depth - 1];
   mine[i] = static_cast<T>(divisor == 1 ? stack[0] : stack[0] / static_cast<C>(divisor));
 }
 
 }  // namespace
 
-bool tree_sum(DType dtype, int rank, int num_ranks, void* mine, const void* others, int64_t stride,
-              int64_t n, double divisor, cudaStream_t stream) {
+bool tree_sum(DType dtype, int rank, int num_ranks, const uint8_t* merges, void* mine,
+              const void* others, int64_t stride, int64_t n, double divisor, cudaStream_t stream) {
   return visit_number(dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    launch_elements("all_reduce", tree_sum_kernel<T>, n, stream, rank, num_ranks,
+    launch_elements("all_reduce", tree_sum_kernel<T>, n, stream, rank, num_ranks, merges,
                     static_cast<T*>(mine), static_cast<const T*>(others), stride, n, divisor);
   });
 }

@@ -8,10 +8,11 @@
 
 namespace cohort::cuda {
 
-/// mine[i] = the sum over all ranks' element i, added in the binary tree over ranks (0 + 1, 2 + 3,
-/// …, then pairs of those), divided by `divisor`. Rank r's elements, but for `rank`'s own, lie at
-/// others + r * stride. Enqueues it; false when it does not take the dtype.
-bool tree_sum(DType dtype, int rank, int num_ranks, void* mine, const void* others, int64_t stride,
-              int64_t n, double divisor, cudaStream_t stream);
+/// mine[i] = the sum over all ranks' element i, added in the binary tree over ranks that `merges`
+/// (merge_counts.h; device memory, one for each rank) says, divided by `divisor`. Rank r's
+/// elements, but for `rank`'s own, lie at others + r * stride. Enqueues it; false when it does not
+/// take the dtype.
+bool tree_sum(DType dtype, int rank, int num_ranks, const uint8_t* merges, void* mine,
+              const void* others, int64_t stride, int64_t n, double divisor, cudaStream_t stream);
 
 }  // namespace cohort::cuda

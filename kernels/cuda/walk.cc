@@ -1,5 +1,6 @@
 #include "cohort/kernels/cuda/walk.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "cohort/core/error.h"
@@ -8,10 +9,17 @@
 namespace cohort::cuda {
 namespace {
 
+// What Walk::sizes holds of an axis: 0 for one that does not fit, which only a walk of that axis
+// alone may have, because it does not look.
+uint32_t axis_size(int64_t size) {
+  return size <= std::numeric_limits<uint32_t>::max() ? static_cast<uint32_t>(size) : 0;
+}
+
 // Whether axis `axis` continues the walk's last axis for every array.
 bool merges(const Walk& walk, int64_t size, std::span<const std::span<const int64_t>> strides,
             size_t axis) {
   if (walk.rank == 0) return false;
+  if (axis_size(walk.sizes[walk.rank - 1] * size) == 0) return false;
   for (int k = 0; k < walk.num_arrays; ++k)
     if (walk.strides[k][walk.rank - 1] != strides[static_cast<size_t>(k)][axis] * size)
       return false;
@@ -25,9 +33,7 @@ void append_axis(Walk& walk, int64_t size, std::span<const std::span<const int64
     throw Unimplemented("walk: got more than {} axes that cannot be merged", Walk::kMaxRank);
   if (!merged) walk.sizes[walk.rank++] = 1;
   const int last = walk.rank - 1;
-  const int64_t run = walk.sizes[last] * size;
-  // A flat walk does not use sizes; others are refused below when this does not fit.
-  walk.sizes[last] = static_cast<uint32_t>(run);
+  walk.sizes[last] = axis_size(walk.sizes[last] * size);
   for (int k = 0; k < walk.num_arrays; ++k)
     walk.strides[k][last] = strides[static_cast<size_t>(k)][axis];
 }
@@ -48,9 +54,9 @@ Walk make_walk(std::span<const int64_t> sizes, std::span<const std::span<const i
     walk.num_elements *= sizes[axis];
     if (sizes[axis] != 1) append_axis(walk, sizes[axis], strides, axis);
   }
-  if (!walk.is_flat() && walk.num_elements > std::numeric_limits<int32_t>::max())
-    throw Unimplemented("walk: got {} elements, not in one run; want at most 2^31 - 1",
-                        walk.num_elements);
+  const bool fits = walk.rank <= 1 || walk.num_elements == 0 ||
+                    std::find(walk.sizes, walk.sizes + walk.rank, 0u) == walk.sizes + walk.rank;
+  if (!fits) throw Unimplemented("walk: got an axis of 2^32 elements or more beside others");
   return walk;
 }
 

@@ -14,7 +14,7 @@ struct Walk {
   int rank = 0;
   int num_arrays = 0;
   int64_t num_elements = 1;
-  uint32_t sizes[kMaxRank] = {};
+  uint32_t sizes[kMaxRank] = {};  // of a walk of one axis it may be 0 for 2^32 and more
   int64_t strides[kMaxArrays][kMaxRank] = {};  // in elements; 0 repeats
 
   /// One run in which every array advances by 0 or 1: no index arithmetic is needed.
@@ -24,8 +24,8 @@ struct Walk {
 };
 
 /// Merges the axes that can be walked as one. `strides` holds one list for each array.
-/// Throws Unimplemented when more than kMaxRank axes remain, or more than 2^31 - 1 elements in a
-/// walk that is not flat.
+/// Throws Unimplemented when more than kMaxRank axes remain, and for an axis of 2^32 elements or
+/// more beside others.
 Walk make_walk(std::span<const int64_t> sizes, std::span<const std::span<const int64_t>> strides);
 
 }  // namespace cohort::cuda

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "cohort/core/terminal.h"
 #include "cohort/nn/model.h"
 
 namespace cohort::nn {
@@ -86,8 +87,7 @@ class TerminateOnNaNImpl : public CallbackImpl {
       throw InvalidArgument("TerminateOnNaN: got loss {} at batch {}; want a finite one", *loss,
                             batch);
     if (params().is_chief)
-      std::fprintf(stderr, "Batch %lld: Invalid loss, terminating training\n",
-                   static_cast<long long>(batch));
+      say(stderr, fmt::format("Batch {}: Invalid loss, terminating training\n", batch));
     model().set_stop_training(true);
   }
 

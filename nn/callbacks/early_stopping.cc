@@ -1,8 +1,11 @@
 #include "cohort/nn/callbacks/early_stopping.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 #include <cstdio>
 
+#include "cohort/core/terminal.h"
 #include "cohort/nn/callbacks/monitor.h"
 #include "cohort/nn/model.h"
 
@@ -47,11 +50,11 @@ class EarlyStoppingImpl : public CallbackImpl {
 
   void on_train_end(const Logs&) override {
     if (stopped_epoch_ > 0 && options_.verbose > 0 && params().is_chief)
-      std::printf("Epoch %lld: early stopping\n", static_cast<long long>(stopped_epoch_ + 1));
+      say(stdout, fmt::format("Epoch {}: early stopping\n", stopped_epoch_ + 1));
     if (best_weights_.empty()) return;
     if (options_.verbose > 0 && params().is_chief)
-      std::printf("Restoring model weights from the end of the best epoch: %lld.\n",
-                  static_cast<long long>(best_epoch_ + 1));
+      say(stdout, fmt::format("Restoring model weights from the end of the best epoch: {}.\n",
+                              best_epoch_ + 1));
     model().set_weights(best_weights_);
   }
 

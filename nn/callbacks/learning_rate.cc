@@ -1,9 +1,12 @@
 #include "cohort/nn/callbacks/learning_rate.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <optional>
 
+#include "cohort/core/terminal.h"
 #include "cohort/nn/callbacks/monitor.h"
 #include "cohort/nn/model.h"
 
@@ -25,8 +28,8 @@ class LearningRateSchedulerImpl : public CallbackImpl {
     const double rate = options_.schedule(epoch, optimizer.learning_rate());
     optimizer.set_learning_rate(rate);
     if (options_.verbose > 0 && params().is_chief)
-      std::printf("\nEpoch %lld: LearningRateScheduler setting learning rate to %g.\n",
-                  static_cast<long long>(epoch + 1), rate);
+      say(stdout, fmt::format("Epoch {}: LearningRateScheduler setting learning rate to {:g}.\n",
+                              epoch + 1, rate));
   }
 
  private:
@@ -80,8 +83,8 @@ class ReduceLROnPlateauImpl : public CallbackImpl {
     cooldown_ = options_.cooldown;
     wait_ = 0;
     if (options_.verbose > 0 && params().is_chief)
-      std::printf("\nEpoch %lld: ReduceLROnPlateau reducing learning rate to %g.\n",
-                  static_cast<long long>(epoch + 1), rate);
+      say(stdout, fmt::format("Epoch {}: ReduceLROnPlateau reducing learning rate to {:g}.\n",
+                              epoch + 1, rate));
   }
 
   ReduceLROnPlateauOptions options_;

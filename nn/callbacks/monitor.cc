@@ -1,8 +1,11 @@
 #include "cohort/nn/callbacks/monitor.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 #include <cstdio>
 
+#include "cohort/core/terminal.h"
 #include "cohort/nn/internal/names.h"
 
 namespace cohort::nn::internal {
@@ -35,8 +38,7 @@ const double* Monitor::find(const Logs& logs, bool warns) const {
   if (!warns) return nullptr;
   std::string names;
   for (const auto& [name, value] : logs) names += " " + name;
-  std::fprintf(stderr, "%s: monitor %s is not there; there are%s\n", where_.c_str(), name_.c_str(),
-               names.c_str());
+  say(stderr, fmt::format("{}: monitor {} is not there; there are{}\n", where_, name_, names));
   return nullptr;
 }
 

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <iterator>
 
 #include "cohort/core/terminal.h"
 
@@ -23,8 +24,12 @@ class ProgressBarImpl : public CallbackImpl {
  public:
   explicit ProgressBarImpl(ProgressBarOptions options)
       : print_(std::move(options.print)),
-        terminal_(options.terminal.value_or(stdout_is_terminal())) {
+        terminal_(options.terminal ? *options.terminal : stdout_is_terminal()) {
     text_.reserve(1024);
+    drawn_.reserve(1024);
+  }
+  ~ProgressBarImpl() override {
+    if (is_open_) leave();
   }
 
   bool same_on_all_workers() const override { return true; }
@@ -34,8 +39,8 @@ class ProgressBarImpl : public CallbackImpl {
     start();
     if (params().epochs > 1) {
       text_.clear();
-      fmt::format_to(std::back_inserter(text_), "Epoch {}/{}\n", epoch + 1, params().epochs);
-      flush();
+      fmt::format_to(out(), "Epoch {}/{}\n", epoch + 1, params().epochs);
+      write();
     }
   }
   void on_train_batch_end(int64_t batch, const Logs& logs) override { update(batch + 1, &logs); }
@@ -55,10 +60,10 @@ class ProgressBarImpl : public CallbackImpl {
 
  private:
   void start() {
+    leave();
     begin_ = Clock::now();
     last_drawn_ = {};
     seen_ = 0;
-    width_ = 0;
   }
 
   int64_t target() const { return params().steps >= 0 ? params().steps : known_target_; }
@@ -70,16 +75,19 @@ class ProgressBarImpl : public CallbackImpl {
     const Clock::time_point now = Clock::now();
     if (seconds_between(last_drawn_, now) < kIntervalSeconds) return;
     last_drawn_ = now;
-    draw(now, logs, false);
+    compose(now, logs, false);
+    draw();
   }
 
   void finish(const Logs* logs) {
     if (known_target_ < 0) known_target_ = seen_;
     const Clock::time_point now = Clock::now();
-    if (params().verbose == 1 && terminal_)
-      draw(now, logs, true);
-    else
+    if (params().verbose == 1 && terminal_) {
+      compose(now, logs, true);
+      end();
+    } else {
       write_line(now, logs);
+    }
   }
 
   /// The first step, which compiles, is left out when there are more.
@@ -88,7 +96,7 @@ class ProgressBarImpl : public CallbackImpl {
     return seen_ == 1 ? seconds_between(begin_, now) : 0;
   }
 
-  auto out() { return std::back_inserter(text_); }
+  std::back_insert_iterator<std::string> out() { return std::back_inserter(text_); }
 
   void append_time_per_step(double seconds) {
     if (seconds >= 1 || seconds == 0)
@@ -139,9 +147,8 @@ class ProgressBarImpl : public CallbackImpl {
       fmt::format_to(out(), " {}s", whole);
   }
 
-  void draw(Clock::time_point now, const Logs* logs, bool last) {
+  void compose(Clock::time_point now, const Logs* logs, bool last) {
     text_.clear();
-    text_ += "\r";
     append_bar(target());
     const double per_step = seconds_per_step(now);
     if (!last && target() > 0)
@@ -150,12 +157,6 @@ class ProgressBarImpl : public CallbackImpl {
       append_duration(std::round(seconds_between(begin_, now)));
     append_time_per_step(per_step);
     append_logs(logs);
-    // Bytes are at least columns: what a longer text left behind is covered.
-    const size_t width = text_.size();
-    if (width < width_) text_.append(width_ - width, ' ');
-    width_ = width;
-    if (last) text_ += "\n";
-    flush();
   }
 
   void write_line(Clock::time_point now, const Logs* logs) {
@@ -164,17 +165,47 @@ class ProgressBarImpl : public CallbackImpl {
     append_time_per_step(seconds_per_step(now));
     append_logs(logs);
     text_ += "\n";
-    flush();
+    write();
   }
 
-  void flush() {
+  /// Over the line, as much as fits.
+  void draw() {
     if (!params().is_chief) return;
-    if (print_) {
+    is_open_ = true;
+    if (!print_) return draw_line(text_);
+    drawn_.clear();
+    append_redrawn(drawn_, text_, stdout_columns());
+    print_(drawn_);
+  }
+
+  /// Over the line, and ends it.
+  void end() {
+    if (!params().is_chief) return;
+    is_open_ = false;
+    if (!print_) return end_line(text_);
+    drawn_.clear();
+    append_redrawn(drawn_, text_, std::string::npos);
+    drawn_ += '\n';
+    print_(drawn_);
+  }
+
+  /// Ends the line as it is: of a run that an exception has ended, or of another bar's, around this
+  /// one.
+  void leave() {
+    if (!print_)
+      leave_line();
+    else if (is_open_)
+      print_("\n");
+    is_open_ = false;
+  }
+
+  /// Whole lines.
+  void write() {
+    if (!params().is_chief) return;
+    if (print_)
       print_(text_);
-      return;
-    }
-    std::fwrite(text_.data(), 1, text_.size(), stdout);
-    std::fflush(stdout);
+    else
+      say(stdout, text_);
   }
 
   std::function<void(std::string_view)> print_;
@@ -183,8 +214,8 @@ class ProgressBarImpl : public CallbackImpl {
   Clock::time_point begin_, after_first_, last_drawn_;
   int64_t seen_ = 0;
   int64_t known_target_ = -1;  ///< steps of the first epoch, where the dataset cannot tell
-  size_t width_ = 0;
-  std::string text_;
+  bool is_open_ = false;       ///< the line that was drawn last
+  std::string text_, drawn_;
 };
 
 }  // namespace

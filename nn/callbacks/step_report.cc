@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "cohort/core/terminal.h"
+
 namespace cohort::nn {
 namespace {
 
@@ -16,8 +18,7 @@ double work_of(const StepTimes& times) { return times.input_us + times.compute_u
 class StepReportImpl : public CallbackImpl {
  public:
   explicit StepReportImpl(StepReportOptions options) : print_(std::move(options.print)) {
-    if (!print_)
-      print_ = [](std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); };
+    if (!print_) print_ = [](std::string_view text) { say(stderr, text); };
   }
 
   bool same_on_all_workers() const override { return true; }

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "cohort/core/runtime/runtime.h"
+#include "cohort/core/terminal.h"
 #include "cohort/core/trace/chrome_trace.h"
 #include "cohort/nn/internal/clock_offsets.h"
 #include "cohort/nn/model_impl.h"
@@ -69,8 +70,8 @@ class StepTraceImpl : public CallbackImpl {
     if (!written_ && step_ > options_.first_step) {
       write();
     } else if (!written_ && params().is_chief) {
-      std::fprintf(stderr, "StepTrace: training ended after %lld steps, before step %lld\n",
-                   static_cast<long long>(step_), static_cast<long long>(options_.first_step));
+      say(stderr, fmt::format("StepTrace: training ended after {} steps, before step {}\n", step_,
+                              options_.first_step));
     }
     recorder_.reset();
   }

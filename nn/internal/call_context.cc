@@ -3,7 +3,7 @@
 namespace cohort::nn::internal {
 namespace {
 
-const CallContext*& innermost() {
+const CallContext*& innermost_call() {
   thread_local const CallContext* context = nullptr;
   return context;
 }
@@ -13,14 +13,14 @@ const CallContext*& innermost() {
 CallContext::CallContext(const LayerImpl* layer, bool training)
     : layer(layer),
       training(training),
-      losses(innermost() ? innermost()->losses : nullptr),
-      outer(innermost()) {
-  innermost() = this;
+      losses(innermost_call() ? innermost_call()->losses : nullptr),
+      outer(innermost_call()) {
+  innermost_call() = this;
 }
 
-CallContext::~CallContext() { innermost() = outer; }
+CallContext::~CallContext() { innermost_call() = outer; }
 
-const CallContext* current_call() { return innermost(); }
+const CallContext* current_call() { return innermost_call(); }
 
 LossCollector::LossCollector() : context_(nullptr, false) { context_.losses = &losses_; }
 

@@ -5,7 +5,7 @@
 namespace cohort::nn::internal {
 namespace {
 
-const CompiledState*& innermost() {
+const CompiledState*& innermost_state() {
   thread_local const CompiledState* state = nullptr;
   return state;
 }
@@ -31,14 +31,14 @@ bool CompiledState::holds() const {
   });
 }
 
-CompiledScope::CompiledScope(const CompiledState& state) : outer_(innermost()) {
-  innermost() = &state;
+CompiledScope::CompiledScope(const CompiledState& state) : outer_(innermost_state()) {
+  innermost_state() = &state;
 }
 
-CompiledScope::~CompiledScope() { innermost() = outer_; }
+CompiledScope::~CompiledScope() { innermost_state() = outer_; }
 
 bool trainable_in_scope(const void* layer_or_weight, bool now) {
-  const CompiledState* state = innermost();
+  const CompiledState* state = innermost_state();
   return state ? state->trainable(layer_or_weight, now) : now;
 }
 

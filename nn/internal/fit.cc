@@ -2,7 +2,6 @@
 #include <optional>
 
 #include "cohort/core/runtime/runtime.h"
-#include "cohort/nn/callbacks/progress_bar.h"
 #include "cohort/nn/internal/fit_metrics.h"
 #include "cohort/nn/internal/loop_metrics.h"
 #include "cohort/nn/internal/loops.h"
@@ -38,14 +37,13 @@ class Fit {
 
   History run() {
     History history;
-    std::vector<Callback> all = options_.callbacks;
-    if (options_.verbose.level() > 0) all.push_back(ProgressBar());
+    std::vector<Callback> all = with_progress_bar(options_.callbacks, options_.verbose.level());
     all.push_back(history);
 
     step_ = trainer_.train_step(data_.layout);
     number_ = trainer_.step_number();
     const int64_t epochs = options_.epochs - options_.initial_epoch;
-    EpochSource source(data_.dataset, model_.strategy(),
+    EpochSource source(data_.input, model_.strategy(), data_.layout,
                        {.what = "fit",
                         .steps = options_.steps_per_epoch,
                         .begins_again = true,
@@ -86,14 +84,14 @@ class Fit {
   /// The hot loop: nothing here allocates, locks or looks up, unless a callback does.
   void run_steps(EpochSource& source, CallbackList& callbacks) {
     int64_t batch = 0;
-    for (; const data::Element* element = source.next(); ++batch) {
+    for (; source.next(); ++batch) {
       if (clock_) clock_->has_input();
       if (batch % stride_ == 0) callbacks.call(&CallbackImpl::on_train_batch_begin, batch);
       if (loop_metrics_.take()) skip_steps_of_others();
-      step_->run(*element, source.row_range(), number_);
+      source.run(*step_, number_);
       ++number_.step;
       if (clock_) clock_->has_run();
-      if (metrics_) metrics_->add_step(*clock_, *element);
+      if (metrics_) metrics_->add_step(*clock_, source.batch().rows());
       if (batch % stride_ != stride_ - 1) continue;
       report(batch, callbacks);
       if (asks_chief_) follow_chief();
@@ -130,9 +128,10 @@ class Fit {
   }
 
   void add_validation(Logs& logs, CallbackList& callbacks) {
-    const ElementLayout layout = layout_of(model_, *data_.validation, data_.layout.num_inputs);
+    const ElementLayout layout = located(
+        kValidation, [&] { return layout_of(model_, *data_.validation, data_.layout.num_inputs); });
     const Logs validation = evaluate(model_, *data_.validation, layout, options_.validation_steps,
-                                     callbacks, validated_ ? "" : "fit: validation");
+                                     callbacks, validated_ ? "" : kValidation, kValidation);
     validated_ = true;
     for (const auto& [name, value] : validation) logs.set("val_" + name, value);
   }

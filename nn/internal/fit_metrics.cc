@@ -22,10 +22,8 @@ FitMetrics::FitMetrics(MetricRegistry& metrics, distribute::StepRunner& step)
   steps_.begin(totals_of(step));
 }
 
-void FitMetrics::add_step(const StepClock& clock, const data::Element& rows) {
-  const bool batched = !rows.empty() && rows.front().rank() > 0;
-  steps_.add(clock.last_input(), clock.last_step(), batched ? rows.front().size(0) : 0,
-             totals_of(step_));
+void FitMetrics::add_step(const StepClock& clock, int64_t rows) {
+  steps_.add(clock.last_input(), clock.last_step(), rows, totals_of(step_));
 }
 
 void FitMetrics::show(const StepClock& clock, const Logs& logs, bool end_of_epoch) {

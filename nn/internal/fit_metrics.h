@@ -17,8 +17,8 @@ class FitMetrics {
  public:
   FitMetrics(MetricRegistry& metrics, distribute::StepRunner& step);
 
-  /// `clock` has the step that has just run.
-  void add_step(const StepClock& clock, const data::Element& rows);
+  /// `clock` has the step that has just run, `rows` of a batch in this process.
+  void add_step(const StepClock& clock, int64_t rows);
   void begin_epoch(int64_t epoch) { epoch_.set(static_cast<double>(epoch + 1)); }
   /// Reads the logs, at most once a second unless it is an epoch's end: on a GPU that is a wait.
   void show(const StepClock& clock, const Logs& logs, bool end_of_epoch);

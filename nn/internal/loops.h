@@ -4,10 +4,9 @@
 #include <string_view>
 #include <vector>
 
-#include "cohort/nn/internal/trainer.h"
-#include "cohort/nn/model_impl.h"
+#include "cohort/nn/internal/batches.h"
 
-/// The loops of fit, evaluate and predict over a dataset of batches.
+/// The loops of fit, evaluate and predict over an input.
 namespace cohort::nn::internal {
 
 struct EpochOptions {
@@ -17,31 +16,34 @@ struct EpochOptions {
   int64_t first_epoch = 0, epochs = 1;
 };
 
-/// A dataset's epochs one after another, or, with `steps`, stretches of that many batches that go
+/// An input's epochs one after another, or, with `steps`, stretches of that many batches that go
 /// on where the last one ended. A dataset that ends within such a stretch ends it, or begins again:
 /// either is said, once.
 class EpochSource {
  public:
-  /// Of each batch, only the rows of `strategy`'s replicas in this process.
-  EpochSource(const data::Dataset& dataset, const distribute::Strategy& strategy,
+  /// Of each element the first components are taken, as many as the layout has.
+  EpochSource(const Input& input, const distribute::Strategy& strategy, const ElementLayout& layout,
               EpochOptions options);
-  /// The next batch, or nullptr at the end of an epoch. Throws InvalidArgument when the dataset has
-  /// no batch at all.
-  const data::Element* next();
-  /// Which rows of the batch those are.
-  const data::RowRange& row_range() const { return iterator_.row_range(); }
+  /// Goes to the next batch; false at the end of an epoch. Throws InvalidArgument when the dataset
+  /// has no batch at all.
+  bool next();
+  const Batches& batch() const { return *batches_; }
+  /// Runs a step on the batch.
+  void run(distribute::StepRunner& step, const distribute::StepNumber& number) {
+    batches_->run(step, number);
+  }
   /// Batches of an epoch; -1 when not known.
   int64_t steps() const { return steps_; }
 
  private:
-  const data::Element* next_after_the_end();
+  bool next_after_the_end();
 
   distribute::Strategy strategy_;
   EpochOptions options_;
   bool has_warned_ = false;
   int64_t steps_ = -1;
   int64_t taken_ = 0;
-  data::Iterator iterator_;
+  std::unique_ptr<Batches> batches_;
 };
 
 /// One call of fit, evaluate or predict, while it lasts. Callbacks may make others inside it, but
@@ -85,19 +87,36 @@ class CallbackList {
   std::vector<Context> before_;  ///< of each callback
 };
 
-ElementLayout layout_of(const ModelImpl& model, const data::Dataset& dataset, int num_inputs);
+/// The callbacks of a run, and before them, unless `verbose` is 0, a progress bar: what they print
+/// at the end of an epoch comes after its line.
+std::vector<Callback> with_progress_bar(std::vector<Callback> callbacks, int verbose);
+
+/// Returns what `work` returns; its errors begin with `where`, unless that is empty.
+template <class Work>
+decltype(auto) located(std::string_view where, Work&& work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    if (where.empty()) throw;
+    throw error.within(where);
+  }
+}
+
+/// Where errors of fit's validation come from.
+constexpr std::string_view kValidation = "fit: validation";
 
 struct FitData {
-  data::Dataset dataset;
+  Input input;
   ElementLayout layout;
-  std::optional<data::Dataset> validation;
+  std::optional<Input> validation;
 };
 History fit(ModelImpl& model, const FitData& data, const FitOptions& options);
-/// `what`: see EpochOptions.
-Logs evaluate(ModelImpl& model, const data::Dataset& dataset, const ElementLayout& layout,
-              std::optional<int64_t> steps, CallbackList& callbacks, std::string_view what);
-std::vector<Tensor> predict(ModelImpl& model, const data::Dataset& dataset,
-                            const ElementLayout& layout, std::optional<int64_t> steps,
-                            CallbackList& callbacks);
+/// `what`: see EpochOptions. `where`: errors of the data and of the steps begin with it.
+Logs evaluate(ModelImpl& model, const Input& input, const ElementLayout& layout,
+              std::optional<int64_t> steps, CallbackList& callbacks, std::string_view what,
+              std::string_view where = "");
+/// The layout has inputs alone.
+std::vector<Tensor> predict(ModelImpl& model, const Input& input, const ElementLayout& layout,
+                            std::optional<int64_t> steps, CallbackList& callbacks);
 
 }  // namespace cohort::nn::internal

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <string>
 #include <utility>
 
+#include "cohort/core/terminal.h"
 #include "cohort/distribute/strategy.h"
 
 namespace cohort::nn::internal {
@@ -15,8 +15,7 @@ template <class... Arguments>
 void warn(const distribute::Strategy& strategy, fmt::format_string<Arguments...> format,
           Arguments&&... arguments) {
   if (!strategy.is_chief()) return;
-  const std::string text = fmt::format(format, std::forward<Arguments>(arguments)...);
-  std::fprintf(stderr, "warning: %s\n", text.c_str());
+  say(stderr, "warning: " + fmt::format(format, std::forward<Arguments>(arguments)...) + "\n");
 }
 
 }  // namespace cohort::nn::internal

@@ -186,7 +186,7 @@ TEST_F(AcceptorTest, StopEndsStrangersAndFreesThePort) {
   EXPECT_TRUE(ends(stranger));
   const Acceptor again({.address = {"127.0.0.1", port}});
   EXPECT_EQ(again.port(), port);
-  testing::expect_error(Code::kAlreadyExists, {"in use", std::to_string(port)}, [&] {
+  cohort::testing::expect_error(Code::kAlreadyExists, {"in use", std::to_string(port)}, [&] {
     Acceptor({.address = {"127.0.0.1", port}});
   });
 }

@@ -7,7 +7,7 @@
 namespace cohort::cluster {
 namespace {
 
-using testing::expect_invalid;
+using cohort::testing::expect_invalid;
 
 TEST(AddressTest, NameAndPortAreRead) {
   EXPECT_EQ(parse_address("worker0.example.com:2222"),

@@ -8,8 +8,8 @@
 namespace cohort::cluster {
 namespace {
 
+using cohort::testing::expect_invalid;
 using ::testing::ElementsAre;
-using testing::expect_invalid;
 
 ClusterSpec mixed() {
   return ClusterSpec::sparse({{"ps", {{0, "ps0:1111"}, {1, "ps1:1111"}}},

@@ -10,7 +10,7 @@
 namespace cohort::cluster {
 namespace {
 
-using testing::expect_error;
+using cohort::testing::expect_error;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::SizeIs;

@@ -21,10 +21,10 @@ namespace cohort::cluster {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::expect_error;
-using testing::expect_invalid;
+using cohort::testing::expect_error;
+using cohort::testing::expect_invalid;
 
-const std::string kSecret = "0123456789abcdef-of-a-job";
+const std::string kJobSecret = "0123456789abcdef-of-a-job";
 
 class JobSecretTest : public ::testing::Test {
  protected:
@@ -54,7 +54,7 @@ TEST_F(JobSecretTest, NoneIsGivenWithoutAVariable) {
 }
 
 TEST_F(JobSecretTest, VariableHoldsIt) {
-  EXPECT_EQ(secret_of("COHORT_JOB_SECRET", kSecret + "\n"), kSecret);
+  EXPECT_EQ(secret_of("COHORT_JOB_SECRET", kJobSecret + "\n"), kJobSecret);
 }
 
 TEST_F(JobSecretTest, SecretsThatCanBeGuessedAreRefused) {
@@ -64,13 +64,13 @@ TEST_F(JobSecretTest, SecretsThatCanBeGuessedAreRefused) {
 }
 
 TEST_F(JobSecretTest, FileOfThisUserAloneHoldsIt) {
-  EXPECT_EQ(secret_of("COHORT_JOB_SECRET_FILE", write_file(kSecret + "\n", 0600)), kSecret);
-  EXPECT_EQ(secret_of("COHORT_JOB_SECRET_FILE", write_file(kSecret, 0400)), kSecret);
+  EXPECT_EQ(secret_of("COHORT_JOB_SECRET_FILE", write_file(kJobSecret + "\n", 0600)), kJobSecret);
+  EXPECT_EQ(secret_of("COHORT_JOB_SECRET_FILE", write_file(kJobSecret, 0400)), kJobSecret);
 }
 
 TEST_F(JobSecretTest, FileThatOthersCanReadIsRefused) {
   for (const mode_t mode : {0640, 0604, 0660, 0644}) {
-    const std::string path = write_file(kSecret, mode);
+    const std::string path = write_file(kJobSecret, mode);
     expect_error(Code::kPermissionDenied, {path, "chmod 0600"},
                  [&] { secret_of("COHORT_JOB_SECRET_FILE", path); });
   }
@@ -78,7 +78,7 @@ TEST_F(JobSecretTest, FileThatOthersCanReadIsRefused) {
 
 TEST_F(JobSecretTest, FileOfAnotherUserIsRefused) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can give a file away";
-  const std::string path = write_file(kSecret, 0600);
+  const std::string path = write_file(kJobSecret, 0600);
   ASSERT_EQ(::chown(path.c_str(), 65534, 65534), 0);
   expect_error(Code::kPermissionDenied, {path, "user 65534"},
                [&] { secret_of("COHORT_JOB_SECRET_FILE", path); });
@@ -92,23 +92,23 @@ TEST_F(JobSecretTest, WhatIsNoFileIsRefused) {
 }
 
 TEST_F(JobSecretTest, LaunchersDescriptorHoldsItAndIsClosed) {
-  const int descriptor = secret_descriptor(kSecret);
+  const int descriptor = secret_descriptor(kJobSecret);
   EXPECT_EQ(::fcntl(descriptor, F_GETFD) & FD_CLOEXEC, 0) << "children inherit it";
   EXPECT_LT(::pwrite(descriptor, "x", 1, 0), 0) << "nobody changes it";
   const Descriptor other(::dup(descriptor));
-  EXPECT_EQ(secret_of("COHORT_JOB_SECRET_FD", std::to_string(descriptor) + "@1"), kSecret);
+  EXPECT_EQ(secret_of("COHORT_JOB_SECRET_FD", std::to_string(descriptor) + "@1"), kJobSecret);
   EXPECT_LT(::fcntl(descriptor, F_GETFD), 0);
-  EXPECT_EQ(secret_of("COHORT_JOB_SECRET_FD", std::to_string(other.get()) + "@1"), kSecret)
+  EXPECT_EQ(secret_of("COHORT_JOB_SECRET_FD", std::to_string(other.get()) + "@1"), kJobSecret)
       << "as often as there are processes that inherited it";
 }
 
 TEST_F(JobSecretTest, DescriptorThatWasClosedOnTheWayIsReadAtTheLauncher) {
-  const Descriptor launchers(secret_descriptor(kSecret));
+  const Descriptor launchers(secret_descriptor(kJobSecret));
   const std::string value = std::to_string(launchers.get()) + "@" + std::to_string(::getpid());
   const pid_t child = ::fork();
   if (child == 0) {
     ::close(launchers.get());
-    ::_exit(secret_of("COHORT_JOB_SECRET_FD", value) == kSecret ? 0 : 1);
+    ::_exit(secret_of("COHORT_JOB_SECRET_FD", value) == kJobSecret ? 0 : 1);
   }
   int status = 1;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
@@ -116,7 +116,7 @@ TEST_F(JobSecretTest, DescriptorThatWasClosedOnTheWayIsReadAtTheLauncher) {
 }
 
 TEST_F(JobSecretTest, DescriptorOfSomethingElseIsRefused) {
-  const Descriptor file(::open(write_file(kSecret, 0600).c_str(), O_RDONLY | O_CLOEXEC));
+  const Descriptor file(::open(write_file(kJobSecret, 0600).c_str(), O_RDONLY | O_CLOEXEC));
   const Descriptor memory(::memfd_create("not-sealed", MFD_CLOEXEC));
   for (const int descriptor : {file.get(), memory.get(), 65000})
     expect_invalid({"COHORT_JOB_SECRET_FD", std::to_string(descriptor), "COHORT_JOB_SECRET_FILE"},
@@ -138,9 +138,9 @@ TEST_F(JobSecretTest, RandomSecretsDiffer) {
 // In a process of its own: it changes the environment for good.
 TEST_F(JobSecretTest, ProcessTakesItOutOfItsEnvironment) {
   const auto program = [] {
-    ::setenv("COHORT_JOB_SECRET", kSecret.c_str(), 1);
+    ::setenv("COHORT_JOB_SECRET", kJobSecret.c_str(), 1);
     const char* value = std::getenv("COHORT_JOB_SECRET");
-    bool good = job_secret_of_process() == kSecret && job_secret_of_process() == kSecret;
+    bool good = job_secret_of_process() == kJobSecret && job_secret_of_process() == kJobSecret;
     good &= std::getenv("COHORT_JOB_SECRET") == nullptr && *value == '\0';
     std::_Exit(good ? 0 : 1);
   };
@@ -166,16 +166,16 @@ class SharedSecretTest : public JobSecretTest {
 TEST_F(SharedSecretTest, IsFoundByTheLeadersAddressWhileItLives) {
   EXPECT_EQ(shared_secret("127.0.0.1:4242"), std::nullopt);
   {
-    const Publication shared = share_secret("127.0.0.1:4242", kSecret);
-    EXPECT_EQ(shared_secret("127.0.0.1:4242"), kSecret);
+    const Publication shared = share_secret("127.0.0.1:4242", kJobSecret);
+    EXPECT_EQ(shared_secret("127.0.0.1:4242"), kJobSecret);
     EXPECT_EQ(shared_secret("127.0.0.1:4243"), std::nullopt);
   }
   EXPECT_EQ(shared_secret("127.0.0.1:4242"), std::nullopt);
 }
 
 TEST_F(SharedSecretTest, NobodyElseCanReadIt) {
-  const Publication shared = share_secret("[::1]:4242", kSecret);
-  EXPECT_EQ(shared_secret("[::1]:4242"), kSecret);
+  const Publication shared = share_secret("[::1]:4242", kJobSecret);
+  EXPECT_EQ(shared_secret("[::1]:4242"), kJobSecret);
   const fs::path file = shared.path();
   EXPECT_EQ(fs::status(file).permissions(), fs::perms::owner_read | fs::perms::owner_write);
   EXPECT_EQ(fs::status(file.parent_path()).permissions(), fs::perms::owner_all);

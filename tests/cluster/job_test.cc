@@ -5,14 +5,17 @@
 
 #include "cohort/cluster/address.h"
 #include "cohort/cluster/choose_resolver.h"
+#include "cohort/cluster/simple_cluster_resolver.h"
+#include "cohort/cluster/slurm_cluster_resolver.h"
+#include "cohort/cluster/tf_config_cluster_resolver.h"
 #include "tests/support/expect_error.h"
 
 namespace cohort::cluster {
 namespace {
 
+using cohort::testing::expect_error;
+using cohort::testing::expect_invalid;
 using ::testing::ElementsAre;
-using testing::expect_error;
-using testing::expect_invalid;
 using ::testing::HasSubstr;
 using Variables = std::map<std::string, std::string>;
 
@@ -68,6 +71,56 @@ TEST(ChooseResolverTest, ReasonIsASentenceForAPerson) {
   EXPECT_THAT(choose_resolver(Environment(slurm(1, "n[1-2]", "1(x2)", 2))).why,
               HasSubstr("srun started this as task 1 of 2"));
   EXPECT_THAT(resolve({}).why, HasSubstr("nothing in the environment"));
+}
+
+std::shared_ptr<const ClusterResolver> simple(const ClusterSpec& spec,
+                                              SimpleClusterOptions options = {}) {
+  return std::make_shared<SimpleClusterResolver>(spec, std::move(options));
+}
+
+TEST(ProgramsResolverTest, DescribesTheJobWhateverTheEnvironmentSays) {
+  const ClusterSpec spec({{"worker", {"a:1", "b:1"}}, {"chief", {"c:1"}}});
+  const Environment environment(open_mpi(0, 4, 4));
+  const Job job = resolve_job(environment, simple(spec, {.task_type = "worker", .task_id = 1}));
+  EXPECT_THAT(job.tasks, ElementsAre(Task{"chief", 0}, Task{"worker", 0}, Task{"worker", 1}));
+  EXPECT_EQ(job.self, 2);
+  EXPECT_EQ(job.coordinator, "c:1");
+  EXPECT_THAT(job.why, HasSubstr("the program has given one"));
+  const Job chief = resolve_job(environment, simple(spec, {.task_type = "chief", .task_id = 0}));
+  EXPECT_EQ(chief.job_id, job.job_id);
+  EXPECT_EQ(resolve_job(environment, nullptr).tasks.size(), 4u);
+  EXPECT_EQ(resolve_job(environment, simple(ClusterSpec())).tasks.size(), 1u);
+}
+
+TEST(ProgramsResolverTest, OfALauncherIsTreatedAsThatLaunchersOwn) {
+  const Variables step = slurm(1, "n[1-2]", "1(x2)", 2);
+  const Job chosen = resolve(step);
+  const Job given = resolve_job(
+      Environment(step),
+      std::make_shared<SlurmClusterResolver>(Environment(step), SlurmOptions{.port_base = 0}));
+  EXPECT_EQ(given.job_id, chosen.job_id);
+  EXPECT_EQ(given.coordinator, chosen.coordinator);
+  EXPECT_EQ(given.tasks, chosen.tasks);
+  // Its own environment's TF_CONFIG, not that of the process.
+  const Variables tf_config{{"TF_CONFIG", R"({"cluster": {"worker": ["a:1", "b:1", "c:1"]},
+                        "task": {"type": "worker", "index": 2}})"}};
+  const Job tf = resolve_job(Environment(step),
+                             std::make_shared<TFConfigClusterResolver>(Environment(tf_config)));
+  EXPECT_EQ(tf.tasks.size(), 3u);
+  EXPECT_EQ(tf.self, 2);
+}
+
+TEST(ProgramsResolverTest, ErrorsNameTheResolver) {
+  const ClusterSpec two({{"worker", {"a:1", "b:1"}}});
+  expect_invalid({"cluster_resolver: names no task", "task_type and task_id"},
+                 [&] { resolve_job(Environment(), simple(two)); });
+  expect_invalid({"cluster_resolver: names /job:worker/task:1 but no cluster"}, [&] {
+    resolve_job(Environment(), simple(ClusterSpec(), {.task_type = "worker", .task_id = 1}));
+  });
+  expect_error(Code::kFailedPrecondition, {"whose port nobody knows", "COHORT_COORDINATOR"}, [&] {
+    resolve_job(Environment(), simple(ClusterSpec({{"worker", {"a:0", "b:0"}}}),
+                                      {.task_type = "worker", .task_id = 1}));
+  });
 }
 
 TEST(JobTest, NothingIsOneWorker) {
@@ -207,6 +260,7 @@ TEST(JobTest, RanksOfSeveralHostsUseTheCoordinator) {
 
 TEST(JobTest, SlurmNodesAgreeOnTheLeadersPort) {
   const Job job = resolve(slurm(3, "n[9-10]", "2(x2)", 4));
+  EXPECT_THAT(job.advice_on_names, HasSubstr("COHORT_NODE_ADDRESSES="));
   EXPECT_EQ(job.self, 3);
   const Address leader = parse_address(job.coordinator);
   EXPECT_EQ(leader.host, "n9");

@@ -106,10 +106,11 @@ TEST_F(JoinProcessTest, AReportedErrorHasBeenHeardWhenItsTaskEnds) {
   for (const size_t last : {0u, 2u}) {
     Processes processes = launch({.num_tasks = 3, .then = "last_words_of_" + std::to_string(last)});
     EXPECT_EQ(processes[last]->wait_for_exit(), 5);
-    for (size_t i = 0; i < processes.size(); ++i)
-      if (i != last)
-        EXPECT_EQ(processes[i]->wait_for("failed"),
-                  "DataLoss /job:worker/task:" + std::to_string(last) + ": a broken file");
+    for (size_t i = 0; i < processes.size(); ++i) {
+      if (i == last) continue;
+      EXPECT_EQ(processes[i]->wait_for("failed"),
+                "DataLoss /job:worker/task:" + std::to_string(last) + ": a broken file");
+    }
   }
 }
 
@@ -153,7 +154,8 @@ TEST_F(JoinProcessTest, ReportedErrorReachesAll) {
 TEST_F(JoinProcessTest, StartUpNamesWhoIsMissingAndWhy) {
   TaskPlan plan{.num_tasks = 3,
                 .startup_ms = 1500,
-                .addresses = "localhost:1,localhost:2,no-such-host.invalid:2222"};
+                .addresses = "localhost:1,localhost:2,no-such-host.invalid:2222",
+                .advice_on_names = "want better names"};
   TaskProcess leader(plan);
   plan.coordinator = leader.wait_for("bound");
   plan.self = 1;
@@ -161,20 +163,30 @@ TEST_F(JoinProcessTest, StartUpNamesWhoIsMissingAndWhy) {
   TaskProcess task(plan);
   const auto names = AllOf(HasSubstr("1 of 3 tasks is missing: /job:worker/task:2 at "
                                      "no-such-host.invalid:2222"),
-                           HasSubstr("does not resolve"));
+                           HasSubstr("does not resolve"), HasSubstr("; want better names"));
   EXPECT_THAT(leader.wait_for("failed"), AllOf(StartsWith("DeadlineExceeded"), names));
   EXPECT_THAT(task.wait_for("failed"), AllOf(StartsWith("DeadlineExceeded"), names));
 }
 
 TEST_F(JoinProcessTest, LeaderThatDoesNotComeIsNamedWithTheReason) {
   TaskProcess refused({.self = 1, .coordinator = "localhost:1", .startup_ms = 500});
-  TaskProcess unknown({.self = 1, .coordinator = "no-such-host.invalid:2222", .startup_ms = 500});
+  TaskProcess unknown({.self = 1,
+                       .coordinator = "no-such-host.invalid:2222",
+                       .startup_ms = 500,
+                       .advice_on_names = "want better names"});
   EXPECT_THAT(refused.wait_for("log"), HasSubstr("connection refused"));
   EXPECT_THAT(refused.wait_for("failed"),
               AllOf(StartsWith("DeadlineExceeded"), HasSubstr("/job:worker/task:0"),
                     HasSubstr("localhost:1"), HasSubstr("connection refused")));
   EXPECT_THAT(unknown.wait_for("failed"),
-              AllOf(StartsWith("DeadlineExceeded"), HasSubstr("does not resolve")));
+              AllOf(StartsWith("DeadlineExceeded"), HasSubstr("does not resolve"),
+                    HasSubstr("; want better names")));
+  TaskProcess leader({.num_tasks = 2,
+                      .coordinator = "no-such-host.invalid:2222",
+                      .advice_on_names = "want better names"});
+  EXPECT_THAT(leader.wait_for("failed"),
+              AllOf(StartsWith("NotFound"), HasSubstr("does not resolve"),
+                    HasSubstr("; want better names")));
 }
 
 TEST_F(JoinProcessTest, SecondTaskOfOneNameIsToldWhereTheFirstIs) {

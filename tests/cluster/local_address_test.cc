@@ -13,8 +13,11 @@ TEST(LocalAddressTest, LoopbackIsReachedFromLoopback) {
 }
 
 TEST(LocalAddressTest, NamesThatDoNotResolveAreNamed) {
-  testing::expect_error(Code::kNotFound, {"no-such-host.invalid"},
-                        [] { local_address_towards("no-such-host.invalid:2222"); });
+  cohort::testing::expect_error(Code::kNotFound, {"no-such-host.invalid"},
+                                [] { local_address_towards("no-such-host.invalid:2222"); });
+  cohort::testing::expect_error(
+      Code::kNotFound, {"no-such-host.invalid", "; want another name"},
+      [] { local_address_towards("no-such-host.invalid:2222", "want another name"); });
 }
 
 }  // namespace

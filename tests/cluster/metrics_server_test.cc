@@ -69,7 +69,8 @@ TEST_F(MetricsServerTest, ServesTheRegistry) {
     EXPECT_THAT(answer, StartsWith("HTTP/1.1 200"));
     EXPECT_THAT(answer, HasSubstr("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
     const auto text = parse_prometheus(answer.substr(answer.find("\r\n\r\n") + 4));
-    EXPECT_EQ(text.value("steps_total", {{"job", "worker"}, {"task", "1"}}), 10 * (scrape + 1));
+    EXPECT_EQ(text.value("steps_total", {{"task_type", "worker"}, {"task", "1"}}),
+              10 * (scrape + 1));
     EXPECT_EQ(text.value("cohort_cluster_tasks"), 2);
     EXPECT_GT(text.value("process_start_time_seconds"), 1.6e9);
   }

@@ -46,6 +46,8 @@ TEST(MpiClusterResolverTest, RanksOfSeveralHostsNeedTheCoordinator) {
   variables["COHORT_COORDINATOR"] = "node1:2222";
   EXPECT_THAT(addresses(resolver(variables).cluster_spec(), "worker"),
               ElementsAre("node1:2222", "", "", ""));
+  EXPECT_EQ(resolver(variables).master("worker", 0), "grpc://node1:2222");
+  EXPECT_EQ(resolver(variables).master(), "") << "rank 1 has no address yet";
   variables["COHORT_COORDINATOR"] = "node1";
   expect_invalid({"node1", "port"}, [&] { resolver(variables); });
 }

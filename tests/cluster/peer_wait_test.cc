@@ -11,16 +11,16 @@
 namespace cohort::cluster {
 namespace {
 
+using cohort::testing::expect_error;
 using std::chrono::milliseconds;
 using ::testing::AllOf;
-using testing::expect_error;
 using ::testing::HasSubstr;
 
-constexpr milliseconds kLong = std::chrono::minutes(5);
+constexpr milliseconds kPatience = std::chrono::minutes(5);
 
 class PeerWaitTest : public ::testing::Test {
  protected:
-  PeerWaitOptions options(milliseconds timeout = kLong) {
+  PeerWaitOptions options(milliseconds timeout = kPatience) {
     return {.store = &store_, .where = "group: task 0", .timeout = timeout};
   }
   static std::string awaited() { return "task 1 (connection refused)"; }
@@ -31,7 +31,7 @@ class PeerWaitTest : public ::testing::Test {
 TEST_F(PeerWaitTest, AJobsFailureEndsItBeforeAndWhileItSleeps) {
   for (const bool before : {true, false}) {
     LocalKeyValueStore store;
-    PeerWait wait({.store = &store, .where = "group", .timeout = kLong});
+    PeerWait wait({.store = &store, .where = "group", .timeout = kPatience});
     if (before) store.fail(Unavailable("task 2 is gone"));
     std::thread failure([&] { store.fail(Unavailable("task 2 is gone")); });
     expect_error(Code::kUnavailable, {"task 2 is gone"}, [&] {
@@ -90,7 +90,7 @@ TEST_F(PeerWaitTest, WhatTheJobFailsWithExplainsAPeersEnd) {
                [&] { wait.give_up(Unavailable("task 1 has gone")); });
   failure.join();
   LocalKeyValueStore other;
-  PeerWait alone({.store = &other, .where = "group", .timeout = kLong});
+  PeerWait alone({.store = &other, .where = "group", .timeout = kPatience});
   expect_error(Code::kUnavailable, {"task 1 has gone"},
                [&] { alone.give_up(Unavailable("task 1 has gone")); });
 }

@@ -19,8 +19,8 @@ TEST(PortRangeTest, AnythingElseIsRefusedByTheVariablesName) {
   for (const char* text : {"", "-", "7000-", "-7000", "7010-7000", "0-10", "0", "7000-65536", "a-b",
                            "7000-7010-7020", " 7000-7010", "7000 - 7010", "7000,7010"}) {
     SCOPED_TRACE(text);
-    testing::expect_invalid({"COHORT_PORT_RANGE", "want first-last", "65535"},
-                            [&] { parse_port_range(text); });
+    cohort::testing::expect_invalid({"COHORT_PORT_RANGE", "want first-last", "65535"},
+                                    [&] { parse_port_range(text); });
   }
 }
 

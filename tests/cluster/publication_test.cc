@@ -19,8 +19,8 @@ namespace cohort::cluster {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::expect_error;
-using testing::expect_invalid;
+using cohort::testing::expect_error;
+using cohort::testing::expect_invalid;
 
 // Publishes below a folder of its own.
 class PublicationTest : public ::testing::Test {

@@ -8,8 +8,8 @@
 namespace cohort::cluster {
 namespace {
 
+using cohort::testing::expect_invalid;
 using ::testing::ElementsAre;
-using testing::expect_invalid;
 
 // The cluster of most cases: a chief, two workers, two parameter servers.
 const ClusterSpec::DenseJobs kFullJobs = {

@@ -6,6 +6,9 @@
 #include <thread>
 
 #include "cohort/cluster/health.h"
+#include "cohort/cluster/membership.h"
+#include "cohort/cluster/rpc.h"
+#include "cohort/cluster/simple_cluster_resolver.h"
 #include "tests/support/expect_error.h"
 
 namespace cohort::cluster {
@@ -17,7 +20,7 @@ using std::chrono::milliseconds;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-constexpr milliseconds kLong(60'000);
+constexpr milliseconds kLongStart(60'000);
 
 class ServerTest : public ::testing::Test {
  protected:
@@ -36,7 +39,7 @@ class ServerTest : public ::testing::Test {
                       .job_name = task.type,
                       .task_index = task.index,
                       .job_id = "server-test-" + std::to_string(getpid()),
-                      .startup_timeout = kLong});
+                      .startup_timeout = kLongStart});
   }
 };
 
@@ -47,10 +50,23 @@ std::string port_of(const Server& server) {
 TEST_F(ServerTest, LocalServerIsAClusterOfOne) {
   const auto server = Server::create_local_server();
   EXPECT_THAT(server->target(), StartsWith("grpc://localhost:"));
-  check_health(server->target().substr(7), {}, kLong);
+  check_health(server->target().substr(7), {}, kLongStart);
   EXPECT_EQ(server->membership().tasks().size(), 1u);
   server->stop();
   expect_error(Code::kFailedPrecondition, {"stopped"}, [&] { server->start(); });
+}
+
+TEST_F(ServerTest, AResolverNamesClusterAndTask) {
+  const ClusterSpec cluster({{"ps", {"localhost:0"}}, {"worker", {"localhost:0", "localhost:0"}}});
+  const ServerOptions options{.start = false, .job_id = "server-test"};
+  EXPECT_EQ(
+      Server(SimpleClusterResolver(cluster, {.task_type = "worker", .task_id = 1}), options).task(),
+      (Task{"worker", 1}));
+  expect_invalid({"explicit job_name"}, [&] { Server(SimpleClusterResolver(cluster), options); });
+  expect_invalid({"protocol", "\"grpc+verbs\"", "want \"grpc\""}, [&] {
+    Server(SimpleClusterResolver(cluster, {.task_type = "ps", .task_id = 0}),
+           {.protocol = "grpc+verbs", .start = false});
+  });
 }
 
 TEST_F(ServerTest, StartsWhenItIsTold) {
@@ -58,7 +74,7 @@ TEST_F(ServerTest, StartsWhenItIsTold) {
   expect_error(Code::kFailedPrecondition, {"not started"}, [&] { server->target(); });
   server->start();
   server->start();
-  check_health(server->target().substr(7), {}, kLong);
+  check_health(server->target().substr(7), {}, kLongStart);
 }
 
 TEST_F(ServerTest, JobAndTaskAreWantedWhenThereAreSeveral) {
@@ -90,7 +106,7 @@ TEST_F(ServerTest, SecondServerOnOnePortNamesThePortAndWhoHasIt) {
 
 TEST_F(ServerTest, ListensAtNoAddressButItsOwn) {
   const Server server({.cluster = ClusterSpec({{"local", {"127.0.0.1:0"}}})});
-  check_health("127.0.0.1:" + port_of(server), {}, kLong);
+  check_health("127.0.0.1:" + port_of(server), {}, kLongStart);
   expect_error(Code::kUnavailable, {},
                [&] { check_health("127.0.0.2:" + port_of(server), {}, milliseconds(5000)); });
 }
@@ -117,9 +133,9 @@ TEST_F(ServerTest, JoinReturnsWhenTheClusterFinishes) {
   const auto chief = server(cluster, {"chief", 0});
   EXPECT_EQ(chief->membership().tasks(),
             (std::vector<Task>{{"chief", 0}, {"worker", 0}, {"ps", 0}}));
-  check_health(chief->task_address({"ps", 0}, kLong), {}, kLong);
+  check_health(chief->task_address({"ps", 0}, kLongStart), {}, kLongStart);
   works = false;
-  chief->stop(kLong);
+  chief->stop(kLongStart);
   for (std::thread& thread : passive) thread.join();
 }
 
@@ -152,10 +168,10 @@ TEST_F(ServerTest, StopEndsAJoin) {
   leader->membership();
   std::thread joining([&] { other->join(); });
   expect_error(Code::kFailedPrecondition, {"/job:worker/task:1 has left"},
-               [&] { leader->membership().barrier("both", kLong); });
+               [&] { leader->membership().barrier("both", kLongStart); });
   other->stop();
   joining.join();
-  leader->stop(kLong);
+  leader->stop(kLongStart);
 }
 
 TEST_F(ServerTest, TaskThatDoesNotLeadSendsTasksAway) {

@@ -216,6 +216,8 @@ TEST(SlurmClusterResolverTest, AddressesReplaceNamesThatDoNotResolve) {
   more["COHORT_NODE_ADDRESSES"] = "t02n13=10.0.0.1,t02n43=::1";
   EXPECT_THAT(addresses(step(0, 3, more).cluster_spec(), "worker"),
               ElementsAre("10.0.0.1:8888", "t02n41:8888", "[::1]:8888"));
+  EXPECT_THAT(step(0, 3, counts).advice_on_names(),
+              ::testing::HasSubstr("COHORT_NODE_ADDRESSES=node1=10.0.0.1,node2=10.0.0.2"));
   more["COHORT_NODE_ADDRESSES"] = "t02n13";
   expect_invalid({"COHORT_NODE_ADDRESSES", "t02n13"}, [&] { step(0, 3, more); });
 }

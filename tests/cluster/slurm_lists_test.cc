@@ -8,9 +8,9 @@
 namespace cohort::cluster {
 namespace {
 
+using cohort::testing::expect_invalid;
 using ::testing::ElementsAre;
 using ::testing::ElementsAreArray;
-using testing::expect_invalid;
 
 TEST(SlurmListsTest, HostlistsAreExpandedInOrder) {
   EXPECT_THAT(expand_hostlist("n1"), ElementsAre("n1"));

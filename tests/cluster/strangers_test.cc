@@ -19,8 +19,8 @@ using ::testing::Not;
 
 class StrangersTest : public HostileTest {};
 
-constexpr milliseconds kTimeout(30'000);
-constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+constexpr milliseconds kStrangersTimeout(30'000);
+constexpr std::string_view kHttp2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 // Somebody who speaks the protocol, and says what he likes.
 class Caller {
@@ -34,7 +34,7 @@ class Caller {
   // What the leader says next; an error's text for its end.
   Message next() {
     std::unique_lock lock(mutex_);
-    if (!changed_.wait_for(lock, kTimeout, [&] { return !got_.empty(); })) {
+    if (!changed_.wait_for(lock, kStrangersTimeout, [&] { return !got_.empty(); })) {
       ADD_FAILURE() << "the leader does not answer";
       return {};
     }
@@ -186,7 +186,7 @@ TEST_F(StrangersTest, ThousandIdleConnectionsAreHarmless) {
 }
 
 TEST_F(StrangersTest, SilentConnectionIsEnded) {
-  const int silent = connect_and_send(kPreface);
+  const int silent = connect_and_send(kHttp2Preface);
   std::string end(1, '\0');
   const timeval patience{60, 0};
   setsockopt(silent, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);

@@ -46,6 +46,7 @@ JoinOptions options_of_environment() {
                       .coordinator = variable("COORDINATOR"),
                       .published = variable("PUBLISHED") == "1",
                       .addresses = split(variable("ADDRESSES")),
+                      .advice_on_names = variable("ADVICE_ON_NAMES"),
                       .job_id = variable("JOB_ID"),
                       .secret = variable("SECRET"),
                       .one_host = variable("ONE_HOST") == "1",
@@ -100,6 +101,7 @@ std::vector<std::string> environment_of(const TaskPlan& plan) {
   add("COORDINATOR", plan.coordinator);
   add("PUBLISHED", plan.published ? "1" : "0");
   add("ADDRESSES", plan.addresses);
+  add("ADVICE_ON_NAMES", plan.advice_on_names);
   add("JOB_ID", plan.job_id);
   add("VERSION", plan.version);
   add("STARTUP_MS", std::to_string(plan.startup_ms));

@@ -19,9 +19,10 @@ struct TaskPlan {
   std::string job_id = "job";
   std::string version = "1";
   int startup_ms = 30'000;
-  bool published = false;  ///< instead of `coordinator`; the leader says no "bound"
-  std::string addresses;   ///< of all tasks, separated by commas; may be empty
-  std::string secret;      ///< JoinOptions::secret
+  bool published = false;       ///< instead of `coordinator`; the leader says no "bound"
+  std::string addresses;        ///< of all tasks, separated by commas; may be empty
+  std::string advice_on_names;  ///< JoinOptions::advice_on_names
+  std::string secret;           ///< JoinOptions::secret
   bool one_host = false;
   bool require_secret = false;
   bool reflection = false;

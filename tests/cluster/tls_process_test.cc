@@ -16,7 +16,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-constexpr milliseconds kTimeout(10'000);
+constexpr milliseconds kTlsTimeout(10'000);
 
 class TlsProcessTest : public ::testing::Test {
  protected:
@@ -59,7 +59,7 @@ TEST_F(TlsProcessTest, TasksWithKeysMeetAndOthersAreKeptOut) {
   EXPECT_THAT(without_keys.wait_for("failed"),
               AllOf(StartsWith("FailedPrecondition"), HasSubstr("the leader /job:worker/task:0"),
                     HasSubstr("uses TLS, and /job:worker/task:1 plain text")));
-  check_health(plan.coordinator, options("ours"), kTimeout);
+  check_health(plan.coordinator, options("ours"), kTlsTimeout);
   EXPECT_ANY_THROW(check_health(plan.coordinator, options("others"), milliseconds(2000)));
   EXPECT_ANY_THROW(check_health(plan.coordinator, {}, milliseconds(2000)));
 

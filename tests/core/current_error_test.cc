@@ -24,6 +24,14 @@ TEST(CurrentErrorTest, AnErrorStaysAsItIs) {
   EXPECT_STREQ(error.what(), "file: got 3 bytes");
 }
 
+TEST(ErrorTest, SaysEachPlaceOnce) {
+  const Error error = DataLoss("got 3 bytes").within("file").within("file");
+  EXPECT_EQ(error.code(), Code::kDataLoss);
+  EXPECT_STREQ(error.what(), "file: got 3 bytes");
+  EXPECT_STREQ(error.within("fil").what(), "fil: file: got 3 bytes");
+  EXPECT_STREQ(error.within("map").within("file").what(), "file: map: file: got 3 bytes");
+}
+
 TEST(CurrentErrorTest, AnotherExceptionKeepsItsText) {
   EXPECT_EQ(error_of(std::runtime_error("text")).code(), Code::kUnknown);
   EXPECT_STREQ(error_of(std::runtime_error("text")).what(), "text");

@@ -26,7 +26,7 @@ struct Job {
   }
 };
 
-class DeviceThreadTest : public testing::Test {
+class DeviceThreadTest : public ::testing::Test {
  protected:
   std::unique_ptr<Device> device_ = make_cpu_device(0, 1);
 };

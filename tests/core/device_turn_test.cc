@@ -15,7 +15,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-class DeviceTurnTest : public testing::Test {
+class DeviceTurnTest : public ::testing::Test {
  protected:
   const std::unique_ptr<Device> a_ = make_cpu_device(0, 1), b_ = make_cpu_device(1, 1);
   const std::vector<Device*> only_a_{a_.get()}, only_b_{b_.get()};

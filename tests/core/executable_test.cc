@@ -15,11 +15,13 @@
 #include "cohort/core/ops/update.h"
 #include "cohort/core/runtime/function.h"
 #include "cohort/core/runtime/runtime.h"
+#include "cohort/core/trace/recorder.h"
+#include "tests/support/expect_error.h"
 
 namespace cohort {
 namespace {
 
-class ExecutableTest : public testing::Test {
+class ExecutableTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() { default_runtime().set_logical_cpu_devices(2, 1); }
 };
@@ -138,6 +140,41 @@ TEST_F(ExecutableTest, TwoHalvesOnTwoDevices) {
   EXPECT_NEAR(w1->value().values<float>()[0], 0.5 - 0.1 * 1.5, 1e-6);
   EXPECT_NEAR(w2->value().values<float>()[0], 0.25 - 0.1 * 6, 1e-6);
   for (int i = 0; i < 200; ++i) step(x);
+}
+
+TEST_F(ExecutableTest, ARequestThatNoDeviceMeetsIsRefused) {
+  for (const char* request : {"cpu:7", "gpu:0", "/task:1", "/job:worker/cpu:0"}) {
+    const Function f = function([&](Value x) {
+      DeviceScope scope(request);
+      return ops::exp(x);
+    });
+    cohort::testing::expect_invalid(
+        {DeviceName::parse(request).to_string(), "/job:localhost/replica:0/task:0/device:CPU:0"},
+        [&] { f(Tensor::from({1.f})); });
+  }
+}
+
+TEST_F(ExecutableTest, APartialRequestIsMetByTheStepsOwnDevice) {
+  const Trace t = trace(
+      [](std::span<const Value> in) {
+        DeviceScope scope("/job:localhost/cpu");
+        return std::vector<Value>{ops::exp(in[0])};
+      },
+      {{DType::kF32, Shape{1}}}, "partial");
+  TraceRecorder recorder;
+  auto executable = compile(default_runtime(), *t.graph, t.outputs, {},
+                            {.device = &default_runtime().device("cpu:1"), .recorder = &recorder});
+  const Tensor x = Tensor::from({0.f});
+  executable->set_input(0, x.raw());
+  executable->run();
+  ASSERT_EQ(recorder.events().size(), 1u);
+  EXPECT_EQ(recorder.events()[0].track, "/job:localhost/replica:0/task:0/device:CPU:1");
+}
+
+Value twice(Value x) { return x + x; }
+
+TEST_F(ExecutableTest, APlainFunctionIsTracedToo) {
+  EXPECT_EQ(function(twice)(Tensor::from({3.f}))[0].item(), 6);
 }
 
 }  // namespace

@@ -19,15 +19,15 @@ using testing::parse_prometheus;
 
 TEST(MetricsTest, TheTextIsPrometheus) {
   MetricRegistry metrics;
-  metrics.set_common_labels({{"job", "worker"}, {"task", "3"}});
+  metrics.set_common_labels({{"task_type", "worker"}, {"task", "3"}});
   metrics.counter({.name = "a_total", .help = "All \\ of\nit.", .labels = {{"k", "x"}}}).add(5);
   metrics.gauge({.name = "b", .help = "B."}).set(-0.125);
   metrics.counter({.name = "a_total", .help = "All \\ of\nit.", .labels = {{"k", "y"}}}).add(7);
   EXPECT_EQ(metrics.to_prometheus(),
             "# HELP a_total All \\\\ of\\nit.\n# TYPE a_total counter\n"
-            "a_total{job=\"worker\",task=\"3\",k=\"x\"} 5\n"
-            "a_total{job=\"worker\",task=\"3\",k=\"y\"} 7\n"
-            "# HELP b B.\n# TYPE b gauge\nb{job=\"worker\",task=\"3\"} -0.125\n");
+            "a_total{task_type=\"worker\",task=\"3\",k=\"x\"} 5\n"
+            "a_total{task_type=\"worker\",task=\"3\",k=\"y\"} 7\n"
+            "# HELP b B.\n# TYPE b gauge\nb{task_type=\"worker\",task=\"3\"} -0.125\n");
 }
 
 TEST(MetricsTest, AnyLabelAndAnyNumberCanBeReadBack) {
@@ -60,6 +60,12 @@ TEST(MetricsTest, WhatPrometheusDoesNotTakeIsRefused) {
     expect_invalid({"metrics: got the label"}, [&] {
       metrics.gauge({.name = "g", .help = "H.", .labels = {{label, ""}}});
     });
+  for (const char* label : {"job", "instance"}) {  // which Prometheus would rename: exported_job
+    expect_invalid({"metrics: got the label", label, "which a scrape sets"}, [&] {
+      metrics.gauge({.name = "g", .help = "H.", .labels = {{label, ""}}});
+    });
+    expect_invalid({label}, [&] { metrics.set_common_labels({{label, ""}}); });
+  }
   metrics.gauge({.name = "g", .help = "H."});
   expect_invalid({"g is a gauge"}, [&] { metrics.counter({.name = "g", .help = "H."}); });
 }

@@ -34,7 +34,7 @@ int count(const Graph& graph, std::string_view op) {
                                         [&](const auto& node) { return node->op_name() == op; }));
 }
 
-class PassTest : public testing::Test {
+class PassTest : public ::testing::Test {
  protected:
   PassTest()
       : graph_(std::make_unique<Graph>(default_runtime().ops())),
@@ -220,6 +220,60 @@ TEST_F(PassTest, AnInputNeededUnreducedAfterTheReductionIsNamed) {
   CollectivePlan plan;
   const GraphFunction planned = plan_collectives(*f.graph, f.fetches, 1, plan);
   EXPECT_THROW(split_at_reduction(planned), Error);
+}
+
+TEST_F(PassTest, RanksVoteOnceNoneOfThemCanFailAlone) {
+  auto v = std::make_shared<VariableState>(Tensor(DType::kF32, Shape{3}), VariableOptions{});
+  const Value x = input(Shape{3});
+  const Value reduced = ops::all_reduce(ops::exp(x), ops::ReduceOp::kSum);
+  ops::assign(v, reduced + ops::exp(reduced));
+  const Value late = ops::tanh(x);  // of one replica, recorded behind the reduction
+  const GraphFunction f = take({late});
+  CollectivePlan plan;
+  plan.voters = 2;
+  const GraphFunction planned = plan_collectives(*f.graph, f.fetches, 1, plan);
+  ASSERT_EQ(plan.buckets.size(), 2u);
+  EXPECT_EQ(plan.buckets[1].dtype, DType::kI32);
+  std::vector<std::string> order;
+  for (const auto& node : planned.graph->nodes()) order.push_back(node->op_name());
+  const auto at = [&](std::string_view op) {
+    return std::find(order.begin(), order.end(), op) - order.begin();
+  };
+  EXPECT_LT(at("Tanh"), at("StepVote"));
+  EXPECT_LT(at("StepVote"), at("StepVeto"));
+  EXPECT_LT(at("StepVeto"), at("Assign"));
+}
+
+TEST_F(PassTest, WhereKernelsThrowALaterReductionIsTheVote) {
+  auto v = std::make_shared<VariableState>(Tensor(DType::kF32, Shape{3}), VariableOptions{});
+  const Value x = input(Shape{3});
+  ops::assign(v, ops::all_reduce(ops::exp(x), ops::ReduceOp::kSum));
+  const GraphFunction f = take({x});
+  for (const bool kernels_throw : {false, true}) {
+    CollectivePlan plan;
+    plan.voters = 2;
+    plan.kernels_throw = kernels_throw;
+    plan_collectives(*f.graph, f.fetches, 1, plan);
+    EXPECT_EQ(plan.buckets.size(), kernels_throw ? 1u : 2u);
+  }
+}
+
+TEST_F(PassTest, AStepThatWritesNothingNeedsNoVote) {
+  const Value x = input(Shape{3});
+  const GraphFunction f = take({ops::all_reduce(ops::exp(x), ops::ReduceOp::kSum)});
+  CollectivePlan plan;
+  plan.voters = 2;
+  plan_collectives(*f.graph, f.fetches, 1, plan);
+  EXPECT_EQ(plan.buckets.size(), 1u);
+}
+
+TEST(MemoryPlanTest, EveryBlockLiesAtItsAlignment) {
+  std::vector<Interval> intervals;
+  for (int i = 0; i < 60; ++i)
+    intervals.push_back({static_cast<size_t>(i * 37 + 1), 0, i % 7, size_t{64} << i % 3});
+  const MemoryPlan plan = plan_memory(intervals);
+  for (size_t i = 0; i < intervals.size(); ++i)
+    EXPECT_EQ(plan.offsets[i] % intervals[i].alignment, 0u) << i;
 }
 
 TEST(MemoryPlanTest, BlocksAliveTogetherDoNotOverlap) {

@@ -45,14 +45,14 @@ TEST(RecentlyUsedTest, KeepsTheLatestWhateverTheyNeed) {
 
 TEST(RecentlyUsedTest, SaysOnceThatItThrashes) {
   RecentlyUsed<Thing> cache({.bytes = 40, .least = 2});
-  testing::internal::CaptureStderr();
+  ::testing::internal::CaptureStderr();
   for (int round = 0; round < 100; ++round)
     for (int key = 0; key < 4; ++key) had(cache, key);
-  EXPECT_EQ(testing::internal::GetCapturedStderr(), "") << "all fit";
-  testing::internal::CaptureStderr();
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "") << "all fit";
+  ::testing::internal::CaptureStderr();
   for (int round = 0; round < 100; ++round)
     for (int key = 0; key < 5; ++key) had(cache, key);
-  const std::string said = testing::internal::GetCapturedStderr();
+  const std::string said = ::testing::internal::GetCapturedStderr();
   EXPECT_EQ(said.find("cohort: things of a test: "), 0u) << said;
   EXPECT_EQ(said.find('\n'), said.size() - 1) << "one line: " << said;
 }

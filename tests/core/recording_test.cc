@@ -81,7 +81,7 @@ class CountingKernel : public Kernel {
   Log& log_;
 };
 
-class RecordingTest : public testing::Test {
+class RecordingTest : public ::testing::Test {
  protected:
   RecordingTest() {
     ops::register_ops(runtime_.ops());
@@ -102,9 +102,9 @@ class RecordingTest : public testing::Test {
     const auto executable = compile(runtime_, graph, fetches, {}, {.device = device_});
     const Tensor x(DType::kF32, {4});
     executable->set_input(0, x.raw());
-    testing::internal::CaptureStderr();
+    ::testing::internal::CaptureStderr();
     for (int i = 0; i < 4; ++i) executable->run();
-    return testing::internal::GetCapturedStderr();
+    return ::testing::internal::GetCapturedStderr();
   }
 
   Log log_;

@@ -4,7 +4,7 @@
 
 #include "tests/support/expect_error.h"
 
-namespace cohort {
+namespace cohort::symbols {
 namespace {
 
 using testing::expect_invalid;
@@ -63,4 +63,4 @@ TEST(SymbolTest, CountsElements) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::symbols

@@ -7,12 +7,12 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::UnorderedElementsAreArray;
 
-Element same(const Element& e) { return e; }
+Element as_it_is(const Element& e) { return e; }
 
 TEST(ConcatenateTest, OneAfterTheOther) {
   const Dataset a = Dataset::range(3), b = Dataset::range(10, 12);
   for (const Dataset& both :
-       {a.concatenate(b), a.map(same).concatenate(b), a.concatenate(b.map(same))}) {
+       {a.concatenate(b), a.map(as_it_is).concatenate(b), a.concatenate(b.map(as_it_is))}) {
     EXPECT_EQ(both.cardinality(), 5);
     EXPECT_EQ(values_of(both), (Numbers{0, 1, 2, 10, 11})) << both.to_string();
     EXPECT_EQ(batches_of(both.skip(2).batch(2)), (Batches{{2, 10}, {11}})) << both.to_string();
@@ -79,7 +79,7 @@ TEST(CacheTest, AnIncompletePassKeepsNothing) {
 }
 
 TEST(CacheTest, KeepsItsElementsWhateverReadersDo) {
-  const Dataset cached = Dataset::range(12).batch(4).map(same).cache();
+  const Dataset cached = Dataset::range(12).batch(4).map(as_it_is).cache();
   const Dataset reused = cached.cast(0, DType::kF32).prefetch(1).repeat(3);
   for (int i = 0; i < 2; ++i) EXPECT_EQ(values_of(reused).size(), 36u);
   EXPECT_EQ(values_of(cached), iota(0, 12));

@@ -5,11 +5,11 @@ namespace {
 
 using ::testing::HasSubstr;
 
-Element plus_one(const Element& e) { return {Tensor::scalar(e[0].item<int64_t>() + 1)}; }
+Element next_number(const Element& e) { return {Tensor::scalar(e[0].item<int64_t>() + 1)}; }
 bool odd(const Element& e) { return numbers_of(e[0])[0] % 2 == 1; }
-Element same(const Element& e) { return e; }
+Element unchanged(const Element& e) { return e; }
 
-std::vector<Dataset> all_kinds() {
+std::vector<Dataset> kinds_with_positions() {
   const Dataset rows = Dataset::range(23);
   return {
       rows,
@@ -21,16 +21,16 @@ std::vector<Dataset> all_kinds() {
       rows.batch(3).shuffle(4).repeat(2),
       rows.repeat(4).shard(3, 1).batch(2),
       rows.filter(odd).shuffle(4).batch(2),
-      rows.map(plus_one).shuffle(6).batch(3),
-      rows.map(plus_one, {.num_parallel_calls = 3}).batch(3).prefetch(2),
+      rows.map(next_number).shuffle(6).batch(3),
+      rows.map(next_number, {.num_parallel_calls = 3}).batch(3).prefetch(2),
       rows.batch(5).rebatch({2, 3, 0, 1}),
-      rows.batch(5).map(same).rebatch({2, 3, 0, 1}).prefetch(1),
-      rows.batch(5).map(same).unbatch().batch(4).legacy_rebatch(3),
+      rows.batch(5).map(unchanged).rebatch({2, 3, 0, 1}).prefetch(1),
+      rows.batch(5).map(unchanged).unbatch().batch(4).legacy_rebatch(3),
       Dataset::zip({rows.shuffle(9), rows.skip(2).batch(2)}),
       rows.take(7).concatenate(rows.skip(11).shuffle(3)).batch(2),
-      rows.map(plus_one).concatenate(rows.shuffle(3)).shuffle(4),
+      rows.map(next_number).concatenate(rows.shuffle(3)).shuffle(4),
       rows.shuffle(23).cache().batch(4),
-      rows.batch(4).map(same).shuffle(3).cache().repeat(2),
+      rows.batch(4).map(unchanged).shuffle(3).cache().repeat(2),
       rows.shuffle(7).enumerate(5).batch(3),
       Dataset::from_tensors({Tensor::scalar<int64_t>(3)}).repeat(5),
       rows.batch(2).prefetch(2).take(7).skip(2).prefetch(1),
@@ -38,7 +38,7 @@ std::vector<Dataset> all_kinds() {
 }
 
 TEST(PositionTest, ResumingAnywhereContinuesExactly) {
-  for (const Dataset& dataset : all_kinds()) {
+  for (const Dataset& dataset : kinds_with_positions()) {
     const IterateOptions options{.seed = 11, .epoch = 3};
     const Batches all = batches_of(dataset, options);
     ASSERT_GT(all.size(), 2u) << dataset.to_string();

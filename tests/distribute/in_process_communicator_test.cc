@@ -29,13 +29,13 @@ std::vector<std::optional<Error>> run_ranks(InProcessOptions options,
   return errors;
 }
 
-InProcessOptions group_of(int size) {
+InProcessOptions in_process_group(int size) {
   return {.block_sizes = std::vector<int>(static_cast<size_t>(size), 1)};
 }
 
 template <class T>
 void expect_sums(int size, int64_t num_elements) {
-  const auto errors = run_ranks(group_of(size), [&](Communicator& rank) {
+  const auto errors = run_ranks(in_process_group(size), [&](Communicator& rank) {
     const auto memory = rank.allocate_bucket(static_cast<size_t>(num_elements) * sizeof(T));
     void* data = memory.get();
     const auto request =
@@ -69,7 +69,7 @@ TEST(InProcessCommunicatorConcurrentTest, SumsEveryDtypeOnAnyNumberOfRanks) {
 }
 
 TEST(InProcessCommunicatorConcurrentTest, GathersBlocksOfUnequalSize) {
-  const auto errors = run_ranks(group_of(3), [](Communicator& rank) {
+  const auto errors = run_ranks(in_process_group(3), [](Communicator& rank) {
     std::vector<int32_t> mine(static_cast<size_t>(rank.rank()) + 1, rank.rank()), all(6, -1);
     void* input = mine.data();
     void* output = all.data();
@@ -83,7 +83,7 @@ TEST(InProcessCommunicatorConcurrentTest, GathersBlocksOfUnequalSize) {
 }
 
 TEST(InProcessCommunicatorConcurrentTest, ASilentRankIsNamedWhenTheTimeIsUp) {
-  InProcessOptions options = group_of(3);
+  InProcessOptions options = in_process_group(3);
   options.timeout = std::chrono::milliseconds(50);
   const auto errors = run_ranks(options, [](Communicator& rank) {
     const auto memory = rank.allocate_bucket(64);
@@ -102,7 +102,7 @@ TEST(InProcessCommunicatorConcurrentTest, ASilentRankIsNamedWhenTheTimeIsUp) {
 }
 
 TEST(InProcessCommunicatorConcurrentTest, AbortEndsEveryWait) {
-  const auto errors = run_ranks(group_of(3), [](Communicator& rank) {
+  const auto errors = run_ranks(in_process_group(3), [](Communicator& rank) {
     const auto memory = rank.allocate_bucket(64);
     void* data = memory.get();
     const auto request = rank.prepare_all_reduce(&data, DType::kF32, 16, ops::ReduceOp::kSum);

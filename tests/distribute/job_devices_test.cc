@@ -13,8 +13,8 @@ namespace {
 
 using testing::expect_invalid;
 
-const std::vector<std::string> kNames{"/job:worker/task:0", "/job:worker/task:1",
-                                      "/job:worker/task:2", "/job:worker/task:3"};
+const std::vector<std::string> kDeviceTasks{"/job:worker/task:0", "/job:worker/task:1",
+                                            "/job:worker/task:2", "/job:worker/task:3"};
 
 WorkerDevices gpus(std::vector<std::string> identities, bool named = false) {
   return {"gpu", named, std::move(identities)};
@@ -22,7 +22,7 @@ WorkerDevices gpus(std::vector<std::string> identities, bool named = false) {
 
 std::vector<std::pair<size_t, size_t>> assigned(const std::vector<WorkerDevices>& workers) {
   std::vector<std::pair<size_t, size_t>> ranges;
-  for (const DeviceRange& range : assign_devices("S", workers, kNames))
+  for (const DeviceRange& range : assign_devices("S", workers, kDeviceTasks))
     ranges.emplace_back(range.begin, range.end);
   return ranges;
 }
@@ -48,25 +48,27 @@ TEST(JobDevicesTest, WhatALauncherGaveEachAloneIsTakenWhole) {
 
 TEST(JobDevicesTest, NamedDevicesAreNotDivided) {
   EXPECT_EQ(assigned({gpus({"b"}, true), gpus({"a"}, true)}), (Ranges{{0, 1}, {0, 1}}));
-  expect_invalid({"S: got gpu b", kNames[0], "and on", kNames[1], "name others"}, [] {
+  expect_invalid({"S: got gpu b", kDeviceTasks[0], "and on", kDeviceTasks[1], "name others"}, [] {
     assigned({gpus({"b"}, true), gpus({"b"}, true)});
   });
 }
 
 TEST(JobDevicesTest, TwoWorkersOnOneGpuAreRefused) {
-  expect_invalid({"S: got 1 gpu for 2 workers", kNames[0] + ", " + kNames[1], "fewer workers"}, [] {
-    assigned({gpus({"a"}), gpus({"a"})});
-  });
+  expect_invalid(
+      {"S: got 1 gpu for 2 workers", kDeviceTasks[0] + ", " + kDeviceTasks[1], "fewer workers"},
+      [] {
+        assigned({gpus({"a"}), gpus({"a"})});
+      });
 }
 
 TEST(JobDevicesTest, OverlappingViewsAreRefused) {
-  expect_invalid({"got gpu b", kNames[0], kNames[1]}, [] {
+  expect_invalid({"got gpu b", kDeviceTasks[0], kDeviceTasks[1]}, [] {
     assigned({gpus({"a", "b"}), gpus({"b", "c"})});
   });
 }
 
 TEST(JobDevicesTest, OneTypeOnAllWorkers) {
-  expect_invalid({"got devices of type gpu", kNames[0], "cpu on", kNames[1]}, [] {
+  expect_invalid({"got devices of type gpu", kDeviceTasks[0], "cpu on", kDeviceTasks[1]}, [] {
     assigned({gpus({"a"}), {"cpu", false, {}}});
   });
 }
@@ -127,10 +129,11 @@ TEST(JobCommunicatorsTest, TheChiefsIdReachesEveryWorker) {
         Device* const devices[] = {nullptr, nullptr};
         const JobCommunicators back_end{
             .make_id = [] { return std::string("made once"); }, .identity = {}, .make = make_fake};
-        const auto made =
-            make_job_communicators(back_end, workers, devices, std::chrono::seconds(60), [w] {
-              return w == 2 ? std::optional<Error>(Unavailable("task 1 died")) : std::nullopt;
-            });
+        const auto made = make_job_communicators(
+            back_end, workers,
+            {.devices = devices, .timeout = std::chrono::seconds(60), .failure = [w] {
+               return w == 2 ? std::optional<Error>(Unavailable("task 1 died")) : std::nullopt;
+             }});
         results[static_cast<size_t>(w)] = std::to_string(made.size());
       } catch (const Error& error) {
         results[static_cast<size_t>(w)] = error.what();

@@ -132,7 +132,7 @@ Strategy mirrored(int devices, int replicas, CrossDeviceOps reduction = CrossDev
   return MirroredStrategy(options);
 }
 
-class MirroredStrategyConcurrentTest : public testing::Test {
+class MirroredStrategyConcurrentTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() { default_runtime().set_logical_cpu_devices(4, 1); }
 };
@@ -209,6 +209,56 @@ TEST_F(MirroredStrategyConcurrentTest, AnErrorOnOneReplicaStopsAllAndTheNextStep
       {x, Tensor::from({int64_t{0}, int64_t{1}, int64_t{2}, int64_t{3}, int64_t{0}, int64_t{1}})},
       {});
   EXPECT_FALSE(bitwise_equal(before[0], trainer.variables[0]->value()));
+}
+
+/// Runs one step of `body` on two replicas; row 3, replica 1's, has a label that there is not.
+template <class Body>
+void expect_failing_step(Body&& body) {
+  const Trace t =
+      trace(body, {{DType::kF32, Shape{batch_dim(), kClasses}}, {DType::kI64, Shape{batch_dim()}}},
+            "fails");
+  const Strategy strategy = mirrored(2, 2);
+  const auto runner = strategy.make_runner(t, 4);
+  const Tensor x = noise(Shape{4, kClasses}, 1, DType::kF32);
+  const auto labels = [](int64_t last) {
+    return Tensor::from({int64_t{0}, int64_t{1}, int64_t{2}, last});
+  };
+  try {
+    runner->run({x, labels(99)}, {});
+    FAIL() << "label 99 was accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::kInvalidArgument) << error.what();
+  }
+}
+
+TEST_F(MirroredStrategyConcurrentTest, AStepWithoutReductionIsTakenByAllOrNone) {
+  const auto seen = std::make_shared<VariableState>(
+      Tensor::scalar(0.f), VariableOptions{.name = "seen",
+                                           .synchronization = VariableSynchronization::kOnRead,
+                                           .aggregation = VariableAggregation::kSum});
+  expect_failing_step([&](std::span<const Value> in) {
+    ops::assign_add(seen, ops::reduce_sum(ops::sparse_softmax_cross_entropy(in[0], in[1])));
+    return std::vector<Value>{};
+  });
+  EXPECT_EQ(seen->places().size(), 2u);
+  for (const auto& place : seen->places())
+    EXPECT_EQ(seen->value(*place->device).item<float>(), 0) << place->device->name().to_string();
+}
+
+TEST_F(MirroredStrategyConcurrentTest, AFailureBehindTheLastReductionStopsAllReplicas) {
+  const auto sum =
+      std::make_shared<VariableState>(Tensor::scalar(0.f), VariableOptions{.name = "sum"});
+  const auto seen = std::make_shared<VariableState>(
+      Tensor::scalar(0.f), VariableOptions{.name = "seen",
+                                           .synchronization = VariableSynchronization::kOnRead,
+                                           .aggregation = VariableAggregation::kSum});
+  expect_failing_step([&](std::span<const Value> in) {
+    ops::assign(sum, ops::all_reduce(ops::reduce_sum(in[0]), ops::ReduceOp::kSum));
+    ops::assign_add(seen, ops::reduce_sum(ops::sparse_softmax_cross_entropy(in[0], in[1])));
+    return std::vector<Value>{};
+  });
+  for (const auto& place : sum->places())
+    EXPECT_EQ(sum->value(*place->device).item<float>(), 0) << place->device->name().to_string();
 }
 
 TEST_F(MirroredStrategyConcurrentTest, RefusesWhatCannotBe) {

@@ -13,7 +13,7 @@ namespace {
 
 using Shared = std::shared_ptr<VariableState>;
 
-class SharedVariableConcurrentTest : public testing::Test {
+class SharedVariableConcurrentTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() { default_runtime().set_logical_cpu_devices(4, 1); }
 

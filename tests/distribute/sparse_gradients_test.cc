@@ -75,7 +75,7 @@ Reduced reduce(const ProcessGroupOptions& group, const nn::StepRows& rows) {
   return reduced;
 }
 
-class SparseGroupTest : public testing::TestWithParam<NamedTopology> {
+class SparseGroupTest : public ::testing::TestWithParam<NamedTopology> {
  protected:
   static void SetUpTestSuite() { default_runtime().set_logical_cpu_devices(4, 1); }
 };
@@ -90,7 +90,7 @@ TEST_P(SparseGroupTest, GatheredRowsAreTheDenseSumOnEveryRank) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Topologies, SparseGroupTest, testing::ValuesIn(kTopologies),
+INSTANTIATE_TEST_SUITE_P(Topologies, SparseGroupTest, ::testing::ValuesIn(kTopologies),
                          topology_name);
 
 TEST(SparseGroupBytesTest, ALargeTableSendsItsRowsAlone) {

@@ -45,7 +45,7 @@ distribute::Strategy mirrored() {
   return distribute::MirroredStrategy({.devices = {"cpu:0", "cpu:1"}});
 }
 
-class ThreadsConcurrentTest : public testing::Test {
+class ThreadsConcurrentTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() { default_runtime().set_logical_cpu_devices(4, 1); }
 

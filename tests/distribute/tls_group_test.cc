@@ -35,7 +35,7 @@ class TlsGroupConcurrentTest : public ::testing::Test {
  protected:
   void SetUp() override {
     if (!COHORT_TEST_HAS_TLS) GTEST_SKIP() << "this build has no OpenSSL";
-    if (!test::TlsKeyFolder::possible())
+    if (!cohort::test::TlsKeyFolder::possible())
       GTEST_SKIP() << "there is no openssl command here to make keys with";
     ours_ = cluster::read_tls_keys(folder_.make("ours"));
     others_ = cluster::read_tls_keys(folder_.make("others"));
@@ -69,7 +69,7 @@ class TlsGroupConcurrentTest : public ::testing::Test {
     return errors;
   }
 
-  test::TlsKeyFolder folder_;
+  cohort::test::TlsKeyFolder folder_;
   cluster::TlsKeys ours_, others_;
 };
 

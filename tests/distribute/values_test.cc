@@ -18,13 +18,13 @@
 namespace cohort::distribute {
 namespace {
 
-std::vector<float> floats(const Tensor& t) {
+std::vector<float> floats_of(const Tensor& t) {
   const Tensor f = t.cast(DType::kF32);
   return {f.values<float>().begin(), f.values<float>().end()};
 }
 using Floats = std::vector<float>;
 
-class StrategyValuesConcurrentTest : public testing::TestWithParam<int> {
+class StrategyValuesConcurrentTest : public ::testing::TestWithParam<int> {
  protected:
   static void SetUpTestSuite() { default_runtime().set_logical_cpu_devices(4, 1); }
 
@@ -36,7 +36,7 @@ class StrategyValuesConcurrentTest : public testing::TestWithParam<int> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(Devices, StrategyValuesConcurrentTest, testing::Values(1, 2, 3, 4));
+INSTANTIATE_TEST_SUITE_P(Devices, StrategyValuesConcurrentTest, ::testing::Values(1, 2, 3, 4));
 
 TEST_P(StrategyValuesConcurrentTest, ReduceOfReplicaIds) {
   const Strategy s = strategy();
@@ -107,7 +107,7 @@ TEST_P(StrategyValuesConcurrentTest, GatherConcatenatesInReplicaOrder) {
   Floats row;
   for (int r = 0; r < n(); ++r)
     row.insert(row.end(), static_cast<size_t>(r) + 1, static_cast<float>(r));
-  EXPECT_EQ(floats(wide.slice(0, 1, 2)), row);
+  EXPECT_EQ(floats_of(wide.slice(0, 1, 2)), row);
   if (n() > 1) {
     EXPECT_THROW(s.gather(columns, 0), Error);
   }
@@ -131,10 +131,10 @@ TEST_P(StrategyValuesConcurrentTest, AllReduceInsideAStep) {
                            })});
     const float sum = static_cast<float>(replicas * (replicas + 1) / 2);
     for (int r = 0; r < replicas; ++r) {
-      EXPECT_EQ(floats(out[0][r]), (Floats{sum, static_cast<float>(replicas)}));
-      EXPECT_EQ(floats(out[1][r]), (Floats{2 * sum, 2.f * static_cast<float>(replicas)}));
-      EXPECT_EQ(floats(out[2][r]), (Floats{sum / static_cast<float>(replicas), 1}));
-      EXPECT_EQ(floats(out[3][r]), (Floats{static_cast<float>(replicas), 1}));
+      EXPECT_EQ(floats_of(out[0][r]), (Floats{sum, static_cast<float>(replicas)}));
+      EXPECT_EQ(floats_of(out[1][r]), (Floats{2 * sum, 2.f * static_cast<float>(replicas)}));
+      EXPECT_EQ(floats_of(out[2][r]), (Floats{sum / static_cast<float>(replicas), 1}));
+      EXPECT_EQ(floats_of(out[3][r]), (Floats{static_cast<float>(replicas), 1}));
     }
   }
 }
@@ -156,7 +156,8 @@ TEST_P(StrategyValuesConcurrentTest, CrossReplicaCallsInsideAStepAreRefused) {
 
 TEST_P(StrategyValuesConcurrentTest, SumOfSquaresOverADistributedDataset) {
   const Strategy s = strategy();
-  const DistributedDataset dataset = distribute_dataset(s, data::Dataset::range(10).batch(4));
+  const DistributedDataset dataset =
+      s.experimental_distribute_dataset(data::Dataset::range(10).batch(4));
   const Function squares =
       function([](Value x) { return ops::reduce_sum(ops::square(ops::cast(x, DType::kF32))); });
   double total = 0;
@@ -166,7 +167,7 @@ TEST_P(StrategyValuesConcurrentTest, SumOfSquaresOverADistributedDataset) {
   EXPECT_EQ(total, 285);
 }
 
-class DistributedDatasetTest : public testing::Test {
+class DistributedDatasetTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() { default_runtime().set_logical_cpu_devices(4, 1); }
 
@@ -175,7 +176,7 @@ class DistributedDatasetTest : public testing::Test {
     auto it = dataset.iterate();
     while (const DistributedElement* batch = it.next()) {
       std::vector<Floats> step;
-      for (const Tensor& t : (*batch)[0].values()) step.push_back(floats(t));
+      for (const Tensor& t : (*batch)[0].values()) step.push_back(floats_of(t));
       all.push_back(step);
     }
     return all;
@@ -187,26 +188,27 @@ class DistributedDatasetTest : public testing::Test {
 using Steps = std::vector<std::vector<Floats>>;
 
 TEST_F(DistributedDatasetTest, GlobalBatchesAreSplitEvenly) {
-  EXPECT_EQ(steps(distribute_dataset(two_, data::Dataset::range(8).batch(4))),
+  EXPECT_EQ(steps(two_.experimental_distribute_dataset(data::Dataset::range(8).batch(4))),
             (Steps{{{0, 1}, {2, 3}}, {{4, 5}, {6, 7}}}));
-  EXPECT_EQ(steps(distribute_dataset(two_, data::Dataset::range(10).batch(2))).size(), 5u);
-  EXPECT_EQ(steps(distribute_dataset(three_, data::Dataset::range(4).batch(4))),
+  EXPECT_EQ(steps(two_.experimental_distribute_dataset(data::Dataset::range(10).batch(2))).size(),
+            5u);
+  EXPECT_EQ(steps(three_.experimental_distribute_dataset(data::Dataset::range(4).batch(4))),
             (Steps{{{0, 1}, {2, 3}, {}}}));
 }
 
 // As TensorFlow's: data/input_pipeline.h.
 TEST_F(DistributedDatasetTest, AShortLastBatchIsCutByThePolicy) {
   const data::Dataset batches = data::Dataset::range(39).batch(7);
-  EXPECT_EQ(steps(distribute_dataset(two_, batches)).back(),
+  EXPECT_EQ(steps(two_.experimental_distribute_dataset(batches)).back(),
             (std::vector<Floats>{{35, 36}, {37, 38}}));
   const data::DatasetOptions off{.auto_shard_policy = data::AutoShardPolicy::kOff};
-  EXPECT_EQ(steps(distribute_dataset(two_, batches.with_options(off))).back(),
+  EXPECT_EQ(steps(two_.experimental_distribute_dataset(batches.with_options(off))).back(),
             (std::vector<Floats>{{35, 36, 37, 38}, {}}));
-  EXPECT_EQ(steps(distribute_dataset(two_, data::Dataset::range(5).batch(4))),
+  EXPECT_EQ(steps(two_.experimental_distribute_dataset(data::Dataset::range(5).batch(4))),
             (Steps{{{0, 1}, {2, 3}}, {{4}, {}}}));
-  EXPECT_EQ(
-      steps(distribute_dataset(two_, data::Dataset::range(5).batch(4, {.drop_remainder = true}))),
-      (Steps{{{0, 1}, {2, 3}}}));
+  EXPECT_EQ(steps(two_.experimental_distribute_dataset(
+                data::Dataset::range(5).batch(4, {.drop_remainder = true}))),
+            (Steps{{{0, 1}, {2, 3}}}));
 }
 
 TEST_F(DistributedDatasetTest, EachReplicaTakesAnElementOfAFunctionsDataset) {
@@ -216,12 +218,12 @@ TEST_F(DistributedDatasetTest, EachReplicaTakesAnElementOfAFunctionsDataset) {
       return data::Dataset::range(9).batch(2, {.drop_remainder = drop});
     };
   };
-  EXPECT_EQ(steps(distribute_datasets_from_function(two_, make(false))),
+  EXPECT_EQ(steps(two_.distribute_datasets_from_function(make(false))),
             (Steps{{{0, 1}, {2, 3}}, {{4, 5}, {6, 7}}, {{8}, {}}}));
-  EXPECT_EQ(steps(distribute_datasets_from_function(two_, make(true))),
+  EXPECT_EQ(steps(two_.distribute_datasets_from_function(make(true))),
             (Steps{{{0, 1}, {2, 3}}, {{4, 5}, {6, 7}}}));
-  EXPECT_EQ(steps(distribute_datasets_from_function(
-                two_, [](const InputContext&) { return data::Dataset::range(4); })),
+  EXPECT_EQ(steps(two_.distribute_datasets_from_function(
+                [](const InputContext&) { return data::Dataset::range(4); })),
             (Steps{{{0}, {1}}, {{2}, {3}}}));
 }
 
@@ -232,17 +234,17 @@ TEST_F(DistributedDatasetTest, PerReplicaBatchSizeMustDivide) {
 }
 
 TEST_F(DistributedDatasetTest, ElementsWithoutRowsGoToReplicasOneByOne) {
-  EXPECT_EQ(steps(distribute_dataset(two_, data::Dataset::range(4))),
+  EXPECT_EQ(steps(two_.experimental_distribute_dataset(data::Dataset::range(4))),
             (Steps{{{0}, {1}}, {{2}, {3}}}));
-  EXPECT_THROW(steps(distribute_dataset(two_, data::Dataset::range(5))), Error);
+  EXPECT_THROW(steps(two_.experimental_distribute_dataset(data::Dataset::range(5))), Error);
 }
 
 TEST_F(DistributedDatasetTest, PositionsContinueExactly) {
   const data::Dataset rows = data::Dataset::range(20).shuffle(20);
   const auto per_replica = [&](const InputContext&) { return rows.batch(3); };
-  for (const DistributedDataset& dataset :
-       {distribute_dataset(two_, rows.batch(6)), distribute_dataset(two_, rows),
-        distribute_datasets_from_function(two_, per_replica)}) {
+  for (const DistributedDataset& dataset : {two_.experimental_distribute_dataset(rows.batch(6)),
+                                            two_.experimental_distribute_dataset(rows),
+                                            two_.distribute_datasets_from_function(per_replica)}) {
     const Steps all = steps(dataset);
     auto it = dataset.iterate();
     it.next();
@@ -251,7 +253,7 @@ TEST_F(DistributedDatasetTest, PositionsContinueExactly) {
     for (size_t s = 2; s < all.size(); ++s) {
       const DistributedElement* batch = resumed.next();
       ASSERT_NE(batch, nullptr);
-      for (size_t r = 0; r < 2; ++r) EXPECT_EQ(floats((*batch)[0].values()[r]), all[s][r]) << s;
+      for (size_t r = 0; r < 2; ++r) EXPECT_EQ(floats_of((*batch)[0].values()[r]), all[s][r]) << s;
     }
     EXPECT_EQ(resumed.next(), nullptr);
   }
@@ -263,13 +265,12 @@ TEST_F(DistributedDatasetTest, GradientsInACustomLoop) {
     return gradients(ops::reduce_sum(ops::square(x)), std::vector<Value>{x})[0].dense();
   });
   for (const Strategy& s : {two_, three_, OneDeviceStrategy("cpu:0")}) {
-    auto it =
-        distribute_dataset(
-            s, data::Dataset::from_tensor_slices({Tensor::from({5.f, 6.f, 7.f, 8.f})}).batch(2))
-            .iterate();
+    auto it = s.experimental_distribute_dataset(
+                   data::Dataset::from_tensor_slices({Tensor::from({5.f, 6.f, 7.f, 8.f})}).batch(2))
+                  .iterate();
     Steps got;
     while (const DistributedElement* batch = it.next())
-      got.push_back({floats(s.gather(s.run(gradient, {(*batch)[0]})[0], 0))});
+      got.push_back({floats_of(s.gather(s.run(gradient, {(*batch)[0]})[0], 0))});
     EXPECT_EQ(got, (Steps{{{10, 12}}, {{14, 16}}})) << s.num_replicas_in_sync();
   }
 }

@@ -17,7 +17,7 @@ namespace {
 using Sync = VariableSynchronization;
 using Aggregation = VariableAggregation;
 
-class DistributedVariableConcurrentTest : public testing::Test {
+class DistributedVariableConcurrentTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() { default_runtime().set_logical_cpu_devices(4, 1); }
 

@@ -1,6 +1,7 @@
 #include "cohort/kernels/cuda/tree_sum.h"
 
 #include "cohort/kernels/cuda/device.h"
+#include "cohort/kernels/cuda/merge_counts.h"
 #include "tests/gpu/device_case.h"
 
 // The kernel of reductions between GPUs, which needs two of them elsewhere.
@@ -30,10 +31,14 @@ TEST(TreeSumTest, AddsInTheFixedTreeForAnyNumberOfRanks) {
         device.copy_from_host(others.get() + static_cast<int64_t>(r) * stride, ranks[r].raw(),
                               bytes);
       const auto mine = device.allocate(bytes);
+      const std::vector<uint8_t> counts = cuda::merge_counts(static_cast<int>(num_ranks), {});
+      const auto merges = std::static_pointer_cast<uint8_t>(device.allocate(counts.size()));
+      device.copy_from_host(merges.get(), counts.data(), counts.size());
       const size_t rank = num_ranks / 2;
       device.copy_from_host(mine.get(), ranks[rank].raw(), bytes);
       ASSERT_TRUE(cuda::tree_sum(DType::kF32, static_cast<int>(rank), static_cast<int>(num_ranks),
-                                 mine.get(), others.get(), stride, n, 2, device.compute_stream()));
+                                 merges.get(), mine.get(), others.get(), stride, n, 2,
+                                 device.compute_stream()));
       Tensor got(DType::kF32, {n}), want(DType::kF32, {n});
       device.copy_to_host(got.raw(), mine.get(), bytes);
       for (int64_t i = 0; i < n; ++i)

@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "cohort/core/runtime/communicator.h"
+#include "cohort/distribute/replica_tree.h"
 #include "tests/gpu/device_case.h"
 
 namespace cohort::testing {
@@ -22,10 +23,23 @@ std::vector<float> read(Device& device, const void* from, size_t n) {
   return values;
 }
 
+/// What can be allocated now, to a sixteenth of the device.
+size_t free_bytes(Device& device) {
+  size_t found = 0;
+  for (size_t bytes = size_t{1} << 40; bytes >= size_t{1} << 28; bytes /= 2) {
+    try {
+      (void)device.allocate(found + bytes);
+      found += bytes;
+    } catch (const Error&) {
+    }
+  }
+  return found;
+}
+
 TEST_F(GpuDeviceTest, NewMemoryIsZeroAndAligned) {
   for (const size_t bytes : {size_t{0}, size_t{1}, size_t{100}, size_t{5} << 20}) {
     const std::shared_ptr<void> memory = gpu()->allocate(bytes);
-    EXPECT_EQ(reinterpret_cast<uintptr_t>(memory.get()) % 64, 0u);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(memory.get()) % 256, 0u);
     std::vector<char> host(bytes, 1);
     gpu()->copy_to_host(host.data(), memory.get(), bytes);
     EXPECT_EQ(std::count(host.begin(), host.end(), 0), static_cast<int64_t>(bytes));
@@ -67,6 +81,30 @@ TEST_F(GpuDeviceTest, TheArenaGrowsInPlaceAndKeepsItsContents) {
   auto* end = static_cast<std::byte*>(base) + arena.bytes() - 1000;
   gpu()->copy_from_host(end, values.data(), 1000);
   EXPECT_EQ(read(*gpu(), end, 250), values);
+}
+
+TEST_F(GpuDeviceTest, TheArenaTakesWhatThePoolKeeps) {
+  const size_t total = free_bytes(*gpu());
+  { const std::shared_ptr<void> memory = gpu()->allocate(total / 10 * 7); }
+  gpu()->arena().grow(gpu()->arena().bytes() + total / 10 * 6);
+}
+
+TEST_F(GpuDeviceTest, ThreadsReadWhileAnotherSubmits) {
+  constexpr size_t kCount = size_t{1} << 20;
+  const std::vector<float> values = counting(kCount);
+  const std::shared_ptr<void> source = gpu()->allocate(kCount * sizeof(float));
+  const std::shared_ptr<void> target = gpu()->allocate(kCount * sizeof(float));
+  gpu()->copy_from_host(source.get(), values.data(), kCount * sizeof(float));
+  const auto read_often = [&] {
+    gpu()->bind_thread();
+    for (int i = 0; i < 100; ++i) EXPECT_EQ(read(*gpu(), source.get(), kCount), values);
+  };
+  std::thread one(read_often), two(read_often);
+  for (int i = 0; i < 100; ++i)
+    gpu()->copy_from_host(target.get(), values.data(), kCount * sizeof(float));
+  one.join();
+  two.join();
+  EXPECT_EQ(read(*gpu(), target.get(), kCount), values);
 }
 
 TEST_F(GpuDeviceTest, AnArenaBeyondTheDeviceIsRefused) {
@@ -123,7 +161,10 @@ TEST_F(GpuDeviceTest, NcclReducesOverTheGpusOfThisProcess) {
   const std::vector<Device*> devices = default_runtime().devices(DeviceType::kGPU);
   const auto make = default_runtime().communicator_factory(DeviceType::kGPU);
   ASSERT_NE(make, nullptr);
-  const auto ranks = make(devices);
+  const auto num_ranks = static_cast<int>(devices.size());
+  const auto ranks = make({.devices = devices,
+                           .order = distribute::combine_order(std::vector<int>(devices.size(), 1)),
+                           .num_replicas = num_ranks});
   const size_t n = 1000;
   std::vector<std::shared_ptr<void>> buckets;
   std::vector<void*> slots;

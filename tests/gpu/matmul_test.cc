@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "tests/gpu/device_case.h"
 
 namespace cohort::testing {
@@ -29,6 +31,24 @@ TEST_F(GpuMatMulTest, StacksBroadcast) {
                                            {{2, 1, 3, 5}, {1, 4, 5, 6}},
                                            {{2, 4, 3, 5}, {4, 5, 6}}};
   for (const auto& [a, b] : cases) expect_like_cpu(product(DType::kF32, a, b), 1e-5);
+}
+
+// Split sums are rounded once: with partial sums in 16 bits the error grows.
+TEST_F(GpuMatMulTest, LongSumsOf16BitNumbersAreAddedIn32Bits) {
+  const KernelCase test = product(DType::kBF16, {64, 65536}, {65536, 64});
+  const Tensor got = GpuKernel(test).run().outputs[0].cast(DType::kF64);
+  const Tensor a = test.inputs[0].cast(DType::kF64), b = test.inputs[1].cast(DType::kF64);
+  for (int64_t i = 0; i < 64; i += 9)
+    for (int64_t j = 0; j < 64; j += 9) {
+      double sum = 0, size = 0;
+      for (int64_t k = 0; k < 65536; ++k) {
+        const double term = a.data<double>()[i * 65536 + k] * b.data<double>()[k * 64 + j];
+        sum += term;
+        size += std::abs(term);
+      }
+      // Half a unit of bf16 in the result, and what f32 loses on the way.
+      EXPECT_NEAR(got.data<double>()[i * 64 + j], sum, std::abs(sum) / 256 + size * 1e-6);
+    }
 }
 
 TEST_F(GpuMatMulTest, EmptyDimensionsAreLegal) {

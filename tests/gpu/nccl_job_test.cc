@@ -2,6 +2,7 @@
 
 #include "cohort/core/runtime/communicator.h"
 #include "cohort/distribute/job_devices.h"
+#include "cohort/distribute/replica_tree.h"
 #include "tests/gpu/device_case.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/thread_workers.h"
@@ -11,6 +12,10 @@ namespace cohort::testing {
 namespace {
 
 std::optional<Error> no_failure() { return {}; }
+
+CombineOrder order_of(int ranks) {
+  return distribute::combine_order(std::vector<int>(static_cast<size_t>(ranks), 1));
+}
 
 class GpuJobTest : public GpuTest {
  protected:
@@ -32,8 +37,12 @@ class GpuJobTest : public GpuTest {
           ThreadWorkers workers(meeting, count, w);
           Device* const mine[] = {devices[static_cast<size_t>(w)]};
           mine[0]->bind_thread();
-          const auto made = distribute::make_job_communicators(
-              nccl(), workers, mine, std::chrono::seconds(60), no_failure);
+          const auto made = distribute::make_job_communicators(nccl(), workers,
+                                                               {.devices = mine,
+                                                                .order = order_of(count),
+                                                                .num_replicas = count,
+                                                                .timeout = std::chrono::seconds(60),
+                                                                .failure = no_failure});
           body(*made.front(), *mine[0]);
           meeting.meet(static_cast<size_t>(w), "done");
         } catch (const Error& error) {
@@ -70,6 +79,8 @@ TEST_F(GpuJobTest, AWorkerThatDoesNotComeEndsTheStartAtTheDeadline) {
     nccl().make({.devices = devices,
                  .process = 0,
                  .num_processes = 2,
+                 .order = order_of(2),
+                 .num_replicas = 2,
                  .id = nccl().make_id(),
                  .timeout = std::chrono::seconds(2),
                  .failure = no_failure,
@@ -83,6 +94,8 @@ TEST_F(GpuJobTest, AFailureOfTheJobEndsTheStart) {
     nccl().make({.devices = devices,
                  .process = 0,
                  .num_processes = 2,
+                 .order = order_of(2),
+                 .num_replicas = 2,
                  .id = nccl().make_id(),
                  .timeout = std::chrono::minutes(5),
                  .failure = [] { return std::optional<Error>(Unavailable("task 1 died")); },

@@ -28,7 +28,7 @@ int count(const Graph& graph, std::string_view op) {
                                         [&](const auto& node) { return node->op_name() == op; }));
 }
 
-class FuseElementwiseTest : public testing::Test {
+class FuseElementwiseTest : public ::testing::Test {
  protected:
   FuseElementwiseTest() { device_.bind_thread(); }
 
@@ -150,7 +150,7 @@ class RandomChain {
   DType dtype_;
 };
 
-class RandomChainTest : public FuseElementwiseTest, public testing::WithParamInterface<DType> {};
+class RandomChainTest : public FuseElementwiseTest, public ::testing::WithParamInterface<DType> {};
 
 TEST_P(RandomChainTest, FusedAndUnfusedHaveTheSameBits) {
   const DType dtype = GetParam();
@@ -184,8 +184,8 @@ TEST_P(RandomChainTest, FusedAndUnfusedHaveTheSameBits) {
 }
 
 INSTANTIATE_TEST_SUITE_P(DTypes, RandomChainTest,
-                         testing::Values(DType::kF32, DType::kF64, DType::kBF16, DType::kF16,
-                                         DType::kI32, DType::kI64, DType::kU8, DType::kI8),
+                         ::testing::Values(DType::kF32, DType::kF64, DType::kBF16, DType::kF16,
+                                           DType::kI32, DType::kI64, DType::kU8, DType::kI8),
                          [](const auto& info) { return fmt::format("{}", info.param); });
 
 TEST_F(FuseElementwiseTest, AChainBecomesOneNodeThatKeepsTheLastName) {

@@ -10,13 +10,13 @@ namespace {
 class SimdConvTest : public SimdTest {};
 INSTANTIATE_TEST_SUITE_P(Isas, SimdConvTest, ::testing::ValuesIn(available_isas()), isa_suffix);
 
-struct alignas(64) Line {
+struct alignas(64) ScratchLine {
   std::byte bytes[64];
 };
 
 template <class T>
-std::vector<Line> scratch_for(const Simd& simd, const ConvShape& s) {
-  return std::vector<Line>(simd.of<T>().conv_scratch_bytes(s) / sizeof(Line) + 1);
+std::vector<ScratchLine> scratch_for(const Simd& simd, const ConvShape& s) {
+  return std::vector<ScratchLine>(simd.of<T>().conv_scratch_bytes(s) / sizeof(ScratchLine) + 1);
 }
 
 ConvShape square(std::ptrdiff_t batch, std::ptrdiff_t size, std::ptrdiff_t channels,
@@ -147,7 +147,7 @@ void expect_conv(const Simd& simd, const ConvShape& s) {
   const Unaligned<T> x = random_values<T>(size.x, 1), kernel = random_values<T>(size.kernel, 2);
   const Unaligned<T> bias = random_values<T>(s.filters, 3), dy = random_values<T>(size.y, 4);
   Unaligned<T> y(size.y, T(7)), dx(size.x, T(7)), dkernel(size.kernel, T(0.5)), plain(size.y, T(7));
-  std::vector<Line> scratch = scratch_for<T>(simd, s);
+  std::vector<ScratchLine> scratch = scratch_for<T>(simd, s);
   std::byte* buffer = scratch.data()->bytes;
   simd.of<T>().conv(s, x.data(), kernel.data(), nullptr, false, plain.data(), buffer);
   simd.of<T>().conv(s, x.data(), kernel.data(), bias.data(), true, y.data(), buffer);
@@ -184,7 +184,7 @@ TEST_P(SimdConvTest, AnImageHasTheSameBitsInAnyBatch) {
                          kernel = random_values<float>(size.kernel, 2);
   const Unaligned<float> dy = random_values<float>(size.y, 3);
   Unaligned<float> y(size.y), dx(size.x), y_alone(size.y), dx_alone(size.x);
-  std::vector<Line> scratch = scratch_for<float>(simd_, s);
+  std::vector<ScratchLine> scratch = scratch_for<float>(simd_, s);
   std::byte* buffer = scratch.data()->bytes;
   simd_.f32.conv(s, x.data(), kernel.data(), nullptr, false, y.data(), buffer);
   simd_.f32.conv_grad_input(s, dy.data(), kernel.data(), dx.data(), buffer);
@@ -201,7 +201,7 @@ TEST_P(SimdConvTest, AnImageHasTheSameBitsInAnyBatch) {
 TEST_P(SimdConvTest, WithoutImagesTheKernelsGradientIsZero) {
   const ConvShape s = square(0, 6, 2, 3, 3, 1);
   Unaligned<float> dkernel(Sizes(s).kernel, 4.0f);
-  std::vector<Line> scratch = scratch_for<float>(simd_, s);
+  std::vector<ScratchLine> scratch = scratch_for<float>(simd_, s);
   simd_.f32.conv_grad_kernel(s, nullptr, nullptr, dkernel.data(), false, scratch.data()->bytes);
   for (std::size_t i = 0; i < dkernel.size(); ++i) ASSERT_EQ(dkernel[i], 0.0f);
 }

@@ -23,7 +23,7 @@ PoolShape valid_shape(std::ptrdiff_t h, std::ptrdiff_t w, std::ptrdiff_t c, std:
           .stride_width = stride};
 }
 
-std::vector<PoolShape> shapes() {
+std::vector<PoolShape> pool_shapes() {
   std::vector<PoolShape> all;
   for (std::ptrdiff_t c : {1, 3, 8, 16, 17, 32, 40}) {
     all.push_back(valid_shape(6, 8, c, 2, 2));
@@ -113,7 +113,7 @@ void expect_max_pool(const Simd& simd, const PoolShape& s, bool relu) {
 }
 
 TEST_P(SimdPoolTest, MaxAndItsGradientAgreeWithTheDefinition) {
-  for (const PoolShape& s : shapes())
+  for (const PoolShape& s : pool_shapes())
     for (bool relu : {false, true}) {
       expect_max_pool<float>(simd_, s, relu);
       expect_max_pool<double>(simd_, s, relu);
@@ -158,7 +158,7 @@ void expect_average_pool(const Simd& simd, const PoolShape& s) {
 }
 
 TEST_P(SimdPoolTest, AverageAndItsGradientAgreeWithTheDefinition) {
-  for (const PoolShape& s : shapes()) {
+  for (const PoolShape& s : pool_shapes()) {
     expect_average_pool<float>(simd_, s);
     expect_average_pool<double>(simd_, s);
   }

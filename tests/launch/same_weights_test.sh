@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# One program, four workers, each way of starting them: the weights have the same bits.
+# One program, four replicas, each way of starting its workers, and any number of them: the weights have
+# the same bits, and the output holds no escape sequences.
 #   same_weights_test.sh COHORT_LAUNCH PROGRAM arguments…
-# The program prints "weights: …" on every worker and "test accuracy: …" on the chief. Ways whose
-# launcher is not installed are named and left out.
+# The program prints "weights: …" on every worker and "test accuracy: …" on the chief, and takes
+# --strategy, --devices and --replicas. Ways whose launcher is not installed are named and left out.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 launch=$(realpath "$1")
@@ -19,13 +20,14 @@ fail() {
   exit 1
 }
 
-# The hash that all four workers of a way printed, in $hash.
+# The hash that all workers of a way printed, in $hash: four, or as many as are said.
 check() {
-  local way=$1
+  local way=$1 workers=${2:-4}
   mapfile -t hashes < <(sed -n 's/.*weights: \([0-9a-f]*\).*/\1/p' "$folder/$way")
-  ((${#hashes[@]} == 4)) || fail "$way"
+  ((${#hashes[@]} == workers)) || fail "$way"
   (($(printf '%s\n' "${hashes[@]}" | sort -u | wc -l) == 1)) || fail "$way"
   (($(grep -c 'test accuracy: ' "$folder/$way") == 1)) || fail "$way"
+  ! grep -q $'[\x1b\r]' "$folder/$way" || fail "$way"
   hash=${hashes[0]}
   [[ $hash == "${first:=$hash}" ]] || {
     echo "FAILED: $way has weights $hash, the others $first" >&2
@@ -36,6 +38,21 @@ check() {
 
 "$launch" -n 4 "${command[@]}" >"$folder/cohort-launch" 2>&1 || fail cohort-launch
 check cohort-launch
+
+for workers in 1 2 3; do
+  "$launch" -n "$workers" "${command[@]}" --replicas 4 >"$folder/$workers-workers" 2>&1 ||
+    fail "$workers-workers"
+  check "$workers-workers" "$workers"
+done
+for devices in 1 2; do
+  "${command[@]}" --strategy mirrored --devices "$devices" --replicas 4 >"$folder/mirrored-$devices" 2>&1 ||
+    fail "mirrored-$devices"
+  check "mirrored-$devices" 1
+done
+
+# Fewer replicas than workers: refused, with a word on how many are wanted.
+if "$launch" -n 2 "${command[@]}" --replicas 1 >"$folder/too-few" 2>&1; then fail too-few; fi
+grep -q 'got 1 replicas for 2 devices; want at least one for each' "$folder/too-few" || fail too-few
 
 by_hand() {
   local port=$((30000 + $$ % 500 * 4)) addresses="" pids=() status=0
@@ -67,6 +84,12 @@ if reason=$("$here/slurm_cluster.sh" check); then
   SLURM_CONF=$slurm/slurm.conf timeout 240 sbatch --wait --nodes=4 --output="$folder/slurm" \
     "$here/../../launch/slurm/train.sbatch" "${command[@]}" >/dev/null || fail slurm
   check slurm
+  if ! getent hosts node1 >/dev/null; then # the error of a node that does not resolve says what to do
+    ! SLURM_CONF=$slurm/slurm.conf timeout 60 srun --nodes=2 --ntasks=2 "${command[@]}" >"$folder/names" 2>&1 ||
+      fail names
+    grep -q 'node1: the name does not resolve.*COHORT_NODE_ADDRESSES=' "$folder/names" || fail names
+    echo "ok: names"
+  fi
 else
   echo "left out: $reason"
 fi

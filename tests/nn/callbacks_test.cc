@@ -4,7 +4,6 @@
 #include <sstream>
 
 #include "tests/nn/support.h"
-#include "tests/support/thread_allocations.h"
 
 namespace cohort::nn {
 namespace {
@@ -190,66 +189,6 @@ TEST(CallbacksTest, AnErrorInACallbackReachesTheCaller) {
   const LambdaCallback fails(
       {.on_epoch_end = [](int64_t, const Logs&) { throw Aborted("mine: got enough; want out"); }});
   EXPECT_EQ(error_of([&] { line.fit({.callbacks = {fails}}); }), "mine: got enough; want out");
-}
-
-struct Screen {
-  std::string text;
-  ProgressBar bar(bool terminal) {
-    return ProgressBar({.print = [this](std::string_view t) { text += t; }, .terminal = terminal});
-  }
-};
-
-TEST(ProgressBarTest, LinesWhereThereIsNoTerminal) {
-  const Line line(0.0);
-  Screen screen;
-  line.model.fit(line.x, line.y,
-                 {.batch_size = 4,
-                  .epochs = 2,
-                  .verbose = 0,
-                  .callbacks = {screen.bar(false)},
-                  .validation_data = {line.x, line.y}});
-  EXPECT_NE(screen.text.find("Epoch 1/2\n2/2 - 0s - "), std::string::npos) << screen.text;
-  EXPECT_NE(screen.text.find("/step - loss: 1.0000 - val_loss: 1.0000\nEpoch 2/2\n"),
-            std::string::npos)
-      << screen.text;
-  EXPECT_EQ(screen.text.find('\r'), std::string::npos);
-}
-
-TEST(ProgressBarTest, ABarOnATerminal) {
-  Screen screen;
-  const Callback bar = screen.bar(true);
-  bar->set_params({.verbose = 1, .epochs = 1, .steps = 40});
-  bar->on_train_begin();
-  bar->on_epoch_begin(0);
-  const Logs logs({{"accuracy", 0.5}, {"loss", 0.0000123}});
-  for (int64_t batch = 0; batch < 40; ++batch) bar->on_train_batch_end(batch, logs);
-  const size_t redrawn =
-      static_cast<size_t>(std::count(screen.text.begin(), screen.text.end(), '\r'));
-  EXPECT_LT(redrawn, 40u);  // at most every 50 ms
-  screen.text.clear();
-  bar->on_epoch_end(0, logs);
-  EXPECT_EQ(screen.text.substr(0, 17), "\r\x1b[1m40/40\x1b[0m \x1b[");
-  std::string full;
-  for (int i = 0; i < 20; ++i) full += "━";
-  EXPECT_NE(screen.text.find(full), std::string::npos);
-  EXPECT_NE(screen.text.find("/step - accuracy: 0.5000 - loss: 1.2300e-05"), std::string::npos)
-      << screen.text;
-  EXPECT_EQ(screen.text.back(), '\n');
-}
-
-TEST(ProgressBarTest, DrawsIntoMemoryItHas) {
-  Screen screen;
-  screen.text.reserve(1 << 16);
-  const Callback bar = screen.bar(true);
-  bar->set_params({.verbose = 1, .epochs = 1, .steps = 4});
-  bar->on_train_begin();
-  bar->on_epoch_begin(0);
-  const Logs logs({{"accuracy", 0.5}, {"loss", 0.25}});
-  for (int64_t batch = 0; batch < 4; ++batch) bar->on_train_batch_end(batch, logs);
-  const int64_t before = test::thread_allocations();
-  bar->on_epoch_end(0, logs);
-  EXPECT_EQ(test::thread_allocations(), before);
-  EXPECT_NE(screen.text.find("4/4"), std::string::npos);
 }
 
 }  // namespace

@@ -6,7 +6,7 @@
 namespace cohort::nn {
 namespace {
 
-Tensor column(std::vector<float> values) {
+Tensor column_of(std::vector<float> values) {
   const auto rows = static_cast<int64_t>(values.size());
   return Tensor::from(values, Shape{rows, 1});
 }
@@ -32,14 +32,15 @@ TEST(CompiledModelTest, AdversariesTrainInTurnAsTheyWereCompiled) {
   d.set_trainable(false);
   const Sequential gan({g, d});
   gan.compile({.optimizer = SGD({.learning_rate = 0.5}), .loss = prediction()});
-  const Tensor one = column({1}), label = column({0});
+  const Tensor one = column_of({1}), label = column_of({0});
 
   EXPECT_NEAR(d.train_on_batch(one, label)["loss"], 3, 1e-6);
   EXPECT_NEAR(weight(d), 2.5, 1e-6);
   EXPECT_NEAR(gan.train_on_batch(one, label)["loss"], 2.5, 1e-6);
   EXPECT_NEAR(weight(d), 2.5, 1e-6);
   EXPECT_NEAR(weight(g), 1 - 0.5 * 2.5, 1e-6);
-  d.train_on_batch(column({1, 1}), column({0, 0}));  // two rows, and thrice: traced anew or not
+  d.train_on_batch(column_of({1, 1}),
+                   column_of({0, 0}));  // two rows, and thrice: traced anew or not
   d.train_on_batch(Tensor::from<double>({1}, {1, 1}), label);
   EXPECT_NEAR(weight(d), 1.5, 1e-6);
   EXPECT_NEAR(weight(g), 1 - 0.5 * 2.5, 1e-6);
@@ -52,7 +53,7 @@ TEST(CompiledModelTest, FrozenNormalizationIsSoForModelsCompiledAfterwards) {
   norm.set_trainable(false);
   const Sequential second({Input({.shape = {1}}), norm, line(1)});
   second.compile({.optimizer = SGD({.learning_rate = 0}), .loss = "mse"});
-  const Tensor x = column({2, 4}), y = column({0, 0});
+  const Tensor x = column_of({2, 4}), y = column_of({0, 0});
   second.train_on_batch(x, y);
   EXPECT_EQ(norm.weights()[2].value().item<double>(), 0);  // moving_mean
   first.train_on_batch(x, y);
@@ -64,7 +65,7 @@ TEST(CompiledModelTest, PenaltiesAndWeightsAreThoseOfTheCompiledModel) {
   const Sequential model({Input({.shape = {1}}), dense});
   model.compile({.optimizer = SGD({.learning_rate = 0.25}), .loss = prediction()});
   dense.weights()[0].set_trainable(false);
-  const Tensor x = column({1}), y = column({0});
+  const Tensor x = column_of({1}), y = column_of({0});
   EXPECT_NEAR(model.evaluate(x, y, {.verbose = 0})["loss"], 2 + 2, 1e-6);
   model.train_on_batch(x, y);
   EXPECT_NEAR(weight(model), 2 - 0.25 * (1 + 1), 1e-6);
@@ -77,14 +78,14 @@ TEST(CompiledModelTest, LayersFrozenBeforeTheyAreBuiltTrainAsCompiled) {
   const Sequential model({line(2)});
   model.compile({.optimizer = SGD({.learning_rate = 0.5}), .loss = prediction()});
   model.set_trainable(false);
-  model.train_on_batch(column({1}), column({0}));
+  model.train_on_batch(column_of({1}), column_of({0}));
   EXPECT_NEAR(weight(model), 1.5, 1e-6);
 }
 
 TEST(CompiledModelTest, AModelThatGrewWantsAnotherCompile) {
   const Sequential inner({Input({.shape = {1}}), line(2)});
   const Sequential model({Input({.shape = {1}}), inner});
-  const Tensor x = column({1}), y = column({0});
+  const Tensor x = column_of({1}), y = column_of({0});
   model.compile({.optimizer = SGD({.learning_rate = 0.5}), .loss = prediction()});
   EXPECT_EQ(model(x).item<double>(), 2);
   model.train_on_batch(x, y);
@@ -110,7 +111,7 @@ TEST(CompiledModelTest, WeightsBehindAFrozenAndAFreeWayAreCountedOnce) {
   EXPECT_EQ(model.trainable_weights().size(), 1u);
   EXPECT_TRUE(model.non_trainable_weights().empty());
   model.compile({.optimizer = "sgd", .loss = "mse"});
-  EXPECT_NEAR(model.evaluate(column({1}), column({2}), {.verbose = 0})["loss"], 1, 1e-6);
+  EXPECT_NEAR(model.evaluate(column_of({1}), column_of({2}), {.verbose = 0})["loss"], 1, 1e-6);
 }
 
 TEST(OptimizerTest, BelongsToOneSetOfVariables) {
@@ -121,7 +122,7 @@ TEST(OptimizerTest, BelongsToOneSetOfVariables) {
     return model;
   };
   const Sequential a = make(), b = make();
-  const Tensor x = column({1}), y = column({0});
+  const Tensor x = column_of({1}), y = column_of({0});
   a.train_on_batch(x, y);
   const std::string error = error_of([&] { b.train_on_batch(x, y); });
   EXPECT_NE(error.find("adam: got variable " + b.weights()[0].path()), std::string::npos) << error;

@@ -6,13 +6,13 @@ namespace cohort::nn {
 namespace {
 
 /// Four one-thread devices for every test of this program, whatever order the tests run in.
-class LogicalDevices : public testing::Environment {
+class LogicalDevices : public ::testing::Environment {
  public:
   void SetUp() override { default_runtime().set_logical_cpu_devices(4, 1); }
 };
 
-const testing::Environment* const kLogicalDevices =
-    testing::AddGlobalTestEnvironment(new LogicalDevices);
+const ::testing::Environment* const kLogicalDevices =
+    ::testing::AddGlobalTestEnvironment(new LogicalDevices);
 
 }  // namespace
 }  // namespace cohort::nn

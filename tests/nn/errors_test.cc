@@ -1,7 +1,10 @@
 // Bad input gets a clear error, where it was made.
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 #include "cohort/core/ops/array.h"
+#include "cohort/core/ops/matmul.h"
 #include "tests/nn/support.h"
 
 namespace cohort::nn {
@@ -137,6 +140,117 @@ TEST_F(ErrorsTest, LabelsOutsideTheClassesNameLabelAndClasses) {
     model.fit(zeros({4, 2}), Tensor::from<int32_t>({0, 1, 7, 0}), {.verbose = 0, .shuffle = false});
   });
   EXPECT_THAT(error, AllOf(HasSubstr("7"), HasSubstr("2")));
+}
+
+/// The places of "a: b: got …".
+std::vector<std::string> places_of(const std::string& error) {
+  std::vector<std::string> places;
+  size_t begin = 0;
+  for (size_t end; (end = error.find(": ", begin)) != std::string::npos; begin = end + 2)
+    places.push_back(error.substr(begin, end - begin));
+  return places;
+}
+
+void expect_each_place_once(const std::string& error) {
+  std::vector<std::string> places = places_of(error);
+  ASSERT_FALSE(places.empty()) << error;
+  std::sort(places.begin(), places.end());
+  EXPECT_EQ(std::adjacent_find(places.begin(), places.end()), places.end()) << error;
+}
+
+TEST_F(ErrorsTest, AnErrorSaysEachPlaceOnceHoweverTheModelIsCalled) {
+  struct Squares : LayerImpl {
+    Squares() : LayerImpl("Squares", {}) {}
+    std::vector<Value> call(const CallArgs& args) override {
+      return {ops::matmul(args.input(), args.input())};
+    }
+  };
+  const auto compiled = [](const Model& model, const Loss& loss) {
+    model.compile({.optimizer = "sgd", .loss = loss});
+    return model;
+  };
+  const Sequential embedding({Embedding({.input_dim = 3, .output_dim = 2}), Flatten()});
+  const Tensor x = zeros({4, 2}), rows = Tensor::from<int32_t>({0, 1, 7, 0}),
+               indices = Tensor::from<int32_t>({0, 1, 9, 0}, {4, 1});
+  const struct {
+    Model model;
+    Tensor x, y;
+    std::string place;  // and what follows
+    bool predicts = true;
+  } cases[] = {{classifier(), x, rows, "SparseSoftmaxCrossEntropy: got label 7", false},
+               {compiled(embedding, "mse"), indices, zeros({4, 2}), "/Gather: got index 9"},
+               {compiled(Sequential({make<Squares>()}), "mse"), x, x, "/squares: matmul: got"},
+               {compiled(Sequential({Dense({.units = 2})}),
+                         Loss([](Value a, Value b) { return ops::matmul(a, b); }, "mine")),
+                x, x, "mine: matmul: got", false},
+               {compiled(Sequential({Input({.shape = {3}}), Dense({.units = 2})}), "mse"), x, x,
+                ": got input [N, 2]; want [N, 3]"}};
+  for (const auto& [model, x, y, place, predicts] : cases) {
+    std::vector<std::string> errors = {error_of([&] { model.fit(x, y, {.verbose = 0}); }),
+                                       error_of([&] { model.evaluate(x, y, {.verbose = 0}); }),
+                                       error_of([&] { model.train_on_batch(x, y); }),
+                                       error_of([&] { model.test_on_batch(x, y); })};
+    if (predicts) {
+      errors.push_back(error_of([&] { model.predict(x, {.verbose = 0}); }));
+      errors.push_back(error_of([&] { model.predict_on_batch(x); }));
+    }
+    for (const std::string& error : errors) {
+      EXPECT_THAT(error, HasSubstr(place));
+      expect_each_place_once(error);
+    }
+  }
+}
+
+TEST_F(ErrorsTest, WhatIsWrongWithTheValidationSaysSo) {
+  const Sequential model = classifier();
+  const Tensor x = zeros({4, 2}), y = zeros({4}, DType::kI32);
+  const auto error = [&](FitOptions options) {
+    options.verbose = 0;
+    return error_of([&] { model.fit(x, y, options); });
+  };
+  const auto dataset = data::Dataset::from_tensor_slices({x, y});
+  const std::string where = "fit: validation: ";
+  using ::testing::StartsWith;
+  EXPECT_THAT(error({.validation_data = {zeros({4, 3}), y}}),
+              AllOf(StartsWith(where + "dense: got input [N, 3]"), HasSubstr("2")));
+  EXPECT_THAT(error({.validation_data = {x, zeros({4, 3, 3}, DType::kI32)}}), StartsWith(where));
+  EXPECT_THAT(error({.validation_data = {x, zeros({3}, DType::kI32)}}),
+              AllOf(StartsWith(where), HasSubstr("3 rows"), HasSubstr("4")));
+  EXPECT_THAT(error({.validation_data = {zeros({}), y}}),
+              StartsWith(where + "got a tensor without rows"));
+  EXPECT_THAT(error({.validation_data = {x, y, zeros({4, 3})}}),
+              AllOf(StartsWith(where), HasSubstr("weights [N, 3]")));
+  EXPECT_THAT(error({.validation_data = {x, Tensor::from<int32_t>({0, 1, 7, 0})}}),
+              AllOf(StartsWith(where), HasSubstr("got label 7")));
+  EXPECT_THAT(error({.validation_data = dataset.repeat().batch(2)}),
+              StartsWith(where + "got an endless dataset"));
+  EXPECT_THAT(error({.validation_data = dataset.take(0).batch(2)}),
+              StartsWith(where + "got a dataset without a batch"));
+  EXPECT_THAT(error({.validation_data = data::Dataset::from_tensor_slices({x}).batch(2)}),
+              AllOf(StartsWith(where), HasSubstr("got 1 components")));
+  EXPECT_THAT(error({.validation_data = {x, y}, .validation_batch_size = 0}),
+              HasSubstr("fit: got validation_batch_size 0"));
+  EXPECT_THAT(error({.validation_data = {x, y}, .validation_steps = 0}),
+              StartsWith(where + "steps: got 0"));
+  // What is wrong with the training does not.
+  EXPECT_THAT(error_of([&] {
+                model.fit(zeros({4, 3}), y, {.verbose = 0, .validation_data = {x, y}});
+              }),
+              AllOf(HasSubstr("got input [N, 3]"), ::testing::Not(HasSubstr("validation"))));
+  const LambdaCallback fails(
+      {.on_epoch_end = [](int64_t, const Logs&) { throw Aborted("mine: got enough; want out"); }});
+  EXPECT_EQ(error({.callbacks = {fails}, .validation_data = {x, y}}), "mine: got enough; want out");
+}
+
+TEST_F(ErrorsTest, ArgumentsWithoutRowsNameTheCall) {
+  const Sequential model = classifier();
+  const Tensor y = zeros({4}, DType::kI32);
+  EXPECT_THAT(error_of([&] { model.fit(Tensor(), y, {.verbose = 0}); }),
+              HasSubstr("fit: got a tensor without rows"));
+  EXPECT_THAT(error_of([&] { model.evaluate(zeros({}), y, {.verbose = 0}); }),
+              HasSubstr("evaluate: got a tensor without rows"));
+  EXPECT_THAT(error_of([&] { model.predict(zeros({}), {.verbose = 0}); }),
+              HasSubstr("predict: got a tensor without rows"));
 }
 
 TEST_F(ErrorsTest, LabelsThatDoNotFitThePredictions) {

@@ -10,7 +10,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-Tensor column(const std::vector<float>& values) {
+Tensor as_column(const std::vector<float>& values) {
   return Tensor::from(values, {static_cast<int64_t>(values.size()), 1});
 }
 
@@ -56,7 +56,7 @@ TEST(KerasNamesTest, WeightedMetricsThatShareANameWithAPlainOne) {
                .loss = "mse",
                .metrics = {"mse", "mse"},
                .weighted_metrics = {"mse", "mse"}});
-  EXPECT_EQ(names_of(one.fit(column({1}), column({1}), {.verbose = 0})),
+  EXPECT_EQ(names_of(one.fit(as_column({1}), as_column({1}), {.verbose = 0})),
             (std::vector<std::string>{"loss", "mse", "mse_1", "weighted_mse", "weighted_mse_1"}));
 
   const auto x = Input({.shape = {1}});
@@ -67,7 +67,7 @@ TEST(KerasNamesTest, WeightedMetricsThatShareANameWithAPlainOne) {
                .loss = "mse",
                .metrics = {{"kind", {"mse"}}, {"size", {"bce"}}},
                .weighted_metrics = {{"kind", {"mse"}}, {"size", {"mse"}}}});
-  EXPECT_EQ(names_of(two.fit({column({1})}, {column({1}), column({1})}, {.verbose = 0})),
+  EXPECT_EQ(names_of(two.fit({as_column({1})}, {as_column({1}), as_column({1})}, {.verbose = 0})),
             (std::vector<std::string>{"kind_loss", "kind_mse", "kind_weighted_mse", "loss",
                                       "size_bce", "size_loss", "size_mse"}));
 }
@@ -78,8 +78,8 @@ TEST(OutputNamesTest, OutputsOfOneLayerAreNumbered) {
   const Model model({.inputs = {x, y}, .outputs = {d(x), d(y)}});
   EXPECT_EQ(model.output_names(), (std::vector<std::string>{"d", "d_1"}));
   model.compile({.optimizer = SGD({.learning_rate = 0}), .loss = {{"d_1", "mse"}, {"d", "mse"}}});
-  const History history = model.fit({column({1}), column({2})}, {column({0}), column({0})},
-                                    {.epochs = 3, .verbose = 0});
+  const History history = model.fit({as_column({1}), as_column({2})},
+                                    {as_column({0}), as_column({0})}, {.epochs = 3, .verbose = 0});
   EXPECT_EQ(names_of(history), (std::vector<std::string>{"d_1_loss", "d_loss", "loss"}));
   EXPECT_EQ(history["d_loss"], (std::vector<double>{1, 1, 1}));
   EXPECT_EQ(history["d_1_loss"], (std::vector<double>{4, 4, 4}));
@@ -104,7 +104,7 @@ TEST(OutputNamesTest, OfAModelOfTheUsersMustDiffer) {
   const Model model = make<Twice>();
   model.compile({.optimizer = "sgd", .loss = "mse"});
   EXPECT_THAT(error_of([&] {
-                model.fit({column({1})}, {column({1}), column({1})}, {.verbose = 0});
+                model.fit({as_column({1})}, {as_column({1}), as_column({1})}, {.verbose = 0});
               }),
               HasSubstr("got output_names out, out for 2 outputs"));
 }
@@ -117,7 +117,7 @@ TEST(ClassWeightTest, ClassesThatAreNotNamedWeighOne) {
     model.compile(
         {.optimizer = SGD({.learning_rate = 0}),
          .loss = SparseCategoricalCrossentropy({.from_logits = true, .ignore_class = 255})});
-    return model.fit(column({1, 1}), Tensor::from<uint8_t>({0, 255}, {2}),
+    return model.fit(as_column({1, 1}), Tensor::from<uint8_t>({0, 255}, {2}),
                      {.verbose = 0, .class_weight = weights})["loss"][0];
   };
   EXPECT_NEAR(loss({{0, 1}, {1, 2}}), std::log(2), 1e-6);
@@ -143,7 +143,7 @@ TEST(ClassWeightTest, FloatingLabelsAreRounded) {
       {Input({.shape = {1}}), Dense({.units = 1, .kernel_initializer = "ones"})});
   model.compile({.optimizer = SGD({.learning_rate = 0}), .loss = "mse"});
   // Labels 0.9, 0.4 are classes 1 and 0: (3 * 0.1^2 + 0.6^2) / 2.
-  EXPECT_NEAR(model.fit(column({1, 1}), column({0.9f, 0.4f}),
+  EXPECT_NEAR(model.fit(as_column({1, 1}), as_column({0.9f, 0.4f}),
                         {.verbose = 0, .class_weight = {{1, 3}}})["loss"][0],
               (3 * 0.01 + 0.36) / 2, 1e-6);
 }
@@ -153,7 +153,7 @@ TEST(TrainingWithoutWeightsTest, ChangesStatisticsAndSaysSo) {
       {Input({.shape = {1}}), BatchNormalization({.center = false, .scale = false})});
   model.compile({.optimizer = "sgd", .loss = "mse"});
   ::testing::internal::CaptureStderr();
-  const History history = model.fit(column({1, 3}), column({0, 0}), {.verbose = 0});
+  const History history = model.fit(as_column({1, 3}), as_column({0, 0}), {.verbose = 0});
   EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr("no trainable weight"));
   // Rows normalise to -+1 / sqrt(1 + 0.001); mean 2 and variance 1 move by a hundredth.
   EXPECT_NEAR(history["loss"][0], 0.9990009, 1e-6);
@@ -185,10 +185,10 @@ TEST(BroadcastingTest, LabelsOfMeanSquaredError) {
   model.compile({.optimizer = SGD({.learning_rate = 0.1}), .loss = "mse"});
   // Predictions [1, 1], [2, 2], labels 1 and 0: the loss is (0 + 4) / 2, its gradient 2 for each
   // weight: 2 * 2 * 2 / 4.
-  EXPECT_NEAR(model.fit(column({1, 2}), column({1, 0}), {.verbose = 0})["loss"][0], 2, 1e-6);
+  EXPECT_NEAR(model.fit(as_column({1, 2}), as_column({1, 0}), {.verbose = 0})["loss"][0], 2, 1e-6);
   for (const double w : numbers(model.get_weights()[0])) EXPECT_NEAR(w, 0.8, 1e-6);
   EXPECT_THAT(error_of([&] {
-                model.fit(column({1, 2}), Tensor(DType::kF32, {2, 3}), {.verbose = 0});
+                model.fit(as_column({1, 2}), Tensor(DType::kF32, {2, 3}), {.verbose = 0});
               }),
               HasSubstr("got labels [N, 3] for predictions [N, 2]"));
 }

@@ -58,7 +58,7 @@ TEST(LossesGoldenTest, ValuesAndGradientsOfEveryReduction) {
       check(golden, "losses/" + name, reduction);
 }
 
-Metric make(const Golden& golden, const std::string& group) {
+Metric golden_metric(const Golden& golden, const std::string& group) {
   const std::string kind = golden.text(group + "/metric");
   if (kind == "SparseCategoricalAccuracy") return SparseCategoricalAccuracy();
   if (kind == "CategoricalAccuracy") return CategoricalAccuracy();
@@ -80,7 +80,7 @@ TEST(MetricsGoldenTest, ResultsAfterEachUpdate) {
   const Golden golden("metrics");
   for (const std::string& name : golden.cases("metrics")) {
     const std::string group = "metrics/" + name;
-    const Metric metric = make(golden, group);
+    const Metric metric = golden_metric(golden, group);
     for (int i = 0; golden.has(group + "/result" + std::to_string(i)); ++i) {
       const std::string k = std::to_string(i);
       const bool single = golden.has(group + "/values" + k);

@@ -24,7 +24,7 @@ Loss make_loss(const std::string& name, const std::string& reduction) {
   return MeanSquaredError({.reduction = reduction});
 }
 
-distribute::Strategy mirrored(int replicas) {
+distribute::Strategy mirrored_over(int replicas) {
   std::vector<std::string> devices;
   for (int i = 0; i < replicas; ++i) devices.push_back("cpu:" + std::to_string(i));
   return distribute::MirroredStrategy({.devices = devices});
@@ -40,7 +40,7 @@ TEST_P(ObjectivesGoldenTest, OneWeightForEachRowOfLossesOfRank3) {
     for (const char* reduction :
          {"sum_over_batch_size", "sum", "mean", "mean_with_sample_weight"}) {
       const std::string what = "weights/" + name + "/" + reduction;
-      const auto strategy = mirrored(GetParam());
+      const auto strategy = mirrored_over(GetParam());
       const Variable kernel =
           strategy.scope([&] { return Variable(golden["data/kernel"], "kernel"); });
       const Loss loss = make_loss(name, reduction);
@@ -145,7 +145,7 @@ void expect_logs(const Golden& golden, const std::string& group, const std::stri
 void check_fit(int replicas, const std::string& name, Model (*make)(), double learning_rate) {
   const Golden golden("objectives");
   const std::string group = "penalty/" + name;
-  const Model model = mirrored(replicas).scope(make);
+  const Model model = mirrored_over(replicas).scope(make);
   model.set_weights(list(golden, group + "/start"));
   model.compile({.optimizer = SGD({.learning_rate = learning_rate}), .loss = "mse"});
   const std::vector<Tensor> x = list(golden, group + "/x"), y = list(golden, group + "/y");
@@ -175,7 +175,7 @@ TEST_P(ObjectivesGoldenTest, APenaltyCountsOnceHoweverOftenItsLayerIsReached) {
 
 TEST_P(ObjectivesGoldenTest, NormalizationCalledTwiceMovesItsStatisticsOneAfterTheOther) {
   const Golden golden("objectives");
-  const Model model = mirrored(GetParam()).scope([] {
+  const Model model = mirrored_over(GetParam()).scope([] {
     const auto a = Input({.shape = {2}}), b = Input({.shape = {2}});
     const BatchNormalization norm({.momentum = 0.25, .synchronized = true});
     return Model({.inputs = {a, b}, .outputs = {Add()({norm(a), norm(b)})}});
@@ -191,7 +191,7 @@ TEST_P(ObjectivesGoldenTest, NormalizationCalledTwiceMovesItsStatisticsOneAfterT
 }
 
 TEST_P(ObjectivesGoldenTest, LossesOfOutputsAreWeighedByRowsAndAddUp) {
-  const Model model = mirrored(GetParam()).scope([] {
+  const Model model = mirrored_over(GetParam()).scope([] {
     const DenseOptions zero{.units = 1, .use_bias = false, .kernel_initializer = "zeros"};
     const auto x = Input({.shape = {1}});
     DenseOptions a = zero, b = zero;

@@ -161,8 +161,8 @@ TEST(CustomLoopTest, EqualsFitUnderEveryStrategy) {
       optimizer.apply_gradients(zip(gradients(value, weights), weights));
       return value;
     });
-    const auto batches = distribute::distribute_dataset(
-        strategy, data::Dataset::from_tensor_slices({x, y}).batch(8));
+    const auto batches = strategy.experimental_distribute_dataset(
+        data::Dataset::from_tensor_slices({x, y}).batch(8));
     for (int epoch = 0; epoch < 2; ++epoch) {
       auto iterator = batches.iterate({.epoch = epoch});
       while (const auto* batch = iterator.next()) strategy.run(step, {(*batch)[0], (*batch)[1]});

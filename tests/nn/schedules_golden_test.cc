@@ -77,8 +77,8 @@ TEST(SchedulesGoldenTest, OptimizersFollowThem) {
 }
 
 /// One weight that follows d(w x - y)^2.
-struct Line {
-  explicit Line(const Optimizer& optimizer) {
+struct ScheduleLine {
+  explicit ScheduleLine(const Optimizer& optimizer) {
     model.set_weights({Tensor::from<float>({1}, {1, 1})});
     model.compile({.optimizer = optimizer, .loss = "mse"});
   }
@@ -92,8 +92,8 @@ struct Line {
 };
 
 TEST(SchedulesTest, AFitFollowsASchedule) {
-  const Line line(SGD({.learning_rate = schedules::PiecewiseConstantDecay(
-                           {.boundaries = {0, 1}, .values = {0.25, 0.5, 0.0}})}));
+  const ScheduleLine line(SGD({.learning_rate = schedules::PiecewiseConstantDecay(
+                                   {.boundaries = {0, 1}, .values = {0.25, 0.5, 0.0}})}));
   line.fit(1, {});
   EXPECT_NEAR(line.model.get_weights()[0].item<double>(), 0.5, 1e-6);  // 1 - 0.25 * 2 w
   line.fit(1, {});
@@ -105,7 +105,7 @@ TEST(SchedulesTest, AUsersScheduleIsRecordedInTheStep) {
   struct Linear : LearningRateScheduleImpl {
     Value rate(Value step) const override { return ops::cast(step + 1.0, DType::kF32) * 0.125; }
   };
-  const Line line(SGD({.learning_rate = make<Linear>()}));
+  const ScheduleLine line(SGD({.learning_rate = make<Linear>()}));
   line.fit(1, {});
   EXPECT_NEAR(line.model.get_weights()[0].item<double>(), 0.75, 1e-6);
   line.fit(1, {});
@@ -139,13 +139,13 @@ TEST(SchedulesTest, BadArgumentsAreRefused) {
   struct Wrong : LearningRateScheduleImpl {
     Value rate(Value step) const override { return step; }
   };
-  const Line line(SGD({.learning_rate = make<Wrong>()}));
+  const ScheduleLine line(SGD({.learning_rate = make<Wrong>()}));
   EXPECT_NE(error_of([&] { line.fit(1, {}); }).find("scheduled learning rate int64"),
             std::string::npos);
 }
 
 TEST(LearningRateSchedulerTest, SetsTheRateBeforeEachEpoch) {
-  const Line line(SGD({.learning_rate = 0.5}));
+  const ScheduleLine line(SGD({.learning_rate = 0.5}));
   std::vector<double> before;
   const LearningRateScheduler scheduler({.schedule = [&](int64_t epoch, double rate) {
     before.push_back(rate);
@@ -155,15 +155,16 @@ TEST(LearningRateSchedulerTest, SetsTheRateBeforeEachEpoch) {
   EXPECT_EQ(before, (std::vector<double>{0.5, 0.25}));
   EXPECT_NEAR(line.model.get_weights()[0].item<double>(), 0.5, 1e-6);
   EXPECT_EQ(line.model.optimizer().learning_rate(), 0);
-  const Line scheduled(SGD({.learning_rate = schedules::InverseTimeDecay(
-                                {.initial_learning_rate = 1, .decay_steps = 1, .decay_rate = 1})}));
+  const ScheduleLine scheduled(
+      SGD({.learning_rate = schedules::InverseTimeDecay(
+               {.initial_learning_rate = 1, .decay_steps = 1, .decay_rate = 1})}));
   EXPECT_THROW(scheduled.fit(1, {scheduler}), Error);
   EXPECT_THROW(LearningRateScheduler({}), Error);
 }
 
 /// The rates after each epoch for a loss that takes these values.
 std::vector<double> rates_for(ReduceLROnPlateauOptions options, std::vector<double> losses) {
-  const Line line(SGD({.learning_rate = 1}));
+  const ScheduleLine line(SGD({.learning_rate = 1}));
   const ReduceLROnPlateau callback(std::move(options));
   callback->set_model(static_cast<ModelImpl*>(line.model.shared().get()));
   callback->on_train_begin();

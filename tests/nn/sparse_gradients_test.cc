@@ -15,7 +15,7 @@ using testing::Golden;
 
 constexpr int64_t kTable = 500, kWords = 6, kExamples = 70;
 
-distribute::Strategy mirrored(int devices, int replicas) {
+distribute::Strategy sparse_mirrored(int devices, int replicas) {
   distribute::MirroredOptions options{.num_replicas = replicas, .bytes_per_pack = 2000};
   for (int i = 0; i < devices; ++i) options.devices.push_back("cpu:" + std::to_string(i));
   return distribute::MirroredStrategy(options);
@@ -53,13 +53,13 @@ Tensor labels() {
   return y;
 }
 
-struct Outcome {
+struct SparseOutcome {
   std::vector<Tensor> weights;
   std::vector<double> loss;
 };
 
 /// Two epochs in batches of 16: the last has 6 rows, so that of 4 replicas one has 2, one none.
-Outcome train(const distribute::Strategy& strategy, const Setting& setting) {
+SparseOutcome train(const distribute::Strategy& strategy, const Setting& setting) {
   set_random_seed(7);
   const Model model = strategy.scope([&] {
     const Model model = make_model(setting);
@@ -78,13 +78,15 @@ Outcome train(const distribute::Strategy& strategy, const Setting& setting) {
   return {model.get_weights(), history["loss"]};
 }
 
-void expect_same_bits(const Outcome& a, const Outcome& b, const std::string& what) {
+void expect_same_sparse_bits(const SparseOutcome& a, const SparseOutcome& b,
+                             const std::string& what) {
   for (size_t i = 0; i < a.weights.size(); ++i)
     EXPECT_TRUE(bitwise_equal(a.weights[i], b.weights[i])) << what << ", weight " << i;
   EXPECT_EQ(a.loss, b.loss) << what;
 }
 
-void expect_close(const Outcome& a, const Outcome& b, double tolerance, const std::string& what) {
+void expect_close(const SparseOutcome& a, const SparseOutcome& b, double tolerance,
+                  const std::string& what) {
   for (size_t i = 0; i < a.weights.size(); ++i)
     expect_near(a.weights[i], b.weights[i], tolerance, what);
 }
@@ -103,24 +105,25 @@ std::vector<std::pair<std::string, Setting>> settings() {
 TEST(SparseGradientsConcurrentTest, NReplicasEqualOneAndADenseTable) {
   for (size_t i = 0; i < settings().size(); ++i) {
     const auto [name, setting] = settings()[i];
-    const Outcome one = train(distribute::OneDeviceStrategy("cpu:0"), setting);
+    const SparseOutcome one = train(distribute::OneDeviceStrategy("cpu:0"), setting);
     for (const int n : {2, 3, 4})
-      expect_close(train(mirrored(n, n), settings()[i].second), one, 2e-6, name);
+      expect_close(train(sparse_mirrored(n, n), settings()[i].second), one, 2e-6, name);
     Setting dense = settings()[i].second;
     dense.one_hot = true;
-    expect_close(train(mirrored(2, 2), dense), one, 2e-6, name + ", dense");
+    expect_close(train(sparse_mirrored(2, 2), dense), one, 2e-6, name + ", dense");
   }
 }
 
 TEST(SparseGradientsConcurrentTest, TheSameReplicasOnAnyDevicesGiveTheSameBits) {
   for (size_t i = 0; i < settings().size(); ++i) {
     for (const int replicas : {3, 4}) {
-      const Outcome reference = train(mirrored(1, replicas), settings()[i].second);
+      const SparseOutcome reference = train(sparse_mirrored(1, replicas), settings()[i].second);
       for (const int devices : {2, 3, 4})
         if (devices <= replicas)
-          expect_same_bits(reference, train(mirrored(devices, replicas), settings()[i].second),
-                           settings()[i].first + ", " + std::to_string(replicas) + " replicas on " +
-                               std::to_string(devices));
+          expect_same_sparse_bits(reference,
+                                  train(sparse_mirrored(devices, replicas), settings()[i].second),
+                                  settings()[i].first + ", " + std::to_string(replicas) +
+                                      " replicas on " + std::to_string(devices));
     }
   }
 }
@@ -144,7 +147,7 @@ std::vector<Tensor> custom_loop(const distribute::Strategy& strategy, bool of_da
   const data::Dataset dataset = data::Dataset::from_tensor_slices({x, y}).batch(16);
   for (int epoch = 0; epoch < 3; ++epoch) {
     if (of_dataset) {
-      auto batches = distribute::distribute_dataset(strategy, dataset).iterate({.epoch = epoch});
+      auto batches = strategy.experimental_distribute_dataset(dataset).iterate({.epoch = epoch});
       const distribute::DistributedElement& batch = *batches.next();
       strategy.run(step, {batch[0], batch[1]});
     } else {
@@ -159,8 +162,8 @@ std::vector<Tensor> custom_loop(const distribute::Strategy& strategy, bool of_da
 }
 
 TEST(SparseGradientsConcurrentTest, GatheringAndReducingGiveTheSameBits) {
-  const auto gathered = custom_loop(mirrored(4, 4), false);
-  const auto reduced = custom_loop(mirrored(4, 4), true);
+  const auto gathered = custom_loop(sparse_mirrored(4, 4), false);
+  const auto reduced = custom_loop(sparse_mirrored(4, 4), true);
   for (size_t i = 0; i < gathered.size(); ++i)
     EXPECT_TRUE(bitwise_equal(gathered[i], reduced[i])) << "weight " << i;
 }

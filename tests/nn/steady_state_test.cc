@@ -13,7 +13,8 @@ struct Cost {
 };
 
 /// What the training thread did during one epoch of `steps` steps.
-Cost cost_of_epoch(const Model& model, const data::Dataset& dataset, int64_t steps) {
+template <class Dataset>
+Cost cost_of_epoch(const Model& model, const Dataset& dataset, int64_t steps) {
   rusage before{}, after{};
   getrusage(RUSAGE_THREAD, &before);
   const int64_t allocations = test::thread_allocations();
@@ -22,8 +23,16 @@ Cost cost_of_epoch(const Model& model, const data::Dataset& dataset, int64_t ste
   return {test::thread_allocations() - allocations, after.ru_minflt - before.ru_minflt};
 }
 
+template <class Dataset>
+void expect_free_steps(const Model& model, const Dataset& dataset) {
+  cost_of_epoch(model, dataset, 100);  // compiles
+  const Cost few = cost_of_epoch(model, dataset, 100), many = cost_of_epoch(model, dataset, 400);
+  EXPECT_EQ(many.allocations, few.allocations);
+  EXPECT_LE(many.page_faults, few.page_faults + 2) << "besides those of setting up an epoch";
+}
+
 /// Devices, and whether somebody may read the program's metrics.
-class SteadyStateConcurrentTest : public testing::TestWithParam<std::tuple<int, bool>> {
+class SteadyStateConcurrentTest : public ::testing::TestWithParam<std::tuple<int, bool>> {
  protected:
   void SetUp() override {
     if (std::get<1>(GetParam())) default_runtime().metrics().set_served_at("nowhere:1");
@@ -32,13 +41,14 @@ class SteadyStateConcurrentTest : public testing::TestWithParam<std::tuple<int, 
 };
 
 INSTANTIATE_TEST_SUITE_P(Devices, SteadyStateConcurrentTest,
-                         testing::Combine(testing::Values(1, 2), testing::Bool()));
+                         ::testing::Combine(::testing::Values(1, 2), ::testing::Bool()));
 
 /// An epoch of 400 steps costs the training thread no more than one of 100: a step costs nothing.
 TEST_P(SteadyStateConcurrentTest, AStepAllocatesNothingAndFaultsNoPages) {
   std::vector<std::string> devices;
   for (int i = 0; i < std::get<0>(GetParam()); ++i) devices.push_back("cpu:" + std::to_string(i));
-  const Model model = distribute::MirroredStrategy({.devices = devices}).scope([] {
+  const auto strategy = distribute::MirroredStrategy({.devices = devices});
+  const Model model = strategy.scope([] {
     const Model model =
         Sequential({Input({.shape = {20}}), Dense({.units = 16, .activation = "relu"}),
                     BatchNormalization(), Dropout({.rate = 0.2}), Dense({.units = 5})});
@@ -53,10 +63,8 @@ TEST_P(SteadyStateConcurrentTest, AStepAllocatesNothingAndFaultsNoPages) {
   for (int64_t i = 0; i < 512; ++i) y.data<int32_t>()[i] = static_cast<int32_t>(i % 5);
   const data::Dataset dataset =
       data::Dataset::from_tensor_slices({x, y}).shuffle(512).repeat().batch(32).prefetch();
-  cost_of_epoch(model, dataset, 100);  // compiles
-  const Cost few = cost_of_epoch(model, dataset, 100), many = cost_of_epoch(model, dataset, 400);
-  EXPECT_EQ(many.allocations, few.allocations);
-  EXPECT_LE(many.page_faults, few.page_faults + 2) << "besides those of setting up an epoch";
+  expect_free_steps(model, dataset);
+  expect_free_steps(model, strategy.experimental_distribute_dataset(dataset));
 }
 
 /// The same where the gradient of a table is gathered by rows.
@@ -77,10 +85,7 @@ TEST_P(SteadyStateConcurrentTest, AStepOnATableAllocatesNothingAndFaultsNoPages)
   for (int64_t i = 0; i < 512; ++i) y.data<int32_t>()[i] = static_cast<int32_t>(i % 5);
   const data::Dataset dataset =
       data::Dataset::from_tensor_slices({x, y}).shuffle(512).repeat().batch(32).prefetch();
-  cost_of_epoch(model, dataset, 100);  // compiles
-  const Cost few = cost_of_epoch(model, dataset, 100), many = cost_of_epoch(model, dataset, 400);
-  EXPECT_EQ(many.allocations, few.allocations);
-  EXPECT_LE(many.page_faults, few.page_faults + 2) << "besides those of setting up an epoch";
+  expect_free_steps(model, dataset);
 }
 
 }  // namespace

@@ -11,13 +11,13 @@ distribute::Strategy mirrored() {
   return distribute::MirroredStrategy({.devices = {"cpu:0", "cpu:1"}});
 }
 
-Model make_model() { return Sequential({Input({.shape = {1}}), Dense({.units = 1})}); }
+Model one_unit() { return Sequential({Input({.shape = {1}}), Dense({.units = 1})}); }
 
 CompileOptions options() { return {.optimizer = "sgd", .loss = "mse"}; }
 
 TEST(CompileScopeTest, IsThatOfTheModel) {
   const distribute::Strategy strategy = mirrored(), other = mirrored();
-  const Model inside = strategy.scope(make_model), outside = make_model();
+  const Model inside = strategy.scope(one_unit), outside = one_unit();
   EXPECT_EQ(
       error_of([&] { strategy.scope([&] { outside.compile(options()); }); }),
       outside.name() +
@@ -35,7 +35,7 @@ TEST(CompileScopeTest, IsThatOfTheModel) {
 }
 
 TEST(CompileScopeTest, AModelOutsideOfAJobSaysOnceThatItTrainsAlone) {
-  const Model model = make_model();
+  const Model model = one_unit();
   model.compile(options());
   const Tensor x = Tensor::full(DType::kF32, Shape{4, 1}, 1);
   const auto said = [&] {
@@ -58,7 +58,7 @@ TEST(StrategyOwnershipTest, AFunctionThatHoldsItsModelKeepsNothingAlive) {
   std::weak_ptr<LayerImpl> watch;
   {
     const distribute::Strategy strategy = mirrored();
-    const Model model = strategy.scope(make_model);
+    const Model model = strategy.scope(one_unit);
     watch = model.shared();
     strategy.run(function([model, strategy](Value x) { return model(x); }),
                  {Tensor::full(DType::kF32, Shape{1, 1}, 1)});

@@ -21,7 +21,7 @@ Tensor labels(int64_t rows, int64_t classes) {
   return tensor;
 }
 
-Sequential classifier() {
+Sequential small_classifier() {
   const Sequential model({Input({.shape = {6}}), Dense({.units = 8, .activation = "relu"}),
                           Dropout({.rate = 0.3}), Dense({.units = 3})});
   model.compile({.optimizer = Adam({.learning_rate = 0.01}),
@@ -33,7 +33,7 @@ Sequential classifier() {
 TEST(TrainingTest, SeedsGiveTheSameBitsAgain) {
   const auto train = [](uint64_t seed) {
     set_random_seed(seed);
-    const Sequential model = classifier();
+    const Sequential model = small_classifier();
     model.fit(ramp({37, 6}), labels(37, 3), {.batch_size = 8, .epochs = 3, .verbose = 0});
     return model.get_weights();
   };
@@ -44,10 +44,10 @@ TEST(TrainingTest, SeedsGiveTheSameBitsAgain) {
 
 TEST(TrainingTest, EpochsGoOnFromInitialEpoch) {
   set_random_seed(1);
-  const Sequential whole = classifier();
+  const Sequential whole = small_classifier();
   whole.fit(ramp({20, 6}), labels(20, 3), {.batch_size = 8, .epochs = 4, .verbose = 0});
   set_random_seed(1);
-  const Sequential halves = classifier();
+  const Sequential halves = small_classifier();
   halves.fit(ramp({20, 6}), labels(20, 3), {.batch_size = 8, .epochs = 2, .verbose = 0});
   const History rest = halves.fit(ramp({20, 6}), labels(20, 3),
                                   {.batch_size = 8, .epochs = 4, .verbose = 0, .initial_epoch = 2});

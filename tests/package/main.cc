@@ -1,10 +1,13 @@
 // A project outside the tree with an op, a layer, a loss and a callback of its own: learns y = 2
-// x^3.
+// x^3. It has headers with names that the library uses too.
 #include <cmath>
 #include <cstdio>
 #include <vector>
 
+#include "core/error.h"
 #include "cube.h"
+#include "data/dataset.h"
+#include "nn/model.h"
 
 namespace nn = cohort::nn;
 using cohort::Tensor;
@@ -55,8 +58,13 @@ bool expect(bool holds, const char* claim) {
 }  // namespace
 
 int main() {
+  for (const char* header : {outside::kErrorHeader, outside::kDatasetHeader, outside::kModelHeader})
+    std::printf("a header of %s's own\n", header);
   outside::register_cube(cohort::default_runtime());
   bool passed = true;
+
+  passed &= expect(cohort::version() == COHORT_VERSION, "the library is the one of the headers");
+  passed &= expect(cohort::version() == PACKAGE_VERSION, "and of the package");
 
   const auto f = cohort::function([](Value x) {
     const Value y = outside::cube(x);

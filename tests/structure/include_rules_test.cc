@@ -35,7 +35,8 @@ TEST_F(IncludeRulesTest, AllowedTreeHasNoFindings) {
   write("nn/model.cc",
         "#include \"cohort/nn/layer.h\"\n#include \"cohort/distribute/strategy.h\"\n");
   write("kernels/cpu/onednn/matmul.cc", "#include <oneapi/dnnl/dnnl.hpp>\n");
-  write("kernels/cuda/add.cu", "#include <cuda_runtime.h>\n#include <nccl.h>\n");
+  write("kernels/cuda/add.cu", "#include <cuda_runtime.h>\n");
+  write("kernels/cuda/nccl/group.h", "#include <nccl.h>\n");
   write("data/gzip.cc", "#include <zlib.h>\n");
   write("cohort/builtin.cc",
         "#include \"cohort/nn/layer.h\"\n#include \"cohort/distribute/mirrored.h\"\n");
@@ -72,11 +73,16 @@ TEST_F(IncludeRulesTest, VendorHeaderOutsideItsFenceIsFound) {
                                       HasSubstr("GoogleTest is fenced")));
 }
 
-TEST_F(IncludeRulesTest, SecondFileWithNcclIsFound) {
-  write("kernels/cuda/a.cc", "#include <nccl.h>\n");
-  write("kernels/cuda/b.cc", "#include <nccl.h>\n");
-  EXPECT_THAT(findings(), ElementsAre(HasSubstr("a.cc:0: NCCL belongs in one file"),
-                                      HasSubstr("b.cc:0: NCCL")));
+TEST_F(IncludeRulesTest, NcclOutsideItsFolderIsFound) {
+  write("kernels/cuda/device.cc", "#include <nccl.h>\n");
+  EXPECT_THAT(findings(), ElementsAre(HasSubstr("device.cc:1: <nccl.h>: NCCL is fenced")));
+}
+
+TEST_F(IncludeRulesTest, SecondFileWithMpiIsFound) {
+  write("distribute/a.cc", "#include <mpi.h>\n");
+  write("distribute/b.cc", "#include <mpi.h>\n");
+  EXPECT_THAT(findings(),
+              ElementsAre(HasSubstr("a.cc:0: MPI belongs in one file"), HasSubstr("b.cc:0: MPI")));
 }
 
 TEST_F(IncludeRulesTest, SlowHeaderInsideAHeaderIsFound) {

@@ -229,14 +229,19 @@ void fit(const Setting& setting) {
     model.set_weights(weights);
   }
   const data::Dataset dataset = make_dataset(setting);
-  const bool endless = setting.is("endless") || setting.is("suspended");
-  const nn::History history = model.fit(
-      dataset,
-      {.epochs = endless ? 1000000 : 2, .verbose = 0, .callbacks = callbacks(setting, model)});
-  if (setting.is("apart")) apart(setting, model);
-  say("loss", fmt::format("{:.17g}", history["loss"].back()));
-  say("accuracy", fmt::format("{:.17g}", history["accuracy"].back()));
-  say("evaluated", fmt::format("{:.17g}", model.evaluate(dataset, {.verbose = 0})["loss"]));
+  const int epochs = setting.is("endless") || setting.is("suspended") ? 1000000 : 2;
+  const auto train = [&](const auto& data) {
+    const nn::History history =
+        model.fit(data, {.epochs = epochs, .verbose = 0, .callbacks = callbacks(setting, model)});
+    if (setting.is("apart")) apart(setting, model);
+    say("loss", fmt::format("{:.17g}", history["loss"].back()));
+    say("accuracy", fmt::format("{:.17g}", history["accuracy"].back()));
+    say("evaluated", fmt::format("{:.17g}", model.evaluate(data, {.verbose = 0})["loss"]));
+  };
+  if (setting.is("distributed") || (setting.odd() && setting.is("other_input")))
+    train(setting.strategy.experimental_distribute_dataset(dataset));
+  else
+    train(dataset);
   const Tensor predicted =
       model.predict(setting.is("embedding") ? words(13) : pattern(Shape{13, 8, 8, 1}, 5));
   say("predicted", predicted);
@@ -250,8 +255,8 @@ void custom_loop(const Setting& setting) {
   Tensor y(DType::kF32, Shape{50, 1});
   for (int64_t i = 0; i < 50; ++i)
     y.data<float>()[i] = 3 * x.data<float>()[2 * i] - 2 * x.data<float>()[2 * i + 1] + 1;
-  const auto batches = distribute::distribute_dataset(
-      strategy, data::Dataset::from_tensor_slices({x, y}).shuffle(50).batch(16));
+  const auto batches = strategy.experimental_distribute_dataset(
+      data::Dataset::from_tensor_slices({x, y}).shuffle(50).batch(16));
   const auto [model, optimizer] = strategy.scope([] {
     return std::pair(nn::Sequential({nn::Input({.shape = {2}}), nn::Dense({.units = 1})}),
                      nn::SGD({.learning_rate = 0.2}));
@@ -328,6 +333,17 @@ int worker() {
   return cohort::cluster::resolve_job(cohort::cluster::Environment::of_process()).self;
 }
 
+/// The two workers of a job that the program knows, and the environment does not.
+std::shared_ptr<const cohort::cluster::ClusterResolver> own_resolver() {
+  using namespace cohort::cluster;
+  const int self = worker();
+  unsetenv("OMPI_COMM_WORLD_RANK");
+  setenv("COHORT_JOB_ID", fmt::format("own-resolver-{}", getppid()).c_str(), 1);
+  return std::make_shared<SimpleClusterResolver>(
+      ClusterSpec({{"worker", {"127.0.0.1:0", "127.0.0.1:0"}}}),
+      SimpleClusterOptions{.task_type = "worker", .task_id = self});
+}
+
 void run(int argc, char** argv) {
   const int devices = argc > 2 ? std::atoi(argv[2]) : 1;
   const int replicas = argc > 3 ? std::atoi(argv[3]) : 0;
@@ -344,7 +360,8 @@ void run(int argc, char** argv) {
     die_at_call(SYS_pidfd_open);
   const Setting setting{
       distribute::MultiWorkerMirroredStrategy(
-          {.num_replicas = replicas,
+          {.cluster_resolver = scenario == "own_resolver" ? own_resolver() : nullptr,
+           .num_replicas = replicas,
            .communication_options = {.bytes_per_pack = 2000,
                                      .timeout = std::chrono::seconds(patience),
                                      .implementation = implementation,

@@ -40,7 +40,7 @@ TEST_F(WorkerMetricsTest, EveryWorkerServesItsOwn) {
     int status = 0;
     const auto text =
         cohort::testing::parse_prometheus(cohort::testing::get(port, "/metrics", status));
-    const std::map<std::string, std::string> self{{"job", "worker"}, {"task", task}};
+    const std::map<std::string, std::string> self{{"task_type", "worker"}, {"task", task}};
     // An epoch of 70 rows in batches of 16: each worker has half of them.
     EXPECT_GE(text.value("cohort_steps_total", self), 5);
     EXPECT_GE(text.value("cohort_examples_total", self), 32);  // the rest of 6 is worker 0's

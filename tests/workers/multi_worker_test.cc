@@ -11,9 +11,9 @@
 namespace cohort {
 namespace {
 
-using testing::AllOf;
-using testing::ContainsRegex;
-using testing::HasSubstr;
+using ::testing::AllOf;
+using ::testing::ContainsRegex;
+using ::testing::HasSubstr;
 
 /// What all workers of a job print alike, by name.
 void expect_equal_on_all(const std::vector<WorkerResult>& results,
@@ -83,6 +83,23 @@ TEST(MultiWorkerTest, ACustomLoopEqualsThatOfOneProcess) {
   expect_equal_on_all(results, {"total", "weights"});
 }
 
+TEST(MultiWorkerTest, FitOnADistributedDatasetEqualsThatOfOneProcess) {
+  const std::vector<std::string> names{"loss", "accuracy", "evaluated", "weights"};
+  const auto one =
+      run_workers(1, {"distributed", "3"});  // 16 rows on 3 replicas; the last batch: 6
+  auto results = run_workers(3, {"distributed", "1"});
+  results.push_back(one[0]);
+  expect_equal_on_all(results, names);
+}
+
+TEST(MultiWorkerTest, AResolverOfTheProgramSaysWhoTakesPart) {
+  auto results = run_workers(2, {"own_resolver"});
+  results.push_back(run_workers(2, {"fit"})[0]);
+  expect_equal_on_all(results, {"loss", "weights"});
+  EXPECT_EQ(results[0].value("chief"), "yes");
+  EXPECT_EQ(results[1].value("chief"), "no");
+}
+
 TEST(MultiWorkerTest, BatchNormalizationSharesItsStatistics) {
   const auto one = run_workers(1, {"batch_norm", "2"});
   auto results = run_workers(2, {"batch_norm", "1"});
@@ -126,7 +143,7 @@ struct Odd {
   const char* scenario;
   const char* message;
 };
-class OddWorkerTest : public testing::TestWithParam<Odd> {};
+class OddWorkerTest : public ::testing::TestWithParam<Odd> {};
 
 TEST_P(OddWorkerTest, EndsTheJobWithAnErrorThatNamesIt) {
   const auto results = run_workers(2, {GetParam().scenario});
@@ -138,12 +155,13 @@ TEST_P(OddWorkerTest, EndsTheJobWithAnErrorThatNamesIt) {
 }
 
 INSTANTIATE_TEST_SUITE_P(, OddWorkerTest,
-                         testing::Values(Odd{"other_model", "different steps"},
-                                         Odd{"other_batch", "batch size 8"},
-                                         Odd{"other_seed", "seed 8"},
-                                         Odd{"other_rounding", "gradients sent as bfloat16"},
-                                         Odd{"less_data", "4 batches of 16"},
-                                         Odd{"wrong_label", "77"}),
+                         ::testing::Values(Odd{"other_model", "different steps"},
+                                           Odd{"other_batch", "batch size 8"},
+                                           Odd{"other_seed", "seed 8"},
+                                           Odd{"other_rounding", "gradients sent as bfloat16"},
+                                           Odd{"other_input", "distributed over the workers"},
+                                           Odd{"less_data", "4 batches of 16"},
+                                           Odd{"wrong_label", "77"}),
                          [](const auto& info) { return std::string(info.param.scenario); });
 
 TEST(WorkerFailureTest, AKilledWorkerIsNamedByAllOthers) {
@@ -157,7 +175,7 @@ TEST(WorkerFailureTest, AKilledWorkerIsNamedByAllOthers) {
   }
 }
 
-class KilledWorkerTest : public testing::TestWithParam<int> {};
+class KilledWorkerTest : public ::testing::TestWithParam<int> {};
 
 TEST_P(KilledWorkerTest, IsNamedByAllOthersWhereverItsStepStands) {
   const int victim = GetParam();
@@ -174,7 +192,7 @@ TEST_P(KilledWorkerTest, IsNamedByAllOthersWhereverItsStepStands) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(, KilledWorkerTest, testing::Values(0, 1, 2));
+INSTANTIATE_TEST_SUITE_P(, KilledWorkerTest, ::testing::Values(0, 1, 2));
 
 // It has its seat, and the others wait for it in the exchange of the host's processes.
 TEST(WorkerFailureTest, AWorkerThatDiesWhileTheOthersMeetItIsNamed) {
@@ -222,7 +240,7 @@ struct Failing {
   const char* scenario;
   const char* text;  ///< in the others' errors, behind the culprit's name
 };
-class FailingWorkerTest : public testing::TestWithParam<Failing> {};
+class FailingWorkerTest : public ::testing::TestWithParam<Failing> {};
 
 TEST_P(FailingWorkerTest, TellsTheOthersWhatItFailedWith) {
   const auto results = run_workers(3, {GetParam().scenario});
@@ -236,16 +254,16 @@ TEST_P(FailingWorkerTest, TellsTheOthersWhatItFailedWith) {
 
 INSTANTIATE_TEST_SUITE_P(
     , FailingWorkerTest,
-    testing::Values(Failing{"throws_in_map", "task:1: map: element"},
-                    Failing{"throws_in_callback", "task:1: a full disk"},
-                    Failing{"throws_at_epoch", "task:1: a full disk"},
-                    Failing{"throws_int", "int 42"},
-                    Failing{"exits_in_callback", "task:1: its program ended"},
-                    Failing{"exits_in_map", "task:1: its program ended"},
-                    Failing{"exits", "task:1: its program ended"},
-                    Failing{"aborts_on_thread", "task:1: an exception of a thread"},
-                    Failing{"throws_in_main", "task:1: an exception ended its part"},
-                    Failing{"returns", "has left the cluster and will not come"}),
+    ::testing::Values(Failing{"throws_in_map", "task:1: map: element"},
+                      Failing{"throws_in_callback", "task:1: a full disk"},
+                      Failing{"throws_at_epoch", "task:1: a full disk"},
+                      Failing{"throws_int", "int 42"},
+                      Failing{"exits_in_callback", "task:1: its program ended"},
+                      Failing{"exits_in_map", "task:1: its program ended"},
+                      Failing{"exits", "task:1: its program ended"},
+                      Failing{"aborts_on_thread", "task:1: an exception of a thread"},
+                      Failing{"throws_in_main", "task:1: an exception ended its part"},
+                      Failing{"returns", "has left the cluster and will not come"}),
     [](const auto& info) { return std::string(info.param.scenario); });
 
 TEST(WorkerFailureTest, ASuspendedJobGoesOn) {
@@ -264,7 +282,7 @@ TEST(WorkerFailureTest, ASuspendedJobGoesOn) {
   EXPECT_THAT(results[0].value("error"), HasSubstr("/job:worker/task:1"));
 }
 
-class CircleOfWaitsTest : public testing::TestWithParam<const char*> {};
+class CircleOfWaitsTest : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(CircleOfWaitsTest, IsFoundAndNamesWhatEachWorkerWaitsIn) {
   for (const WorkerResult& result : run_workers(3, {"other_function", GetParam()})) {
@@ -276,7 +294,7 @@ TEST_P(CircleOfWaitsTest, IsFoundAndNamesWhatEachWorkerWaitsIn) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(, CircleOfWaitsTest, testing::Values("1", "2"),
+INSTANTIATE_TEST_SUITE_P(, CircleOfWaitsTest, ::testing::Values("1", "2"),
                          [](const auto& info) { return std::string("devices_") + info.param; });
 
 TEST(WorkerFailureTest, ALoopThatEndsEarlyIsToldByWhatEachWorkerIsAbout) {

@@ -29,7 +29,7 @@ struct Trace {
   std::map<std::string, std::map<std::pair<int, int>, std::vector<Interval>>> collectives;
 };
 
-Trace read(const std::string& path) {
+Trace read_trace(const std::string& path) {
   const auto json = nlohmann::json::parse(std::ifstream(path));
   Trace trace;
   std::map<std::string, double> begun;
@@ -66,7 +66,7 @@ TEST_P(WorkerTraceTest, AllRanksStandOnOneTimeLine) {
   const auto results = run_workers(2, {"traced", "2", GetParam()});
   unsetenv("TRACE_PATH");
   for (const WorkerResult& result : results) ASSERT_EQ(result.exit_code, 0) << result.output;
-  const Trace trace = read(path);
+  const Trace trace = read_trace(path);
   std::filesystem::remove(path);
 
   EXPECT_EQ(trace.process_names,

@@ -6,7 +6,7 @@ namespace cohort::cpu::plain {
 namespace {
 
 template <class Fn>
-std::unique_ptr<Kernel> make_number(const KernelRequest& request) {
+std::unique_ptr<Kernel> make_number_binary(const KernelRequest& request) {
   return for_numbers(request.inputs[0].dtype, [&](auto type) -> std::unique_ptr<Kernel> {
     using T = decltype(type);
     return std::make_unique<BinaryKernel<Fn, T, T>>(request);
@@ -14,7 +14,7 @@ std::unique_ptr<Kernel> make_number(const KernelRequest& request) {
 }
 
 template <class Fn>
-std::unique_ptr<Kernel> make_floating(const KernelRequest& request) {
+std::unique_ptr<Kernel> make_floating_binary(const KernelRequest& request) {
   return for_floating(request.inputs[0].dtype, [&](auto type) -> std::unique_ptr<Kernel> {
     using T = decltype(type);
     return std::make_unique<BinaryKernel<Fn, T, T>>(request);
@@ -70,18 +70,18 @@ void register_binary(KernelRegistry& registry) {
   const auto add = [&](std::string_view op, KernelFactory make) {
     registry.add(op, DeviceType::kCPU, kPlain, make);
   };
-  add("Add", make_number<Add>);
-  add("Sub", make_number<Sub>);
-  add("Mul", make_number<Mul>);
+  add("Add", make_number_binary<Add>);
+  add("Sub", make_number_binary<Sub>);
+  add("Mul", make_number_binary<Mul>);
   add("Div", make_division<Div>);
   add("FloorMod", make_division<FloorMod>);
-  add("Pow", make_number<Pow>);
-  add("Maximum", make_number<Maximum>);
-  add("Minimum", make_number<Minimum>);
-  add("SquaredDifference", make_number<SquaredDifference>);
-  add("ReluGrad", make_number<ReluGrad>);
-  add("SigmoidGrad", make_floating<SigmoidGrad>);
-  add("TanhGrad", make_floating<TanhGrad>);
+  add("Pow", make_number_binary<Pow>);
+  add("Maximum", make_number_binary<Maximum>);
+  add("Minimum", make_number_binary<Minimum>);
+  add("SquaredDifference", make_number_binary<SquaredDifference>);
+  add("ReluGrad", make_number_binary<ReluGrad>);
+  add("SigmoidGrad", make_floating_binary<SigmoidGrad>);
+  add("TanhGrad", make_floating_binary<TanhGrad>);
   add("Equal", make_comparison<Equal>);
   add("NotEqual", make_comparison<NotEqual>);
   add("Less", make_comparison<Less>);

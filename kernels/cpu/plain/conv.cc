@@ -176,7 +176,7 @@ class ConvBackwardKernelKernel final : public CpuKernel {
 };
 
 template <template <class> class K>
-std::unique_ptr<Kernel> make(const KernelRequest& request) {
+std::unique_ptr<Kernel> make_conv(const KernelRequest& request) {
   return for_floating(request.outputs[0].dtype, [&](auto type) -> std::unique_ptr<Kernel> {
     return std::make_unique<K<decltype(type)>>(request);
   });
@@ -185,10 +185,11 @@ std::unique_ptr<Kernel> make(const KernelRequest& request) {
 }  // namespace
 
 void register_conv(KernelRegistry& registry) {
-  registry.add("Conv2D", DeviceType::kCPU, kPlain, make<ConvKernel>);
-  registry.add("FusedConv2D", DeviceType::kCPU, kPlain, make<ConvKernel>);
-  registry.add("Conv2DBackwardInput", DeviceType::kCPU, kPlain, make<ConvBackwardInputKernel>);
-  registry.add("Conv2DBackwardKernel", DeviceType::kCPU, kPlain, make<ConvBackwardKernelKernel>);
+  registry.add("Conv2D", DeviceType::kCPU, kPlain, make_conv<ConvKernel>);
+  registry.add("FusedConv2D", DeviceType::kCPU, kPlain, make_conv<ConvKernel>);
+  registry.add("Conv2DBackwardInput", DeviceType::kCPU, kPlain, make_conv<ConvBackwardInputKernel>);
+  registry.add("Conv2DBackwardKernel", DeviceType::kCPU, kPlain,
+               make_conv<ConvBackwardKernelKernel>);
 }
 
 }  // namespace cohort::cpu::plain

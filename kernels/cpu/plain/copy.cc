@@ -51,7 +51,7 @@ class RowsKernel final : public CpuKernel {
 };
 
 template <class K>
-std::unique_ptr<Kernel> make(const KernelRequest& request) {
+std::unique_ptr<Kernel> make_copy(const KernelRequest& request) {
   return std::make_unique<K>(request);
 }
 
@@ -67,9 +67,9 @@ std::unique_ptr<Kernel> make_fill(const KernelRequest& request) {
 
 void register_copy(KernelRegistry& registry) {
   for (const std::string_view op : {"Copy", "Reshape", "Identity", "StopGradient"})
-    registry.add(op, DeviceType::kCPU, kPlain, make<CopyKernel>);
+    registry.add(op, DeviceType::kCPU, kPlain, make_copy<CopyKernel>);
   registry.add("Fill", DeviceType::kCPU, kPlain, make_fill);
-  registry.add("Shape0", DeviceType::kCPU, kPlain, make<RowsKernel>);
+  registry.add("Shape0", DeviceType::kCPU, kPlain, make_copy<RowsKernel>);
 }
 
 }  // namespace cohort::cpu::plain

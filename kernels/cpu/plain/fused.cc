@@ -293,7 +293,7 @@ class FusedElementwiseKernel final : public CpuKernel {
   size_t op_workspace_ = 0;
 };
 
-std::unique_ptr<Kernel> make(const KernelRequest& request) {
+std::unique_ptr<Kernel> make_fused(const KernelRequest& request) {
   std::vector<Shape> shapes;
   for (const Operand& input : request.inputs) shapes.push_back(input.shape);
   auto walk = ops::plan_fused_walk(request.outputs[0].shape, shapes);
@@ -304,7 +304,7 @@ std::unique_ptr<Kernel> make(const KernelRequest& request) {
 }  // namespace
 
 void register_fused(KernelRegistry& registry) {
-  registry.add("FusedElementwise", DeviceType::kCPU, "blocks", make);
+  registry.add("FusedElementwise", DeviceType::kCPU, "blocks", make_fused);
 }
 
 }  // namespace cohort::cpu::plain

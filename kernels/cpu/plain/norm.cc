@@ -10,10 +10,6 @@ namespace {
 
 // x [M, C]: M = everything but the last axis. Sums are in double, over m in order, so each
 // channel's column can belong to any thread. S: type of scale, shift and statistics.
-template <class T>
-T from_double(double value) {
-  return static_cast<T>(static_cast<Compute<T>>(value));
-}
 
 // y = (x - mean) / sqrt(variance + epsilon) * gamma + beta, by the batch's own statistics.
 template <class T, class S>
@@ -110,7 +106,7 @@ class BatchNormGradKernel final : public CpuKernel {
 
 // Statistics and parameters have x's type, or f32 beside a 16-bit x.
 template <template <class, class> class K>
-std::unique_ptr<Kernel> make(const KernelRequest& request) {
+std::unique_ptr<Kernel> make_norm(const KernelRequest& request) {
   const DType statistics = request.outputs[1].dtype;
   return for_floating(request.inputs[0].dtype, [&](auto type) -> std::unique_ptr<Kernel> {
     using T = decltype(type);
@@ -124,8 +120,8 @@ std::unique_ptr<Kernel> make(const KernelRequest& request) {
 }  // namespace
 
 void register_norm(KernelRegistry& registry) {
-  registry.add("BatchNorm", DeviceType::kCPU, kPlain, make<BatchNormKernel>);
-  registry.add("BatchNormGrad", DeviceType::kCPU, kPlain, make<BatchNormGradKernel>);
+  registry.add("BatchNorm", DeviceType::kCPU, kPlain, make_norm<BatchNormKernel>);
+  registry.add("BatchNormGrad", DeviceType::kCPU, kPlain, make_norm<BatchNormGradKernel>);
 }
 
 }  // namespace cohort::cpu::plain

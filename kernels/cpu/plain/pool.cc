@@ -155,7 +155,7 @@ class AvgPoolGradKernel final : public PlainPoolKernel {
 };
 
 template <template <class> class K>
-std::unique_ptr<Kernel> make(const KernelRequest& request) {
+std::unique_ptr<Kernel> make_pool(const KernelRequest& request) {
   return for_numbers(request.outputs[0].dtype, [&](auto type) -> std::unique_ptr<Kernel> {
     return std::make_unique<K<decltype(type)>>(request);
   });
@@ -164,10 +164,10 @@ std::unique_ptr<Kernel> make(const KernelRequest& request) {
 }  // namespace
 
 void register_pool(KernelRegistry& registry) {
-  registry.add("MaxPool2D", DeviceType::kCPU, kPlain, make<MaxPoolKernel>);
-  registry.add("MaxPool2DGrad", DeviceType::kCPU, kPlain, make<MaxPoolGradKernel>);
-  registry.add("AvgPool2D", DeviceType::kCPU, kPlain, make<AvgPoolKernel>);
-  registry.add("AvgPool2DGrad", DeviceType::kCPU, kPlain, make<AvgPoolGradKernel>);
+  registry.add("MaxPool2D", DeviceType::kCPU, kPlain, make_pool<MaxPoolKernel>);
+  registry.add("MaxPool2DGrad", DeviceType::kCPU, kPlain, make_pool<MaxPoolGradKernel>);
+  registry.add("AvgPool2D", DeviceType::kCPU, kPlain, make_pool<AvgPoolKernel>);
+  registry.add("AvgPool2DGrad", DeviceType::kCPU, kPlain, make_pool<AvgPoolGradKernel>);
 }
 
 }  // namespace cohort::cpu::plain

@@ -6,7 +6,7 @@
 namespace cohort::cpu::plain {
 namespace {
 
-constexpr int64_t kFlopsEach = 40;  // about what a word of Philox costs
+constexpr int64_t kFlopsPerWord = 40;  // about what a word of Philox costs
 
 template <class T>
 class DropoutKernel final : public DropoutKernelBase {
@@ -18,13 +18,14 @@ class DropoutKernel final : public DropoutKernelBase {
     T* y = out(0).template data<T>();
     const uint32_t least = threshold();
     const auto factor = static_cast<Compute<T>>(scale());
-    split_elements(
-        kFlopsEach, 2 * sizeof(T), [=](uint64_t key, uint64_t first, int64_t begin, int64_t end) {
-          for_each_word(key, first, 0, begin, end, [=](int64_t i, uint32_t word) {
-            y[i] =
-                (word >> 8) >= least ? static_cast<T>(static_cast<Compute<T>>(x[i]) * factor) : T{};
-          });
-        });
+    split_elements(kFlopsPerWord, 2 * sizeof(T),
+                   [=](uint64_t key, uint64_t first, int64_t begin, int64_t end) {
+                     for_each_word(key, first, 0, begin, end, [=](int64_t i, uint32_t word) {
+                       y[i] = (word >> 8) >= least
+                                  ? static_cast<T>(static_cast<Compute<T>>(x[i]) * factor)
+                                  : T{};
+                     });
+                   });
   }
 };
 
@@ -39,7 +40,7 @@ class UniformKernel final : public RandomKernel {
 
   void run() override {
     T* y = out(0).template data<T>();
-    split_elements(kFlopsEach, sizeof(T),
+    split_elements(kFlopsPerWord, sizeof(T),
                    [=, this](uint64_t key, uint64_t first, int64_t begin, int64_t end) {
                      for_each_word(key, first, 0, begin, end, [=, this](int64_t i, uint32_t word) {
                        y[i] = convert(key, first + static_cast<uint64_t>(i), word);
@@ -86,7 +87,7 @@ class NormalKernel final : public NormalKernelBase {
 
   void run() override {
     T* y = out(0).template data<T>();
-    split_elements(4 * kFlopsEach, sizeof(T),
+    split_elements(4 * kFlopsPerWord, sizeof(T),
                    [=, this](uint64_t key, uint64_t first, int64_t begin, int64_t end) {
                      for_each_word(key, first, 0, begin, end, [=, this](int64_t i, uint32_t word) {
                        const uint64_t index = first + static_cast<uint64_t>(i);
@@ -98,7 +99,7 @@ class NormalKernel final : public NormalKernelBase {
 };
 
 template <template <class> class K>
-std::unique_ptr<Kernel> make(const KernelRequest& request) {
+std::unique_ptr<Kernel> make_random(const KernelRequest& request) {
   return for_floating(request.outputs[0].dtype, [&](auto type) -> std::unique_ptr<Kernel> {
     return std::make_unique<K<decltype(type)>>(request);
   });
@@ -107,10 +108,10 @@ std::unique_ptr<Kernel> make(const KernelRequest& request) {
 }  // namespace
 
 void register_random(KernelRegistry& registry) {
-  registry.add("Dropout", DeviceType::kCPU, kPlain, make<DropoutKernel>);
-  registry.add("DropoutGrad", DeviceType::kCPU, kPlain, make<DropoutKernel>);
-  registry.add("RandomUniform", DeviceType::kCPU, kPlain, make<UniformKernel>);
-  registry.add("RandomNormal", DeviceType::kCPU, kPlain, make<NormalKernel>);
+  registry.add("Dropout", DeviceType::kCPU, kPlain, make_random<DropoutKernel>);
+  registry.add("DropoutGrad", DeviceType::kCPU, kPlain, make_random<DropoutKernel>);
+  registry.add("RandomUniform", DeviceType::kCPU, kPlain, make_random<UniformKernel>);
+  registry.add("RandomNormal", DeviceType::kCPU, kPlain, make_random<NormalKernel>);
 }
 
 }  // namespace cohort::cpu::plain

@@ -162,7 +162,7 @@ class ReduceKernel final : public CpuKernel {
 };
 
 template <class R>
-std::unique_ptr<Kernel> make_number(const KernelRequest& request) {
+std::unique_ptr<Kernel> make_reduce(const KernelRequest& request) {
   return for_numbers(request.inputs[0].dtype, [&](auto type) -> std::unique_ptr<Kernel> {
     return std::make_unique<ReduceKernel<R, decltype(type)>>(request);
   });
@@ -176,11 +176,11 @@ std::unique_ptr<Kernel> make_bool(const KernelRequest& request) {
 }  // namespace
 
 void register_reduce(KernelRegistry& registry) {
-  registry.add("ReduceSum", DeviceType::kCPU, kPlain, make_number<Sum>);
-  registry.add("ReduceMean", DeviceType::kCPU, kPlain, make_number<Mean>);
-  registry.add("ReduceProd", DeviceType::kCPU, kPlain, make_number<Prod>);
-  registry.add("ReduceMax", DeviceType::kCPU, kPlain, make_number<Max>);
-  registry.add("ReduceMin", DeviceType::kCPU, kPlain, make_number<Min>);
+  registry.add("ReduceSum", DeviceType::kCPU, kPlain, make_reduce<Sum>);
+  registry.add("ReduceMean", DeviceType::kCPU, kPlain, make_reduce<Mean>);
+  registry.add("ReduceProd", DeviceType::kCPU, kPlain, make_reduce<Prod>);
+  registry.add("ReduceMax", DeviceType::kCPU, kPlain, make_reduce<Max>);
+  registry.add("ReduceMin", DeviceType::kCPU, kPlain, make_reduce<Min>);
   registry.add("ReduceAny", DeviceType::kCPU, kPlain, make_bool<Any>);
   registry.add("ReduceAll", DeviceType::kCPU, kPlain, make_bool<All>);
 }

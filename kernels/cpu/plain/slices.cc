@@ -175,7 +175,7 @@ class CombineSlicesKernel final : public CpuKernel {
 };
 
 template <template <class> class K>
-std::unique_ptr<Kernel> make(const KernelRequest& request) {
+std::unique_ptr<Kernel> make_slices(const KernelRequest& request) {
   return for_floating(request.inputs[1].dtype, [&](auto type) -> std::unique_ptr<Kernel> {
     return std::make_unique<K<decltype(type)>>(request);
   });
@@ -184,8 +184,8 @@ std::unique_ptr<Kernel> make(const KernelRequest& request) {
 }  // namespace
 
 void register_slices(KernelRegistry& registry) {
-  registry.add("PadSlices", DeviceType::kCPU, kPlain, make<PadSlicesKernel>);
-  registry.add("CombineSlices", DeviceType::kCPU, kPlain, make<CombineSlicesKernel>);
+  registry.add("PadSlices", DeviceType::kCPU, kPlain, make_slices<PadSlicesKernel>);
+  registry.add("CombineSlices", DeviceType::kCPU, kPlain, make_slices<CombineSlicesKernel>);
 }
 
 }  // namespace cohort::cpu::plain

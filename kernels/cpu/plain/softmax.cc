@@ -49,11 +49,6 @@ Row describe(const T* x, int64_t count) {
   return {largest, std::log(sum)};
 }
 
-template <class T>
-T from_double(double value) {
-  return static_cast<T>(static_cast<Compute<T>>(value));
-}
-
 template <class T, bool kLog>
 class SoftmaxKernel final : public RowKernel {
  public:
@@ -128,7 +123,7 @@ template <class T>
 using LogSoftmax = SoftmaxKernel<T, true>;
 
 template <template <class> class K>
-std::unique_ptr<Kernel> make(const KernelRequest& request) {
+std::unique_ptr<Kernel> make_softmax(const KernelRequest& request) {
   return for_floating(request.inputs[0].dtype, [&](auto type) -> std::unique_ptr<Kernel> {
     return std::make_unique<K<decltype(type)>>(request);
   });
@@ -137,11 +132,11 @@ std::unique_ptr<Kernel> make(const KernelRequest& request) {
 }  // namespace
 
 void register_softmax(KernelRegistry& registry) {
-  registry.add("Softmax", DeviceType::kCPU, kPlain, make<Softmax>);
-  registry.add("LogSoftmax", DeviceType::kCPU, kPlain, make<LogSoftmax>);
+  registry.add("Softmax", DeviceType::kCPU, kPlain, make_softmax<Softmax>);
+  registry.add("LogSoftmax", DeviceType::kCPU, kPlain, make_softmax<LogSoftmax>);
   registry.add("SparseSoftmaxCrossEntropy", DeviceType::kCPU, kPlain,
-               make<SparseCrossEntropyKernel>);
-  registry.add("SoftmaxCrossEntropy", DeviceType::kCPU, kPlain, make<CrossEntropyKernel>);
+               make_softmax<SparseCrossEntropyKernel>);
+  registry.add("SoftmaxCrossEntropy", DeviceType::kCPU, kPlain, make_softmax<CrossEntropyKernel>);
 }
 
 }  // namespace cohort::cpu::plain

@@ -38,6 +38,18 @@ class StepInfoKernel final : public CpuKernel {
   ops::StepField field_;
 };
 
+// A replica whose kernels failed does not come here: they throw.
+class StepVoteKernel final : public CpuKernel {
+ public:
+  explicit StepVoteKernel(const KernelRequest& request) : CpuKernel(request) {}
+  void run() override { *out(0).data<int32_t>() = 1; }
+};
+class StepVetoKernel final : public Kernel {
+ public:
+  explicit StepVetoKernel(const KernelRequest&) {}
+  void run() override {}
+};
+
 struct Replace {
   template <class T>
   T operator()(T, T value) const {
@@ -95,18 +107,20 @@ class CheckFiniteKernel final : public CpuKernel {
 };
 
 template <class K>
-std::unique_ptr<Kernel> make(const KernelRequest& request) {
+std::unique_ptr<Kernel> make_state(const KernelRequest& request) {
   return std::make_unique<K>(request);
 }
 
 }  // namespace
 
 void register_state(KernelRegistry& registry) {
-  registry.add("StepInfo", DeviceType::kCPU, kPlain, make<StepInfoKernel>);
+  registry.add("StepInfo", DeviceType::kCPU, kPlain, make_state<StepInfoKernel>);
+  registry.add("StepVote", DeviceType::kCPU, kPlain, make_state<StepVoteKernel>);
+  registry.add("StepVeto", DeviceType::kCPU, kPlain, make_state<StepVetoKernel>);
   registry.add("Assign", DeviceType::kCPU, kPlain, make_assign<Replace>);
   registry.add("AssignAdd", DeviceType::kCPU, kPlain, make_assign<Add>);
   registry.add("AssignSub", DeviceType::kCPU, kPlain, make_assign<Sub>);
-  registry.add("CheckFinite", DeviceType::kCPU, kPlain, make<CheckFiniteKernel>);
+  registry.add("CheckFinite", DeviceType::kCPU, kPlain, make_state<CheckFiniteKernel>);
 }
 
 }  // namespace cohort::cpu::plain

@@ -21,6 +21,12 @@ using Compute = std::conditional_t<kIsHalf<T>, float, T>;
 template <class T>
 using Accumulator = std::conditional_t<kIsFloating<T>, double, T>;
 
+/// A result computed in double, rounded as one of T's computations is.
+template <class T>
+T from_double(double value) {
+  return static_cast<T>(static_cast<Compute<T>>(value));
+}
+
 /// Calls make(T{}) with the C++ type of `dtype` where it is a floating one; null otherwise.
 template <class Make>
 std::unique_ptr<Kernel> for_floating(DType dtype, Make&& make) {

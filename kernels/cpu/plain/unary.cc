@@ -6,7 +6,7 @@ namespace cohort::cpu::plain {
 namespace {
 
 template <class Fn>
-std::unique_ptr<Kernel> make_floating(const KernelRequest& request) {
+std::unique_ptr<Kernel> make_floating_unary(const KernelRequest& request) {
   return for_floating(request.inputs[0].dtype, [&](auto type) -> std::unique_ptr<Kernel> {
     using T = decltype(type);
     return std::make_unique<UnaryKernel<Fn, T, T>>(request);
@@ -14,7 +14,7 @@ std::unique_ptr<Kernel> make_floating(const KernelRequest& request) {
 }
 
 template <class Fn>
-std::unique_ptr<Kernel> make_number(const KernelRequest& request) {
+std::unique_ptr<Kernel> make_number_unary(const KernelRequest& request) {
   return for_numbers(request.inputs[0].dtype, [&](auto type) -> std::unique_ptr<Kernel> {
     using T = decltype(type);
     return std::make_unique<UnaryKernel<Fn, T, T>>(request);
@@ -60,27 +60,27 @@ void register_unary(KernelRegistry& registry) {
   const auto add = [&](std::string_view op, KernelFactory make) {
     registry.add(op, DeviceType::kCPU, kPlain, make);
   };
-  add("Neg", make_number<Neg>);
-  add("Abs", make_number<Abs>);
-  add("Sign", make_number<Sign>);
-  add("Square", make_number<Square>);
-  add("Relu", make_number<Relu>);
-  add("Exp", make_floating<Exp>);
-  add("Expm1", make_floating<Expm1>);
-  add("Log", make_floating<Log>);
-  add("Log1p", make_floating<Log1p>);
-  add("Sqrt", make_floating<Sqrt>);
-  add("Rsqrt", make_floating<Rsqrt>);
-  add("Reciprocal", make_floating<Reciprocal>);
-  add("Sin", make_floating<Sin>);
-  add("Cos", make_floating<Cos>);
-  add("Tanh", make_floating<Tanh>);
-  add("Sigmoid", make_floating<Sigmoid>);
-  add("Erf", make_floating<Erf>);
-  add("Softplus", make_floating<Softplus>);
-  add("Floor", make_floating<Floor>);
-  add("Ceil", make_floating<Ceil>);
-  add("Round", make_floating<Round>);
+  add("Neg", make_number_unary<Neg>);
+  add("Abs", make_number_unary<Abs>);
+  add("Sign", make_number_unary<Sign>);
+  add("Square", make_number_unary<Square>);
+  add("Relu", make_number_unary<Relu>);
+  add("Exp", make_floating_unary<Exp>);
+  add("Expm1", make_floating_unary<Expm1>);
+  add("Log", make_floating_unary<Log>);
+  add("Log1p", make_floating_unary<Log1p>);
+  add("Sqrt", make_floating_unary<Sqrt>);
+  add("Rsqrt", make_floating_unary<Rsqrt>);
+  add("Reciprocal", make_floating_unary<Reciprocal>);
+  add("Sin", make_floating_unary<Sin>);
+  add("Cos", make_floating_unary<Cos>);
+  add("Tanh", make_floating_unary<Tanh>);
+  add("Sigmoid", make_floating_unary<Sigmoid>);
+  add("Erf", make_floating_unary<Erf>);
+  add("Softplus", make_floating_unary<Softplus>);
+  add("Floor", make_floating_unary<Floor>);
+  add("Ceil", make_floating_unary<Ceil>);
+  add("Round", make_floating_unary<Round>);
   add("IsFinite", make_is_finite);
   add("LogicalNot", make_logical_not);
   add("Cast", make_cast);

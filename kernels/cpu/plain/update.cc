@@ -135,7 +135,7 @@ class SparseSgdKernel final : public CpuKernel {
 };
 
 template <template <class> class K>
-std::unique_ptr<Kernel> make(const KernelRequest& request) {
+std::unique_ptr<Kernel> make_update(const KernelRequest& request) {
   return for_floating(request.variables[0].dtype, [&](auto type) -> std::unique_ptr<Kernel> {
     return std::make_unique<K<decltype(type)>>(request);
   });
@@ -144,9 +144,9 @@ std::unique_ptr<Kernel> make(const KernelRequest& request) {
 }  // namespace
 
 void register_update(KernelRegistry& registry) {
-  registry.add("AdamUpdate", DeviceType::kCPU, kPlain, make<AdamKernel>);
-  registry.add("SgdUpdate", DeviceType::kCPU, kPlain, make<SgdKernel>);
-  registry.add("SparseSgdUpdate", DeviceType::kCPU, kPlain, make<SparseSgdKernel>);
+  registry.add("AdamUpdate", DeviceType::kCPU, kPlain, make_update<AdamKernel>);
+  registry.add("SgdUpdate", DeviceType::kCPU, kPlain, make_update<SgdKernel>);
+  registry.add("SparseSgdUpdate", DeviceType::kCPU, kPlain, make_update<SparseSgdKernel>);
 }
 
 }  // namespace cohort::cpu::plain

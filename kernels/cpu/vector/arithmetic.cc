@@ -9,9 +9,9 @@ namespace cohort::cpu::vector {
 namespace {
 
 template <Arithmetic kF, class T>
-class UnaryKernel final : public CpuKernel {
+class UnaryArithmeticKernel final : public CpuKernel {
  public:
-  explicit UnaryKernel(const KernelRequest& request) : CpuKernel(request) {}
+  explicit UnaryArithmeticKernel(const KernelRequest& request) : CpuKernel(request) {}
   void run() override {
     const T* x = in(0).template data<T>();
     T* y = out(0).template data<T>();
@@ -184,11 +184,11 @@ class CheckFiniteKernel final : public CpuKernel {
 };
 
 template <Arithmetic kF>
-std::unique_ptr<Kernel> make_unary(const KernelRequest& request) {
+std::unique_ptr<Kernel> make_unary_arithmetic(const KernelRequest& request) {
   if (request.outputs[0].dtype == DType::kF32)
-    return std::make_unique<UnaryKernel<kF, float>>(request);
+    return std::make_unique<UnaryArithmeticKernel<kF, float>>(request);
   if (request.outputs[0].dtype == DType::kF64)
-    return std::make_unique<UnaryKernel<kF, double>>(request);
+    return std::make_unique<UnaryArithmeticKernel<kF, double>>(request);
   return nullptr;
 }
 
@@ -243,12 +243,12 @@ void register_arithmetic(KernelRegistry& registry) {
   const auto add = [&](std::string_view op, KernelFactory make) {
     registry.add(op, DeviceType::kCPU, kVector, make);
   };
-  add("Neg", make_unary<Arithmetic::kNeg>);
-  add("Abs", make_unary<Arithmetic::kAbs>);
-  add("Square", make_unary<Arithmetic::kSquare>);
-  add("Sqrt", make_unary<Arithmetic::kSqrt>);
-  add("Rsqrt", make_unary<Arithmetic::kRsqrt>);
-  add("Reciprocal", make_unary<Arithmetic::kReciprocal>);
+  add("Neg", make_unary_arithmetic<Arithmetic::kNeg>);
+  add("Abs", make_unary_arithmetic<Arithmetic::kAbs>);
+  add("Square", make_unary_arithmetic<Arithmetic::kSquare>);
+  add("Sqrt", make_unary_arithmetic<Arithmetic::kSqrt>);
+  add("Rsqrt", make_unary_arithmetic<Arithmetic::kRsqrt>);
+  add("Reciprocal", make_unary_arithmetic<Arithmetic::kReciprocal>);
   add("Add", make_binary<Arithmetic::kAdd>);
   add("Sub", make_binary<Arithmetic::kSub>);
   add("Mul", make_binary<Arithmetic::kMul>);

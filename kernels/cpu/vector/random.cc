@@ -5,7 +5,7 @@
 namespace cohort::cpu::vector {
 namespace {
 
-constexpr int64_t kFlopsEach = 20;  // about what a word of Philox costs
+constexpr int64_t kFlopsPerWord = 20;  // about what a word of Philox costs
 
 template <class T>
 class DropoutKernel final : public DropoutKernelBase {
@@ -17,7 +17,7 @@ class DropoutKernel final : public DropoutKernelBase {
     T* y = out(0).template data<T>();
     const uint32_t least = threshold();
     const auto factor = static_cast<T>(scale());
-    split_elements(kFlopsEach, 2 * sizeof(T),
+    split_elements(kFlopsPerWord, 2 * sizeof(T),
                    [=](uint64_t key, uint64_t first, int64_t begin, int64_t end) {
                      simd().of<T>().dropout({key, first + static_cast<uint64_t>(begin)}, least,
                                             factor, x + begin, y + begin, end - begin);
@@ -32,7 +32,7 @@ class NormalKernel final : public NormalKernelBase {
 
   void run() override {
     T* y = out(0).template data<T>();
-    split_elements(4 * kFlopsEach, sizeof(T),
+    split_elements(4 * kFlopsPerWord, sizeof(T),
                    [=, this](uint64_t key, uint64_t first, int64_t begin, int64_t end) {
                      simd().of<T>().normal({key, first + static_cast<uint64_t>(begin)}, mean_,
                                            stddev_, y + begin, end - begin);

@@ -9,11 +9,12 @@ namespace cohort::cpu {
 namespace simd_baseline {
 void fill_table(Simd& table);
 }
+// Null where a build left the level out (COHORT_SIMD_LEVELS).
 namespace simd_avx2 {
-void fill_table(Simd& table);
+[[gnu::weak]] void fill_table(Simd& table);
 }
 namespace simd_avx512 {
-void fill_table(Simd& table);
+[[gnu::weak]] void fill_table(Simd& table);
 }
 
 bool isa_supported(Isa isa) {
@@ -23,11 +24,11 @@ bool isa_supported(Isa isa) {
     case Isa::kBaseline:
       return true;
     case Isa::kAvx2:
-      return avx2;
+      return avx2 && simd_avx2::fill_table;
     case Isa::kAvx512:
-      return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-             __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-             __builtin_cpu_supports("avx512vl");
+      return avx2 && simd_avx512::fill_table && __builtin_cpu_supports("avx512f") &&
+             __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
+             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   }
   return false;
 }

@@ -125,10 +125,10 @@ nn::Model model_of(const json& description) {
     if (!layers.contains(name))
       layers[name] = make(description.at("layers").at(name), layer_classes());
     std::vector<nn::SymbolicTensor> arguments;
-    for (const std::string& input : call.at("inputs")) arguments.push_back(tensors.at(input));
+    for (const std::string input : call.at("inputs")) arguments.push_back(tensors.at(input));
     tensors[call.at("output")] = layers[name](arguments);
   }
-  for (const std::string& output : description.at("outputs")) outputs.push_back(tensors.at(output));
+  for (const std::string output : description.at("outputs")) outputs.push_back(tensors.at(output));
   return nn::Model({.inputs = inputs, .outputs = outputs});
 }
 

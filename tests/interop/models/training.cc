@@ -135,7 +135,7 @@ nn::MetricSpecs metrics_of(const json& lists, const std::vector<std::string>& ou
   std::vector<nn::MetricSpecs::Entry> named;
   for (size_t i = 0; i < lists.size(); ++i) {
     nn::MetricSpecs::List list;
-    for (const std::string& name : lists[i]) list.emplace_back(name);
+    for (const std::string name : lists[i]) list.emplace_back(name);
     named.emplace_back(outputs.at(i), list);
   }
   switch (named.size()) {

@@ -1,0 +1,54 @@
+#include "cohort/core/runtime/step_vote.h"
+
+#include <algorithm>
+
+#include "cohort/core/graph/op.h"
+#include "cohort/core/graph/variable.h"
+#include "cohort/core/ops/collective.h"
+
+namespace cohort {
+namespace {
+
+bool differs_by_itself(const Node& node) {
+  if (node.op_name() == "Placeholder" || node.op_name() == "StepInfo") return true;
+  if (node.op_name() != "ReadVariable") return false;
+  const int64_t id = node.attrs().get<std::vector<int64_t>>("variables").front();
+  const VariableState& variable = *node.graph().variables()[static_cast<size_t>(id)];
+  return variable.options().synchronization == VariableSynchronization::kOnRead;
+}
+
+bool reduces(const Node& node) {
+  return node.op_name() == "AllReduce" || node.op_name() == "AllGather";
+}
+
+}  // namespace
+
+const Node* last_before_vote(const Graph& graph, std::span<const Value> fetches) {
+  const std::vector<bool> live = live_nodes(graph, fetches);
+  std::vector<bool> differs(graph.nodes().size(), false);
+  const Node* last = nullptr;
+  bool commits = false;
+  for (const auto& node : graph.nodes()) {
+    if (!live[node->id()]) continue;
+    const bool from_inputs =
+        std::any_of(node->inputs().begin(), node->inputs().end(),
+                    [&](const Value& input) { return differs[input.node()->id()]; });
+    differs[node->id()] = !reduces(*node) && (from_inputs || differs_by_itself(*node));
+    if (node->op().commit)
+      commits = true;
+    else if (differs[node->id()])
+      last = node.get();
+  }
+  return commits ? last : nullptr;
+}
+
+void add_vote(Graph& graph, int64_t bucket, int voters) {
+  Node* mine = graph.add("StepVote", {});
+  Node* sum =
+      graph.add("AllReduce", {mine->output()},
+                {{"reduce_op", static_cast<int64_t>(ops::ReduceOp::kSum)}, {"bucket", bucket}});
+  graph.add("StepVeto", {sum->output()},
+            {{"voters", int64_t{voters}}, {"variables", std::vector<int64_t>{}}});
+}
+
+}  // namespace cohort

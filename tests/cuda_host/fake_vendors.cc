@@ -1,0 +1,42 @@
+// What the module takes from cuBLASLt and cuDNN, and from its own kernels, in these tests.
+#include <cublasLt.h>
+#include <cudnn.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "cohort/kernels/cuda/copy.h"
+#include "cohort/kernels/cuda/tree_sum.h"
+#include "tests/cuda_host/fake_cuda.h"
+
+extern "C" {
+
+cublasStatus_t cublasLtCreate(cublasLtHandle_t*) { return CUBLAS_STATUS_NOT_SUPPORTED; }
+cublasStatus_t cublasLtDestroy(cublasLtHandle_t) { return CUBLAS_STATUS_SUCCESS; }
+const char* cublasLtGetStatusName(cublasStatus_t) { return "status"; }
+const char* cublasLtGetStatusString(cublasStatus_t) { return "a fake status"; }
+cudnnStatus_t cudnnCreate(cudnnHandle_t*) { return CUDNN_STATUS_NOT_SUPPORTED; }
+cudnnStatus_t cudnnDestroy(cudnnHandle_t) { return CUDNN_STATUS_SUCCESS; }
+cudnnStatus_t cudnnSetStream(cudnnHandle_t, cudaStream_t) { return CUDNN_STATUS_SUCCESS; }
+const char* cudnnGetErrorString(cudnnStatus_t) { return "a fake status"; }
+void cudnnGetLastErrorString(char* text, size_t bytes) { std::memset(text, 0, bytes); }
+
+}  // extern "C"
+
+namespace cohort::cuda {
+
+void fill(int element_bytes, uint64_t pattern, void* to, int64_t n, cudaStream_t) {
+  int device = 0;
+  (void)cudaGetDevice(&device);
+  if (!testing::fake_cuda().devices[static_cast<size_t>(device)].kernels_run) return;
+  for (int64_t i = 0; i < n; ++i)
+    std::memcpy(static_cast<char*>(to) + i * element_bytes, &pattern,
+                static_cast<size_t>(element_bytes));
+}
+
+bool tree_sum(DType, int, int, const uint8_t*, void*, const void*, int64_t, int64_t, double,
+              cudaStream_t) {
+  return true;
+}
+
+}  // namespace cohort::cuda

@@ -1,0 +1,148 @@
+// Several GPUs of one process: what happens when a step fails, and that results do not depend on
+// how many there are.
+#include <thread>
+
+#include "cohort/core/runtime/communicator.h"
+#include "cohort/distribute/mirrored_strategy.h"
+#include "cohort/distribute/replica_tree.h"
+#include "cohort/nn/nn.h"
+#include "tests/gpu/device_case.h"
+#include "tests/support/expect_error.h"
+
+namespace cohort::testing {
+namespace {
+
+class GpuMirroredTest : public GpuTest {
+ protected:
+  static std::vector<Device*> gpus() { return default_runtime().devices(DeviceType::kGPU); }
+  static bool has(size_t count) { return gpus().size() >= count; }
+};
+
+nn::Model classifier(const distribute::Strategy& strategy) {
+  nn::set_random_seed(11);
+  return strategy.scope([] {
+    const nn::Sequential model({nn::Input({.shape = {20}}),
+                                nn::Dense({.units = 33, .activation = "relu"}),
+                                nn::Dense({.units = 4})});
+    model.compile({.optimizer = nn::SGD({.learning_rate = 0.05}),
+                   .loss = nn::SparseCategoricalCrossentropy({.from_logits = true})});
+    return model;
+  });
+}
+
+distribute::Strategy mirrored(size_t count, int replicas = 0) {
+  distribute::MirroredOptions options{.num_replicas = replicas};
+  for (size_t i = 0; i < count; ++i) options.devices.push_back("gpu:" + std::to_string(i));
+  return distribute::MirroredStrategy(options);
+}
+
+/// 32 rows; `bad`: a row with a label that there is not.
+void fit(const nn::Model& model, int epochs, int64_t bad = -1) {
+  Tensor labels = random_integers({32}, 4, 6);
+  if (bad >= 0) labels.data<int64_t>()[bad] = 99;
+  model.fit(random_numbers(DType::kF32, {32, 20}, 5), labels,
+            {.batch_size = 32, .epochs = epochs, .verbose = 0, .shuffle = false});
+}
+
+TEST_F(GpuMirroredTest, BadDataOfOneReplicaLeavesAllAndGoodStepsFollow) {
+  if (!has(2)) GTEST_SKIP() << "needs 2 GPUs; here: " << gpus().size();
+  const nn::Model model = classifier(mirrored(2));
+  fit(model, 4);  // recorded by now
+  const std::vector<Tensor> before = model.get_weights();
+  expect_error(Code::kInvalidArgument, {"99"}, [&] { fit(model, 1, 31); });
+  const std::vector<Tensor> after = model.get_weights();
+  for (size_t i = 0; i < before.size(); ++i) EXPECT_TRUE(bitwise_equal(after[i], before[i]));
+  for (const nn::Variable& variable : model.weights())
+    for (Device* device : {gpus()[0], gpus()[1]})
+      EXPECT_TRUE(bitwise_equal(variable.impl().value(*device), variable.value()));
+  fit(model, 1);
+  EXPECT_FALSE(bitwise_equal(model.get_weights()[0], before[0]));
+}
+
+TEST_F(GpuMirroredTest, RowsThatDoNotReachAllGpusAreNoHang) {
+  if (!has(4)) GTEST_SKIP() << "needs 4 GPUs; here: " << gpus().size();
+  const nn::Model model = classifier(mirrored(gpus().size()));
+  const int64_t rows = 352;  // batches of 256 and 96
+  model.fit(random_numbers(DType::kF32, {rows, 20}, 5), random_integers({rows}, 4, 6),
+            {.batch_size = 256, .epochs = 4, .verbose = 0, .shuffle = false});
+}
+
+TEST_F(GpuMirroredTest, SixReplicasGiveTheSameBitsOnOneAndOnFourGpus) {
+  if (!has(4)) GTEST_SKIP() << "needs 4 GPUs; here: " << gpus().size();
+  const nn::Model one = classifier(mirrored(1, 6)), four = classifier(mirrored(4, 6));
+  fit(one, 4);
+  fit(four, 4);
+  for (size_t i = 0; i < one.get_weights().size(); ++i)
+    EXPECT_TRUE(bitwise_equal(one.get_weights()[i], four.get_weights()[i]));
+}
+
+/// Two ranks and a sum of theirs.
+struct Pair {
+  explicit Pair(const std::vector<Device*>& devices)
+      : ranks(default_runtime().communicator_factory(DeviceType::kGPU)(
+            {.devices = std::span(devices).first(2),
+             .order = distribute::combine_order({1, 1}),
+             .num_replicas = 2})) {
+    for (auto& rank : ranks) {
+      memory.push_back(rank->allocate_bucket(4096));
+      slots.push_back(std::make_unique<void*>(memory.back().get()));
+      sums.push_back(
+          rank->prepare_all_reduce(slots.back().get(), DType::kF32, 1024, ops::ReduceOp::kSum));
+    }
+  }
+  std::vector<std::unique_ptr<Communicator>> ranks;
+  std::vector<std::shared_ptr<void>> memory;
+  std::vector<std::unique_ptr<void*>> slots;
+  std::vector<std::unique_ptr<Communicator::Request>> sums;
+};
+
+TEST_F(GpuMirroredTest, AnAbortEndsRecordedStepsToo) {
+  if (!has(2)) GTEST_SKIP() << "needs 2 GPUs; here: " << gpus().size();
+  const std::vector<Device*> devices = gpus();
+  Pair pair(devices);
+  std::vector<std::unique_ptr<Device::Recording>> recordings(2);
+  const auto on_both = [&](const std::function<void(size_t)>& body) {
+    std::thread other([&] { devices[1]->bind_thread(), body(1); });
+    devices[0]->bind_thread();
+    body(0);
+    other.join();
+  };
+  const auto sum = [&](size_t r) { pair.sums[r]->start(), pair.sums[r]->wait(); };
+  on_both(sum);
+  on_both([&](size_t r) {
+    ASSERT_TRUE(devices[r]->begin_recording());
+    sum(r);
+    recordings[r] = devices[r]->end_recording();
+  });
+  for (int i = 0; i < 3; ++i) on_both([&](size_t r) { recordings[r]->replay(); });
+  devices[0]->bind_thread();
+  recordings[0]->replay();  // rank 1 does not come
+  pair.ranks[1]->abort(Unavailable("rank 1 gives up"));
+  for (size_t r = 0; r < 2; ++r)
+    expect_error(Code::kUnavailable, {"rank 1 gives up"}, [&] {
+      sum(r);
+      devices[r]->synchronize();
+    });
+  recordings.clear();
+  ASSERT_TRUE(pair.ranks[0]->reset());
+  on_both([&](size_t r) { sum(r), devices[r]->synchronize(); });
+}
+
+TEST_F(GpuMirroredTest, UploadsBehindASilentPeerEndWithTheAbort) {
+  if (!has(2)) GTEST_SKIP() << "needs 2 GPUs; here: " << gpus().size();
+  const std::vector<Device*> devices = gpus();
+  Pair pair(devices);
+  devices[0]->bind_thread();
+  pair.sums[0]->start();
+  pair.sums[0]->wait();
+  std::thread killer([&] { pair.ranks[1]->abort(Unavailable("rank 1 gives up")); });
+  const std::vector<char> bytes(64);
+  expect_error(Code::kUnavailable, {"rank 1 gives up"}, [&] {
+    for (int i = 0; i < 20; ++i) devices[0]->copy_from_host(*pair.slots[0], bytes.data(), 64);
+    devices[0]->synchronize();
+  });
+  killer.join();
+}
+
+}  // namespace
+}  // namespace cohort::testing

@@ -1,0 +1,6 @@
+#pragma once
+
+/// This project's own file, whose name the library uses too.
+namespace outside {
+inline constexpr const char* kModelHeader = "outside";
+}

@@ -1,5 +1,6 @@
 #include "cohort/kernels/cuda/tree_sum.h"
 
+#include "cohort/distribute/replica_tree.h"
 #include "cohort/kernels/cuda/device.h"
 #include "cohort/kernels/cuda/merge_counts.h"
 #include "tests/gpu/device_case.h"
@@ -31,7 +32,8 @@ TEST(TreeSumTest, AddsInTheFixedTreeForAnyNumberOfRanks) {
         device.copy_from_host(others.get() + static_cast<int64_t>(r) * stride, ranks[r].raw(),
                               bytes);
       const auto mine = device.allocate(bytes);
-      const std::vector<uint8_t> counts = cuda::merge_counts(static_cast<int>(num_ranks), {});
+      const std::vector<uint8_t> counts = cuda::merge_counts(
+          static_cast<int>(num_ranks), distribute::combine_order(std::vector<int>(num_ranks, 1)));
       const auto merges = std::static_pointer_cast<uint8_t>(device.allocate(counts.size()));
       device.copy_from_host(merges.get(), counts.data(), counts.size());
       const size_t rank = num_ranks / 2;

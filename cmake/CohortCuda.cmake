@@ -22,6 +22,10 @@ set_target_properties(cohort_cuda PROPERTIES UNITY_BUILD OFF
                                              CXX_VISIBILITY_PRESET hidden
                                              CUDA_VISIBILITY_PRESET hidden
                                              VISIBILITY_INLINES_HIDDEN ON)
+# What ptxas tells of each kernel is kept beside its object, for tests/gpu/registers.py.
+target_compile_options(cohort_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:-Xptxas=-v>")
+set_property(TARGET cohort_cuda PROPERTY CUDA_COMPILER_LAUNCHER
+             ${CMAKE_CURRENT_LIST_DIR}/ptxas_log.sh ${CMAKE_CUDA_COMPILER_LAUNCHER})
 
 # A build for fewer targets compiles one file for all of a package's, so that a target which is gone is noticed.
 if(COHORT_TESTS AND NOT "${CMAKE_CUDA_ARCHITECTURES}" STREQUAL "${COHORT_CUDA_TARGETS}")

@@ -8,21 +8,24 @@
 
 namespace cohort::cuda {
 
-void check_launch(const char* where);  // kernels/cuda/status.h
+void check(cudaError_t status, const char* where);  // kernels/cuda/status.h
 
 inline constexpr int kThreads = 256;
 inline constexpr int kWarp = 32;
 
 __host__ __device__ constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/// Enqueues kernel<<<blocks, threads>>>; no blocks is no work.
+/// Enqueues kernel<<<blocks, threads>>> (as a call, which any C++ compiler reads); no blocks is no
+/// work.
 template <class... Parameters, class... Arguments>
 void launch(const char* where, void (*kernel)(Parameters...), int64_t blocks, int threads,
             cudaStream_t stream, Arguments... arguments) {
   if (blocks <= 0) return;
-  kernel<<<static_cast<unsigned>(blocks), threads, 0, stream>>>(
-      static_cast<Parameters>(arguments)...);
-  check_launch(where);
+  cudaLaunchConfig_t config = {};
+  config.gridDim = dim3(static_cast<unsigned>(blocks));
+  config.blockDim = dim3(static_cast<unsigned>(threads));
+  config.stream = stream;
+  check(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), where);
 }
 
 /// One thread for each of n elements: kernels begin with `i = element_index(); if (i >= n) return`.

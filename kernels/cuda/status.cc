@@ -72,6 +72,4 @@ void check(cudnnStatus_t status, const char* where) {
   fail(code_of(status), where, "cuDNN", cudnnGetErrorString(status), text);
 }
 
-void check_launch(const char* where) { check(cudaGetLastError(), where); }
-
 }  // namespace cohort::cuda

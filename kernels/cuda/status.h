@@ -16,8 +16,4 @@ void check(CUresult status, const char* where);
 void check(cublasStatus_t status, const char* where);
 void check(cudnnStatus_t status, const char* where);
 
-/// What a kernel launch left behind in this thread: bad launch arguments, or the failure of earlier
-/// asynchronous work.
-void check_launch(const char* where);
-
 }  // namespace cohort::cuda

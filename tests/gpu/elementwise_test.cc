@@ -46,7 +46,7 @@ TEST_F(GpuElementwiseTest, BinaryOpsAgreeForEveryTypeAndSize) {
     for (const char* op : kNumberBinary) expect_like_cpu({op, {a, b}}, 0);
     for (const char* op : kComparisons) expect_like_cpu({op, {a, b}}, 0);
     const Tensor divisor = Tensor::full(dtype, {300}, 2);
-    for (const char* op : {"Div", "FloorMod", "Pow"}) expect_like_cpu({op, {a, divisor}}, 0);
+    for (const char* op : {"Div", "FloorMod"}) expect_like_cpu({op, {a, divisor}}, 0);
   }
 }
 

@@ -23,9 +23,8 @@ std::string ClusterResolver::master(const std::optional<std::string>& task_type,
   const std::optional<std::string> type = task_type ? task_type : this->task_type();
   const std::optional<int> id = task_id ? task_id : this->task_id();
   if (!type || !id) return "";
-  const std::string address = cluster_spec().task_address(*type, *id);
-  if (address.empty()) return "";  // any port of any interface
-  return format_master_url(address, rpc_layer ? rpc_layer : this->rpc_layer());
+  return format_master_url(cluster_spec().task_address(*type, *id),
+                           rpc_layer ? rpc_layer : this->rpc_layer());
 }
 
 std::optional<std::string> ClusterResolver::given_master(const TaskOverrides&) const {

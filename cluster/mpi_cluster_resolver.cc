@@ -99,4 +99,10 @@ std::string MpiClusterResolver::job_id() const {
   return launcher.empty() ? job : job + " " + launcher;
 }
 
+std::optional<std::string> MpiClusterResolver::given_master(const TaskOverrides& asked) const {
+  const std::string type = asked.task_type.value_or("worker");
+  if (cluster_spec().task_address(type, asked.task_id.value_or(rank_)).empty()) return "";
+  return std::nullopt;
+}
+
 }  // namespace cohort::cluster

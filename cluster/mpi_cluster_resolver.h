@@ -40,6 +40,9 @@ class MpiClusterResolver final : public ClusterResolver {
   std::string job_id() const;
 
  private:
+  /// "" for a rank without an address.
+  std::optional<std::string> given_master(const TaskOverrides& asked) const override;
+
   Environment environment_;
   std::string launcher_;
   int rank_ = 0;

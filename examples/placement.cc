@@ -76,10 +76,11 @@ void train(int epochs) {
 
 int main(int argc, char** argv) {
   return cohort::run_program("placement", [&] {
-    int epochs = 2;
-    if (argc > 1 && (argc != 3 || std::string(argv[1]) != "--epochs" ||
-                     std::sscanf(argv[2], "%d", &epochs) != 1))
-      throw cohort::InvalidArgument("got {}; want --epochs N", argv[1]);
+    int epochs = 2, end = 0;
+    if (argc > 1 &&
+        (argc != 3 || std::string(argv[1]) != "--epochs" ||
+         std::sscanf(argv[2], "%d%n", &epochs, &end) != 1 || argv[2][end] || epochs < 1))
+      throw cohort::InvalidArgument("got {}; want --epochs N, N from 1", argv[argc - 1]);
     train(epochs);
     return 0;
   });

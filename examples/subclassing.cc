@@ -96,7 +96,6 @@ void train(int epochs) {
   const auto prepare = [&](const data::Dataset& images) {
     return images.cast(0, cohort::DType::kF32, 1.0 / 255).map(twice).batch(128).prefetch();
   };
-
   const nn::Model model = nn::make<Autoencoder>(128, 8);
   model.compile({.optimizer = "adam", .loss = "binary_crossentropy", .metrics = {"mse"}});
   const auto error = [&] { return model.evaluate(prepare(test), {.verbose = 0})["mse"]; };
@@ -110,10 +109,11 @@ void train(int epochs) {
 
 int main(int argc, char** argv) {
   return cohort::run_program("subclassing", [&] {
-    int epochs = 3;
-    if (argc > 1 && (argc != 3 || std::string(argv[1]) != "--epochs" ||
-                     std::sscanf(argv[2], "%d", &epochs) != 1))
-      throw cohort::InvalidArgument("got {}; want --epochs N", argv[1]);
+    int epochs = 3, end = 0;
+    if (argc > 1 &&
+        (argc != 3 || std::string(argv[1]) != "--epochs" ||
+         std::sscanf(argv[2], "%d%n", &epochs, &end) != 1 || argv[2][end] || epochs < 1))
+      throw cohort::InvalidArgument("got {}; want --epochs N, N from 1", argv[argc - 1]);
     train(epochs);
     return 0;
   });

@@ -81,7 +81,6 @@ void train(int epochs) {
   const distribute::DistributedDataset batches = strategy.experimental_distribute_dataset(
       read_records(folder.path + "/train")
           .with_options({.auto_shard_policy = data::AutoShardPolicy::kFile}));
-
   const nn::Model model = strategy.scope(make_model);
   const cohort::Function step = cohort::function([model](Value images, Value labels) {
     const nn::SparseCategoricalCrossentropy crossentropy({.from_logits = true});
@@ -110,10 +109,11 @@ void train(int epochs) {
 
 int main(int argc, char** argv) {
   return cohort::run_program("tfrecord", [&] {
-    int epochs = 3;
-    if (argc > 1 && (argc != 3 || std::string(argv[1]) != "--epochs" ||
-                     std::sscanf(argv[2], "%d", &epochs) != 1))
-      throw cohort::InvalidArgument("got {}; want --epochs N", argv[1]);
+    int epochs = 3, end = 0;
+    if (argc > 1 &&
+        (argc != 3 || std::string(argv[1]) != "--epochs" ||
+         std::sscanf(argv[2], "%d%n", &epochs, &end) != 1 || argv[2][end] || epochs < 1))
+      throw cohort::InvalidArgument("got {}; want --epochs N, N from 1", argv[argc - 1]);
     train(epochs);
     return 0;
   });

@@ -157,11 +157,11 @@ auto guard(const char* what, const ModelImpl& model, Work&& work) {
 }
 
 /// Runs one batch alone; returns its loss and metrics.
-Logs run_batch(internal::Trainer& trainer, distribute::StepRunner& step,
+Logs run_batch(ModelImpl& model, internal::Trainer& trainer, distribute::StepRunner& step,
                const data::Element& batch) {
   internal::LoopMetrics metrics(trainer.objective());
   metrics.reset();
-  step.run(batch, trainer.step_number());
+  step.run(batch, model.step_number());
   std::vector<Logs::Entry> entries;
   metrics.read(entries);
   return Logs(std::move(entries));
@@ -290,7 +290,9 @@ Logs Model::train_on_batch(const std::vector<Tensor>& x, const std::vector<Tenso
     const data::Element batch = joined({&x, &y, &weights});
     const internal::StepHandle step =
         trainer.train_step(layout_of_batch(batch, count(x), options.class_weight));
-    return run_batch(trainer, *step, batch);
+    Logs logs = run_batch(model_impl(), trainer, *step, batch);
+    model_impl().count_step();
+    return logs;
   });
 }
 Logs Model::test_on_batch(const Tensor& x, const Tensor& y, BatchOptions options) const {
@@ -301,7 +303,7 @@ Logs Model::test_on_batch(const Tensor& x, const Tensor& y, BatchOptions options
     if (options.sample_weight.defined()) batch.push_back(options.sample_weight);
     const internal::StepHandle step =
         trainer.test_step(layout_of_batch(batch, 1, options.class_weight));
-    return run_batch(trainer, *step, batch);
+    return run_batch(model_impl(), trainer, *step, batch);
   });
 }
 Tensor Model::predict_on_batch(const Tensor& x) const {

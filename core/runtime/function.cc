@@ -28,7 +28,7 @@ struct Function::State {
   Body body;
   std::string name;
   RecentlyUsed<Entry> entries;  // guarded by Runtime::tracing()
-  std::atomic<int64_t> calls = 0;
+  std::atomic<int64_t> runs = 0;
 
   std::shared_ptr<Traced> traced(const Signature& signature) {
     Runtime& runtime = default_runtime();
@@ -54,6 +54,8 @@ Trace Function::record(const Signature& signature) const {
   return cohort::trace(state_->body, signature, state_->name);
 }
 
+int64_t Function::count_run() const { return state_->runs++; }
+
 std::vector<Tensor> Function::operator()(std::span<const Tensor> arguments) const {
   Runtime& runtime = default_runtime();
   const std::shared_ptr<State::Traced> traced = state_->traced(signature_of(arguments));
@@ -72,9 +74,8 @@ std::vector<Tensor> Function::operator()(std::span<const Tensor> arguments) cons
   Executable& executable = traced->program->whole({});
   for (size_t i = 0; i < dense.size(); ++i)
     executable.set_input(static_cast<int>(i), dense[i].raw());
-  executable.step() = {.seed = runtime.random_seed(), .step = state_->calls};
+  executable.step() = {.seed = runtime.random_seed(), .step = count_run()};
   executable.run();
-  ++state_->calls;
   std::vector<Tensor> results;
   for (size_t i = 0; i < traced->trace.outputs.size(); ++i)
     results.push_back(executable.output(static_cast<int>(i)));

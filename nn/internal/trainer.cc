@@ -78,12 +78,6 @@ std::vector<std::string> output_names_of(const ModelImpl& model, size_t outputs)
 Trainer::Trainer(ModelImpl& model, CompileOptions options)
     : model_(model), options_(std::move(options)), compiled_(model), objective_(options_) {}
 
-distribute::StepNumber Trainer::step_number() const {
-  distribute::StepNumber number{.seed = default_runtime().random_seed()};
-  if (options_.optimizer.defined()) number.step = options_.optimizer.impl().batches_seen();
-  return number;
-}
-
 StepHandle Trainer::train_step(const ElementLayout& layout) { return step(Kind::kTrain, layout); }
 StepHandle Trainer::test_step(const ElementLayout& layout) { return step(Kind::kTest, layout); }
 StepHandle Trainer::predict_step(const ElementLayout& layout) {

@@ -45,8 +45,6 @@ class Trainer {
   const CompileOptions& options() const { return options_; }
   Objective& objective() { return objective_; }
   int num_outputs() const { return num_outputs_; }
-  /// The number of the next step: the batches that the optimizer has seen.
-  distribute::StepNumber step_number() const;
   /// False once layers were added to the model or taken from it: its steps no longer hold.
   bool fits_model() const { return compiled_.holds(); }
 

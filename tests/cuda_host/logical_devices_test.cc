@@ -13,7 +13,7 @@ namespace {
 using testing::expect_error;
 using testing::fake_cuda;
 
-constexpr size_t kMiB = size_t{1} << 20;
+constexpr size_t kMebibyte = size_t{1} << 20;
 
 /// A program on machines of one card and of two.
 class LogicalGpuTest : public ::testing::Test {
@@ -21,6 +21,7 @@ class LogicalGpuTest : public ::testing::Test {
   LogicalGpuTest() {
     testing::reset_fake_cuda();
     fake_cuda().devices.resize(2);
+    for (auto& card : fake_cuda().devices) card.total_bytes = 32 * kMebibyte;
     runtime_.set_logical_gpu_factory(make_logical_devices);
     add_card(0);
   }
@@ -55,32 +56,33 @@ TEST_F(LogicalGpuTest, EachHasStreamsOfItsOwn) {
 }
 
 TEST_F(LogicalGpuTest, ALimitIsOfEachDevice) {
-  runtime_.set_logical_gpu_devices(2, 100);
-  const auto taken = gpus()[0]->allocate(60 * kMiB);
-  const auto others = gpus()[1]->allocate(60 * kMiB);
-  expect_error(Code::kResourceExhausted, {"gpu:0", "of its limit of 104857600"},
-               [&] { (void)gpus()[0]->allocate(60 * kMiB); });
-  gpus()[1]->arena().grow(30 * kMiB);
-  expect_error(Code::kResourceExhausted, {"arena: gpu:1", "of its limit of 104857600"},
-               [&] { gpus()[1]->arena().grow(80 * kMiB); });
-  EXPECT_EQ(gpus()[1]->arena().bytes(), 30 * kMiB);
+  runtime_.set_logical_gpu_devices(2, 10);
+  const auto taken = gpus()[0]->allocate(5 * kMebibyte);
+  const auto others = gpus()[1]->allocate(5 * kMebibyte);
+  expect_error(Code::kResourceExhausted, {"gpu:0", "of its limit of 10485760"},
+               [&] { (void)gpus()[0]->allocate(6 * kMebibyte); });
+  gpus()[1]->arena().grow(4 * kMebibyte);
+  expect_error(Code::kResourceExhausted, {"arena: gpu:1", "of its limit of 10485760"},
+               [&] { gpus()[1]->arena().grow(8 * kMebibyte); });
+  EXPECT_EQ(gpus()[1]->arena().bytes(), 4 * kMebibyte);
 }
 
 TEST_F(LogicalGpuTest, WhatIsFreedCountsNoMore) {
-  runtime_.set_logical_gpu_devices(1, 100);
-  for (int i = 0; i < 5; ++i) (void)gpus()[0]->allocate(90 * kMiB);
+  runtime_.set_logical_gpu_devices(1, 10);
+  for (int i = 0; i < 5; ++i) (void)gpus()[0]->allocate(9 * kMebibyte);
 }
 
 TEST_F(LogicalGpuTest, WithoutALimitAllShareTheCard) {
   runtime_.set_logical_gpu_devices(2);
-  { const auto memory = gpus()[0]->allocate(200 * kMiB); }
-  const auto memory = gpus()[1]->allocate(200 * kMiB);
-  expect_error(Code::kResourceExhausted, {"gpu:0"}, [&] { (void)gpus()[0]->allocate(100 * kMiB); });
+  { const auto memory = gpus()[0]->allocate(25 * kMebibyte); }
+  const auto memory = gpus()[1]->allocate(25 * kMebibyte);
+  expect_error(Code::kResourceExhausted, {"gpu:0"},
+               [&] { (void)gpus()[0]->allocate(12 * kMebibyte); });
 }
 
 TEST_F(LogicalGpuTest, LimitsBeyondTheCardAreRefused) {
-  expect_error(Code::kInvalidArgument, {"2 devices of 129 MiB on a card of 256 MiB", "Fake H100"},
-               [&] { runtime_.set_logical_gpu_devices(2, 129); });
+  expect_error(Code::kInvalidArgument, {"2 devices of 17 MiB on a card of 32 MiB", "Fake H100"},
+               [&] { runtime_.set_logical_gpu_devices(2, 17); });
   EXPECT_EQ(gpus().size(), 1u);
   expect_error(Code::kInvalidArgument, {"MiB"},
                [&] { runtime_.set_logical_gpu_devices(1, INT64_MAX); });

@@ -53,8 +53,7 @@ class LocalStrategy final : public Strategy::Impl {
 }  // namespace
 
 std::shared_ptr<Strategy::Impl> make_local_strategy(Runtime& runtime, LocalStrategyConfig config) {
-  for (const Device* device : config.devices)
-    if (device->type() == DeviceType::kCPU) runtime.note_cpu_use();
+  for (const Device* device : config.devices) runtime.note_use(device->type());
   return std::make_shared<LocalStrategy>(runtime, std::move(config));
 }
 

@@ -153,8 +153,7 @@ class MultiWorkerStrategy final : public Strategy::Impl {
       throw Unimplemented("{}: got gradient_dtype {} on GPUs; want float32", kName,
                           gradient_dtype_);
     divide_devices(!options.devices.empty());
-    for (const Device* device : part_.devices)
-      if (device->type() == DeviceType::kCPU) runtime_.note_cpu_use();
+    for (const Device* device : part_.devices) runtime_.note_use(device->type());
     lay_out_replicas(options);
     adopt_seed();
     part_.job = name_;
@@ -183,7 +182,7 @@ class MultiWorkerStrategy final : public Strategy::Impl {
   /// Workers on one host get a share of its cores each, unless the program has chosen devices.
   void divide_cores() {
     const auto devices = runtime_.devices(DeviceType::kCPU);
-    const bool untouched = !runtime_.cpu_in_use() && devices.size() == 1 &&
+    const bool untouched = !runtime_.in_use(DeviceType::kCPU) && devices.size() == 1 &&
                            devices.front()->num_threads() == num_cpu_cores();
     if (untouched && group_->sharing_cores() > 1)
       runtime_.set_logical_cpu_devices(1, std::max(1, num_cpu_cores() / group_->sharing_cores()));

@@ -108,6 +108,10 @@ const Node* place_of_vote(const Graph& graph, std::span<const Value> fetches,
                           std::span<const Node* const> live, const CollectivePlan& plan) {
   const Node* place = plan.voters > 0 ? last_before_vote(graph, fetches) : nullptr;
   if (!place || !plan.kernels_throw) return place;
+  // A reduction on one device says nothing of another device of the same replica.
+  if (std::any_of(live.begin(), live.end(),
+                  [](const Node* node) { return node->device() != DeviceName{}; }))
+    return place;
   const auto behind = std::find(live.begin(), live.end(), place);
   const bool reduction_is_vote = std::any_of(
       behind, live.end(), [](const Node* node) { return node->op_name() == "AllReduce"; });

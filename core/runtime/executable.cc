@@ -72,6 +72,7 @@ class GraphExecutable final : public Executable {
     recorder_ = options_.recorder ? options_.recorder : runtime_.recorder();
     state_.run.fetch_add(1, std::memory_order_relaxed);
     state_.failed.store(false, std::memory_order_relaxed);
+    state_.ready_to_vote.store(0, std::memory_order_relaxed);
     state_.ready_to_commit.store(0, std::memory_order_relaxed);
     for (size_t i = 1; i < lanes_.size(); ++i) {
       jobs_[i] = {this, lanes_[i].get()};
@@ -138,8 +139,8 @@ class GraphExecutable final : public Executable {
 
   void make_store(Lane& lane) {
     Device& device = *lane.schedule.device;
+    runtime_.note_use(device.type());
     if (device.type() == DeviceType::kCPU) {
-      runtime_.note_cpu_use();
       lane.step = &step_;
     } else {
       lane.device_step = device.allocate(sizeof(StepState));
@@ -182,6 +183,8 @@ class GraphExecutable final : public Executable {
         return std::make_unique<ReceiveKernel>(channel_of(entry.value), state_,
                                                lane.values->operand(entry.value),
                                                *lane.schedule.device);
+      case EntryKind::kMeet:
+        return std::make_unique<MeetKernel>(state_, *lane.schedule.device, entry.num_lanes);
       case EntryKind::kCompute:
         break;
     }
@@ -269,7 +272,9 @@ class GraphExecutable final : public Executable {
       throw error.within(lane.nodes[i]->name());
     }
     // No device commits before every device has computed what could fail.
-    if (lanes_.size() > 1) state_.wait_for_all(static_cast<int>(lanes_.size()));
+    if (lanes_.size() > 1)
+      state_.wait_for_all(*lane.schedule.device, state_.ready_to_commit,
+                          static_cast<int>(lanes_.size()));
     for (; i < lane.steps.size(); ++i) {
       if (recorder_) {
         run_recorded(lane, i);

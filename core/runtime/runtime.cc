@@ -45,13 +45,35 @@ void Runtime::set_logical_cpu_devices(int count, int threads_each) {
                     std::all_of(current.begin(), current.end(),
                                 [&](const Device* d) { return d->num_threads() == threads; });
   if (same) return;
-  if (cpu_in_use_)
-    throw FailedPrecondition(
-        "set_logical_cpu_devices: got a call after a CPU device was used; want it before the first "
-        "model, "
-        "variable or step");
+  check_unused("set_logical_cpu_devices", DeviceType::kCPU);
   std::erase_if(devices_, [](const auto& device) { return device->type() == DeviceType::kCPU; });
   for (int i = 0; i < count; ++i) devices_.push_back(make_cpu_device(i, threads));
+}
+
+void Runtime::set_logical_gpu_devices(int count, int64_t memory_limit_mib) {
+  if (count < 1 || memory_limit_mib < 0)
+    throw InvalidArgument(
+        "set_logical_gpu_devices: got {} devices of {} MiB; want 1 or more of 0 or more", count,
+        memory_limit_mib);
+  const std::vector<Device*> present = devices(DeviceType::kGPU);
+  if (present.empty() || !make_logical_gpus_)
+    throw FailedPrecondition(
+        "set_logical_gpu_devices: got a program without a GPU; want one (COHORT_DEVICE=gpu says "
+        "why there is none)");
+  if (logical_gpus_ == std::pair(count, memory_limit_mib)) return;
+  check_unused("set_logical_gpu_devices", DeviceType::kGPU);
+  auto made = make_logical_gpus_(present, count, memory_limit_mib);
+  std::erase_if(devices_, [](const auto& device) { return device->type() == DeviceType::kGPU; });
+  for (auto& device : made) devices_.push_back(std::move(device));
+  logical_gpus_ = {count, memory_limit_mib};
+}
+
+void Runtime::check_unused(std::string_view what, DeviceType type) const {
+  if (in_use(type))
+    throw FailedPrecondition(
+        "{}: got a call after a {} device was used; want it before the first model, variable or "
+        "step",
+        what, device_type_name(type));
 }
 
 void Runtime::record_to(TraceRecorder* recorder) {

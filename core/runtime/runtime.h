@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <map>
 #include <memory>
@@ -37,9 +38,20 @@ class Runtime {
   /// at least 1). FailedPrecondition when a CPU device is in use already (a variable or executable
   /// lives on it).
   void set_logical_cpu_devices(int count, int threads_each = 0);
-  /// Called when a strategy or an executable takes a CPU device into use.
-  void note_cpu_use() { cpu_in_use_ = true; }
-  bool cpu_in_use() const { return cpu_in_use_; }
+  /// Replaces the first GPU by `count` logical ones on its card, gpu:0 … gpu:count-1, each with
+  /// streams and an arena of its own; the GPUs of further cards follow. As TensorFlow's
+  /// set_logical_device_configuration. `memory_limit_mib`: what each may take of the card, in MiB
+  /// (TensorFlow's memory_limit), without what CUDA and its libraries need; 0: what is free.
+  /// FailedPrecondition without a GPU, and when one is in use already; InvalidArgument for limits
+  /// that together exceed the card. On an error nothing has changed.
+  void set_logical_gpu_devices(int count, int64_t memory_limit_mib = 0);
+  /// How a back end makes them: all devices that take the place of `present`.
+  using LogicalDeviceFactory = std::vector<std::unique_ptr<Device>> (*)(
+      std::span<Device* const> present, int count, int64_t memory_limit_mib);
+  void set_logical_gpu_factory(LogicalDeviceFactory make) { make_logical_gpus_ = make; }
+  /// Called when a strategy or an executable takes a device of this type into use.
+  void note_use(DeviceType type) { in_use_[static_cast<size_t>(type)] = true; }
+  bool in_use(DeviceType type) const { return in_use_[static_cast<size_t>(type)]; }
   std::vector<Device*> devices() const;
   std::vector<Device*> devices(DeviceType type) const;
   /// The device that a name (full, or partial such as "gpu:1") denotes. Throws InvalidArgument that
@@ -96,6 +108,8 @@ class Runtime {
   uint64_t random_seed() const { return seed_; }
 
  private:
+  void check_unused(std::string_view what, DeviceType type) const;
+
   OpRegistry ops_;
   KernelRegistry kernels_;
   std::vector<std::unique_ptr<Device>> devices_;
@@ -103,7 +117,9 @@ class Runtime {
   std::map<DeviceType, JobCommunicators> job_communicators_;
   std::atomic<TraceRecorder*> recorder_ = nullptr;
   std::atomic<uint64_t> seed_ = 0;
-  std::atomic<bool> cpu_in_use_ = false;
+  std::array<std::atomic<bool>, 2> in_use_{};  // by DeviceType
+  LogicalDeviceFactory make_logical_gpus_ = nullptr;
+  std::pair<int, int64_t> logical_gpus_{1, 0};  // number and memory limit
   std::recursive_mutex tracing_;
   mutable std::mutex mutex_;
   std::vector<std::weak_ptr<const std::string>> jobs_;  // guarded by mutex_

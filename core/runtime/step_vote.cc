@@ -42,6 +42,9 @@ const Node* last_before_vote(const Graph& graph, std::span<const Value> fetches)
   return commits ? last : nullptr;
 }
 
+bool is_vote(const Node& node) { return node.op_name() == "StepVote"; }
+bool is_veto(const Node& node) { return node.op_name() == "StepVeto"; }
+
 void add_vote(Graph& graph, int64_t bucket, int voters) {
   Node* mine = graph.add("StepVote", {});
   Node* sum =

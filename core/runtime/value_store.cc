@@ -85,6 +85,8 @@ void ValueStore::add_entry(const ScheduleEntry& entry, int position) {
     case EntryKind::kReceive:
       add(entry.value, position);
       break;
+    case EntryKind::kMeet:
+      break;
   }
 }
 

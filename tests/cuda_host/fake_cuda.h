@@ -32,7 +32,9 @@ struct FakeCuda {
   std::atomic<bool> stalled = false;    ///< queries say that there is work
   std::atomic<int> blocking_waits = 0;  ///< Synchronize calls: these return at once
   unsigned long long graph_flags = 0;   ///< of the last instantiated graph
-  std::map<void*, size_t> sizes;        ///< of the pool's allocations; guarded by mutex
+  size_t graph_nodes = 1;               ///< of every captured graph
+  std::atomic<int> graph_launches = 0;
+  std::map<void*, size_t> sizes;  ///< of the pool's allocations; guarded by mutex
   std::mutex mutex;
 };
 

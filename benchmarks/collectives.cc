@@ -61,7 +61,8 @@ class Bench {
   Bench(MpiPeer& mpi, Communicator& ours) : mpi_(mpi), ours_(ours) {
     token_ = ours.allocate_bucket(64);
     token_data_ = token_.get();
-    barrier_ = ours.prepare_all_reduce(&token_data_, DType::kI32, 1, ops::ReduceOp::kMax);
+    barrier_ = ours.prepare(
+        {.dtype = DType::kI32, .count = 1, .op = ops::ReduceOp::kMax, .buffer = &token_data_});
   }
 
   void run(size_t bytes, double seconds) {
@@ -70,9 +71,8 @@ class Bench {
     float* const mpi_buffer = private_memory(bytes);
     void* bucket = bucket_memory.get();
     void* own = private_memory(bytes);
-    const auto in_bucket =
-        ours_.prepare_all_reduce(&bucket, DType::kF32, count, ops::ReduceOp::kSum);
-    const auto in_private = ours_.prepare_all_reduce(&own, DType::kF32, count, ops::ReduceOp::kSum);
+    const auto in_bucket = ours_.prepare({.count = count, .buffer = &bucket});
+    const auto in_private = ours_.prepare({.count = count, .buffer = &own});
     std::vector<double> mpi, buckets, privates;
     const auto begin = Clock::now();
     for (int sample = 0; go_on(begin, seconds, sample); ++sample) {

@@ -42,13 +42,13 @@ class Bench {
     void* bucket = memory.get();
     float* const out = private_memory(bytes);
     float* const in = private_memory(bytes);
-    const auto request = ours_.prepare_all_reduce(&bucket, DType::kF32, count, ops::ReduceOp::kSum);
+    const auto request = ours_.prepare({.count = count, .buffer = &bucket});
     const auto all_reduce = [&] {
       request->start();
       request->wait();
     };
     time(static_cast<float*>(bucket), count, all_reduce);  // describes itself to the others
-    const distribute::NetworkTraffic before = distribute::network_traffic(ours_);
+    const CommunicatorStats before = ours_.stats();
     std::vector<std::vector<double>> raw(kVariants.size());
     std::vector<double> mine;
     const auto begin = Clock::now();
@@ -65,9 +65,9 @@ class Bench {
       if (std::any_of(sums, sums + count, [](float sum) { return sum != 3.0f; }))
         throw Internal("a sum is wrong");
     }
-    const distribute::NetworkTraffic after = distribute::network_traffic(ours_);
-    const double sent = static_cast<double>(after.payload_bytes - before.payload_bytes) +
-                        static_cast<double>(after.frames - before.frames) * 32;
+    const CommunicatorStats after = ours_.stats();
+    const double sent = static_cast<double>(after.network_bytes - before.network_bytes) +
+                        static_cast<double>(after.network_frames - before.network_frames) * 32;
     // 2 (n - 1) / n of the bytes, for n = 2.
     const double wire = sent / (static_cast<double>(mine.size()) * static_cast<double>(bytes));
     if (ours_.rank() == 0) report(bytes, raw, mine, wire);

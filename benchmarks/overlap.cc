@@ -47,10 +47,11 @@ class Bench {
       slots_.push_back(memory_.back().get());
     }
     for (int b = kBuckets; b-- > 0;)  // backward
-      requests_.push_back(group.prepare_all_reduce(&slots_[static_cast<size_t>(b)], DType::kF32,
-                                                   count_, ops::ReduceOp::kSum));
+      requests_.push_back(
+          group.prepare({.count = count_, .buffer = &slots_[static_cast<size_t>(b)]}));
     took_slot_ = &took_;
-    longest_ = group.prepare_all_reduce(&took_slot_, DType::kF64, 1, ops::ReduceOp::kMax);
+    longest_ = group.prepare(
+        {.dtype = DType::kF64, .count = 1, .op = ops::ReduceOp::kMax, .buffer = &took_slot_});
   }
 
   /// Milliseconds in which a bucket's least bytes leave a worker.
@@ -151,7 +152,8 @@ double measure_payload_rate(const distribute::ProcessGroupOptions& options,
   const std::vector<char> out(bytes);
   double best = 0;
   void* slot = &best;
-  const auto least = group.prepare_all_reduce(&slot, DType::kF64, 1, ops::ReduceOp::kMin);
+  const auto least =
+      group.prepare({.dtype = DType::kF64, .count = 1, .op = ops::ReduceOp::kMin, .buffer = &slot});
   const auto agree = [&](double mine) {
     best = mine;
     least->start();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <map>
 #include <mutex>
 #include <numeric>
 #include <optional>
@@ -11,11 +12,13 @@
 #include "cohort/core/runtime/spin_wait.h"
 #include "cohort/distribute/elementwise.h"
 #include "cohort/distribute/replica_tree.h"
+#include "cohort/distribute/split_ranks.h"
+#include "cohort/distribute/transport/tree_sum.h"
 
 namespace cohort::distribute {
 namespace {
 
-/// How far a rank has come, alone on its cache line.
+/// How far a rank is, alone on its cache line.
 struct alignas(64) Progress {
   std::atomic<uint64_t> ready{0};
   std::atomic<uint64_t> done{0};
@@ -23,13 +26,10 @@ struct alignas(64) Progress {
 
 /// One repeated collective as its ranks see it.
 struct Meeting {
-  explicit Meeting(int size)
-      : progress(static_cast<size_t>(size)),
-        buffers(static_cast<size_t>(size)),
-        bytes(buffers.size()) {}
+  explicit Meeting(size_t size) : progress(size), buffers(size), bytes(size) {}
   std::vector<Progress> progress;
   std::vector<void* const*> buffers;  ///< each rank's slot
-  std::vector<size_t> bytes;          ///< each rank's contribution to a gather
+  std::vector<size_t> bytes;          ///< of each rank's buffer
 };
 
 struct Group {
@@ -40,14 +40,56 @@ struct Group {
             std::accumulate(options.block_sizes.begin(), options.block_sizes.end(), int64_t{0})),
         order(combine_order(options.block_sizes)),
         host(make_cpu_device(0, 1)),
-        prepared(static_cast<size_t>(size), 0) {}
+        prepared(static_cast<size_t>(size), 0),
+        splits(static_cast<size_t>(size), 0) {}
 
-  /// The n-th collective of every rank is one meeting.
-  Meeting& next_meeting(int rank) {
+  /// The n-th collective of every rank is one meeting, as long as a rank has it.
+  std::shared_ptr<Meeting> next_meeting(int rank) {
     const std::lock_guard lock(mutex);
-    const size_t index = prepared[static_cast<size_t>(rank)]++;
-    while (meetings.size() <= index) meetings.push_back(std::make_unique<Meeting>(size));
-    return *meetings[index];
+    std::erase_if(meetings, [](const auto& each) { return each.second.expired(); });
+    std::weak_ptr<Meeting>& known = meetings[prepared[static_cast<size_t>(rank)]++];
+    std::shared_ptr<Meeting> meeting = known.lock();
+    if (!meeting) known = meeting = std::make_shared<Meeting>(static_cast<size_t>(size));
+    return meeting;
+  }
+
+  /// The part of these ranks in the n-th split of every rank, made by its first.
+  std::shared_ptr<Group> part(int rank, const std::vector<int>& members) {
+    const std::lock_guard lock(mutex);
+    std::shared_ptr<Group>& part = parts[{splits[static_cast<size_t>(rank)]++, members.front()}];
+    if (part) return part;
+    InProcessOptions smaller{.block_sizes = {}, .timeout = options.timeout};
+    for (size_t m = 0; m < members.size(); ++m) {
+      smaller.block_sizes.push_back(options.block_sizes[static_cast<size_t>(members[m])]);
+      if (std::count(options.adders.begin(), options.adders.end(), members[m]) > 0)
+        smaller.adders.push_back(static_cast<int>(m));
+    }
+    if (smaller.adders.empty()) smaller.adders.push_back(0);
+    part = std::make_shared<Group>(std::move(smaller));
+    if (error) part->abort(*error);
+    return part;
+  }
+
+  void abort(const Error& why) {
+    const std::lock_guard lock(mutex);
+    if (!error) error = why;
+    aborted.store(true);
+    for (const auto& [key, part] : parts) part->abort(why);
+  }
+
+  void reset() {
+    const std::lock_guard lock(mutex);
+    for (const auto& [number, known] : meetings) {
+      const std::shared_ptr<Meeting> meeting = known.lock();
+      if (!meeting) continue;
+      for (Progress& progress : meeting->progress) {
+        progress.ready.store(0);
+        progress.done.store(0);
+      }
+    }
+    error.reset();
+    aborted.store(false);
+    for (const auto& [key, part] : parts) part->reset();
   }
 
   [[noreturn]] void throw_failure() {
@@ -62,23 +104,34 @@ struct Group {
   const std::unique_ptr<Device> host;  ///< allocates bucket memory
   std::atomic<bool> aborted{false};
   std::mutex mutex;
-  std::vector<size_t> prepared;                    // guarded by mutex
-  std::vector<std::unique_ptr<Meeting>> meetings;  // guarded by mutex
-  std::optional<Error> error;                      // guarded by mutex
+  std::vector<size_t> prepared;                       // guarded by mutex
+  std::map<size_t, std::weak_ptr<Meeting>> meetings;  // guarded by mutex, by number
+  std::vector<size_t> splits;                         // guarded by mutex
+  /// By number of the split and first member. Guarded by mutex.
+  std::map<std::pair<size_t, int>, std::shared_ptr<Group>> parts;
+  std::optional<Error> error;  // guarded by mutex
 };
 
 class InProcessRequest : public Communicator::Request {
  public:
-  InProcessRequest(Group& group, int rank, const char* what)
-      : group_(group), rank_(rank), what_(what), meeting_(group.next_meeting(rank)) {}
+  InProcessRequest(std::shared_ptr<Group> group, int rank, const CollectiveSpec& spec)
+      : group_(std::move(group)),
+        rank_(rank),
+        spec_(spec),
+        element_(size_of(spec.dtype)),
+        bytes_(static_cast<size_t>(spec.count) * element_),
+        meeting_(group_->next_meeting(rank)) {
+    meeting_->buffers[static_cast<size_t>(rank)] = spec.buffer;
+    meeting_->bytes[static_cast<size_t>(rank)] = bytes_;
+  }
 
-  void start() override {
-    Progress& mine = meeting_.progress[static_cast<size_t>(rank_)];
+  void do_start() override {
+    Progress& mine = meeting_->progress[static_cast<size_t>(rank_)];
     mine.ready.store(mine.ready.load(std::memory_order_relaxed) + 1, std::memory_order_release);
   }
 
-  void wait() override {
-    Progress& mine = meeting_.progress[static_cast<size_t>(rank_)];
+  void do_wait() override {
+    Progress& mine = meeting_->progress[static_cast<size_t>(rank_)];
     const uint64_t round = mine.ready.load(std::memory_order_relaxed);
     wait_for_all(&Progress::ready, round);
     exchange();
@@ -90,93 +143,121 @@ class InProcessRequest : public Communicator::Request {
   /// This rank's share of the work, when all buffers are ready.
   virtual void exchange() = 0;
 
+  char* buffer_of(int rank) const {
+    return static_cast<char*>(*meeting_->buffers[static_cast<size_t>(rank)]);
+  }
+
   void wait_for_all(std::atomic<uint64_t> Progress::*stage, uint64_t round) {
-    for (int peer = 0; peer < group_.size; ++peer) {
-      const std::atomic<uint64_t>& reached = meeting_.progress[static_cast<size_t>(peer)].*stage;
+    for (int peer = 0; peer < group_->size; ++peer) {
+      const std::atomic<uint64_t>& reached = meeting_->progress[static_cast<size_t>(peer)].*stage;
       const bool came = spin_wait(
           [&] {
             return reached.load(std::memory_order_acquire) >= round ||
-                   group_.aborted.load(std::memory_order_relaxed);
+                   group_->aborted.load(std::memory_order_relaxed);
           },
-          group_.options.timeout);
+          group_->options.timeout);
       if (reached.load(std::memory_order_acquire) >= round) continue;
-      if (came) group_.throw_failure();
-      throw DeadlineExceeded("{}: rank {} of {}: nothing from rank {} in {} ms", what_, rank_,
-                             group_.size, peer, group_.options.timeout.count());
+      if (came) group_->throw_failure();
+      throw DeadlineExceeded("{}: rank {} of {}: nothing from rank {} in {} ms",
+                             collective_name(spec_.kind), rank_, group_->size, peer,
+                             group_->options.timeout.count());
     }
   }
 
-  Group& group_;
+  const std::shared_ptr<Group> group_;
   const int rank_;
-  const char* what_;
-  Meeting& meeting_;
+  const CollectiveSpec spec_;
+  const size_t element_;
+  const size_t bytes_;  ///< of this rank's buffer
+  const std::shared_ptr<Meeting> meeting_;
 };
 
 class AllReduceRequest final : public InProcessRequest {
- public:
-  AllReduceRequest(Group& group, int rank, void* const* buffer, DType dtype, int64_t num_elements,
-                   ops::ReduceOp op)
-      : InProcessRequest(group, rank, "all_reduce"),
-        dtype_(dtype),
-        num_elements_(num_elements),
-        op_(op) {
-    meeting_.buffers[static_cast<size_t>(rank)] = buffer;
-  }
+  using InProcessRequest::InProcessRequest;
 
- private:
   void exchange() override {
-    const std::vector<int>& adders = group_.options.adders;
+    const std::vector<int>& adders = group_->options.adders;
     const auto shares = static_cast<int64_t>(adders.size());
     const int64_t share = std::find(adders.begin(), adders.end(), rank_) - adders.begin();
     if (share == shares) return;
-    const int64_t line = 64 / static_cast<int64_t>(size_of(dtype_));
-    const int64_t lines = (num_elements_ + line - 1) / line;
-    const int64_t begin = lines * share / shares * line;
-    const int64_t end = std::min(num_elements_, lines * (share + 1) / shares * line);
+    const int64_t line = 64 / static_cast<int64_t>(element_);
+    const int64_t lines = (spec_.count + line - 1) / line;
+    const int64_t begin = std::min(spec_.count, lines * share / shares * line);
+    const int64_t end = std::min(spec_.count, lines * (share + 1) / shares * line);
     // Blocks that stay in the first-level cache between reading and writing back.
     constexpr int64_t kBlock = 2048;
     for (int64_t at = begin; at < end; at += kBlock) reduce_block(at, std::min(kBlock, end - at));
+    count_payload(2 * static_cast<uint64_t>(group_->size - 1) * static_cast<uint64_t>(end - begin) *
+                  element_);
   }
 
   char* block_of(int rank, int64_t at) const {
-    return static_cast<char*>(*meeting_.buffers[static_cast<size_t>(rank)]) +
-           at * static_cast<int64_t>(size_of(dtype_));
+    return buffer_of(rank) + at * static_cast<int64_t>(element_);
   }
 
   void reduce_block(int64_t at, int64_t count) {
-    for (const auto& [to, from] : group_.order)
-      reduce_into(block_of(to, at), block_of(from, at), count, dtype_, op_);
-    if (op_ == ops::ReduceOp::kMean) divide_by(block_of(0, at), count, dtype_, group_.num_replicas);
-    const size_t bytes = static_cast<size_t>(count) * size_of(dtype_);
-    for (int rank = 1; rank < group_.size; ++rank)
+    for (const auto& [to, from] : group_->order)
+      reduce_into(block_of(to, at), block_of(from, at), count, spec_.dtype, spec_.op);
+    if (spec_.op == ops::ReduceOp::kMean)
+      divide_by(block_of(0, at), count, spec_.dtype, group_->num_replicas);
+    const size_t bytes = static_cast<size_t>(count) * element_;
+    for (int rank = 1; rank < group_->size; ++rank)
       std::memcpy(block_of(rank, at), block_of(0, at), bytes);
   }
-
-  const DType dtype_;
-  const int64_t num_elements_;
-  const ops::ReduceOp op_;
 };
 
-class AllGatherRequest final : public InProcessRequest {
+/// The ranges of all ranks are dealt out to those that add.
+class ReduceScatterRequest final : public InProcessRequest {
  public:
-  AllGatherRequest(Group& group, int rank, void* const* input, size_t bytes, void* const* output)
-      : InProcessRequest(group, rank, "all_gather"), output_(output) {
-    meeting_.buffers[static_cast<size_t>(rank)] = input;
-    meeting_.bytes[static_cast<size_t>(rank)] = bytes;
-  }
+  ReduceScatterRequest(std::shared_ptr<Group> group, int rank, const CollectiveSpec& spec)
+      : InProcessRequest(std::move(group), rank, spec),
+        sum_(group_->options.block_sizes, spec.dtype, spec.op),
+        sources_(static_cast<size_t>(group_->size)) {}
 
  private:
   void exchange() override {
-    char* to = static_cast<char*>(*output_);
-    for (int rank = 0; rank < group_.size; ++rank) {
-      const size_t bytes = meeting_.bytes[static_cast<size_t>(rank)];
-      const void* from = *meeting_.buffers[static_cast<size_t>(rank)];
+    const std::vector<int>& adders = group_->options.adders;
+    for (int owner = 0; owner < group_->size; ++owner)
+      if (adders[static_cast<size_t>(owner) % adders.size()] == rank_) reduce_range(owner);
+  }
+
+  void reduce_range(int owner) {
+    const int64_t count = spec_.count / group_->size;
+    const size_t offset = static_cast<size_t>(owner * count) * element_;
+    for (int rank = 0; rank < group_->size; ++rank)
+      sources_[static_cast<size_t>(rank)] = buffer_of(rank) + offset;
+    sum_.into(buffer_of(owner) + offset, sources_, count);
+    count_payload(static_cast<uint64_t>(group_->size - 1) * static_cast<uint64_t>(count) *
+                  element_);
+  }
+
+  TreeSum sum_;
+  std::vector<const char*> sources_;
+};
+
+class AllGatherRequest final : public InProcessRequest {
+  using InProcessRequest::InProcessRequest;
+
+  void exchange() override {
+    char* to = static_cast<char*>(*spec_.output);
+    for (int rank = 0; rank < group_->size; ++rank) {
+      const size_t bytes = meeting_->bytes[static_cast<size_t>(rank)];
+      const char* from = buffer_of(rank);
       if (bytes > 0 && from != to) std::memcpy(to, from, bytes);
+      if (rank != rank_) count_payload(bytes);
       to += bytes;
     }
   }
+};
 
-  void* const* output_;
+class BroadcastRequest final : public InProcessRequest {
+  using InProcessRequest::InProcessRequest;
+
+  void exchange() override {
+    if (rank_ == spec_.root || bytes_ == 0) return;
+    std::memcpy(*spec_.buffer, buffer_of(spec_.root), bytes_);
+    count_payload(bytes_);
+  }
 };
 
 class InProcessCommunicator final : public Communicator {
@@ -189,36 +270,34 @@ class InProcessCommunicator final : public Communicator {
   std::shared_ptr<void> allocate_bucket(size_t bytes) override {
     return group_->host->allocate(bytes);
   }
-
-  std::unique_ptr<Request> prepare_all_reduce(void* const* buffer, DType dtype,
-                                              int64_t num_elements, ops::ReduceOp op) override {
-    return std::make_unique<AllReduceRequest>(*group_, rank_, buffer, dtype, num_elements, op);
-  }
-  std::unique_ptr<Request> prepare_all_gather(void* const* input, size_t bytes,
-                                              void* const* output) override {
-    return std::make_unique<AllGatherRequest>(*group_, rank_, input, bytes, output);
-  }
-
-  void abort(const Error& error) override {
-    const std::lock_guard lock(group_->mutex);
-    if (!group_->error) group_->error = error;
-    group_->aborted.store(true);
-  }
-
+  void abort(const Error& error) override { group_->abort(error); }
   bool reset() override {
-    const std::lock_guard lock(group_->mutex);
-    for (const auto& meeting : group_->meetings) {
-      for (Progress& progress : meeting->progress) {
-        progress.ready.store(0);
-        progress.done.store(0);
-      }
-    }
-    group_->error.reset();
-    group_->aborted.store(false);
+    group_->reset();
     return true;
   }
 
  private:
+  std::unique_ptr<Request> do_prepare(const CollectiveSpec& spec) override {
+    switch (spec.kind) {
+      case CollectiveKind::kAllReduce:
+        return std::make_unique<AllReduceRequest>(group_, rank_, spec);
+      case CollectiveKind::kReduceScatter:
+        return std::make_unique<ReduceScatterRequest>(group_, rank_, spec);
+      case CollectiveKind::kAllGather:
+        return std::make_unique<AllGatherRequest>(group_, rank_, spec);
+      case CollectiveKind::kBroadcast:
+        return std::make_unique<BroadcastRequest>(group_, rank_, spec);
+    }
+    throw Internal("in-process group: got collective {}", static_cast<uint32_t>(spec.kind));
+  }
+
+  std::unique_ptr<Communicator> do_split(std::string_view, int color) override {
+    const std::vector<int> members = ranks_of_color(*this, color);
+    const auto at = std::find(members.begin(), members.end(), rank_) - members.begin();
+    return std::make_unique<InProcessCommunicator>(group_->part(rank_, members),
+                                                   static_cast<int>(at));
+  }
+
   std::shared_ptr<Group> group_;
   int rank_;
 };

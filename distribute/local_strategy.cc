@@ -23,30 +23,31 @@ class LocalStrategy final : public Strategy::Impl {
   }
   StepCache& step_cache() override { return step_cache_; }
   std::unique_ptr<StepRunner> make_runner(const Trace& trace, int64_t batch_size) override {
-    const int num_devices = static_cast<int>(config_.devices.size());
     const ReplicaPart part{.devices = config_.devices,
-                           .blocks = split_into_blocks(config_.num_replicas, num_devices),
+                           .blocks = blocks(),
                            .num_replicas = config_.num_replicas,
-                           .in_turn = config_.num_replicas > num_devices,
+                           .in_turn = config_.num_replicas > num_devices(),
                            .bucket_bytes = config_.bucket_bytes};
-    return make_replica_runner(runtime_, trace, part, make_communicators(part.blocks), batch_size,
-                               workers());
+    return make_replica_runner(runtime_, trace, part, group_, batch_size, workers());
   }
 
  private:
-  std::vector<std::unique_ptr<Communicator>> make_communicators(
-      const std::vector<int>& blocks) const {
+  int num_devices() const { return static_cast<int>(config_.devices.size()); }
+  std::vector<int> blocks() const { return split_into_blocks(config_.num_replicas, num_devices()); }
+
+  StepGroup::Communicators make_communicators() const {
     if (config_.devices.size() == 1) return {};
     const auto native = runtime_.communicator_factory(config_.devices.front()->type());
     if (native)
       return native({.devices = config_.devices,
-                     .order = combine_order(blocks),
+                     .order = combine_order(blocks()),
                      .num_replicas = config_.num_replicas});
-    return make_in_process_communicators({.block_sizes = blocks, .adders = config_.adders});
+    return make_in_process_communicators({.block_sizes = blocks(), .adders = config_.adders});
   }
 
   Runtime& runtime_;
   LocalStrategyConfig config_;
+  StepGroup group_{[this] { return make_communicators(); }, workers()};
   StepCache step_cache_;
 };
 

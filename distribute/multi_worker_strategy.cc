@@ -131,12 +131,12 @@ class MultiWorkerStrategy final : public Strategy::Impl {
     agree_on(trace, batch_size);
     std::erase_if(started_, [](const auto& variable) { return variable.expired(); });
     for (const auto& variable : trace.graph->variables()) start_from_chief(variable);
-    return make_replica_runner(runtime_, trace, part_, make_communicators(), batch_size, *group_);
+    return make_replica_runner(runtime_, trace, part_, step_group_, batch_size, *group_);
   }
 
  private:
-  std::vector<std::unique_ptr<Communicator>> make_communicators() {
-    if (!job_communicators_) return group_->make_communicators(all_blocks_, gradient_dtype_);
+  StepGroup::Communicators make_communicators() {
+    if (!job_communicators_) return group_->make_communicators(all_blocks_);
     return make_job_communicators(*job_communicators_, *group_,
                                   {.devices = part_.devices,
                                    .order = combine_order(all_blocks_),
@@ -199,6 +199,7 @@ class MultiWorkerStrategy final : public Strategy::Impl {
     const int num_devices = here * group_->count();
     part_.num_replicas = choose_replicas(kName, options.num_replicas, num_devices);
     part_.in_turn = part_.num_replicas > num_devices;
+    part_.gradient_dtype = gradient_dtype_;
     part_.bucket_bytes = check_bytes_per_pack(kName, bytes_per_pack(options.communication_options));
     all_blocks_ = split_into_blocks(part_.num_replicas, num_devices);
     const auto mine = all_blocks_.begin() + group_->index() * here;
@@ -250,6 +251,7 @@ class MultiWorkerStrategy final : public Strategy::Impl {
   ReplicaPart part_;
   std::vector<int> all_blocks_;  ///< logical replicas of every device of every worker
   std::set<std::weak_ptr<VariableState>, std::owner_less<>> started_;
+  StepGroup step_group_{[this] { return make_communicators(); }, *group_};
   StepCache step_cache_;
 };
 

@@ -11,7 +11,11 @@ ProcessExchange::Gather::Gather(Communicator& communicator, size_t bytes)
       all(bytes * static_cast<size_t>(communicator.size())),
       mine_slot(mine.data()),
       all_slot(all.data()),
-      request(communicator.prepare_all_gather(&mine_slot, bytes, &all_slot)) {}
+      request(communicator.prepare({.kind = CollectiveKind::kAllGather,
+                                    .dtype = DType::kU8,
+                                    .count = static_cast<int64_t>(bytes),
+                                    .buffer = &mine_slot,
+                                    .output = &all_slot})) {}
 
 void ProcessExchange::Gather::run() {
   request->start();

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cohort/distribute/process_nodes.h"
+#include "cohort/distribute/process_splitter.h"
 #include "cohort/distribute/transport/link_cost.h"
 #include "cohort/distribute/transport/mpi_world.h"
 #include "cohort/distribute/transport/network.h"
@@ -41,10 +42,6 @@ void check(const ProcessGroupOptions& options) {
   if (!options.process_names.empty() && options.process_names.size() != options.host_of.size())
     throw InvalidArgument("process group: got {} names; want one for each of {} processes",
                           options.process_names.size(), num_processes);
-  if (options.gradient_dtype != DType::kF32 && options.gradient_dtype != DType::kBF16 &&
-      options.gradient_dtype != DType::kF16)
-    throw InvalidArgument("process group: got gradient dtype {}; want float32, bfloat16 or float16",
-                          options.gradient_dtype);
   if (!options.store || options.name.empty())
     throw InvalidArgument("process group: got no store or no name; want both");
   if (options.transport != Transport::kAuto &&
@@ -149,37 +146,36 @@ std::shared_ptr<NetworkNode> make_node(const ProcessGroupOptions& options,
   return node;
 }
 
-const HostGroup* host_group_of(const Communicator& communicator) {
-  const HostGroup* host = shared_memory_group_of(communicator);
-  return host ? host : network_group_of(communicator);
-}
-
 }  // namespace
 
-std::vector<std::unique_ptr<Communicator>> make_process_communicators(
-    const ProcessGroupOptions& options) {
+ProcessRanks make_process_ranks(const ProcessGroupOptions& options) {
   check(options);
   const ProcessNodes nodes(options);
   const auto host = std::make_shared<HostGroup>(host_part(options, nodes));
   std::shared_ptr<NetworkNode> node;
   if (nodes.processes_of.size() > 1) node = make_node(options, nodes, host);
-  std::vector<std::unique_ptr<Communicator>> mine;
+  const auto splitter = std::make_shared<ProcessSplitter>(options);
+  ProcessRanks mine;
   for (int at = 0; at < host->size(); ++at) {
     if (host->options().process_of[static_cast<size_t>(at)] != host->options().process) continue;
-    mine.push_back(node ? make_network_communicator(node, at)
-                        : make_shared_memory_communicator(host, at, options.block_sizes));
+    mine.communicators.push_back(
+        node ? make_network_communicator(node, at, splitter)
+             : make_shared_memory_communicator(host, at, options.block_sizes, splitter));
   }
+  mine.abort = [host = std::weak_ptr(host),
+                splitter = std::weak_ptr(splitter)](const Error& error) {
+    if (const auto living = host.lock()) {
+      living->fail(error);
+      living->ring();
+    }
+    if (const auto living = splitter.lock()) living->abort(error);
+  };
   return mine;
 }
 
-std::string flight_report(const Communicator& communicator) {
-  const HostGroup* host = host_group_of(communicator);
-  return host ? dump_histories(host->histories()) : std::string();
-}
-
-NetworkTraffic network_traffic(const Communicator& communicator) {
-  const NetworkCounters* counters = counters_of(communicator);
-  return counters ? NetworkTraffic{counters->payload_bytes, counters->frames} : NetworkTraffic{};
+std::vector<std::unique_ptr<Communicator>> make_process_communicators(
+    const ProcessGroupOptions& options) {
+  return make_process_ranks(options).communicators;
 }
 
 }  // namespace cohort::distribute

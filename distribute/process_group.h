@@ -9,7 +9,6 @@
 #include "cohort/cluster/port_range.h"
 #include "cohort/cluster/tls.h"
 #include "cohort/cluster/wait_board.h"
-#include "cohort/core/dtype.h"
 #include "cohort/core/runtime/communicator.h"
 
 namespace cohort::distribute {
@@ -40,10 +39,6 @@ struct ProcessGroupOptions {
   /// Of every process, for messages; empty: "process 0", …
   std::vector<std::string> process_names = {};
   Transport transport = Transport::kAuto;
-  /// In which sums of f32 gradients (Communicator::prepare_gradient_sum) travel between hosts: f32,
-  /// or bf16 or f16 for half the bytes. Every host's contribution is rounded, added to the others'
-  /// in f32, and the sum is rounded again, so that all ranks have the same bits.
-  DType gradient_dtype = DType::kF32;
   /// Name or number of this process's machine for the others; TCP listens there alone, at one port
   /// of `ports`, until the group stands.
   std::string address = "127.0.0.1";
@@ -79,19 +74,5 @@ struct ProcessGroupOptions {
 /// accepted.
 std::vector<std::unique_ptr<Communicator>> make_process_communicators(
     const ProcessGroupOptions& options);
-
-/// The latest collectives of this host's ranks, one line each: "rank N", then "call NUMBER
-/// COLLECTIVE CALL STARTED_MS_AGO ENDED_MS_AGO WHAT" (ended -1: not yet). When a group over the
-/// network times out, the hosts merge these through the store and one writes to stderr which rank
-/// is behind.
-std::string flight_report(const Communicator& communicator);
-
-/// What this process has sent over the network for the group of a communicator; zeros where it
-/// sends nothing.
-struct NetworkTraffic {
-  uint64_t payload_bytes = 0;  ///< without the 32 bytes that begin every frame
-  uint64_t frames = 0;
-};
-NetworkTraffic network_traffic(const Communicator& communicator);
 
 }  // namespace cohort::distribute

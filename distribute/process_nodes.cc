@@ -27,8 +27,7 @@ ProcessNodes::ProcessNodes(const ProcessGroupOptions& options) {
 }
 
 NetworkLayout network_layout(const ProcessGroupOptions& options, const ProcessNodes& nodes) {
-  NetworkLayout layout{.block_sizes = options.block_sizes,
-                       .gradient_dtype = options.gradient_dtype};
+  NetworkLayout layout{.block_sizes = options.block_sizes};
   layout.ranks_of.resize(nodes.processes_of.size());
   for (size_t rank = 0; rank < options.process_of.size(); ++rank) {
     const int process = options.process_of[rank];

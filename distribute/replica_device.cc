@@ -18,35 +18,38 @@ class SoloCommunicator final : public Communicator {
   int rank() const override { return 0; }
   int size() const override { return 1; }
   std::shared_ptr<void> allocate_bucket(size_t bytes) override { return device_.allocate(bytes); }
-  std::unique_ptr<Request> prepare_all_reduce(void* const*, DType, int64_t,
-                                              ops::ReduceOp) override {
-    return std::make_unique<Nothing>();
-  }
-  std::unique_ptr<Request> prepare_all_gather(void* const* input, size_t bytes,
-                                              void* const* output) override {
-    return std::make_unique<CopyToOutput>(device_, input, bytes, output);
-  }
   void abort(const Error&) override {}
 
  private:
   class Nothing final : public Request {
-   public:
-    void start() override {}
-    void wait() override {}
+    void do_start() override {}
+    void do_wait() override {}
   };
   class CopyToOutput final : public Request {
    public:
-    CopyToOutput(Device& device, void* const* input, size_t bytes, void* const* output)
-        : device_(device), input_(input), bytes_(bytes), output_(output) {}
-    void start() override { device_.copy_from_device(*output_, device_, *input_, bytes_); }
-    void wait() override {}
+    CopyToOutput(Device& device, const CollectiveSpec& spec)
+        : device_(device),
+          input_(spec.buffer),
+          bytes_(static_cast<size_t>(spec.count) * size_of(spec.dtype)),
+          output_(spec.output) {}
 
    private:
+    void do_start() override { device_.copy_from_device(*output_, device_, *input_, bytes_); }
+    void do_wait() override {}
+
     Device& device_;
     void* const* input_;
     const size_t bytes_;
     void* const* output_;
   };
+
+  std::unique_ptr<Request> do_prepare(const CollectiveSpec& spec) override {
+    if (spec.kind != CollectiveKind::kAllGather) return std::make_unique<Nothing>();
+    return std::make_unique<CopyToOutput>(device_, spec);
+  }
+  std::unique_ptr<Communicator> do_split(std::string_view, int) override {
+    return std::make_unique<SoloCommunicator>(device_);
+  }
 
   Device& device_;
 };
@@ -61,7 +64,7 @@ std::unique_ptr<Communicator> solo_communicator(Communicator* communicator, Devi
 
 ReplicaDevice::ReplicaDevice(Runtime& runtime, const Trace& trace, Device& device,
                              Communicator* communicator, int num_replicas, int all_replicas,
-                             bool in_turn, size_t bucket_bytes)
+                             bool in_turn, size_t bucket_bytes, DType gradient_dtype)
     : runtime_(runtime),
       num_replicas_(num_replicas),
       in_turn_(in_turn),
@@ -72,7 +75,8 @@ ReplicaDevice::ReplicaDevice(Runtime& runtime, const Trace& trace, Device& devic
                 .communicator = solo_ ? solo_.get() : communicator,
                 .local_replicas = num_replicas,
                 .num_replicas = all_replicas,
-                .bucket_bytes = bucket_bytes}) {
+                .bucket_bytes = bucket_bytes,
+                .gradient_dtype = gradient_dtype}) {
   prepared_.reserve(kLargestMemo);
   if (num_replicas_ > 1)
     sum_ = std::make_unique<BlockSum>(runtime, device, program_.collectives(), num_replicas_);

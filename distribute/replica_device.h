@@ -26,12 +26,13 @@ class ReplicaDevice {
   /// this or another device of the group carries several replicas; then all of them reduce after
   /// their local parts, in one order. `all_replicas`: of all devices.
   ReplicaDevice(Runtime& runtime, const Trace& trace, Device& device, Communicator* communicator,
-                int num_replicas, int all_replicas, bool in_turn, size_t bucket_bytes);
+                int num_replicas, int all_replicas, bool in_turn, size_t bucket_bytes,
+                DType gradient_dtype);
 
   int num_replicas() const { return num_replicas_; }
   Device& device() { return program_.device(); }
   /// Time spent in waits for the other devices.
-  std::chrono::nanoseconds waited() { return program_.collectives().waited; }
+  std::chrono::nanoseconds waited() { return program_.collectives().waited(); }
   /// Memory that it holds, about.
   size_t num_bytes() { return program_.num_bytes(); }
   /// Of one step.

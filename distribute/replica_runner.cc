@@ -9,7 +9,6 @@
 #include "cohort/core/runtime/device_thread.h"
 #include "cohort/core/runtime/runtime.h"
 #include "cohort/core/runtime/step_devices.h"
-#include "cohort/distribute/process_group.h"
 #include "cohort/distribute/replica_check.h"
 #include "cohort/distribute/replica_device.h"
 #include "cohort/distribute/replica_feeds.h"
@@ -21,40 +20,23 @@ namespace {
 class ReplicaRunner final : public StepRunner {
  public:
   ReplicaRunner(Runtime& runtime, const Trace& trace, const ReplicaPart& part,
-                std::vector<std::unique_ptr<Communicator>> communicators, int64_t batch_size,
-                Workers& workers)
+                StepGroup& step_group, int64_t batch_size, Workers& workers)
       : runtime_(runtime),
         trace_(trace),
         workers_(workers),
         devices_(part.job),
-        communicators_(std::move(communicators)),
         feeds_(trace_, batch_size, static_cast<size_t>(part.first_replica),
                static_cast<size_t>(std::accumulate(part.blocks.begin(), part.blocks.end(), 0)),
                static_cast<size_t>(part.num_replicas), workers),
-        recording_(workers),
-        records_(can_record(part)) {
+        recording_(workers) {
     if (part.num_replicas > 1) check_replicas_stay_equal(trace, part.in_turn);
     check_devices_stay_apart(trace, part.devices);
-    for (const auto& communicator : communicators_)
-      watches_.push_back(workers_.watch(*communicator));
     for (Device* device : part.devices) devices_.add(runtime, *trace.graph, *device);
     const DeviceTurn turn = devices_.take();
-    int first = 0;
-    for (size_t d = 0; d < part.devices.size(); ++d) {
-      Communicator* communicator = communicators_.empty() ? nullptr : communicators_[d].get();
-      part.devices[d]->bind_thread();
-      auto carrier = std::make_unique<Carrier>();
-      carrier->runner = this;
-      carrier->communicator = communicator;
-      carrier->replicas = std::make_unique<ReplicaDevice>(
-          runtime, trace, *part.devices[d], communicator, part.blocks[d], part.num_replicas,
-          part.in_turn, part.bucket_bytes);
-      carrier->first = first;
-      first += part.blocks[d];
-      if (d > 0) carrier->thread = std::make_unique<DeviceThread>(*part.devices[d]);
-      carriers_.push_back(std::move(carrier));
-    }
+    step_group.prepare_in([&](const std::shared_ptr<GroupRanks>& group) { join(group, part); });
     carriers_.front()->replicas->device().bind_thread();
+    records_ = can_record(part);
+    in_group_ = group_->add_step([this] { drop_recordings(); });
     count_bytes();
   }
 
@@ -80,12 +62,9 @@ class ReplicaRunner final : public StepRunner {
   }
 
   CommunicationCost communication_cost() override {
-    CommunicationCost cost{.waited = carriers_.front()->replicas->waited(),
-                           .bytes_sent = 0,
-                           .collectives = collectives_};
-    if (!communicators_.empty())  // the traffic of the whole process, on each of them
-      cost.bytes_sent = network_traffic(*communicators_.front()).payload_bytes;
-    return cost;
+    return {.waited = carriers_.front()->replicas->waited(),
+            .bytes_sent = bytes_sent_,
+            .collectives = collectives_};
   }
 
   size_t num_bytes() override { return num_bytes_.load(std::memory_order_relaxed); }
@@ -134,6 +113,25 @@ class ReplicaRunner final : public StepRunner {
     RecordingOutcome recording;
   };
 
+  /// Makes what the devices run, which prepares its collectives.
+  void join(const std::shared_ptr<GroupRanks>& group, const ReplicaPart& part) {
+    group_ = group;
+    int first = 0;
+    for (size_t d = 0; d < part.devices.size(); ++d) {
+      part.devices[d]->bind_thread();
+      auto carrier = std::make_unique<Carrier>();
+      carrier->runner = this;
+      carrier->communicator = group_->of(d);
+      carrier->replicas = std::make_unique<ReplicaDevice>(
+          runtime_, trace_, *part.devices[d], carrier->communicator, part.blocks[d],
+          part.num_replicas, part.in_turn, part.bucket_bytes, part.gradient_dtype);
+      carrier->first = first;
+      first += part.blocks[d];
+      if (d > 0) carrier->thread = std::make_unique<DeviceThread>(*part.devices[d]);
+      carriers_.push_back(std::move(carrier));
+    }
+  }
+
   void count_bytes() {
     size_t bytes = cohort::num_bytes(*trace_.graph);
     for (const auto& carrier : carriers_) bytes += carrier->replicas->num_bytes();
@@ -161,14 +159,16 @@ class ReplicaRunner final : public StepRunner {
     for (auto& carrier : carriers_)
       compiled = carrier->replicas->prepare(feeds_of(*carrier)) || compiled;
     if (compiled) count_bytes();
-    if (communicators_.empty()) {
+    if (group_->empty()) {
       carriers_.front()->replicas->device().bind_thread();
       carriers_.front()->replicas->run(feeds_of(*carriers_.front()));
       return;
     }
     const bool replay = records_ && choose_recording();
+    const uint64_t sent_before = group_->network_bytes();
     on_every_device(run_carrier);
     rethrow();
+    bytes_sent_ += group_->network_bytes() - sent_before;
     if (records_) recording_.note_run(numbers_, replay);
     collectives_ += carriers_.front()->replicas->num_collectives();
   }
@@ -185,8 +185,8 @@ class ReplicaRunner final : public StepRunner {
   /// Whether ranks have collectives inside their executables, on devices that may record, and every
   /// process knows which executables all ranks use.
   bool can_record(const ReplicaPart& part) const {
-    return !communicators_.empty() && !part.in_turn &&
-           part.devices.front()->type() != DeviceType::kCPU && feeds_.are_known_everywhere();
+    return !group_->empty() && !part.in_turn && part.devices.front()->type() != DeviceType::kCPU &&
+           feeds_.are_known_everywhere();
   }
 
   /// Whether this step runs as a recording, on every device of every process.
@@ -248,9 +248,7 @@ class ReplicaRunner final : public StepRunner {
 
   /// Makes the group usable again, where it is this process' alone.
   void recover() {
-    recording_.forget();
-    for (auto& carrier : carriers_) carrier->replicas->drop_recordings();
-    if (!communicators_.front()->reset()) return;
+    if (!group_->recover()) return;
     for (auto& carrier : carriers_) {
       try {
         carrier->replicas->device().synchronize();
@@ -259,29 +257,32 @@ class ReplicaRunner final : public StepRunner {
     }
   }
 
+  void drop_recordings() {
+    recording_.forget();
+    for (auto& carrier : carriers_) carrier->replicas->drop_recordings();
+  }
+
   Runtime& runtime_;
   const Trace trace_;
   Workers& workers_;
   StepDevices devices_;
-  std::vector<std::unique_ptr<Communicator>> communicators_;
-  std::vector<std::shared_ptr<void>> watches_;
+  std::shared_ptr<GroupRanks> group_;
   ReplicaFeeds feeds_;
   StepRecording recording_;
-  const bool records_;
+  bool records_ = false;
   std::vector<int64_t> numbers_;  ///< by which the current step's executables are chosen, of all
-  uint64_t collectives_ = 0;
+  uint64_t collectives_ = 0, bytes_sent_ = 0;
   std::atomic<size_t> num_bytes_ = 0;
   std::vector<std::unique_ptr<Carrier>> carriers_;
+  std::shared_ptr<void> in_group_;  // last: goes before what it drops
 };
 
 }  // namespace
 
-std::unique_ptr<StepRunner> make_replica_runner(
-    Runtime& runtime, const Trace& trace, const ReplicaPart& part,
-    std::vector<std::unique_ptr<Communicator>> communicators, int64_t batch_size,
-    Workers& workers) {
-  return std::make_unique<ReplicaRunner>(runtime, trace, part, std::move(communicators), batch_size,
-                                         workers);
+std::unique_ptr<StepRunner> make_replica_runner(Runtime& runtime, const Trace& trace,
+                                                const ReplicaPart& part, StepGroup& group,
+                                                int64_t batch_size, Workers& workers) {
+  return std::make_unique<ReplicaRunner>(runtime, trace, part, group, batch_size, workers);
 }
 
 }  // namespace cohort::distribute

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "cohort/core/runtime/communicator.h"
+#include "cohort/distribute/step_group.h"
 #include "cohort/distribute/strategy.h"
 
 namespace cohort {
@@ -22,14 +22,15 @@ struct ReplicaPart {
   int num_replicas = 1;     ///< of all processes
   bool in_turn = false;     ///< some device, here or elsewhere, carries several
   size_t bucket_bytes = size_t{4} << 20;
+  DType gradient_dtype = DType::kF32;  ///< in which sums of f32 gradients travel between hosts
   std::shared_ptr<const std::string> job = nullptr;  ///< the strategy's name; null in one process
 };
 
 /// Runs a traced step on the replicas of this process: one thread for each device, the first
-/// device on the caller's thread. `communicators`: one for each device; empty when there is one
-/// device in all. `workers` outlives the runner. Construction is collective.
-std::unique_ptr<StepRunner> make_replica_runner(
-    Runtime& runtime, const Trace& trace, const ReplicaPart& part,
-    std::vector<std::unique_ptr<Communicator>> communicators, int64_t batch_size, Workers& workers);
+/// device on the caller's thread. Its collectives are prepared in `group`. `workers` outlives the
+/// runner. Construction is collective.
+std::unique_ptr<StepRunner> make_replica_runner(Runtime& runtime, const Trace& trace,
+                                                const ReplicaPart& part, StepGroup& group,
+                                                int64_t batch_size, Workers& workers);
 
 }  // namespace cohort::distribute

@@ -1,5 +1,7 @@
 #include "cohort/distribute/replica_tree.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -30,8 +32,12 @@ int combine(const std::vector<int>& sizes, int begin, int end,
             std::vector<std::pair<int, int>>& order) {
   if (end - begin == 1) return begin;
   const int left = left_leaves(std::accumulate(sizes.begin() + begin, sizes.begin() + end, 0));
-  int middle = begin;
-  for (int leaves = 0; leaves < left; ++middle) leaves += sizes[static_cast<size_t>(middle)];
+  int middle = begin, leaves = 0;
+  for (; leaves < left; ++middle) leaves += sizes[static_cast<size_t>(middle)];
+  if (leaves != left)
+    throw InvalidArgument(
+        "replicas: got blocks of {} replicas; want each to be the leaves of one subtree",
+        fmt::join(sizes, ", "));
   const int a = combine(sizes, begin, middle, order);
   const int b = combine(sizes, middle, end, order);
   order.emplace_back(a, b);

@@ -16,7 +16,7 @@ namespace cohort::distribute {
 std::vector<int> split_into_blocks(int num_replicas, int num_devices);
 
 /// The additions that combine blocks of these sizes: for (a, b) in order, a += b; the total ends in
-/// block 0.
+/// block 0. Throws InvalidArgument where a block is no subtree.
 std::vector<std::pair<int, int>> combine_order(const std::vector<int>& block_sizes);
 
 }  // namespace cohort::distribute

@@ -69,7 +69,7 @@ WorkerGroup::WorkerGroup(std::unique_ptr<cluster::Membership> membership, Option
   guard("the start", [&] {
     meet_hosts();
     exchange_ = std::make_unique<ProcessExchange>(
-        std::move(connect(std::vector<int>(tasks.size(), 1), "exchange", DType::kF32).front()));
+        std::move(connect(std::vector<int>(tasks.size(), 1), "exchange").front()));
   });
   watched_exchange_ = watch(exchange_->communicator());
 }
@@ -118,8 +118,7 @@ void WorkerGroup::meet_hosts() {
 }
 
 std::vector<std::unique_ptr<Communicator>> WorkerGroup::connect(std::vector<int> block_sizes,
-                                                                const std::string& name,
-                                                                DType gradient_dtype) {
+                                                                const std::string& name) {
   const int devices = static_cast<int>(block_sizes.size()) / count();
   ProcessGroupOptions options;
   for (int worker = 0; worker < count(); ++worker)
@@ -136,7 +135,6 @@ std::vector<std::unique_ptr<Communicator>> WorkerGroup::connect(std::vector<int>
   options.tls = options_.tls;
   options.mpi = options_.mpi;
   options.wait_board = options_.wait_board;
-  options.gradient_dtype = gradient_dtype;
   for (int worker = 0; worker < count(); ++worker) options.process_names.push_back(name_of(worker));
   try {
     return make_process_communicators(options);
@@ -146,10 +144,9 @@ std::vector<std::unique_ptr<Communicator>> WorkerGroup::connect(std::vector<int>
 }
 
 std::vector<std::unique_ptr<Communicator>> WorkerGroup::make_communicators(
-    std::vector<int> block_sizes, DType gradient_dtype) {
+    std::vector<int> block_sizes) {
   const std::string name = "group/" + std::to_string(groups_++);
-  return guard("the making of a step",
-               [&] { return connect(std::move(block_sizes), name, gradient_dtype); });
+  return guard("the making of a step", [&] { return connect(std::move(block_sizes), name); });
 }
 
 OneThread::Entered WorkerGroup::enter(const char* what) {

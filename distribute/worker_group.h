@@ -72,9 +72,8 @@ class WorkerGroup final : public Workers {
   int sharing_cores() const { return sharing_cores_; }
 
   /// Communicators of this worker's devices in a new group of all workers' devices, each carrying
-  /// `block_sizes[rank]` replicas. `gradient_dtype`: as in ProcessGroupOptions. Collective.
-  std::vector<std::unique_ptr<Communicator>> make_communicators(std::vector<int> block_sizes,
-                                                                DType gradient_dtype = DType::kF32);
+  /// `block_sizes[rank]` replicas. Collective.
+  std::vector<std::unique_ptr<Communicator>> make_communicators(std::vector<int> block_sizes);
 
  private:
   /// A watch of the cluster, as long as this lives.
@@ -87,7 +86,7 @@ class WorkerGroup final : public Workers {
   };
 
   std::vector<std::unique_ptr<Communicator>> connect(std::vector<int> block_sizes,
-                                                     const std::string& name, DType gradient_dtype);
+                                                     const std::string& name);
   void meet_hosts();
   bool is_hearsay(const Error& error) const;
   bool is_foreign(const Error& error) const;

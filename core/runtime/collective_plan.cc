@@ -142,24 +142,6 @@ bool rewrite_all_gather(Rewriter& rewriter, const Node& node, CollectivePlan& pl
   return true;
 }
 
-/// Adds the time of its waits to a sum.
-class TimedRequest final : public Communicator::Request {
- public:
-  TimedRequest(std::unique_ptr<Request> request, std::chrono::nanoseconds& waited)
-      : request_(std::move(request)), waited_(waited) {}
-
-  void start() override { request_->start(); }
-  void wait() override {
-    const auto begin = std::chrono::steady_clock::now();
-    request_->wait();
-    waited_ += std::chrono::steady_clock::now() - begin;
-  }
-
- private:
-  std::unique_ptr<Request> request_;
-  std::chrono::nanoseconds& waited_;
-};
-
 }  // namespace
 
 bool is_collective(const Node& node) {
@@ -167,11 +149,16 @@ bool is_collective(const Node& node) {
          node.attrs().has("bucket");
 }
 
-void CollectivePlan::allocate(Communicator& communicator, int local_replicas, int num_replicas) {
+void CollectivePlan::allocate(Communicator& communicator, int local_replicas, int num_replicas,
+                              DType gradient_dtype) {
   for (Bucket& bucket : buckets) {
     bucket.memory = communicator.allocate_bucket(bucket.num_bytes());
     bucket.data = bucket.memory.get();
-    std::unique_ptr<Communicator::Request> request;
+    CollectiveSpec spec{.dtype = bucket.dtype,
+                        .count = bucket.num_elements,
+                        .op = bucket.op,
+                        .buffer = &bucket.data,
+                        .timed = true};
     if (bucket.gathers) {
       const auto local = static_cast<size_t>(local_replicas),
                  all = static_cast<size_t>(num_replicas);
@@ -179,16 +166,22 @@ void CollectivePlan::allocate(Communicator& communicator, int local_replicas, in
       bucket.local = local > 1 ? bucket.local_memory.get() : bucket.data;
       bucket.gathered_memory = communicator.allocate_bucket(all * bucket.num_bytes());
       bucket.gathered = bucket.gathered_memory.get();
-      request = communicator.prepare_all_gather(&bucket.local, local * bucket.num_bytes(),
-                                                &bucket.gathered);
+      spec.kind = CollectiveKind::kAllGather;
+      spec.count = local_replicas * bucket.num_elements;
+      spec.buffer = &bucket.local;
+      spec.output = &bucket.gathered;
     } else if (bucket.may_be_rounded) {
-      request = communicator.prepare_gradient_sum(&bucket.data, bucket.num_elements);
-    } else {
-      request = communicator.prepare_all_reduce(&bucket.data, bucket.dtype, bucket.num_elements,
-                                                bucket.op);
+      spec.wire_dtype = gradient_dtype;
     }
-    bucket.request = std::make_unique<TimedRequest>(std::move(request), waited);
+    bucket.request = communicator.prepare(spec);
   }
+}
+
+std::chrono::nanoseconds CollectivePlan::waited() const {
+  std::chrono::nanoseconds sum{0};
+  for (const Bucket& bucket : buckets)
+    if (bucket.request) sum += bucket.request->waited();
+  return sum;
 }
 
 void CollectivePlan::keep(Device& device, int replica) {

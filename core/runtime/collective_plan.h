@@ -19,7 +19,7 @@ struct Bucket {
   ops::ReduceOp op = ops::ReduceOp::kSum;  ///< unless it gathers
   std::vector<int64_t> offsets;            ///< of each tensor, in elements; multiples of 64 bytes
   int64_t num_elements = 0;                ///< of one replica, padding included
-  bool may_be_rounded = false;  ///< f32 gradients alone, on a communicator that rounds them
+  bool may_be_rounded = false;             ///< f32 gradients alone, which a wire may round
 
   size_t num_bytes() const { return static_cast<size_t>(num_elements) * size_of(dtype); }
   /// Where one replica leaves its tensor, and where the result is found.
@@ -47,11 +47,7 @@ struct Bucket {
 /// attribute "bucket" = i.
 struct CollectivePlan {
   std::vector<Bucket> buckets;
-  /// Time that the device's thread has spent in waits for buckets: communication that backward did
-  /// not hide.
-  std::chrono::nanoseconds waited{0};
-
-  /// The communicator rounds gradients: they get buckets without anything else.
+  /// Gradients may be rounded on their way: they get buckets without anything else.
   bool gradients_apart = false;
   /// Replicas of several ranks: a step that commits gets a bucket for their vote (step_vote.h).
   int voters = 0;
@@ -60,8 +56,13 @@ struct CollectivePlan {
   bool kernels_throw = false;
 
   /// Takes bucket memory from `communicator` and prepares one request each, in order. This device
-  /// carries `local_replicas` of `num_replicas`. Collective.
-  void allocate(Communicator& communicator, int local_replicas, int num_replicas);
+  /// carries `local_replicas` of `num_replicas`; buckets that may be rounded travel as
+  /// `gradient_dtype`. Collective.
+  void allocate(Communicator& communicator, int local_replicas, int num_replicas,
+                DType gradient_dtype);
+  /// Time that the device's thread has spent in waits for buckets: communication that backward did
+  /// not hide.
+  std::chrono::nanoseconds waited() const;
   /// Keeps what the device's `replica`-th replica has left to be gathered, where several take
   /// turns.
   void keep(Device& device, int replica);

@@ -1,55 +1,100 @@
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
 
 #include "cohort/core/dtype.h"
 #include "cohort/core/ops/collective.h"
 
 namespace cohort {
 
+/// The mesh axis of replicas.
+inline constexpr std::string_view kDataAxis = "data";
+
+enum class CollectiveKind : uint32_t {
+  kAllReduce = 1,  ///< every rank has the reduction of all buffers in its own
+  kReduceScatter,  ///< rank r has elements [r * count / n, (r + 1) * count / n) of it, the same
+                   ///< bits
+  kAllGather,      ///< every rank has all buffers, one after the other
+  kBroadcast,      ///< every rank has what the root's buffer holds
+};
+inline constexpr size_t kNumCollectiveKinds = 4;
+/// "all_reduce"
+std::string_view collective_name(CollectiveKind kind);
+
+/// One repeated collective, as each rank asks for it: equal on all of them, but for the slots and
+/// the `count` of a gather.
+struct CollectiveSpec {
+  CollectiveKind kind = CollectiveKind::kAllReduce;
+  DType dtype = DType::kF32;
+  int64_t count = 0;  ///< elements of `buffer`; for a reduce_scatter a multiple of the ranks
+  ops::ReduceOp op = ops::ReduceOp::kSum;  ///< of a reduction
+  /// A half type in which sums of f32 travel between hosts; within a host they stay exact. None: as
+  /// they are. docs/collectives.md has the arithmetic.
+  std::optional<DType> wire_dtype = {};
+  int root = 0;                       ///< of a broadcast
+  std::string_view axis = kDataAxis;  ///< that the group must have been made for
+  /// A slot, as in Operand: read when a call starts. Works in place; a reduce_scatter leaves other
+  /// elements than this rank's unspecified.
+  void* const* buffer = nullptr;
+  /// The slot of a gather's result. The result may lie around this rank's buffer.
+  void* const* output = nullptr;
+  bool timed = false;  ///< its waits count in CommunicatorStats::waited
+};
+
+/// What one rank has done so far.
+struct CommunicatorStats {
+  struct Kind {
+    uint64_t calls = 0;
+    /// Of the buffers, between hosts: what this rank's host has sent, counted on its first rank.
+    /// Within a host: what this rank has read from the memory of others, or written to it. On GPUs:
+    /// what it has given to NCCL to send, while the host does so, which is not when a recorded step
+    /// is replayed.
+    uint64_t payload_bytes = 0;
+  };
+  std::array<Kind, kNumCollectiveKinds> kinds;
+  std::chrono::nanoseconds waited{0};  ///< by those that are timed
+  /// Sent between hosts by this rank's host, counted on its first rank: payload, and what hosts
+  /// tell each other besides.
+  uint64_t network_bytes = 0;
+  uint64_t network_frames = 0;
+
+  Kind& operator[](CollectiveKind kind) { return kinds[static_cast<size_t>(kind) - 1]; }
+  const Kind& operator[](CollectiveKind kind) const { return kinds[static_cast<size_t>(kind) - 1]; }
+};
+
 /// One rank's end of a group of equal partners on a mesh axis. Every rank makes the same calls in
-/// the same order with equal sizes. Calls come from the thread that runs the rank's device.
+/// the same order. Calls come from the thread that runs the rank's device. Sums are taken in the
+/// fixed binary tree over logical replicas; a mean divides by the logical replicas of all ranks.
 /// Implementations: in-process and between processes (distribute/), NCCL (kernels/cuda).
 class Communicator {
  public:
-  virtual ~Communicator() = default;
+  class Request;
+  virtual ~Communicator();
 
   virtual int rank() const = 0;
   virtual int size() const = 0;
-  /// Memory in which start_all_reduce works without copying. kOperandAlignment aligned, zeroed.
+  std::string_view axis() const { return axis_; }
+  /// Memory in which collectives work without copying. kOperandAlignment aligned, zeroed.
   virtual std::shared_ptr<void> allocate_bucket(size_t bytes) = 0;
 
-  /// The work of one collective between start and wait; owned by the communicator's caller.
-  class Request {
-   public:
-    virtual ~Request() = default;
-    /// Says that this rank's data is ready; returns at once.
-    virtual void start() = 0;
-    /// Returns when the result lies in the buffer (CUDA: ordered on the compute stream).
-    /// Throws DeadlineExceeded naming the silent ranks, Unavailable when a rank is gone or aborted,
-    /// and what a rank aborted with.
-    virtual void wait() = 0;
-  };
+  /// Prepares a repeated collective, whose memory goes with the request. Collective: every rank
+  /// prepares the same ones in the same order, and may drop them at any time when no call of them
+  /// is pending. InvalidArgument, at once or from the first wait, where the ranks' specs do not fit
+  /// or one says what cannot be.
+  std::unique_ptr<Request> prepare(const CollectiveSpec& spec);
+  /// The group of those ranks that give the same colour, for `axis`, in the order of their ranks
+  /// here. It works beside this one and is aborted with it. Collective. Unimplemented where a
+  /// transport cannot.
+  std::unique_ptr<Communicator> split(std::string_view axis, int color);
 
-  /// Prepares the repeated elementwise reduction of `buffer` (num_elements of dtype) over all
-  /// ranks, in place, summed in the fixed binary tree over ranks. A mean divides the sum by the
-  /// logical replicas of all ranks. `buffer` is a slot, as in Operand. Collective: every rank
-  /// prepares the same requests in the same order.
-  virtual std::unique_ptr<Request> prepare_all_reduce(void* const* buffer, DType dtype,
-                                                      int64_t num_elements, ops::ReduceOp op) = 0;
-  /// Whether prepare_gradient_sum may round what it sums. The same on every rank.
-  virtual bool rounds_gradients() const { return false; }
-  /// The sum of `num_elements` f32 gradients, as prepare_all_reduce; a group whose options say so
-  /// rounds it to a half type for the way between hosts.
-  virtual std::unique_ptr<Request> prepare_gradient_sum(void* const* buffer, int64_t num_elements) {
-    return prepare_all_reduce(buffer, DType::kF32, num_elements, ops::ReduceOp::kSum);
-  }
-  /// Copies `bytes` of every rank, in rank order, to `output` (which may differ in size between
-  /// ranks: `bytes` is this rank's).
-  virtual std::unique_ptr<Request> prepare_all_gather(void* const* input, size_t bytes,
-                                                      void* const* output) = 0;
+  CommunicatorStats stats() const;
   /// Ends every wait on every rank with `error`; later calls fail with it too. Returns at once: any
   /// thread may call it, whatever it holds.
   virtual void abort(const Error& error) = 0;
@@ -57,6 +102,56 @@ class Communicator {
   /// group and its requests usable again. On one rank, for all. False, and nothing changes, for a
   /// group of several processes, whose job ends with its first error.
   virtual bool reset() { return false; }
+  /// The latest collectives of this host's ranks, one line each: "rank N", then "call NUMBER
+  /// COLLECTIVE CALL STARTED_MS_AGO ENDED_MS_AGO WHAT" (ended -1: not yet). Empty where none are
+  /// kept.
+  virtual std::string history() const { return {}; }
+
+ private:
+  void check(const CollectiveSpec& spec) const;
+  /// What `spec` says can be.
+  virtual std::unique_ptr<Request> do_prepare(const CollectiveSpec& spec) = 0;
+  virtual std::unique_ptr<Communicator> do_split(std::string_view axis, int color) = 0;
+  /// Adds what this rank's requests do not count.
+  virtual void add_traffic(CommunicatorStats&) const {}
+
+  std::string axis_{kDataAxis};
+  const std::shared_ptr<CommunicatorStats> stats_ = std::make_shared<CommunicatorStats>();
+};
+
+/// The work of one collective between start and wait; owned by the communicator's caller.
+class Communicator::Request {
+ public:
+  virtual ~Request() = default;
+  /// Says that this rank's data is ready; returns at once.
+  void start() {
+    ++counted_->calls;
+    do_start();
+  }
+  /// Returns when the result lies in its place (CUDA: ordered on the compute stream).
+  /// Throws DeadlineExceeded naming the silent ranks, Unavailable when a rank is gone or aborted,
+  /// and what a rank aborted with.
+  void wait() {
+    if (timed_) return wait_timed();
+    do_wait();
+  }
+  /// Spent in waits, where the spec says `timed`.
+  std::chrono::nanoseconds waited() const { return waited_; }
+
+ protected:
+  /// Adds to CommunicatorStats::Kind::payload_bytes. For the rank's thread.
+  void count_payload(uint64_t bytes) { counted_->payload_bytes += bytes; }
+
+ private:
+  friend class Communicator;
+  virtual void do_start() = 0;
+  virtual void do_wait() = 0;
+  void wait_timed();
+
+  std::shared_ptr<CommunicatorStats> stats_;
+  CommunicatorStats::Kind* counted_ = nullptr;  ///< in stats_
+  bool timed_ = false;
+  std::chrono::nanoseconds waited_{0};
 };
 
 }  // namespace cohort

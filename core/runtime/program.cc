@@ -20,7 +20,7 @@ void refuse_gathers(const Graph& graph) {
 Program::Program(Runtime& runtime, const Trace& trace, ProgramOptions options)
     : runtime_(runtime), options_(std::move(options)) {
   if (!options_.device) options_.device = &runtime.default_device();
-  plan_.gradients_apart = options_.communicator && options_.communicator->rounds_gradients();
+  plan_.gradients_apart = options_.communicator && options_.gradient_dtype != DType::kF32;
   if (options_.communicator && options_.communicator->size() > 1)
     plan_.voters = options_.num_replicas;
   plan_.kernels_throw = options_.device->type() == DeviceType::kCPU;
@@ -28,7 +28,8 @@ Program::Program(Runtime& runtime, const Trace& trace, ProgramOptions options)
   lay_out_variables(runtime, *options_.device, *function_.graph);
   if (options_.communicator) refuse_gathers(*function_.graph);
   if (options_.communicator)
-    plan_.allocate(*options_.communicator, options_.local_replicas, options_.num_replicas);
+    plan_.allocate(*options_.communicator, options_.local_replicas, options_.num_replicas,
+                   options_.gradient_dtype);
 }
 
 Executable& Program::cached(Cache& cache, const GraphFunction& function,

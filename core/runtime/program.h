@@ -17,6 +17,7 @@ struct ProgramOptions {
   int local_replicas = 1;                 ///< of those that the device carries
   int num_replicas = 1;                   ///< of all ranks of the communicator
   size_t bucket_bytes = size_t{4} << 20;  ///< about the size of what is reduced together
+  DType gradient_dtype = DType::kF32;     ///< in which sums of f32 gradients travel between hosts
   std::vector<std::string> disabled_passes = {};
 };
 

@@ -68,10 +68,11 @@ RankHistory read_flight(const RankFlight& flight, int rank) {
   for (uint64_t number = first; number <= last; ++number) {
     const FlightRecord& record = flight.ring[number % kFlightRecords];
     if (record.number.load(std::memory_order_acquire) != number) continue;  // being overwritten
-    const Description description{.kind = static_cast<CollectiveKind>(record.kind.load(kRelaxed)),
-                                  .dtype = record.dtype.load(kRelaxed),
-                                  .op = record.op.load(kRelaxed),
-                                  .count = record.count.load(kRelaxed)};
+    Description description{};
+    description.kind = static_cast<CollectiveKind>(record.kind.load(kRelaxed));
+    description.dtype = record.dtype.load(kRelaxed);
+    description.op = record.op.load(kRelaxed);
+    description.count = record.count.load(kRelaxed);
     const int64_t ended = record.ended_ms.load(kRelaxed);
     history.calls.push_back({.number = number,
                              .collective = record.collective.load(kRelaxed),

@@ -12,7 +12,7 @@
 namespace cohort::distribute {
 
 inline constexpr uint32_t kFrameMagic = 0x54524843;  // "CHRT"
-inline constexpr uint8_t kFrameVersion = 2;
+inline constexpr uint8_t kFrameVersion = 3;
 inline constexpr size_t kMaxFrameBytes = size_t{256} << 10;
 inline constexpr size_t kMaxMessage = 1000;  ///< of an abort
 
@@ -20,7 +20,7 @@ enum class FrameKind : uint8_t {
   kDescribe = 1,  ///< Descriptions of the sender's ranks for a collective
   kPartial = 2,   ///< sums of the block of rank `part`, for the owner of these elements
   kResult = 3,    ///< finished elements, from their owner
-  kBlock = 4,     ///< bytes of rank `part`, for a gather
+  kBlock = 4,     ///< bytes of rank `part`, for a gather or broadcast
   kAbort = 5,     ///< an error code in `part` and a message: the group has failed
   kGoodbye = 6,   ///< the sender leaves in order; nothing follows
   kMoving = 7,    ///< data moves at the sender, for whom others have waited a while

@@ -70,6 +70,13 @@ std::shared_ptr<char> HostGroup::map_meeting(size_t index, bool with_slots) cons
                                with_slots ? layout_.meeting_bytes() : layout_.lines_bytes());
 }
 
+void HostGroup::leave_meeting(size_t index, RankLines* lines, int rank) const {
+  lines[rank].left.store(1);
+  for (int r = 0; r < size(); ++r)
+    if (lines[r].left.load() == 0) return;
+  exchange_.control.discard(layout_.meeting(index), layout_.meeting_bytes());
+}
+
 std::shared_ptr<char> HostGroup::map_buffer(int rank, uint64_t location, size_t bytes) const {
   const auto process = static_cast<size_t>(options_.process_of[static_cast<size_t>(rank)]);
   const SharedFile& file = exchange_.peers[process].heap;

@@ -67,6 +67,8 @@ class HostGroup {
 
   /// The lines of a meeting, and behind them its slots when `with_slots`.
   std::shared_ptr<char> map_meeting(size_t index, bool with_slots) const;
+  /// `rank` has dropped a meeting; the last of all ranks gives its memory back. `lines`: of all.
+  void leave_meeting(size_t index, RankLines* lines, int rank) const;
   /// Memory in the heap of `rank`'s process.
   std::shared_ptr<char> map_buffer(int rank, uint64_t location, size_t bytes) const;
   WindowLines& window_lines(int rank) const;

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "cohort/core/runtime/communicator.h"
 #include "cohort/distribute/transport/flight_recorder.h"
 #include "cohort/distribute/transport/shared_file.h"
 
@@ -15,15 +16,18 @@ inline bool reached(const std::atomic<uint32_t>& counter, uint32_t value) {
   return static_cast<int32_t>(counter.load(std::memory_order_acquire) - value) >= 0;
 }
 
-enum class CollectiveKind : uint32_t { kAllReduce = 1, kAllGather = 2 };
-
 /// What a rank says that it prepared as its n-th collective.
 struct Description {
+  Description() = default;
+  explicit Description(const CollectiveSpec& spec);
+
+  size_t bytes() const { return static_cast<size_t>(count) * size_of(static_cast<DType>(dtype)); }
+
   CollectiveKind kind;
   uint32_t dtype;
-  uint32_t op;
+  uint32_t op;       ///< of a broadcast: its root
   uint32_t sent_as;  ///< between hosts: the DType in which f32 travels; 0: as it is
-  int64_t count;     ///< elements; of a gather: this rank's bytes
+  int64_t count;     ///< elements of the buffer
 };
 
 /// Where a rank's buffer is: an offset in the heap of its process, or in private memory.
@@ -51,8 +55,9 @@ struct RankLines {
   alignas(64) std::atomic<uint32_t> taken;  ///< over a network: calls whose result was copied out
   alignas(64) std::atomic<uint32_t> prepared;
   Description description;
-  uint64_t first_location;  ///< when it was prepared
-  TinyLine tiny[2];         ///< even and odd calls
+  uint64_t first_location;     ///< when it was prepared
+  std::atomic<uint32_t> left;  ///< the rank has dropped it
+  TinyLine tiny[2];            ///< even and odd calls
 };
 
 /// How far a rank is in the rounds of collectives that pass through windows. Rounds are counted

@@ -9,54 +9,38 @@ namespace {
 /// A rank's end of a collective over the network.
 class NetworkRequest : public Communicator::Request {
  public:
-  NetworkRequest(std::shared_ptr<NetworkNode> node, int host_rank, const Caller& caller,
-                 const Description& description, void* const* buffer, size_t bytes,
-                 std::shared_ptr<NodeCollective> collective)
+  NetworkRequest(std::shared_ptr<NetworkNode> node, int host_rank, size_t meeting,
+                 const CollectiveSpec& spec, std::shared_ptr<NodeCollective> collective)
       : node_(std::move(node)),
         host_rank_(host_rank),
-        caller_(caller),
-        buffer_(buffer),
-        bytes_(bytes),
+        buffer_(spec.buffer),
         collective_(std::move(collective)),
-        description_(description),
+        description_(spec),
+        bytes_(description_.bytes()),
+        gives_(spec.kind != CollectiveKind::kBroadcast ||
+               spec.root == host().options().ranks[static_cast<size_t>(host_rank)]),
+        caller_{.what = collective_name(spec.kind).data(),
+                .rank = host_rank,
+                .meeting = meeting,
+                .count = spec.count,
+                .unit = dtype_name(spec.dtype).data(),
+                .of_node = true},
         // One mapping for this rank and the progress thread: a sanitizer sees that they meet.
-        memory_(collective_ ? collective_->meeting() : host().map_meeting(caller.meeting, false)) {
+        memory_(collective_ ? collective_->meeting() : host().map_meeting(meeting, false)) {
     const auto& processes = host().options().process_of;
     progress_rank_ =
         static_cast<int>(std::find(processes.begin(), processes.end(), 0) - processes.begin());
-    if (!collective_ && bytes_ > 0 && host().heap()->offset_of(*buffer, bytes_) == kPrivate)
+    if (gives_ && !collective_ && bytes_ > 0 &&
+        host().heap()->offset_of(*buffer_, bytes_) == kPrivate)
       copy_ = host().heap()->allocate(bytes_);
-    mine().description = description;
+    mine().description = description_;
     host().signal(mine().prepared, 1);
     host().ring();
   }
 
   ~NetworkRequest() override {
     if (collective_) node_->engine()->forget(caller_.meeting);
-  }
-
-  void start() override {
-    ++call_;
-    record_ = &host()
-                   .flight(host_rank_)
-                   .begin(static_cast<uint32_t>(caller_.meeting), call_, description_);
-    if (collective_) {
-      collective_->set_buffer(host_rank_, static_cast<char*>(*buffer_));
-    } else if (bytes_ > 0) {
-      if (copy_) std::memcpy(copy_.get(), *buffer_, bytes_);
-      const void* at = copy_ ? copy_.get() : *buffer_;
-      if (at != last_) mine().location = host().heap()->offset_of(last_ = at, bytes_);
-    }
-    host().signal(mine().ready, call_);
-    host().ring();
-  }
-
-  void wait() override {
-    if (host().failed()) host().throw_failure();
-    host().wait_for(lines(0).done, call_, progress_rank_, caller_);
-    take_result();
-    RankFlight::end(*record_);
-    mine().taken.store(call_, std::memory_order_release);
+    host().leave_meeting(caller_.meeting, &lines(0), host_rank_);
   }
 
  protected:
@@ -68,31 +52,58 @@ class NetworkRequest : public Communicator::Request {
 
   const std::shared_ptr<NetworkNode> node_;
   const int host_rank_;
-  const Caller caller_;
   void* const* const buffer_;
-  const size_t bytes_;
   const std::shared_ptr<NodeCollective> collective_;  ///< in the process of the progress thread
   const Description description_;
+  const size_t bytes_;
+  const bool gives_;  ///< others get what is in its buffer
+  const Caller caller_;
   const std::shared_ptr<char> memory_;
   FlightRecord* record_ = nullptr;
   int progress_rank_ = 0;       ///< a rank of that process
   std::shared_ptr<void> copy_;  ///< of private memory, where that process sees it
   const void* last_ = nullptr;
   uint32_t call_ = 0;
+
+ private:
+  void do_start() override {
+    ++call_;
+    record_ = &host()
+                   .flight(host_rank_)
+                   .begin(static_cast<uint32_t>(caller_.meeting), call_, description_);
+    if (collective_) {
+      collective_->set_buffer(host_rank_, static_cast<char*>(*buffer_));
+    } else if (gives_ && bytes_ > 0) {
+      if (copy_) std::memcpy(copy_.get(), *buffer_, bytes_);
+      const void* at = copy_ ? copy_.get() : *buffer_;
+      if (at != last_) mine().location = host().heap()->offset_of(last_ = at, bytes_);
+    }
+    host().signal(mine().ready, call_);
+    host().ring();
+  }
+
+  void do_wait() override {
+    if (host().failed()) host().throw_failure();
+    host().wait_for(lines(0).done, call_, progress_rank_, caller_);
+    take_result();
+    RankFlight::end(*record_);
+    mine().taken.store(call_, std::memory_order_release);
+  }
 };
 
-class NetworkAllReduce final : public NetworkRequest {
+class NetworkReduction final : public NetworkRequest {
   using NetworkRequest::NetworkRequest;
   void take_result() override {
     if (copy_) std::memcpy(*buffer_, copy_.get(), bytes_);
   }
 };
 
-class NetworkAllGather final : public NetworkRequest {
+class NetworkCopy final : public NetworkRequest {
  public:
-  template <class... Args>
-  NetworkAllGather(void* const* output, Args&&... args)
-      : NetworkRequest(std::forward<Args>(args)...), output_(output) {}
+  NetworkCopy(void* const* output, std::shared_ptr<NetworkNode> node, int host_rank, size_t meeting,
+              const CollectiveSpec& spec, std::shared_ptr<NodeCollective> collective)
+      : NetworkRequest(std::move(node), host_rank, meeting, spec, std::move(collective)),
+        output_(output) {}
 
  private:
   void take_result() override {
@@ -109,8 +120,9 @@ class NetworkAllGather final : public NetworkRequest {
 
 class NetworkCommunicator final : public Communicator {
  public:
-  NetworkCommunicator(std::shared_ptr<NetworkNode> node, int host_rank)
-      : node_(std::move(node)), host_rank_(host_rank) {}
+  NetworkCommunicator(std::shared_ptr<NetworkNode> node, int host_rank,
+                      std::shared_ptr<GroupSplitter> splitter)
+      : node_(std::move(node)), splitter_(std::move(splitter)), host_rank_(host_rank) {}
 
   int rank() const override {
     return node_->host()->options().ranks[static_cast<size_t>(host_rank_)];
@@ -119,75 +131,45 @@ class NetworkCommunicator final : public Communicator {
   std::shared_ptr<void> allocate_bucket(size_t bytes) override {
     return node_->host()->heap()->allocate(bytes);
   }
-
-  std::unique_ptr<Request> prepare_all_reduce(void* const* buffer, DType dtype,
-                                              int64_t num_elements, ops::ReduceOp op) override {
-    return prepare_all_reduce(buffer, Description{.kind = CollectiveKind::kAllReduce,
-                                                  .dtype = static_cast<uint32_t>(dtype),
-                                                  .op = static_cast<uint32_t>(op),
-                                                  .sent_as = 0,
-                                                  .count = num_elements});
-  }
-
-  bool rounds_gradients() const override { return node_->layout().gradient_dtype != DType::kF32; }
-  std::unique_ptr<Request> prepare_gradient_sum(void* const* buffer,
-                                                int64_t num_elements) override {
-    const DType sent_as = node_->layout().gradient_dtype;
-    return prepare_all_reduce(
-        buffer, Description{.kind = CollectiveKind::kAllReduce,
-                            .dtype = static_cast<uint32_t>(DType::kF32),
-                            .op = static_cast<uint32_t>(ops::ReduceOp::kSum),
-                            .sent_as = sent_as == DType::kF32 ? 0 : static_cast<uint32_t>(sent_as),
-                            .count = num_elements});
-  }
-
-  std::unique_ptr<Request> prepare_all_gather(void* const* input, size_t bytes,
-                                              void* const* output) override {
-    const size_t index = meetings_++;
-    auto collective = node_->collective(index, [&](NetworkEngine& engine) {
-      return make_node_all_gather(engine, node_->layout(), index);
-    });
-    const auto count = static_cast<int64_t>(bytes);
-    return std::make_unique<NetworkAllGather>(
-        output, node_, host_rank_, caller("all_gather", index, count, "bytes"),
-        Description{
-            .kind = CollectiveKind::kAllGather, .dtype = 0, .op = 0, .sent_as = 0, .count = count},
-        input, bytes, std::move(collective));
-  }
-
-  const HostGroup* group() const { return node_->host().get(); }
-  const NetworkCounters* counters() const {
-    return node_->engine() ? &node_->engine()->counters() : nullptr;
-  }
-
   void abort(const Error& error) override {
     node_->host()->fail(error);
     node_->host()->ring();
+    splitter_->abort(error);
   }
+  std::string history() const override { return dump_histories(node_->host()->histories()); }
 
  private:
-  std::unique_ptr<Request> prepare_all_reduce(void* const* buffer, const Description& description) {
-    const auto dtype = static_cast<DType>(description.dtype);
+  std::unique_ptr<Request> do_prepare(const CollectiveSpec& spec) override {
     const size_t index = meetings_++;
+    const bool copies =
+        spec.kind == CollectiveKind::kAllGather || spec.kind == CollectiveKind::kBroadcast;
     auto collective = node_->collective(index, [&](NetworkEngine& engine) {
-      return make_node_all_reduce(engine, node_->layout(), index, description);
+      const auto make = copies ? make_node_copy : make_node_reduction;
+      return make(engine, node_->layout(), index, Description(spec));
     });
-    return std::make_unique<NetworkAllReduce>(
-        node_, host_rank_, caller("all_reduce", index, description.count, dtype_name(dtype).data()),
-        description, buffer, static_cast<size_t>(description.count) * size_of(dtype),
-        std::move(collective));
+    if (!copies)
+      return std::make_unique<NetworkReduction>(node_, host_rank_, index, spec,
+                                                std::move(collective));
+    return std::make_unique<NetworkCopy>(
+        spec.kind == CollectiveKind::kBroadcast ? spec.buffer : spec.output, node_, host_rank_,
+        index, spec, std::move(collective));
   }
 
-  Caller caller(const char* what, size_t index, int64_t count, const char* unit) const {
-    return {.what = what,
-            .rank = host_rank_,
-            .meeting = index,
-            .count = count,
-            .unit = unit,
-            .of_node = true};
+  std::unique_ptr<Communicator> do_split(std::string_view axis, int color) override {
+    return splitter_->split(*this, axis, color);
+  }
+
+  void add_traffic(CommunicatorStats& stats) const override {
+    if (!node_->engine() || host_rank_ != 0) return;
+    const NetworkCounters& counters = node_->engine()->counters();
+    for (size_t kind = 0; kind < kNumCollectiveKinds; ++kind)
+      stats.kinds[kind].payload_bytes += counters.of_kind[kind];
+    stats.network_bytes += counters.payload_bytes;
+    stats.network_frames += counters.frames;
   }
 
   const std::shared_ptr<NetworkNode> node_;
+  const std::shared_ptr<GroupSplitter> splitter_;
   const int host_rank_;
   size_t meetings_ = 0;
 };
@@ -202,18 +184,9 @@ void NetworkNode::start(NetworkEngineOptions options) {
 }
 
 std::unique_ptr<Communicator> make_network_communicator(std::shared_ptr<NetworkNode> node,
-                                                        int host_rank) {
-  return std::make_unique<NetworkCommunicator>(std::move(node), host_rank);
-}
-
-const NetworkCounters* counters_of(const Communicator& communicator) {
-  const auto* rank = dynamic_cast<const NetworkCommunicator*>(&communicator);
-  return rank ? rank->counters() : nullptr;
-}
-
-const HostGroup* network_group_of(const Communicator& communicator) {
-  const auto* rank = dynamic_cast<const NetworkCommunicator*>(&communicator);
-  return rank ? rank->group() : nullptr;
+                                                        int host_rank,
+                                                        std::shared_ptr<GroupSplitter> splitter) {
+  return std::make_unique<NetworkCommunicator>(std::move(node), host_rank, std::move(splitter));
 }
 
 }  // namespace cohort::distribute

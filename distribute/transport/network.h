@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cohort/core/runtime/communicator.h"
+#include "cohort/distribute/transport/group_splitter.h"
 #include "cohort/distribute/transport/network_layout.h"
 #include "cohort/distribute/transport/node_collective.h"
 
@@ -49,12 +50,7 @@ class NetworkNode {
 /// in place; other memory too in the process of the progress thread, and through a shared copy
 /// elsewhere. `host_rank`: position among the ranks of the host.
 std::unique_ptr<Communicator> make_network_communicator(std::shared_ptr<NetworkNode> node,
-                                                        int host_rank);
-
-/// The progress thread's counters; null for a communicator that has none in this process.
-const NetworkCounters* counters_of(const Communicator& communicator);
-
-/// The host's group of such a communicator; null for another.
-const HostGroup* network_group_of(const Communicator& communicator);
+                                                        int host_rank,
+                                                        std::shared_ptr<GroupSplitter> splitter);
 
 }  // namespace cohort::distribute

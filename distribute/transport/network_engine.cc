@@ -73,6 +73,7 @@ void NetworkEngine::keep_until(std::shared_ptr<void> memory, std::function<bool(
 void NetworkEngine::add(std::shared_ptr<NetworkCollective> collective) {
   {
     const std::lock_guard lock(mutex_);
+    live_.push_back(collectives_.size());
     collectives_.push_back(std::move(collective));
   }
   host().ring();
@@ -94,6 +95,8 @@ void NetworkEngine::forget(size_t collective) {
     lock.lock();
   }
   collectives_[collective] = nullptr;
+  std::erase(live_, collective);
+  watch_.check(collective, nullptr);
 }
 
 void NetworkEngine::send(int node, FrameHeader frame, const char* data) {
@@ -183,16 +186,16 @@ bool NetworkEngine::has_unread() const {
 int NetworkEngine::next_wait_ms() {
   if (has_unread()) return 0;
   if (!polled_) return static_cast<int>(std::chrono::milliseconds(kCheck).count());
-  const bool busy = !idle() || std::any_of(collectives_.begin(), collectives_.end(),
-                                           [](const auto& c) { return c && c->pending_call(); });
+  const bool busy = !idle() || std::any_of(live_.begin(), live_.end(), [this](size_t i) {
+    return collectives_[i]->pending_call() != 0;
+  });
   if (!busy || ++vain_polls_ > kMostVainPolls) return 1;
   sched_yield();
   return 0;
 }
 
 void NetworkEngine::advance_all() {
-  for (const auto& collective : collectives_)
-    if (collective) collective->advance();
+  for (const size_t i : live_) collectives_[i]->advance();
   for (int node = 0; node < num_nodes(); ++node)
     if (links_[static_cast<size_t>(node)].paused) receive(node);
   for (int node = 0; node < num_nodes(); ++node)
@@ -357,7 +360,7 @@ void NetworkEngine::close_frame(int node) {
 void NetworkEngine::check_clocks() {
   std::erase_if(kept_, [](const Kept& kept) { return kept.unneeded(); });
   watch_.look(has_moved(), std::exchange(heard_, false));
-  for (size_t i = 0; i < collectives_.size(); ++i) watch_.check(i, collectives_[i].get());
+  for (const size_t i : live_) watch_.check(i, collectives_[i].get());
   if (watch_.has_news()) tell_news();
 }
 

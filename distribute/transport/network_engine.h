@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -23,6 +24,8 @@ namespace cohort::distribute {
 struct NetworkCounters {
   std::atomic<uint64_t> payload_bytes{0};
   std::atomic<uint64_t> frames{0};
+  /// What payload_bytes has of the ranks' buffers, by kind of collective.
+  std::array<std::atomic<uint64_t>, kNumCollectiveKinds> of_kind{};
 };
 
 struct NetworkEngineOptions {
@@ -50,6 +53,10 @@ class NetworkEngine {
   int num_nodes() const { return static_cast<int>(links_.size()); }
   HostGroup& host() const { return *options_.host; }
   const NetworkCounters& counters() const { return counters_; }
+  /// For the progress thread.
+  void count_payload(CollectiveKind kind, size_t bytes) {
+    counters_.of_kind[static_cast<size_t>(kind) - 1].fetch_add(bytes, std::memory_order_relaxed);
+  }
 
   /// Adds the n-th collective. Thread-safe.
   void add(std::shared_ptr<NetworkCollective> collective);
@@ -122,6 +129,7 @@ class NetworkEngine {
   FileDescriptor epoll_;
   std::mutex mutex_;  ///< held while the thread works; guards what follows
   std::vector<std::shared_ptr<NetworkCollective>> collectives_;
+  std::vector<size_t> live_;  ///< those that are not forgotten
   std::string abort_message_;
   std::vector<char> unwanted_;  ///< where frames go that nobody needs
   struct Kept {

@@ -3,8 +3,6 @@
 #include <string>
 #include <vector>
 
-#include "cohort/core/dtype.h"
-
 namespace cohort::distribute {
 
 /// Who carries which ranks, the same on every node.
@@ -15,7 +13,6 @@ struct NetworkLayout {
   std::vector<std::string> rank_names;     ///< "rank 3 (worker 1)"
   /// All-reduces of so many bytes take one hop among several nodes (link_cost.h).
   size_t one_hop_bytes = 4096;
-  DType gradient_dtype = DType::kF32;  ///< in which sums of f32 gradients travel
 
   int size() const { return static_cast<int>(block_sizes.size()); }
   int num_nodes() const { return static_cast<int>(ranks_of.size()); }

@@ -96,6 +96,7 @@ void NodeCollective::refuse(int node, const FrameHeader& frame) const {
 void NodeCollective::send(int node, FrameKind kind, int part, uint64_t offset, const char* data,
                           size_t bytes) {
   ++unsent_;
+  if (kind != FrameKind::kDescribe) engine_.count_payload(description_.kind, bytes);
   engine_.send(node,
                {.kind = kind,
                 .collective = static_cast<uint32_t>(index_),
@@ -125,10 +126,7 @@ char* NodeCollective::buffer_of(int host_rank) {
   if (direct_[r]) return direct_[r];
   Mapping& mapping = mappings_[r];
   const uint64_t location = lines(host_rank).location;
-  const size_t bytes = description_.kind == CollectiveKind::kAllReduce
-                           ? static_cast<size_t>(description_.count) *
-                                 size_of(static_cast<DType>(description_.dtype))
-                           : static_cast<size_t>(lines(host_rank).description.count);
+  const size_t bytes = lines(host_rank).description.bytes();
   if (bytes == 0) return nullptr;
   if (mapping.location != location)
     mapping = {location, host().map_buffer(host_rank, location, bytes)};

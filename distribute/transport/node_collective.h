@@ -106,17 +106,17 @@ class NodeCollective : public NetworkCollective {
 };
 
 /// The reduction of replica_tree.h: every node adds its own ranks, sends what stands in its roots
-/// to the owners of the elements, which add the rest and send the sums to all. In pieces, so that
-/// sending, adding and receiving overlap. Small ones, between two nodes up to a larger size: every
-/// node sends all to all and adds. `description`: of an all-reduce. One that is `sent_as` a half
-/// type travels in it: what stands in a root is rounded, added in f32, and the sum is rounded.
-std::shared_ptr<NodeCollective> make_node_all_reduce(NetworkEngine& engine,
-                                                     const NetworkLayout& layout, size_t index,
-                                                     const Description& description);
+/// to the owners of the elements, which add the rest and, for an all-reduce, send the sums to all.
+/// In pieces, so that sending, adding and receiving overlap. Small all-reduces, between two nodes
+/// up to a larger size: every node sends all to all and adds. One that is `sent_as` a half type
+/// travels in it: what stands in a root is rounded, added in f32, and the sum is rounded.
+std::shared_ptr<NodeCollective> make_node_reduction(NetworkEngine& engine,
+                                                    const NetworkLayout& layout, size_t index,
+                                                    const Description& description);
 
-/// Every rank's bytes, in rank order, in shared memory for all ranks of the host: RankLines::result
-/// of rank 0 of the host says where. Two calls take turns.
-std::shared_ptr<NodeCollective> make_node_all_gather(NetworkEngine& engine,
-                                                     const NetworkLayout& layout, size_t index);
+/// Every rank's bytes, in rank order, or the root's alone, in shared memory for all ranks of the
+/// host: RankLines::result of rank 0 of the host says where. Two calls take turns.
+std::shared_ptr<NodeCollective> make_node_copy(NetworkEngine& engine, const NetworkLayout& layout,
+                                               size_t index, const Description& description);
 
 }  // namespace cohort::distribute

@@ -3,21 +3,25 @@
 #include "cohort/distribute/transport/describe.h"
 
 namespace cohort::distribute {
-SharedCollective::SharedCollective(std::shared_ptr<SharedRank> self, size_t meeting,
-                                   const Caller& caller, const Description& description,
-                                   void* const* buffer, size_t bytes)
+SharedCollective::SharedCollective(std::shared_ptr<SharedRank> self, const CollectiveSpec& spec)
     : self_(std::move(self)),
-      buffer_(buffer),
-      bytes_(bytes),
-      caller_(caller),
-      description_(description),
-      memory_(group().map_meeting(meeting, bytes <= kSmallBytes)) {
-  mine().description = description;
-  mine().first_location = bytes == 0 ? kPrivate : group().heap()->offset_of(*buffer, bytes);
+      buffer_(spec.buffer),
+      bytes_(static_cast<size_t>(spec.count) * size_of(spec.dtype)),
+      description_(spec),
+      caller_{.what = collective_name(spec.kind).data(),
+              .rank = self_->rank,
+              .meeting = self_->meetings++,
+              .count = spec.count,
+              .unit = dtype_name(spec.dtype).data()},
+      memory_(group().map_meeting(caller_.meeting, bytes_ <= kSmallBytes)) {
+  mine().description = description_;
+  mine().first_location = bytes_ == 0 ? kPrivate : group().heap()->offset_of(*buffer_, bytes_);
   group().signal(mine().prepared, 1);
 }
 
-void SharedCollective::wait() {
+SharedCollective::~SharedCollective() { group().leave_meeting(caller_.meeting, &lines(0), rank()); }
+
+void SharedCollective::do_wait() {
   if (group().failed()) group().throw_failure();
   if (!agreed_) {
     for (int peer = 0; peer < size(); ++peer) {

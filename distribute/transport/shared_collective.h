@@ -13,22 +13,27 @@ struct SharedRank {
   std::shared_ptr<HostGroup> group;
   int rank = 0;
   std::vector<int> block_sizes;
+  size_t meetings = 0;  ///< prepared so far
   uint64_t rounds = 0;  ///< window rounds so far, the same number on all ranks between collectives
+};
+
+/// Elements [begin, end).
+struct ElementRange {
+  int64_t begin, end;
+  int64_t count() const { return end - begin; }
 };
 
 /// One prepared collective of one rank: its lines in the meeting, and the agreement of all ranks on
 /// what it is, which is checked at the first wait.
 class SharedCollective : public Communicator::Request {
  public:
-  SharedCollective(std::shared_ptr<SharedRank> self, size_t meeting, const Caller& caller,
-                   const Description& description, void* const* buffer, size_t bytes);
-
-  void wait() final;
+  SharedCollective(std::shared_ptr<SharedRank> self, const CollectiveSpec& spec);
+  ~SharedCollective() override;
 
  protected:
   /// Moves the data of this call; all ranks have agreed.
   virtual void exchange() = 0;
-  /// Counts the call; first in start().
+  /// Counts the call; first in do_start().
   void begin_call() {
     ++call_;
     record_ =
@@ -45,6 +50,7 @@ class SharedCollective : public Communicator::Request {
   char* slot(int rank) const {
     return memory_.get() + group().layout().slot(static_cast<size_t>(rank), call_);
   }
+  const Description& description_of(int rank) const { return lines(rank).description; }
   bool small() const { return bytes_ <= kSmallBytes; }
   void wait_for_all(std::atomic<uint32_t> RankLines::*counter) const;
   void wait_for_all_tiny() const;
@@ -56,13 +62,29 @@ class SharedCollective : public Communicator::Request {
   uint32_t call_ = 0;
 
  private:
+  void do_wait() final;
   void compare(int peer) const;
 
-  const Caller caller_;
   const Description description_;
+  const Caller caller_;
   const std::shared_ptr<char> memory_;
   FlightRecord* record_ = nullptr;
   bool agreed_ = false;
 };
+
+/// A request of rank `self`. By kind, and by the size of a call:
+///   * all_reduce of at most kTinyBytes: payload and call number travel on one line per rank;
+///   * reductions of more, all buffers from allocate_bucket: each rank adds its share of the
+///     elements over all buffers and writes the sums into all of them, or into its own, between two
+///     barriers;
+///   * reductions of private buffers of at most kSmallBytes: do_start() copies into a shared slot,
+///     do_wait() adds everybody's slots;
+///   * of larger ones: as in buckets, but in rounds through shared windows: a round is copied in
+///     while the one before is added and the one before that is copied out.
+std::unique_ptr<SharedCollective> make_shared_reduction(const std::shared_ptr<SharedRank>& self,
+                                                        const CollectiveSpec& spec);
+/// A gather or a broadcast: through slots, or in rounds through windows.
+std::unique_ptr<SharedCollective> make_shared_copy(const std::shared_ptr<SharedRank>& self,
+                                                   const CollectiveSpec& spec);
 
 }  // namespace cohort::distribute

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <map>
 #include <mutex>
 #include <optional>
 
@@ -23,7 +24,7 @@ struct alignas(64) Attendance {
   std::array<Event, kNumStages> events;
   std::array<std::atomic<uint64_t>, kNumStages> rounds{};
   void* const* slot = nullptr;
-  size_t bytes = 0;  ///< that it gives to a gather
+  size_t bytes = 0;  ///< of its buffer
 };
 
 using Meeting = std::vector<Attendance>;
@@ -36,13 +37,14 @@ struct Group {
         timeout(timeout),
         prepared(group.devices.size(), 0) {}
 
-  /// The n-th collective of every rank is one meeting.
-  Meeting& next_meeting(int rank) {
+  /// The n-th collective of every rank is one meeting, as long as a rank has it.
+  std::shared_ptr<Meeting> next_meeting(int rank) {
     const std::lock_guard lock(mutex);
-    const size_t index = prepared[static_cast<size_t>(rank)]++;
-    while (meetings.size() <= index)
-      meetings.push_back(std::make_unique<Meeting>(static_cast<size_t>(size)));
-    return *meetings[index];
+    std::erase_if(meetings, [](const auto& each) { return each.second.expired(); });
+    std::weak_ptr<Meeting>& known = meetings[prepared[static_cast<size_t>(rank)]++];
+    std::shared_ptr<Meeting> meeting = known.lock();
+    if (!meeting) known = meeting = std::make_shared<Meeting>(static_cast<size_t>(size));
+    return meeting;
   }
 
   [[noreturn]] void throw_failure() {
@@ -56,38 +58,25 @@ struct Group {
   const std::chrono::milliseconds timeout;
   std::atomic<bool> aborted{false};
   std::mutex mutex;
-  std::vector<size_t> prepared;                    // guarded by mutex
-  std::vector<std::unique_ptr<Meeting>> meetings;  // guarded by mutex
-  std::optional<Error> error;                      // guarded by mutex
+  std::vector<size_t> prepared;                       // guarded by mutex
+  std::map<size_t, std::weak_ptr<Meeting>> meetings;  // guarded by mutex, by number
+  std::optional<Error> error;                         // guarded by mutex
 };
 
 class CardRequest : public Communicator::Request {
  public:
-  CardRequest(std::shared_ptr<Group> group, CudaDevice& device, int rank, const char* what,
-              void* const* slot)
+  CardRequest(std::shared_ptr<Group> group, CudaDevice& device, int rank,
+              const CollectiveSpec& spec)
       : group_(std::move(group)),
         device_(device),
         stream_(device.compute_stream()),
         rank_(rank),
-        what_(what),
+        spec_(spec),
         meeting_(group_->next_meeting(rank)) {
     DeviceGuard guard(device.ordinal());
     for (Event& event : mine().events) event = make_event();
-    mine().slot = slot;
-  }
-
-  void start() override {
-    device_.between_kernels([this] {
-      if (group_->aborted.load()) group_->throw_failure();
-      reach(kReady);
-    });
-  }
-  void wait() override {
-    device_.between_kernels([this] {
-      meet(kReady);
-      exchange();
-      meet(kDone);
-    });
+    mine().slot = spec.buffer;
+    mine().bytes = static_cast<size_t>(spec.count) * size_of(spec.dtype);
   }
 
  protected:
@@ -96,8 +85,12 @@ class CardRequest : public Communicator::Request {
   virtual void exchange() = 0;
 
   int ranks() const { return group_->size; }
-  Attendance& mine() { return meeting_[static_cast<size_t>(rank_)]; }
-  const Attendance& at(int rank) const { return meeting_[static_cast<size_t>(rank)]; }
+  Attendance& mine() { return (*meeting_)[static_cast<size_t>(rank_)]; }
+  const Attendance& at(int rank) const { return (*meeting_)[static_cast<size_t>(rank)]; }
+  void copy_from_peer(void* to, const void* from, size_t bytes) {
+    copy_bytes(to, from, bytes, stream_);
+    count_payload(bytes);
+  }
 
   void reach(Stage stage) {
     check(cudaEventRecord(mine().events[stage], stream_), "cudaEventRecord");
@@ -119,20 +112,35 @@ class CardRequest : public Communicator::Request {
   CudaDevice& device_;
   const cudaStream_t stream_;
   const int rank_;
+  const CollectiveSpec spec_;
 
  private:
+  void do_start() override {
+    device_.between_kernels([this] {
+      if (group_->aborted.load()) group_->throw_failure();
+      reach(kReady);
+    });
+  }
+  void do_wait() override {
+    device_.between_kernels([this] {
+      meet(kReady);
+      exchange();
+      meet(kDone);
+    });
+  }
+
   void await(int peer, Stage stage, uint64_t round) {
     const std::atomic<uint64_t>& reached = at(peer).rounds[stage];
     const auto here = [&] { return reached.load(std::memory_order_acquire) >= round; };
     const bool ended = spin_wait([&] { return here() || group_->aborted.load(); }, group_->timeout);
     if (here()) return;
     if (ended) group_->throw_failure();
-    throw DeadlineExceeded("{}: rank {} of {}: nothing from rank {} in {} ms", what_, rank_,
-                           ranks(), peer, group_->timeout.count());
+    throw DeadlineExceeded("{}: rank {} of {}: nothing from rank {} in {} ms",
+                           collective_name(spec_.kind), rank_, ranks(), peer,
+                           group_->timeout.count());
   }
 
-  const char* const what_;
-  Meeting& meeting_;
+  const std::shared_ptr<Meeting> meeting_;
 };
 
 Combine combine_of(ops::ReduceOp op) {
@@ -140,19 +148,18 @@ Combine combine_of(ops::ReduceOp op) {
   return op == ops::ReduceOp::kMin ? Combine::kMin : Combine::kSum;
 }
 
-/// Chunk r of every rank is copied to rank r, which combines them, and all copy the result.
-class CardAllReduce final : public CardRequest {
+/// Chunk r of every rank is copied to rank r, which combines them; for an all-reduce all copy the
+/// result.
+class CardReduction final : public CardRequest {
  public:
-  CardAllReduce(std::shared_ptr<Group> group, CudaDevice& device, int rank, void* const* buffer,
-                DType dtype, int64_t num_elements, ops::ReduceOp op)
-      : CardRequest(std::move(group), device, rank, "all_reduce", buffer),
-        dtype_(dtype),
-        num_elements_(num_elements),
-        combine_(combine_of(op)),
-        divisor_(op == ops::ReduceOp::kMean ? group_->num_replicas : 1) {
-    const int64_t line = 64 / static_cast<int64_t>(size_of(dtype));
-    chunk_ = ceil_div(ceil_div(num_elements, ranks()), line) * line;
-    others_ = device.allocate(static_cast<size_t>(chunk_ * ranks()) * size_of(dtype));
+  CardReduction(std::shared_ptr<Group> group, CudaDevice& device, int rank,
+                const CollectiveSpec& spec)
+      : CardRequest(std::move(group), device, rank, spec),
+        scatters_(spec.kind == CollectiveKind::kReduceScatter),
+        divisor_(spec.op == ops::ReduceOp::kMean ? group_->num_replicas : 1) {
+    const int64_t line = scatters_ ? 1 : 64 / static_cast<int64_t>(size_of(spec.dtype));
+    chunk_ = ceil_div(ceil_div(spec.count, ranks()), line) * line;
+    others_ = device.allocate(static_cast<size_t>(chunk_ * ranks()) * size_of(spec.dtype));
     const std::vector<uint8_t> merges = merge_counts(ranks(), group_->order);
     merges_ = device.allocate(merges.size());
     device.copy_from_host(merges_.get(), merges.data(), merges.size());
@@ -164,31 +171,30 @@ class CardAllReduce final : public CardRequest {
   void exchange() override {
     for (int peer = 0; peer < ranks(); ++peer)
       if (peer != rank_)
-        copy_bytes(chunk_of(others_.get(), peer), chunk_of(*at(peer).slot, rank_), bytes(rank_),
-                   stream_);
-    tree_sum(dtype_, rank_, ranks(), static_cast<const uint8_t*>(merges_.get()),
+        copy_from_peer(chunk_of(others_.get(), peer), chunk_of(*at(peer).slot, rank_),
+                       bytes(rank_));
+    tree_sum(spec_.dtype, rank_, ranks(), static_cast<const uint8_t*>(merges_.get()),
              chunk_of(*mine().slot, rank_), others_.get(), chunk_, count(rank_), divisor_, stream_,
-             combine_);
+             combine_of(spec_.op));
+    if (scatters_) return reach(kDone);
     reach(kReduced);
     meet(kReduced);
     for (int peer = 0; peer < ranks(); ++peer)
       if (peer != rank_)
-        copy_bytes(chunk_of(*mine().slot, peer), chunk_of(*at(peer).slot, peer), bytes(peer),
-                   stream_);
+        copy_from_peer(chunk_of(*mine().slot, peer), chunk_of(*at(peer).slot, peer), bytes(peer));
     reach(kDone);
   }
 
   int64_t count(int rank) const {
-    return std::clamp<int64_t>(num_elements_ - rank * chunk_, 0, chunk_);
+    return std::clamp<int64_t>(spec_.count - rank * chunk_, 0, chunk_);
   }
-  size_t bytes(int rank) const { return static_cast<size_t>(count(rank)) * size_of(dtype_); }
+  size_t bytes(int rank) const { return static_cast<size_t>(count(rank)) * size_of(spec_.dtype); }
   std::byte* chunk_of(void* base, int rank) const {
-    return static_cast<std::byte*>(base) + rank * chunk_ * static_cast<int64_t>(size_of(dtype_));
+    return static_cast<std::byte*>(base) +
+           rank * chunk_ * static_cast<int64_t>(size_of(spec_.dtype));
   }
 
-  const DType dtype_;
-  const int64_t num_elements_;
-  const Combine combine_;
+  const bool scatters_;
   const double divisor_;
   int64_t chunk_ = 0;             // elements
   std::shared_ptr<void> others_;  // chunk rank_ of every rank
@@ -196,22 +202,28 @@ class CardAllReduce final : public CardRequest {
 };
 
 class CardAllGather final : public CardRequest {
- public:
-  CardAllGather(std::shared_ptr<Group> group, CudaDevice& device, int rank, void* const* input,
-                size_t bytes, void* const* output)
-      : CardRequest(std::move(group), device, rank, "all_gather", input), output_(output) {
-    mine().bytes = bytes;
-  }
+  using CardRequest::CardRequest;
 
- private:
   void exchange() override {
-    auto* to = static_cast<std::byte*>(*output_);
-    for (int peer = 0; peer < ranks(); to += at(peer++).bytes)
-      copy_bytes(to, *at(peer).slot, at(peer).bytes, stream_);
+    auto* to = static_cast<std::byte*>(*spec_.output);
+    for (int peer = 0; peer < ranks(); to += at(peer++).bytes) {
+      const void* from = *at(peer).slot;
+      if (peer != rank_)
+        copy_from_peer(to, from, at(peer).bytes);
+      else if (from != to)
+        copy_bytes(to, from, at(peer).bytes, stream_);
+    }
     reach(kDone);
   }
+};
 
-  void* const* output_;
+class CardBroadcast final : public CardRequest {
+  using CardRequest::CardRequest;
+
+  void exchange() override {
+    if (rank_ != spec_.root) copy_from_peer(*mine().slot, *at(spec_.root).slot, mine().bytes);
+    reach(kDone);
+  }
 };
 
 class CardCommunicator final : public Communicator {
@@ -223,17 +235,6 @@ class CardCommunicator final : public Communicator {
   int size() const override { return group_->size; }
   std::shared_ptr<void> allocate_bucket(size_t bytes) override { return device_.allocate(bytes); }
 
-  std::unique_ptr<Request> prepare_all_reduce(void* const* buffer, DType dtype,
-                                              int64_t num_elements, ops::ReduceOp op) override {
-    if (dtype == DType::kBool)
-      throw InvalidArgument("all_reduce: got {}; want a floating or integer dtype", dtype);
-    return std::make_unique<CardAllReduce>(group_, device_, rank_, buffer, dtype, num_elements, op);
-  }
-  std::unique_ptr<Request> prepare_all_gather(void* const* input, size_t bytes,
-                                              void* const* output) override {
-    return std::make_unique<CardAllGather>(group_, device_, rank_, input, bytes, output);
-  }
-
   void abort(const Error& error) override {
     const std::lock_guard lock(group_->mutex);
     if (!group_->error) group_->error = error;
@@ -242,15 +243,37 @@ class CardCommunicator final : public Communicator {
 
   bool reset() override {
     const std::lock_guard lock(group_->mutex);
-    for (const auto& meeting : group_->meetings)
-      for (Attendance& attendance : *meeting)
-        for (auto& round : attendance.rounds) round.store(0);
+    for (const auto& [number, known] : group_->meetings)
+      if (const std::shared_ptr<Meeting> meeting = known.lock())
+        for (Attendance& attendance : *meeting)
+          for (auto& round : attendance.rounds) round.store(0);
     group_->error.reset();
     group_->aborted.store(false);
     return true;
   }
 
  private:
+  std::unique_ptr<Request> do_prepare(const CollectiveSpec& spec) override {
+    if (spec.wire_dtype)
+      throw Unimplemented("{}: got the dtype {} for the way between GPUs; want the sums' own",
+                          collective_name(spec.kind), *spec.wire_dtype);
+    switch (spec.kind) {
+      case CollectiveKind::kAllReduce:
+      case CollectiveKind::kReduceScatter:
+        return std::make_unique<CardReduction>(group_, device_, rank_, spec);
+      case CollectiveKind::kAllGather:
+        return std::make_unique<CardAllGather>(group_, device_, rank_, spec);
+      case CollectiveKind::kBroadcast:
+        return std::make_unique<CardBroadcast>(group_, device_, rank_, spec);
+    }
+    throw Internal("group of a card: got collective {}", static_cast<uint32_t>(spec.kind));
+  }
+  std::unique_ptr<Communicator> do_split(std::string_view axis, int) override {
+    throw Unimplemented(
+        "split: got the axis \"{}\" in a group of one GPU's devices; want the axis \"{}\" alone",
+        axis, this->axis());
+  }
+
   std::shared_ptr<Group> group_;
   CudaDevice& device_;
   int rank_;

@@ -37,10 +37,14 @@ struct Ranks {
     }
   }
   float* data(size_t rank) const { return static_cast<float*>(*slots[rank]); }
-  void prepare(ops::ReduceOp op) {
-    for (size_t r = 0; r < ends.size(); ++r)
-      requests.push_back(ends[r]->prepare_all_reduce(slots[r].get(), DType::kF32, n, op));
+  void prepare(CollectiveSpec spec) {
+    spec.count = n;
+    for (size_t r = 0; r < ends.size(); ++r) {
+      spec.buffer = slots[r].get();
+      requests.push_back(ends[r]->prepare(spec));
+    }
   }
+  void prepare(ops::ReduceOp op) { prepare(CollectiveSpec{.op = op}); }
   /// Each on a thread of its own; returns what they threw.
   std::vector<std::optional<Error>> run(const std::function<void(size_t)>& body) const {
     std::vector<std::optional<Error>> errors(ends.size());
@@ -127,6 +131,32 @@ TEST_F(CardCommunicatorTest, MaximaAndMinimaAreFound) {
   }
 }
 
+TEST_F(CardCommunicatorTest, AScatteredSumHasTheBitsOfTheWhole) {
+  for (const int count : {1, 2, 3, 4}) {
+    const int64_t each = 5;
+    Ranks ranks(count, each * count);
+    ranks.prepare({.kind = CollectiveKind::kReduceScatter});
+    ranks.fill();
+    ranks.reduce();
+    for (int r = 0; r < count; ++r) {
+      for (int64_t i = r * each; i < (r + 1) * each; ++i)
+        ASSERT_EQ(ranks.data(static_cast<size_t>(r))[i], ranks.sum(i)) << r << " of " << count;
+      const CommunicatorStats stats = ranks.ends[static_cast<size_t>(r)]->stats();
+      EXPECT_EQ(stats[CollectiveKind::kReduceScatter].payload_bytes,
+                static_cast<size_t>(each * (count - 1)) * sizeof(float));
+    }
+  }
+}
+
+TEST_F(CardCommunicatorTest, EveryRankGetsWhatTheRootHas) {
+  Ranks ranks(3, 20);
+  ranks.prepare({.kind = CollectiveKind::kBroadcast, .root = 1});
+  ranks.fill();
+  ranks.reduce();
+  for (size_t r = 0; r < 3; ++r)
+    for (int64_t i = 0; i < 20; ++i) ASSERT_EQ(ranks.data(r)[i], Ranks::number(1, i));
+}
+
 TEST_F(CardCommunicatorTest, GathersPartsOfUnequalSizes) {
   Ranks ranks(3, 60);
   Ranks& all = ranks;
@@ -138,8 +168,10 @@ TEST_F(CardCommunicatorTest, GathersPartsOfUnequalSizes) {
     slots.push_back(std::make_unique<void*>(inputs[r].get()));
     for (size_t i = 0; i < counts[r]; ++i)
       static_cast<float*>(inputs[r].get())[i] = static_cast<float>(100 * r + i);
-    ranks.requests.push_back(ranks.ends[r]->prepare_all_gather(
-        slots[r].get(), counts[r] * sizeof(float), ranks.slots[r].get()));
+    ranks.requests.push_back(ranks.ends[r]->prepare({.kind = CollectiveKind::kAllGather,
+                                                     .count = static_cast<int64_t>(counts[r]),
+                                                     .buffer = slots[r].get(),
+                                                     .output = ranks.slots[r].get()}));
   }
   all.reduce();
   for (size_t r = 0; r < 3; ++r) {
@@ -227,8 +259,8 @@ TEST_F(CardCommunicatorTest, AFaultOfOneIsReadByAll) {
 TEST_F(CardCommunicatorTest, WhatIsNoNumberIsRefused) {
   Ranks ranks(2, 8);
   expect_error(Code::kInvalidArgument, {"bool"}, [&] {
-    (void)ranks.ends[0]->prepare_all_reduce(ranks.slots[0].get(), DType::kBool, 8,
-                                            ops::ReduceOp::kSum);
+    (void)ranks.ends[0]->prepare(
+        {.dtype = DType::kBool, .count = 8, .buffer = ranks.slots[0].get()});
   });
 }
 

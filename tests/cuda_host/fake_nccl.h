@@ -3,7 +3,7 @@
 #include <atomic>
 #include <functional>
 
-/// What stands in for NCCL in these tests.
+/// What stands in for NCCL in these tests: ranks of one process exchange data in host memory.
 namespace cohort::testing {
 
 struct FakeNccl {

@@ -55,18 +55,18 @@ TEST_P(FlightRecorderConcurrentTest, KeepsTheLatestCallsOfEveryRank) {
   expect_no_errors(run_ranks(GetParam().make(2), [](Communicator& rank) {
     std::vector<float> values(1000);
     void* data = values.data();
-    const auto request = rank.prepare_all_reduce(&data, DType::kF32, 1000, ops::ReduceOp::kSum);
+    const auto request = rank.prepare({.count = 1000, .buffer = &data});
     for (int i = 0; i < 50; ++i) {
       request->start();
       request->wait();
     }
-    const auto histories = parse_histories(flight_report(rank));
+    const auto histories = parse_histories(rank.history());
     for (const RankHistory& history : histories) {
       if (history.rank != rank.rank()) continue;
       if (history.calls.size() != kFlightRecords || history.calls.back().number != 50 ||
           history.calls.back().ended_ms_ago < 0 ||
           history.calls.back().what != "all_reduce (sum) of 1000 float32")
-        throw Internal("got {}", flight_report(rank));
+        throw Internal("got {}", rank.history());
     }
   }));
 }
@@ -79,7 +79,7 @@ TEST_P(FlightRecorderConcurrentTest, ATimeOutSaysWhoNeverCalledWhat) {
   const auto errors = run_ranks(group, [&](Communicator& rank) {
     std::vector<float> values(1000);
     void* data = values.data();
-    const auto request = rank.prepare_all_reduce(&data, DType::kF32, 1000, ops::ReduceOp::kSum);
+    const auto request = rank.prepare({.count = 1000, .buffer = &data});
     request->start();
     request->wait();
     if (rank.rank() == 2) {

@@ -150,7 +150,7 @@ TEST(ProcessGroupConcurrentTest, GroupsOneAfterTheOtherTakePortsOfTheRange) {
     expect_no_errors(run_ranks(group, [](Communicator& rank) {
       float value = 1;
       void* data = &value;
-      const auto request = rank.prepare_all_reduce(&data, DType::kF32, 1, ops::ReduceOp::kSum);
+      const auto request = rank.prepare({.count = 1, .buffer = &data});
       request->start();
       request->wait();
       if (value != 2) throw Internal("got {}; want 2", value);

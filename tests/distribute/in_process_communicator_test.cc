@@ -39,7 +39,7 @@ void expect_sums(int size, int64_t num_elements) {
     const auto memory = rank.allocate_bucket(static_cast<size_t>(num_elements) * sizeof(T));
     void* data = memory.get();
     const auto request =
-        rank.prepare_all_reduce(&data, dtype_of<T>(), num_elements, ops::ReduceOp::kSum);
+        rank.prepare({.dtype = dtype_of<T>(), .count = num_elements, .buffer = &data});
     for (int round = 1; round <= 3; ++round) {
       T* values = static_cast<T*>(data);
       for (int64_t i = 0; i < num_elements; ++i)
@@ -73,7 +73,11 @@ TEST(InProcessCommunicatorConcurrentTest, GathersBlocksOfUnequalSize) {
     std::vector<int32_t> mine(static_cast<size_t>(rank.rank()) + 1, rank.rank()), all(6, -1);
     void* input = mine.data();
     void* output = all.data();
-    const auto request = rank.prepare_all_gather(&input, mine.size() * sizeof(int32_t), &output);
+    const auto request = rank.prepare({.kind = CollectiveKind::kAllGather,
+                                       .dtype = DType::kU8,
+                                       .count = static_cast<int64_t>(mine.size() * sizeof(int32_t)),
+                                       .buffer = &input,
+                                       .output = &output});
     request->start();
     request->wait();
     if (all != std::vector<int32_t>{0, 1, 1, 2, 2, 2})
@@ -88,7 +92,7 @@ TEST(InProcessCommunicatorConcurrentTest, ASilentRankIsNamedWhenTheTimeIsUp) {
   const auto errors = run_ranks(options, [](Communicator& rank) {
     const auto memory = rank.allocate_bucket(64);
     void* data = memory.get();
-    const auto request = rank.prepare_all_reduce(&data, DType::kF32, 16, ops::ReduceOp::kSum);
+    const auto request = rank.prepare({.count = 16, .buffer = &data});
     if (rank.rank() == 1) return;
     request->start();
     request->wait();
@@ -105,7 +109,7 @@ TEST(InProcessCommunicatorConcurrentTest, AbortEndsEveryWait) {
   const auto errors = run_ranks(in_process_group(3), [](Communicator& rank) {
     const auto memory = rank.allocate_bucket(64);
     void* data = memory.get();
-    const auto request = rank.prepare_all_reduce(&data, DType::kF32, 16, ops::ReduceOp::kSum);
+    const auto request = rank.prepare({.count = 16, .buffer = &data});
     if (rank.rank() == 1) {
       rank.abort(Unavailable("peer down"));
       return;

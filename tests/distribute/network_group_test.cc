@@ -20,24 +20,25 @@ TEST(ProcessGroupConcurrentTest, TheNetworkCarriesTheLeastBytes) {
       const int64_t n = int64_t{size} << 16;  // whole lines for every owner
       std::vector<float> values(static_cast<size_t>(n));
       void* data = values.data();
-      const auto request = rank.prepare_all_reduce(&data, DType::kF32, n, ops::ReduceOp::kSum);
+      const auto request = rank.prepare({.count = n, .buffer = &data});
       request->start();
       request->wait();
-      const NetworkTraffic before = network_traffic(rank);
+      const CommunicatorStats before = rank.stats();
       for (int call = 0; call < 3; ++call) {
         request->start();
         request->wait();
       }
-      const NetworkTraffic after = network_traffic(rank);
+      const CommunicatorStats after = rank.stats();
       const auto least = static_cast<uint64_t>(3 * 2 * (size - 1) * n * 4 / size);
-      if (after.payload_bytes - before.payload_bytes != least)
-        throw Internal("sent {} bytes; want {}", after.payload_bytes - before.payload_bytes, least);
-      if ((after.frames - before.frames) * 32 > least / 1000) throw Internal("too many frames");
+      if (after.network_bytes - before.network_bytes != least)
+        throw Internal("sent {} bytes; want {}", after.network_bytes - before.network_bytes, least);
+      if ((after.network_frames - before.network_frames) * 32 > least / 1000)
+        throw Internal("too many frames");
     }));
   }
 }
 
-/// What the definition of ProcessGroupOptions::gradient_dtype says, in a plain loop: one rank of
+/// What docs/collectives.md says of CollectiveSpec::wire_dtype, in a plain loop: one rank of
 /// one replica on each of `size` hosts.
 template <class T>
 float rounded_sum(int size, int64_t i) {
@@ -54,13 +55,11 @@ template <class T>
 void expect_rounded_sums(int size, int64_t n) {
   SCOPED_TRACE(std::to_string(size) + " ranks, " + std::to_string(n) + " as " +
                std::string(dtype_name(dtype_of<T>())));
-  ProcessGroupOptions group = tcp(size);
-  group.gradient_dtype = dtype_of<T>();
-  expect_no_errors(run_ranks(group, [&](Communicator& rank) {
+  expect_no_errors(run_ranks(tcp(size), [&](Communicator& rank) {
     const auto bucket = rank.allocate_bucket(static_cast<size_t>(n) * 4);
     auto* values = static_cast<float*>(bucket.get());
     void* data = values;
-    const auto request = rank.prepare_gradient_sum(&data, n);
+    const auto request = rank.prepare({.count = n, .wire_dtype = dtype_of<T>(), .buffer = &data});
     for (int call = 0; call < 3; ++call) {
       for (int64_t i = 0; i < n; ++i) values[i] = value_of<float>(rank.rank(), i, 0) - 250;
       request->start();
@@ -85,12 +84,10 @@ TEST(ProcessGroupConcurrentTest, RoundedSumsOfSeveralRanksPerHostAreCloseAndEqua
     for (const NamedTopology& topology : kTopologies)
       for (const int64_t n : {10, 70001}) {
         SCOPED_TRACE(topology.name);
-        ProcessGroupOptions group = topology.make(4);
-        group.gradient_dtype = dtype;
         std::vector<std::vector<float>> results(4, std::vector<float>(static_cast<size_t>(n)));
-        expect_no_errors(run_ranks(group, [&](Communicator& rank) {
+        expect_no_errors(run_ranks(topology.make(4), [&](Communicator& rank) {
           void* data = results[static_cast<size_t>(rank.rank())].data();
-          const auto request = rank.prepare_gradient_sum(&data, n);
+          const auto request = rank.prepare({.count = n, .wire_dtype = dtype, .buffer = &data});
           for (int64_t i = 0; i < n; ++i)
             static_cast<float*>(data)[i] = value_of<float>(rank.rank(), i, 0);
           request->start();
@@ -107,19 +104,17 @@ TEST(ProcessGroupConcurrentTest, RoundedSumsOfSeveralRanksPerHostAreCloseAndEqua
 }
 
 TEST(ProcessGroupConcurrentTest, AHalfTypeHalvesTheBytesAndLeavesOtherCollectivesAlone) {
-  ProcessGroupOptions group = tcp(4);
-  group.gradient_dtype = DType::kBF16;
-  expect_no_errors(run_ranks(group, [&](Communicator& rank) {
+  expect_no_errors(run_ranks(tcp(4), [&](Communicator& rank) {
     const int64_t n = 1 << 18;
     std::vector<float> values(static_cast<size_t>(n), 1.00390625f);  // no bfloat16
     void* data = values.data();
-    const auto plain = rank.prepare_all_reduce(&data, DType::kF32, n, ops::ReduceOp::kSum);
-    const auto rounded = rank.prepare_gradient_sum(&data, n);
+    const auto plain = rank.prepare({.count = n, .buffer = &data});
+    const auto rounded = rank.prepare({.count = n, .wire_dtype = DType::kBF16, .buffer = &data});
     const auto bytes_of = [&](Communicator::Request& request) {
-      const NetworkTraffic before = network_traffic(rank);
+      const uint64_t before = rank.stats().network_bytes;
       request.start();
       request.wait();
-      return network_traffic(rank).payload_bytes - before.payload_bytes;
+      return rank.stats().network_bytes - before;
     };
     rounded->start();  // both are described to the others
     rounded->wait();
@@ -140,11 +135,12 @@ TEST(ProcessGroupConcurrentTest, RanksThatRoundOtherwiseAreNamed) {
         ProcessGroupOptions group = tcp(2);
         group.store = &store;
         group.process = process;
-        if (process == 1) group.gradient_dtype = DType::kBF16;
         const auto ranks = make_process_communicators(group);
         float value = 0;
         void* data = &value;
-        const auto request = ranks[0]->prepare_gradient_sum(&data, 1);
+        CollectiveSpec spec{.count = 1, .buffer = &data};
+        if (process == 1) spec.wire_dtype = DType::kBF16;
+        const auto request = ranks[0]->prepare(spec);
         request->start();
         request->wait();
       } catch (const Error& error) {
@@ -181,8 +177,7 @@ TEST(ProcessGroupConcurrentTest, StrangersOnThePortDoNoHarm) {
     const auto ranks = make_process_communicators(mine);
     std::vector<float> values(100000, 1.0f);
     void* data = values.data();
-    const auto request =
-        ranks[0]->prepare_all_reduce(&data, DType::kF32, 100000, ops::ReduceOp::kSum);
+    const auto request = ranks[0]->prepare({.count = 100000, .buffer = &data});
     request->start();
     request->wait();
     EXPECT_EQ(values[99999], 2.0f);

@@ -28,7 +28,7 @@ TEST_P(ProcessGroupConcurrentFailureTest, ASilentRankIsNamedWhenTheTimeIsUp) {
     const auto errors = run_ranks(group, [&](Communicator& rank) {
       const auto memory = rank.allocate_bucket(static_cast<size_t>(n) * 4);
       void* data = memory.get();
-      const auto request = rank.prepare_all_reduce(&data, DType::kF32, n, ops::ReduceOp::kSum);
+      const auto request = rank.prepare({.count = n, .buffer = &data});
       if (rank.rank() == 1) {
         while (ended < 2) std::this_thread::yield();
         return;
@@ -53,7 +53,7 @@ TEST_P(ProcessGroupConcurrentFailureTest, AbortEndsEveryWaitAndLaterCalls) {
   const auto errors = run_ranks(GetParam().make(3), [](Communicator& rank) {
     const auto memory = rank.allocate_bucket(64);
     void* data = memory.get();
-    const auto request = rank.prepare_all_reduce(&data, DType::kF32, 16, ops::ReduceOp::kSum);
+    const auto request = rank.prepare({.count = 16, .buffer = &data});
     if (rank.rank() == 1) {
       rank.abort(Unavailable("peer down"));
     } else {
@@ -76,8 +76,7 @@ TEST_P(ProcessGroupConcurrentFailureTest, DifferentCallsAreAnErrorOnEveryRank) {
   const auto errors = run_ranks(GetParam().make(3), [](Communicator& rank) {
     const auto memory = rank.allocate_bucket(4000);
     void* data = memory.get();
-    const auto request = rank.prepare_all_reduce(&data, DType::kF32, rank.rank() == 2 ? 999 : 1000,
-                                                 ops::ReduceOp::kSum);
+    const auto request = rank.prepare({.count = rank.rank() == 2 ? 999 : 1000, .buffer = &data});
     request->start();
     request->wait();
   });
@@ -116,7 +115,7 @@ void expect_victim_is_named(const ProcessGroupOptions& group, int victim, int64_
     std::vector<float> own(static_cast<size_t>(n));
     const auto bucket = rank.allocate_bucket(own.size() * sizeof(float));
     void* data = in_bucket ? bucket.get() : own.data();
-    const auto request = rank.prepare_all_reduce(&data, DType::kF32, n, ops::ReduceOp::kSum);
+    const auto request = rank.prepare({.count = n, .buffer = &data});
     for (int call = 0;; ++call) {
       request->start();
       if (rank.rank() == victim && call == 50) raise(SIGKILL);

@@ -38,7 +38,8 @@ Sums<T> make_sums(const std::vector<int>& block_sizes, int64_t n,
   std::vector<std::unique_ptr<Communicator::Request>> requests;
   for (auto& buffer : buffers) slots.push_back(buffer.data());
   for (size_t r = 0; r < ranks.size(); ++r)
-    requests.push_back(ranks[r]->prepare_all_reduce(&slots[r], dtype_of<T>(), n, op));
+    requests.push_back(
+        ranks[r]->prepare({.dtype = dtype_of<T>(), .count = n, .op = op, .buffer = &slots[r]}));
   for (int round = 0; round < kRounds; ++round) {
     for (size_t r = 0; r < ranks.size(); ++r)
       for (int64_t i = 0; i < n; ++i)
@@ -71,8 +72,8 @@ void expect_same_bits(const ProcessGroupOptions& group, const Sums<T>& sums, Mem
     std::shared_ptr<void> bucket;
     void* data = own.data();
     if (memory == Memory::kBucket) data = (bucket = rank.allocate_bucket(bytes)).get();
-    const auto request =
-        rank.prepare_all_reduce(&data, dtype_of<T>(), static_cast<int64_t>(n), sums.op);
+    const auto request = rank.prepare(
+        {.dtype = dtype_of<T>(), .count = static_cast<int64_t>(n), .op = sums.op, .buffer = &data});
     for (int round = 0; round < kRounds; ++round) {
       const std::vector<T>& values = sums.values[round][static_cast<size_t>(rank.rank())];
       if (n > 0) std::memcpy(data, values.data(), bytes);
@@ -149,8 +150,8 @@ TEST_P(ProcessGroupConcurrentTopologyTest, AMeanDividesByTheReplicas) {
     expect_no_errors(run_ranks(group, [&](Communicator& rank) {
       std::vector<float> values(n, static_cast<float>(rank.rank() + 1));
       void* data = values.data();
-      const auto request = rank.prepare_all_reduce(&data, DType::kF32, static_cast<int64_t>(n),
-                                                   ops::ReduceOp::kMean);
+      const auto request = rank.prepare(
+          {.count = static_cast<int64_t>(n), .op = ops::ReduceOp::kMean, .buffer = &data});
       request->start();
       request->wait();
       for (const float value : values)
@@ -165,7 +166,12 @@ TEST_P(ProcessGroupConcurrentTopologyTest, GathersBlocksOfUnequalSize) {
       std::vector<int32_t> mine(r * scale, rank.rank()), all(3 * scale, -1);
       void* input = mine.data();
       void* output = all.data();
-      const auto request = rank.prepare_all_gather(&input, mine.size() * sizeof(int32_t), &output);
+      const auto request =
+          rank.prepare({.kind = CollectiveKind::kAllGather,
+                        .dtype = DType::kU8,
+                        .count = static_cast<int64_t>(mine.size() * sizeof(int32_t)),
+                        .buffer = &input,
+                        .output = &output});
       for (int round = 0; round < 5; ++round) {
         std::fill(all.begin(), all.end(), -1);
         request->start();
@@ -192,8 +198,7 @@ TEST_P(ProcessGroupConcurrentTopologyTest, RandomSizesInRandomOrderWithSeveralIn
           own[i].resize(n);
           data[i] = own[i].data();
           if (random() % 2) data[i] = (buckets[i] = rank.allocate_bucket(n * 4)).get();
-          requests.push_back(rank.prepare_all_reduce(&data[i], DType::kF32, static_cast<int64_t>(n),
-                                                     ops::ReduceOp::kSum));
+          requests.push_back(rank.prepare({.count = static_cast<int64_t>(n), .buffer = &data[i]}));
         }
         for (int step = 0; step < 20; ++step) {
           const size_t first = random() % kCount, count = random() % (kCount - first) + 1;
@@ -219,7 +224,7 @@ TEST_P(ProcessGroupConcurrentTopologyTest, TheBufferMayMoveWithinBucketMemory) {
     constexpr int64_t kCount = 10000;
     const auto memory = rank.allocate_bucket(2 * kCount * sizeof(float));
     void* data = memory.get();
-    const auto request = rank.prepare_all_reduce(&data, DType::kF32, kCount, ops::ReduceOp::kSum);
+    const auto request = rank.prepare({.count = kCount, .buffer = &data});
     for (int round = 0; round < 4; ++round) {
       float* values = static_cast<float*>(memory.get()) + (round + rank.rank()) % 2 * kCount;
       data = values;
@@ -238,8 +243,7 @@ TEST_P(ProcessGroupConcurrentTopologyTest, SomeRanksInBucketsAndOthersNot) {
       std::vector<float> own(n);
       const auto bucket = rank.allocate_bucket(n * sizeof(float));
       void* data = rank.rank() == 1 ? own.data() : bucket.get();
-      const auto request =
-          rank.prepare_all_reduce(&data, DType::kF32, static_cast<int64_t>(n), ops::ReduceOp::kSum);
+      const auto request = rank.prepare({.count = static_cast<int64_t>(n), .buffer = &data});
       for (int round = 0; round < 5; ++round) {
         std::fill_n(static_cast<float*>(data), n, static_cast<float>(rank.rank() + round));
         request->start();
@@ -258,7 +262,7 @@ TEST_P(ProcessGroupConcurrentTopologyTest, ASteadyCallAllocatesNothing) {
         std::vector<float> own(static_cast<size_t>(n));
         const auto bucket = rank.allocate_bucket(static_cast<size_t>(n) * sizeof(float));
         void* data = in_bucket ? bucket.get() : own.data();
-        const auto request = rank.prepare_all_reduce(&data, DType::kF32, n, ops::ReduceOp::kSum);
+        const auto request = rank.prepare({.count = n, .buffer = &data});
         int64_t before = 0;
         for (int call = 0; call < 5; ++call) {
           if (call == 1) before = cohort::test::thread_allocations();
@@ -287,7 +291,6 @@ TEST(ProcessGroupTest, RefusesContradictions) {
   refuse("process 5", [](auto& o) { o.process = 5; });
   refuse("names", [](auto& o) { o.process_names = {"one"}; });
   refuse("store", [](auto& o) { o.store = nullptr; });
-  refuse("int32", [](auto& o) { o.gradient_dtype = DType::kI32; });
 }
 
 TEST(ProcessGroupForkTest, ProcessesAddWithTheBitsOfOneProcess) {
@@ -296,7 +299,7 @@ TEST(ProcessGroupForkTest, ProcessesAddWithTheBitsOfOneProcess) {
     const auto ended = run_processes(group_of(3), [&](Communicator& rank) {
       const auto bucket = rank.allocate_bucket(sums.bytes());
       void* data = bucket.get();
-      const auto request = rank.prepare_all_reduce(&data, DType::kF32, n, ops::ReduceOp::kSum);
+      const auto request = rank.prepare({.count = n, .buffer = &data});
       std::memcpy(data, sums.values[0][static_cast<size_t>(rank.rank())].data(), sums.bytes());
       request->start();
       request->wait();

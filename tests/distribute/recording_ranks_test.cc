@@ -53,11 +53,15 @@ struct Ranks {
     ReplicaPart part{.devices = {gpus.begin(), gpus.end()},
                      .blocks = std::vector<int>(gpus.size(), 1),
                      .num_replicas = num_devices};
-    auto ranks = testing::on_fake_gpus(make_in_process_communicators({.block_sizes = part.blocks}),
-                                       part.devices, meetings);
-    communicator = ranks.front().get();
-    runner =
-        make_replica_runner(runtime, make_trace(), part, std::move(ranks), batch_size, workers);
+    group = std::make_unique<StepGroup>(
+        [this, part] {
+          auto ranks = testing::on_fake_gpus(
+              make_in_process_communicators({.block_sizes = part.blocks}), part.devices, meetings);
+          communicator = ranks.front().get();
+          return ranks;
+        },
+        workers);
+    runner = make_replica_runner(runtime, make_trace(), part, *group, batch_size, workers);
   }
 
   Trace make_trace() {

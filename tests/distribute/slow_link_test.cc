@@ -79,7 +79,7 @@ struct Sum {
   Sum(Communicator& communicator, int64_t n)
       : values(static_cast<size_t>(n)),
         want(static_cast<float>(communicator.size())),
-        request(communicator.prepare_all_reduce(&data, DType::kF32, n, ops::ReduceOp::kSum)) {}
+        request(communicator.prepare({.count = n, .buffer = &data})) {}
 
   void run() {
     std::fill(values.begin(), values.end(), 1.0f);

@@ -63,11 +63,11 @@ Reduced reduce(const ProcessGroupOptions& group, const nn::StepRows& rows) {
       return program.whole({{"N", mine}});
     }();
     for (int step = 0; step < 3; ++step) {
-      const uint64_t before = network_traffic(communicator).payload_bytes;
+      const uint64_t before = communicator.stats().network_bytes;
       executable.set_input(0, indices.raw());
       executable.set_input(1, scales.raw());
       executable.run();
-      if (r == 0) reduced.bytes = network_traffic(communicator).payload_bytes - before;
+      if (r == 0) reduced.bytes = communicator.stats().network_bytes - before;
     }
     reduced.gradients[r] = executable.output(0);
   });

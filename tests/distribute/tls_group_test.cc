@@ -79,8 +79,7 @@ std::vector<float> sums(const ProcessGroupOptions& group, size_t n, int rounds) 
   expect_no_errors(run_ranks(group, [&](Communicator& rank) {
     std::vector<float> values(n);
     void* data = values.data();
-    const auto request =
-        rank.prepare_all_reduce(&data, DType::kF32, static_cast<int64_t>(n), ops::ReduceOp::kSum);
+    const auto request = rank.prepare({.count = static_cast<int64_t>(n), .buffer = &data});
     for (int round = 0; round < rounds; ++round) {
       for (size_t i = 0; i < n; ++i)
         values[i] =
@@ -113,8 +112,8 @@ TEST_F(TlsGroupConcurrentTest, ManyCallsInFlightOverManySteps) {
     for (size_t i = 0; i < kCount; ++i) {
       values[i].resize(random() % (size_t{1} << (random() % 18)));
       data[i] = values[i].data();
-      requests.push_back(rank.prepare_all_reduce(
-          &data[i], DType::kF32, static_cast<int64_t>(values[i].size()), ops::ReduceOp::kSum));
+      requests.push_back(
+          rank.prepare({.count = static_cast<int64_t>(values[i].size()), .buffer = &data[i]}));
     }
     for (int step = 0; step < 20; ++step) {
       for (size_t i = 0; i < kCount; ++i) {
@@ -206,8 +205,7 @@ TEST_F(TlsGroupConcurrentTest, StrangersOnThePortDoNoHarm) {
     const auto ranks = make_process_communicators(mine);
     std::vector<float> values(100000, 1.0f);
     void* data = values.data();
-    const auto request =
-        ranks[0]->prepare_all_reduce(&data, DType::kF32, 100000, ops::ReduceOp::kSum);
+    const auto request = ranks[0]->prepare({.count = 100000, .buffer = &data});
     request->start();
     request->wait();
     EXPECT_EQ(values[99999], 2.0f);

@@ -172,8 +172,7 @@ void expect_sums(const std::vector<Device*>& devices) {
   }
   std::vector<std::unique_ptr<Communicator::Request>> requests;
   for (size_t r = 0; r < ranks.size(); ++r)
-    requests.push_back(ranks[r]->prepare_all_reduce(&slots[r], DType::kF32, static_cast<int64_t>(n),
-                                                    ops::ReduceOp::kSum));
+    requests.push_back(ranks[r]->prepare({.count = static_cast<int64_t>(n), .buffer = &slots[r]}));
   const std::vector<float> values = counting(n);
   std::vector<std::thread> threads;
   for (size_t r = 0; r < ranks.size(); ++r)

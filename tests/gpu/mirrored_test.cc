@@ -109,8 +109,7 @@ struct Pair {
     for (auto& rank : ranks) {
       memory.push_back(rank->allocate_bucket(4096));
       slots.push_back(std::make_unique<void*>(memory.back().get()));
-      sums.push_back(
-          rank->prepare_all_reduce(slots.back().get(), DType::kF32, 1024, ops::ReduceOp::kSum));
+      sums.push_back(rank->prepare({.count = 1024, .buffer = slots.back().get()}));
     }
   }
   std::vector<std::unique_ptr<Communicator>> ranks;

@@ -111,9 +111,12 @@ TEST_F(GpuJobTest, WorkersReduceAndGather) {
       const auto all = rank.allocate_bucket(bytes * static_cast<size_t>(count));
       void* data = bucket.get();
       void* gathered = all.get();
-      const auto reduce =
-          rank.prepare_all_reduce(&data, DType::kF32, kElements, ops::ReduceOp::kSum);
-      const auto gather = rank.prepare_all_gather(&data, bytes, &gathered);
+      const auto reduce = rank.prepare({.count = kElements, .buffer = &data});
+      const auto gather = rank.prepare({.kind = CollectiveKind::kAllGather,
+                                        .dtype = DType::kU8,
+                                        .count = static_cast<int64_t>(bytes),
+                                        .buffer = &data,
+                                        .output = &gathered});
       for (int round = 0; round < 3; ++round) {
         std::vector<float> values(kElements, static_cast<float>(rank.rank() + 1));
         device.copy_from_host(data, values.data(), bytes);
@@ -138,7 +141,7 @@ TEST_F(GpuJobTest, AnAbortEndsTheWaitOfEveryRank) {
   const auto errors = run_workers(2, cards(), [](Communicator& rank, Device& device) {
     const auto bucket = rank.allocate_bucket(4096);
     void* data = bucket.get();
-    const auto reduce = rank.prepare_all_reduce(&data, DType::kF32, 1024, ops::ReduceOp::kSum);
+    const auto reduce = rank.prepare({.count = 1024, .buffer = &data});
     if (rank.rank() == 1) {
       rank.abort(Unavailable("rank 1 gives up"));
       throw Unavailable("rank 1 gives up");

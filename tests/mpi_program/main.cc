@@ -36,8 +36,7 @@ std::string results(const ProcessGroupOptions& options) {
       own[i].resize(n);
       data[i] = own[i].data();
       if (random() % 2) data[i] = (buckets[i] = rank.allocate_bucket(n * 4)).get();
-      requests.push_back(rank.prepare_all_reduce(&data[i], DType::kF32, static_cast<int64_t>(n),
-                                                 ops::ReduceOp::kSum));
+      requests.push_back(rank.prepare({.count = static_cast<int64_t>(n), .buffer = &data[i]}));
     }
     for (int step = 0; step < 4; ++step) {
       for (size_t i = 0; i < kCount; ++i) {
@@ -57,7 +56,11 @@ std::string results(const ProcessGroupOptions& options) {
   std::vector<int> all(30000 * static_cast<size_t>(rank.size() * (rank.size() - 1) / 2));
   void* input = mine.data();
   void* output = all.data();
-  const auto gather = rank.prepare_all_gather(&input, mine.size() * 4, &output);
+  const auto gather = rank.prepare({.kind = CollectiveKind::kAllGather,
+                                    .dtype = DType::kU8,
+                                    .count = static_cast<int64_t>(mine.size() * 4),
+                                    .buffer = &input,
+                                    .output = &output});
   gather->start();
   gather->wait();
   return bytes.append(static_cast<const char*>(output), all.size() * 4);

@@ -149,13 +149,13 @@ class FakeRequest final : public Communicator::Request {
         number_(number),
         meetings_(meetings) {}
 
-  void start() override {
+  void do_start() override {
     device_.submit([this] {
       meetings_.note(rank_, number_, device_.replaying);
       inner_->start();
     });
   }
-  void wait() override {
+  void do_wait() override {
     device_.submit([this] { inner_->wait(); });
   }
 
@@ -176,14 +176,6 @@ class FakeCommunicator final : public Communicator {
   std::shared_ptr<void> allocate_bucket(size_t bytes) override {
     return inner_->allocate_bucket(bytes);
   }
-  std::unique_ptr<Request> prepare_all_reduce(void* const* buffer, DType dtype,
-                                              int64_t num_elements, ops::ReduceOp op) override {
-    return wrap(inner_->prepare_all_reduce(buffer, dtype, num_elements, op));
-  }
-  std::unique_ptr<Request> prepare_all_gather(void* const* input, size_t bytes,
-                                              void* const* output) override {
-    return wrap(inner_->prepare_all_gather(input, bytes, output));
-  }
   void abort(const Error& error) override { inner_->abort(error); }
   bool reset() override {
     EXPECT_EQ(*device_.live_recordings, 0) << "a group's end waits for its recordings to go";
@@ -191,9 +183,12 @@ class FakeCommunicator final : public Communicator {
   }
 
  private:
-  std::unique_ptr<Request> wrap(std::unique_ptr<Request> request) {
-    return std::make_unique<FakeRequest>(std::move(request), device_, rank(), num_requests_++,
+  std::unique_ptr<Request> do_prepare(const CollectiveSpec& spec) override {
+    return std::make_unique<FakeRequest>(inner_->prepare(spec), device_, rank(), num_requests_++,
                                          meetings_);
+  }
+  std::unique_ptr<Communicator> do_split(std::string_view axis, int color) override {
+    return std::make_unique<FakeCommunicator>(inner_->split(axis, color), device_, meetings_);
   }
 
   const std::unique_ptr<Communicator> inner_;

@@ -19,6 +19,8 @@
 
 #include "cohort/cluster/job.h"
 #include "cohort/cohort.h"
+#include "tests/worker_program/cached_steps.h"
+#include "tests/worker_program/say.h"
 
 namespace nn = cohort::nn;
 namespace data = cohort::data;
@@ -40,17 +42,6 @@ struct Setting {
   /// The scenarios in which one worker fails.
   bool fails() const { return strategy.workers().index() == 1; }
 };
-
-void say(const char* name, const std::string& value) {
-  std::printf("%s: %s\n", name, value.c_str());
-  std::fflush(stdout);
-}
-
-void say(const char* name, const Tensor& tensor) {
-  std::string text;
-  for (const float x : tensor.values<float>()) text += fmt::format("{:.9g} ", x);
-  say(name, text);
-}
 
 Tensor pattern(Shape shape, uint32_t x) {
   Tensor t(DType::kF32, std::move(shape));
@@ -378,6 +369,8 @@ void run(int argc, char** argv) {
     custom_loop(setting);
   else if (setting.is("values"))
     values(setting);
+  else if (setting.is("cached_steps"))
+    cached_steps(setting.strategy);
   else
     fit(setting);
 }

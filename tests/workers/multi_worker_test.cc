@@ -83,6 +83,14 @@ TEST(MultiWorkerTest, ACustomLoopEqualsThatOfOneProcess) {
   expect_equal_on_all(results, {"total", "weights"});
 }
 
+TEST(MultiWorkerTest, CachedStepsShareOneGroup) {
+  for (const WorkerResult& result : run_workers(2, {"cached_steps", "2"})) {
+    ASSERT_EQ(result.exit_code, 0) << result.output;
+    EXPECT_EQ(result.value("descriptors of sixteen"), result.value("descriptors of one step"));
+    EXPECT_EQ(result.value("total"), "2720.000000");  // 4 replicas, sum of i * (16 - i)
+  }
+}
+
 TEST(MultiWorkerTest, FitOnADistributedDatasetEqualsThatOfOneProcess) {
   const std::vector<std::string> names{"loss", "accuracy", "evaluated", "weights"};
   const auto one =

@@ -22,20 +22,21 @@ class NcclCommunicator final : public Communicator {
   int size() const override { return group_->size(); }
   std::shared_ptr<void> allocate_bucket(size_t bytes) override { return device_.allocate(bytes); }
 
-  std::unique_ptr<Request> prepare_all_reduce(void* const* buffer, DType dtype,
-                                              int64_t num_elements, ops::ReduceOp op) override {
-    if (!data_type(dtype))
-      throw InvalidArgument("all_reduce: got {}; want a floating or integer dtype", dtype);
-    return std::make_unique<NcclAllReduce>(group_, device_, rank_, buffer, dtype, num_elements, op);
-  }
-  std::unique_ptr<Request> prepare_all_gather(void* const* input, size_t bytes,
-                                              void* const* output) override {
-    return std::make_unique<NcclAllGather>(group_, device_, rank_, input, bytes, output);
-  }
   void abort(const Error& error) override { group_->abort(error); }
   bool reset() override { return group_->reset(); }
 
  private:
+  std::unique_ptr<Request> do_prepare(const CollectiveSpec& spec) override {
+    if (spec.wire_dtype)
+      throw Unimplemented("{}: got the dtype {} for the way between GPUs; want the sums' own",
+                          collective_name(spec.kind), *spec.wire_dtype);
+    return make_nccl_request(group_, device_, rank_, spec);
+  }
+  std::unique_ptr<Communicator> do_split(std::string_view axis, int) override {
+    throw Unimplemented("split: got the axis \"{}\" in a group of NCCL; want the axis \"{}\" alone",
+                        axis, this->axis());
+  }
+
   std::shared_ptr<Group> group_;
   CudaDevice& device_;
   int rank_;

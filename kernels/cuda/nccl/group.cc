@@ -148,23 +148,24 @@ void Group::watch(int rank, ncclResult_t state, std::chrono::milliseconds waited
   if (aborted_.load()) throw_failure();
 }
 
-GatherSizes& Group::next_gather(int rank, size_t bytes) {
-  GatherSizes& sizes = gather_of(rank);
-  sizes.bytes[static_cast<size_t>(rank)].store(static_cast<int64_t>(bytes));
+std::shared_ptr<GatherSizes> Group::next_gather(int rank, size_t bytes) {
+  std::shared_ptr<GatherSizes> sizes = gather_of(rank);
+  sizes->bytes[static_cast<size_t>(rank)].store(static_cast<int64_t>(bytes));
   if (!job_) return sizes;
   const auto all = job_->all_gather("NCCL gather", std::to_string(bytes));
   const size_t each = comms_.size();
   for (size_t process = 0; process < all.size(); ++process)
-    sizes.bytes[process * each + local(rank)].store(std::stoll(all[process]));
+    sizes->bytes[process * each + local(rank)].store(std::stoll(all[process]));
   return sizes;
 }
 
-GatherSizes& Group::gather_of(int rank) {
+std::shared_ptr<GatherSizes> Group::gather_of(int rank) {
   const std::lock_guard lock(mutex_);
-  const size_t index = prepared_[local(rank)]++;
-  while (gathers_.size() <= index)
-    gathers_.push_back(std::make_unique<GatherSizes>(static_cast<size_t>(num_ranks_)));
-  return *gathers_[index];
+  std::erase_if(gathers_, [](const auto& each) { return each.second.expired(); });
+  std::weak_ptr<GatherSizes>& known = gathers_[prepared_[local(rank)]++];
+  std::shared_ptr<GatherSizes> sizes = known.lock();
+  if (!sizes) known = sizes = std::make_shared<GatherSizes>(static_cast<size_t>(num_ranks_));
+  return sizes;
 }
 
 /// Flushes the communicators; false when that does not end. ncclCommDestroy does not block then.

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -69,8 +70,9 @@ class Group {
   /// Ends a wait on `rank` that cannot end by itself, by throwing.
   void watch(int rank, std::chrono::milliseconds waited);
 
-  /// The n-th gather of every rank is one. With other processes: collective.
-  GatherSizes& next_gather(int rank, size_t bytes);
+  /// The n-th gather of every rank is one, as long as a rank has it. With other processes:
+  /// collective.
+  std::shared_ptr<GatherSizes> next_gather(int rank, size_t bytes);
 
  private:
   /// The communicators stay while it lives. Throws where the group is aborted.
@@ -98,7 +100,7 @@ class Group {
   ncclResult_t state_of(int rank);
   void settle(int rank, const char* what);
   void watch(int rank, ncclResult_t state, std::chrono::milliseconds waited, const char* what);
-  GatherSizes& gather_of(int rank);
+  std::shared_ptr<GatherSizes> gather_of(int rank);
   bool finalize();
   void end_communicators();
 
@@ -114,10 +116,10 @@ class Group {
   std::mutex calls_mutex_;
   std::atomic<bool> aborted_{false};
   std::mutex mutex_;
-  std::optional<Error> error_;                         // guarded by mutex_
-  std::thread ending_;                                 // guarded by mutex_
-  std::vector<size_t> prepared_;                       // guarded by mutex_
-  std::vector<std::unique_ptr<GatherSizes>> gathers_;  // guarded by mutex_
+  std::optional<Error> error_;                            // guarded by mutex_
+  std::thread ending_;                                    // guarded by mutex_
+  std::vector<size_t> prepared_;                          // guarded by mutex_
+  std::map<size_t, std::weak_ptr<GatherSizes>> gathers_;  // guarded by mutex_, by number
 };
 
 }  // namespace cohort::cuda

@@ -46,8 +46,6 @@ std::optional<ncclDataType_t> data_type(DType dtype) {
 
 ncclRedOp_t library_op(ops::ReduceOp op) {
   switch (op) {
-    case ops::ReduceOp::kMean:
-      return ncclAvg;
     case ops::ReduceOp::kMax:
       return ncclMax;
     case ops::ReduceOp::kMin:

@@ -16,6 +16,7 @@ void check(ncclResult_t status, const char* where);
 
 /// Nothing for a dtype that NCCL does not reduce.
 std::optional<ncclDataType_t> data_type(DType dtype);
+/// Not of a mean, which NCCL divides by ranks.
 ncclRedOp_t library_op(ops::ReduceOp op);
 
 /// NCCL's calls of this thread become one operation. An exception in between leaves no open group,

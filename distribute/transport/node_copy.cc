@@ -6,19 +6,20 @@
 namespace cohort::distribute {
 namespace {
 
-class NodeAllGather final : public NodeCollective {
+class NodeCopy final : public NodeCollective {
  public:
-  NodeAllGather(NetworkEngine& engine, const NetworkLayout& layout, size_t index)
-      : NodeCollective(engine, layout, index, {.kind = CollectiveKind::kAllGather}) {}
+  using NodeCollective::NodeCollective;
 
-  ~NodeAllGather() override {
+  ~NodeCopy() override {
     if (result_)
-      engine_.keep_until(std::move(result_),
-                         [lines = shared_lines(), call = completed_, count = num_local()] {
-                           for (int r = 0; r < count; ++r)
-                             if (!reached(lines.get()[r].taken, call)) return false;
-                           return true;
-                         });
+      engine_.keep_until(
+          std::move(result_), [lines = shared_lines(), call = completed_, count = num_local()] {
+            // Zeros: all have dropped the collective.
+            for (int r = 0; r < count; ++r)
+              if (reached(lines.get()[r].prepared, 1) && !reached(lines.get()[r].taken, call))
+                return false;
+            return true;
+          });
   }
 
  private:
@@ -33,7 +34,7 @@ class NodeAllGather final : public NodeCollective {
     size_t total = 0;
     for (size_t rank = 0; rank < blocks_.size(); ++rank) {
       blocks_[rank].offset = total;
-      blocks_[rank].bytes = static_cast<size_t>(descriptions_[rank].count);
+      blocks_[rank].bytes = gives(rank) ? descriptions_[rank].bytes() : 0;
       total += blocks_[rank].bytes;
     }
     total_ = (total + 63) / 64 * 64;
@@ -41,6 +42,11 @@ class NodeAllGather final : public NodeCollective {
     lines(0).result = host().heap()->offset_of(result_.get(), 2 * total_);
     lines(0).result_bytes = total_;
     lines(0).result_used = total;
+  }
+
+  /// Of a broadcast the root gives all.
+  bool gives(size_t rank) const {
+    return description_.kind != CollectiveKind::kBroadcast || rank == description_.op;
   }
 
   char* place(int rank, uint32_t call) const {
@@ -118,9 +124,9 @@ class NodeAllGather final : public NodeCollective {
 
 }  // namespace
 
-std::shared_ptr<NodeCollective> make_node_all_gather(NetworkEngine& engine,
-                                                     const NetworkLayout& layout, size_t index) {
-  return std::make_shared<NodeAllGather>(engine, layout, index);
+std::shared_ptr<NodeCollective> make_node_copy(NetworkEngine& engine, const NetworkLayout& layout,
+                                               size_t index, const Description& description) {
+  return std::make_shared<NodeCopy>(engine, layout, index, description);
 }
 
 }  // namespace cohort::distribute

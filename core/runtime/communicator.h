@@ -5,7 +5,8 @@
 #include <memory>
 
 #include "cohort/core/dtype.h"
-#include "cohort/core/ops/collective.h"
+#include "cohort/core/error.h"
+#include "cohort/core/reduce_op.h"
 
 namespace cohort {
 

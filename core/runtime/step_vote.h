@@ -17,6 +17,9 @@ namespace cohort {
 /// is committed, or no such node is there.
 const Node* last_before_vote(const Graph& graph, std::span<const Value> fetches);
 
+bool is_vote(const Node& node);
+bool is_veto(const Node& node);
+
 /// Appends both ops, with the reduction between them as bucket `bucket`.
 void add_vote(Graph& graph, int64_t bucket, int voters);
 

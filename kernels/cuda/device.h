@@ -3,7 +3,7 @@
 #include <atomic>
 #include <mutex>
 
-#include "cohort/core/runtime/device.h"
+#include "cohort/core/device/device.h"
 #include "cohort/kernels/cuda/fault_log.h"
 #include "cohort/kernels/cuda/status.h"
 #include "cohort/kernels/cuda/streams.h"

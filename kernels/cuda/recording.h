@@ -1,6 +1,6 @@
 #pragma once
 
-#include "cohort/core/runtime/device.h"
+#include "cohort/core/device/device.h"
 #include "cohort/kernels/cuda/streams.h"
 
 namespace cohort::cuda {

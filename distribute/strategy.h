@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "cohort/core/device/device_turn.h"
 #include "cohort/core/ops/collective.h"
-#include "cohort/core/runtime/device_turn.h"
 #include "cohort/core/runtime/function.h"
 #include "cohort/core/tensor.h"
 #include "cohort/data/dataset.h"

@@ -6,6 +6,14 @@
 
 namespace cohort {
 
+namespace {
+
+Stage stage_of(const OpDef& op, Stage recorded) {
+  return op.kind == OpKind::kUpdate ? Stage::kCommit : recorded;
+}
+
+}  // namespace
+
 Graph& Value::graph() const {
   if (!node_) throw FailedPrecondition("value: got an empty handle; want a value of a graph");
   return node_->graph();
@@ -63,6 +71,7 @@ Node* Graph::add(std::string_view op_name, std::vector<Value> inputs, Attrs attr
   node->inputs_ = std::move(inputs);
   node->control_inputs_ = std::move(options.control_inputs);
   node->device_ = current_device_scope();
+  node->stage_ = stage_of(op, current_stage_scope());
   return append(std::move(node), scope.empty() ? name : scope + "/" + name);
 }
 
@@ -76,7 +85,7 @@ Node* Graph::append(std::unique_ptr<Node> node, std::string name) {
 }
 
 Node* Graph::append_as_is(const OpDef& op, std::vector<Value> inputs, Attrs attrs, std::string name,
-                          DeviceName device) {
+                          DeviceName device, Stage stage) {
   std::vector<TensorType> types;
   for (const Value& input : inputs) types.push_back(input.type());
   auto node = std::make_unique<Node>();
@@ -89,26 +98,37 @@ Node* Graph::append_as_is(const OpDef& op, std::vector<Value> inputs, Attrs attr
   node->attrs_ = std::move(attrs);
   node->inputs_ = std::move(inputs);
   node->device_ = std::move(device);
+  node->stage_ = stage_of(op, stage);
   Node* appended = append(std::move(node), std::move(name));
-  if (op.name == "Placeholder") placeholders_.push_back(appended);
-  if (op.name == "ReadVariable")
+  if (op.source == Source::kInput) placeholders_.push_back(appended);
+  if (op.source == Source::kVariable)
     reads_[appended->attrs_.get<std::vector<int64_t>>("variables").front()] = appended;
   return appended;
 }
 
 Node* Graph::copy_node(const Node& source, std::vector<Value> inputs, Attrs attrs) {
   return append_as_is(source.op(), std::move(inputs), std::move(attrs), source.name(),
-                      source.device());
+                      source.device(), source.stage());
+}
+
+Node* Graph::add_like(const Node& source, std::string_view op, std::vector<Value> inputs,
+                      Attrs attrs) {
+  return append_as_is(ops_->get(op), std::move(inputs), std::move(attrs), source.name(),
+                      source.device(), source.stage());
 }
 
 Node* Graph::restore(std::string_view op_name, std::vector<Value> inputs, Attrs attrs,
-                     std::string name, DeviceName device) {
+                     std::string name, DeviceName device, Stage stage) {
   const OpDef& op = ops_->get(op_name);
   if (op.num_inputs >= 0 && static_cast<int>(inputs.size()) != op.num_inputs)
     throw InvalidArgument("{}: {}: got {} inputs; want {}", name, op.name, inputs.size(),
                           op.num_inputs);
   if (find(name)) throw AlreadyExists("graph: got two nodes named {}; want different names", name);
-  return append_as_is(op, std::move(inputs), std::move(attrs), std::move(name), std::move(device));
+  if (stage == Stage::kCommit && op.kind != OpKind::kUpdate)
+    throw InvalidArgument("{}: got the commit stage for op {}; want an op that updates variables",
+                          name, op.name);
+  return append_as_is(op, std::move(inputs), std::move(attrs), std::move(name), std::move(device),
+                      stage);
 }
 
 void Graph::share_variables(const Graph& other) {
@@ -152,7 +172,7 @@ Node* Graph::find(std::string_view name) const {
 std::vector<Node*> Graph::commit_nodes() const {
   std::vector<Node*> commits;
   for (const auto& node : nodes_)
-    if (node->op().commit) commits.push_back(node.get());
+    if (node->stage() == Stage::kCommit) commits.push_back(node.get());
   return commits;
 }
 

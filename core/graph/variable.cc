@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "cohort/core/runtime/device.h"
+#include "cohort/core/device/device.h"
 
 namespace cohort {
 namespace {

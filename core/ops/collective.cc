@@ -83,8 +83,17 @@ void register_collective(OpRegistry& ops) {
            .num_inputs = -1,
            .infer = infer_all_reduce,
            .gradient = gradient_all_reduce,
-           .stateful = true});
-  ops.add({.name = "AllGather", .num_inputs = 1, .infer = infer_all_gather, .stateful = true});
+           .kind = OpKind::kCollective,
+           .exchange = Exchange::kReduce,
+           .stateful = true,
+           .in_place = true});
+  ops.add({.name = "AllGather",
+           .num_inputs = 1,
+           .infer = infer_all_gather,
+           .kind = OpKind::kCollective,
+           .exchange = Exchange::kGather,
+           .stateful = true,
+           .in_place = true});
 }
 
 }  // namespace cohort::ops

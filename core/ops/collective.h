@@ -1,12 +1,11 @@
 #pragma once
 
 #include "cohort/core/graph/op.h"
+#include "cohort/core/reduce_op.h"
 
 /// Communication between replicas on the mesh axis "data". One symbolic replica is traced; the
 /// strategy gives the communicator at compile time. With one replica they are the identity.
 namespace cohort::ops {
-
-enum class ReduceOp { kSum, kMean, kMax, kMin };
 
 /// Op "AllReduce": inputs of any floating or, but for means, integer dtypes -> the same types, each
 /// reduced over all replicas. Attr "reduce_op" (i64). The compiler groups sums into buckets.

@@ -81,19 +81,25 @@ void register_state(OpRegistry& ops) {
            .num_inputs = 0,
            .infer = infer_source,
            .gradient = no_gradient,
-           .stateful = true});
+           .kind = OpKind::kSource,
+           .source = Source::kInput,
+           .stateful = true,
+           .differs_by_replica = true});
   ops.add({.name = "ReadVariable",
            .num_inputs = 0,
            .infer = infer_source,
            .gradient = no_gradient,
+           .kind = OpKind::kSource,
+           .source = Source::kVariable,
            .stateful = true});
   ops.add({.name = "StepInfo",
            .num_inputs = 0,
            .infer = infer_step_info,
            .gradient = no_gradient,
-           .stateful = true});
+           .stateful = true,
+           .differs_by_replica = true});
   for (const char* name : {"Assign", "AssignAdd", "AssignSub"})
-    ops.add({.name = name, .num_inputs = 1, .infer = infer_assign, .commit = true});
+    ops.add({.name = name, .num_inputs = 1, .infer = infer_assign, .kind = OpKind::kUpdate});
   ops.add({.name = "CheckFinite",
            .num_inputs = -1,
            .infer = infer_all_finite,

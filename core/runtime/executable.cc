@@ -23,12 +23,6 @@ bool has_collectives(const Graph& graph) {
                      [](const auto& node) { return is_collective(*node); });
 }
 
-bool has_kernel(const Node& node) {
-  const std::string& op = node.op_name();
-  return op != "Placeholder" && op != "Constant" && op != "ReadVariable" && op != "ReadBucket" &&
-         op != "WriteBucket";
-}
-
 class GraphExecutable final : public Executable {
  public:
   GraphExecutable(Runtime& runtime, GraphFunction function, const CompileOptions& options)
@@ -189,11 +183,11 @@ class GraphExecutable final : public Executable {
         break;
     }
     const Node& node = *entry.node;
-    if (!has_kernel(node)) return nullptr;
+    if (!node.op().has_kernel()) return nullptr;
     const auto inputs = lane.values->operands(node.inputs());
     const auto outputs = lane.values->outputs(node);
     const auto variables = lane.values->variables(node);
-    if (node.op().commit) note_written(lane, node);
+    if (node.stage() == Stage::kCommit) note_written(lane, node);
     return runtime_.kernels().make({.node = node,
                                     .inputs = inputs,
                                     .outputs = outputs,
@@ -368,7 +362,7 @@ std::unique_ptr<Executable> compile(Runtime& runtime, const Graph& graph,
   CompileOptions resolved = options;
   if (!resolved.device) resolved.device = &runtime.default_device();
   GraphFunction function = bind(graph, fetches, bindings);
-  if (!resolved.collectives) function = drop_reductions(function);
+  if (!resolved.collectives) function = drop_reductions(*function.graph, function.fetches);
   if (enabled(options, "fold")) function = fold_constants(runtime, function);
   if (enabled(options, "cse")) function = merge_common_subexpressions(function);
   if (enabled(options, "fuse")) {

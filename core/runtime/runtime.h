@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "cohort/core/device/device.h"
 #include "cohort/core/graph/op.h"
-#include "cohort/core/runtime/device.h"
 #include "cohort/core/runtime/job_group.h"
 #include "cohort/core/runtime/kernel.h"
 #include "cohort/core/trace/metrics.h"

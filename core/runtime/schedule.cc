@@ -22,7 +22,7 @@ class Scheduler {
     for (const auto& node : graph_.nodes())
       if (is_collective(*node)) expect_inputs(*node);
     for (const auto& node : graph_.nodes())
-      if (!node->op().commit) place(*node);
+      if (node->stage() != Stage::kCommit) place(*node);
     // What commits need is fetched in the part that may fail.
     const std::vector<Node*> commits = graph_.commit_nodes();
     for (const Node* node : commits) {

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "cohort/core/runtime/device.h"
+#include "cohort/core/device/device.h"
 #include "cohort/kernels/cuda/status.h"
 #include "cohort/kernels/cuda/streams.h"
 

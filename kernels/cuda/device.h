@@ -5,7 +5,7 @@
 #include <mutex>
 #include <span>
 
-#include "cohort/core/runtime/device.h"
+#include "cohort/core/device/device.h"
 #include "cohort/kernels/cuda/fault_log.h"
 #include "cohort/kernels/cuda/status.h"
 #include "cohort/kernels/cuda/streams.h"

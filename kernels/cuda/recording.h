@@ -4,7 +4,7 @@
 #include <optional>
 #include <vector>
 
-#include "cohort/core/runtime/device.h"
+#include "cohort/core/device/device.h"
 #include "cohort/kernels/cuda/streams.h"
 
 namespace cohort::cuda {

@@ -98,7 +98,7 @@ TEST_F(StateOpTest, SparseUpdatesTakeSlicesOfTheirVariable) {
   const Value indices = input({N}, DType::kI32);
   Node* node = ops::sparse_sgd_update(table, {indices, input({N, 8}), Shape{100, 8}},
                                       learning_rate(), apply());
-  EXPECT_TRUE(node->op().commit);
+  EXPECT_EQ(node->stage(), Stage::kCommit);
   expect_invalid({"sparse_sgd_update: got slices of float32 [99, 8] for variable table"}, [&] {
     ops::sparse_sgd_update(table, {indices, input({N, 8}), Shape{99, 8}}, learning_rate(), apply());
   });

@@ -54,6 +54,21 @@ TEST_F(IncludeRulesTest, IncludeAgainstTheTableIsFound) {
                   HasSubstr("nn/model.cc:1: nn/ may not")));
 }
 
+TEST_F(IncludeRulesTest, CoresLayersPointOneWay) {
+  write("core/graph/op.h", "#include \"cohort/core/error.h\"\n");
+  write("core/ops/add.h", "#include \"cohort/core/graph/op.h\"\n");
+  write("core/runtime/kernel.h", "#include \"cohort/core/ops/add.h\"\n");
+  EXPECT_THAT(findings(), IsEmpty());
+  write("core/tensor.cc", "#include \"cohort/core/graph/op.h\"\n");
+  write("core/graph/op.cc", "#include \"cohort/core/ops/add.h\"\n");
+  write("core/ops/add.cc", "\n#include \"cohort/core/runtime/kernel.h\"\n");
+  EXPECT_THAT(
+      findings(),
+      ElementsAre(HasSubstr("core/graph/op.cc:1: core/graph/ may not include \"cohort/core/ops/"),
+                  HasSubstr("core/ops/add.cc:2: core/ops/ may not include"),
+                  HasSubstr("core/tensor.cc:1: core/ may not include")));
+}
+
 TEST_F(IncludeRulesTest, IncludeNotFromTheRootIsFound) {
   write("core/tensor.cc", "#include \"error.h\"\n#include <cohort/core/error.h>\n");
   EXPECT_THAT(findings(), ElementsAre(HasSubstr("tensor.cc:1: \"error.h\": no such file"),

@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "cohort/core/device.h"
-#include "cohort/core/runtime/device_turn.h"
+#include "cohort/core/device/device_turn.h"
 
 namespace cohort {
 

@@ -1,4 +1,4 @@
-#include "cohort/core/runtime/device_turn.h"
+#include "cohort/core/device/device_turn.h"
 
 #include <unistd.h>
 
@@ -7,8 +7,8 @@
 #include <cstdio>
 #include <string>
 
+#include "cohort/core/device/device.h"
 #include "cohort/core/error.h"
-#include "cohort/core/runtime/device.h"
 #include "cohort/core/terminal.h"
 
 namespace cohort {

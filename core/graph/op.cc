@@ -4,10 +4,17 @@
 
 namespace cohort {
 
+Gradient::Gradient(Value value) : form_(Form::kDense), slices_{.values = value} {}
+Gradient::Gradient(Slices slices) : form_(Form::kSlices), slices_(std::move(slices)) {}
+
+const Slices& Gradient::slices() const {
+  COHORT_CHECK(is_slices());
+  return slices_;
+}
+
 Value Gradient::dense() const {
   COHORT_CHECK(!absent());
-  if (const Value* value = std::get_if<Value>(&form_)) return *value;
-  return ops::slices_to_dense(slices());
+  return is_slices() ? ops::slices_to_dense(slices_) : slices_.values;
 }
 
 void OpRegistry::add(OpDef op) {
@@ -26,6 +33,8 @@ const OpDef& OpRegistry::get(std::string_view name) const {
   throw NotFound("op registry: got \"{}\"; want a registered op (with this first letter:{})", name,
                  similar);
 }
+
+bool OpRegistry::has(std::string_view name) const { return ops_.find(name) != ops_.end(); }
 
 std::vector<std::string> OpRegistry::names() const {
   std::vector<std::string> names;

@@ -13,6 +13,8 @@ thread_local int merge_depth = 0;
 internal::MergeScope::MergeScope() { ++merge_depth; }
 internal::MergeScope::~MergeScope() { --merge_depth; }
 
+ReplicaContext::ReplicaContext(Strategy strategy) : strategy_(std::move(strategy)) {}
+
 bool in_replica_context() { return current_graph() != nullptr && merge_depth == 0; }
 
 ReplicaContext get_replica_context() {

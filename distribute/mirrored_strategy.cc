@@ -65,6 +65,12 @@ Strategy default_strategy() {
       make_local_strategy(runtime, {.name = kDefault, .devices = {&runtime.default_device()}}));
 }
 
+std::vector<std::string> Strategy::devices() const { return impl_->devices(); }
+
+std::unique_ptr<StepRunner> Strategy::make_runner(const Trace& trace, int64_t batch_size) const {
+  return impl_->make_runner(trace, batch_size);
+}
+
 bool Strategy::operator==(const Strategy& other) const {
   return impl_ == other.impl_ ||
          (name() == kDefault && other.name() == kDefault && devices() == other.devices());

@@ -13,6 +13,10 @@
 
 namespace cohort::nn {
 
+LayerImpl::~LayerImpl() = default;
+
+void LayerImpl::remove_last_child() { children_.pop_back(); }
+
 LayerImpl::LayerImpl(std::string type_name, LayerOptions options)
     : type_name_(std::move(type_name)),
       name_(options.name.empty() ? internal::unique_name(internal::to_snake_case(type_name_))

@@ -139,6 +139,8 @@ void check_rank(const std::string& name, const Shape& y_true, const Shape& y_pre
 
 }  // namespace
 
+MetricImpl::~MetricImpl() = default;
+
 MetricImpl::MetricImpl(std::string name, int num_states) : name_(std::move(name)) {
   for (int i = 0; i < num_states; ++i)
     states_.emplace_back(Tensor(DType::kF32, Shape{}), name_ + "/state" + std::to_string(i), false);

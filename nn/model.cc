@@ -177,6 +177,16 @@ Verbose::Verbose(const char* level) : level_(1) {
   internal::check_name("verbose", "level", level, {"auto"});
 }
 
+ValidationData::ValidationData() = default;
+ValidationData::ValidationData(const ValidationData&) = default;
+ValidationData::ValidationData(ValidationData&&) noexcept = default;
+ValidationData& ValidationData::operator=(const ValidationData&) = default;
+ValidationData& ValidationData::operator=(ValidationData&&) noexcept = default;
+ValidationData::~ValidationData() = default;
+
+ValidationData::ValidationData(data::Dataset dataset) : dataset(std::move(dataset)) {}
+ValidationData::ValidationData(distribute::DistributedInput dataset)
+    : distributed_dataset(std::move(dataset)) {}
 ValidationData::ValidationData(const Tensor& x, const Tensor& y, const Tensor& sample_weight)
     : x{x}, y{y} {
   if (sample_weight.defined()) this->sample_weight = {sample_weight};
@@ -184,6 +194,10 @@ ValidationData::ValidationData(const Tensor& x, const Tensor& y, const Tensor& s
 ValidationData::ValidationData(std::vector<Tensor> x, std::vector<Tensor> y,
                                std::vector<Tensor> sample_weight)
     : x(std::move(x)), y(std::move(y)), sample_weight(std::move(sample_weight)) {}
+
+bool ValidationData::defined() const {
+  return dataset.has_value() || distributed_dataset.has_value() || !x.empty();
+}
 
 Model::Model(std::shared_ptr<ModelImpl> impl) : Layer(std::move(impl)) {}
 ModelImpl& Model::model_impl() const { return static_cast<ModelImpl&>(impl()); }

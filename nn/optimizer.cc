@@ -83,6 +83,8 @@ Slices gather_over_replicas(const Slices& slices, int64_t rows) {
 
 }  // namespace
 
+OptimizerImpl::~OptimizerImpl() = default;
+
 OptimizerImpl::OptimizerImpl(OptimizerOptions options)
     : options_(std::move(options)),
       iterations_(Tensor::scalar<int64_t>(0), options_.name + "/iterations", false),

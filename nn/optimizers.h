@@ -34,7 +34,7 @@ class OptimizerImpl {
  public:
   using HandleType = Optimizer;
   explicit OptimizerImpl(OptimizerOptions options);
-  virtual ~OptimizerImpl() = default;
+  virtual ~OptimizerImpl();
 
   /// Records the update of `variables` by gradients that are already summed over the replicas:
   /// accumulation, clipping, weight decay, update, iterations. Absent gradients leave their

@@ -33,6 +33,9 @@ struct TurnLock::Waiter {
   bool has_turn = false;  // guarded by mutex_
 };
 
+TurnLock::TurnLock() = default;
+TurnLock::~TurnLock() = default;
+
 void TurnLock::acquire(const Device& device, const void* job, std::chrono::nanoseconds timeout) {
   const pid_t me = this_thread_id();
   if (owner_.load(std::memory_order_relaxed) == me) {

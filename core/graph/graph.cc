@@ -1,5 +1,7 @@
 #include "cohort/core/graph/graph.h"
 
+#include <unordered_map>
+
 #include "cohort/core/graph/op.h"
 #include "cohort/core/graph/scope.h"
 #include "cohort/core/graph/variable.h"
@@ -39,7 +41,17 @@ Value::operator bool() const {
 
 const std::string& Node::op_name() const { return op_->name; }
 
-Graph::Graph(const OpRegistry& ops) : ops_(&ops) {}
+void Node::add_control_input(Node* node) { control_inputs_.push_back(node); }
+void Node::set_device(DeviceName device) { device_ = std::move(device); }
+
+struct Graph::Index {
+  std::unordered_map<const VariableState*, int64_t> variable_ids;
+  std::unordered_map<int64_t, Node*> reads;  // by number of the variable
+  std::unordered_map<std::string, Node*> by_name;
+  std::unordered_map<std::string, int> name_counts;
+};
+
+Graph::Graph(const OpRegistry& ops) : ops_(&ops), index_(std::make_unique<Index>()) {}
 Graph::~Graph() = default;
 
 Node* Graph::add(std::string_view op_name, std::vector<Value> inputs, Attrs attrs,
@@ -79,7 +91,7 @@ Node* Graph::append(std::unique_ptr<Node> node, std::string name) {
   node->name_ = unique_name(name);
   node->id_ = static_cast<int>(nodes_.size());
   node->graph_ = this;
-  by_name_[node->name_] = node.get();
+  index_->by_name[node->name_] = node.get();
   nodes_.push_back(std::move(node));
   return nodes_.back().get();
 }
@@ -102,7 +114,7 @@ Node* Graph::append_as_is(const OpDef& op, std::vector<Value> inputs, Attrs attr
   Node* appended = append(std::move(node), std::move(name));
   if (op.source == Source::kInput) placeholders_.push_back(appended);
   if (op.source == Source::kVariable)
-    reads_[appended->attrs_.get<std::vector<int64_t>>("variables").front()] = appended;
+    index_->reads[appended->attrs_.get<std::vector<int64_t>>("variables").front()] = appended;
   return appended;
 }
 
@@ -134,7 +146,7 @@ Node* Graph::restore(std::string_view op_name, std::vector<Value> inputs, Attrs 
 void Graph::share_variables(const Graph& other) {
   COHORT_CHECK(nodes_.empty() && variables_.empty());
   variables_ = other.variables_;
-  variable_ids_ = other.variable_ids_;
+  index_->variable_ids = other.index_->variable_ids;
 }
 
 Value Graph::placeholder(std::string name, TensorType type) {
@@ -147,14 +159,14 @@ Value Graph::placeholder(std::string name, TensorType type) {
 int64_t Graph::variable_id(const std::shared_ptr<VariableState>& variable) {
   COHORT_CHECK(variable != nullptr);
   const auto [it, inserted] =
-      variable_ids_.emplace(variable.get(), static_cast<int64_t>(variables_.size()));
+      index_->variable_ids.emplace(variable.get(), static_cast<int64_t>(variables_.size()));
   if (inserted) variables_.push_back(variable);
   return it->second;
 }
 
 Value Graph::read(const std::shared_ptr<VariableState>& variable) {
   const int64_t id = variable_id(variable);
-  Node*& node = reads_[id];
+  Node*& node = index_->reads[id];
   if (!node)
     node = add("ReadVariable", {},
                {{"variables", std::vector<int64_t>{id}},
@@ -165,8 +177,8 @@ Value Graph::read(const std::shared_ptr<VariableState>& variable) {
 }
 
 Node* Graph::find(std::string_view name) const {
-  const auto it = by_name_.find(std::string(name));
-  return it == by_name_.end() ? nullptr : it->second;
+  const auto it = index_->by_name.find(std::string(name));
+  return it == index_->by_name.end() ? nullptr : it->second;
 }
 
 std::vector<Node*> Graph::commit_nodes() const {
@@ -177,9 +189,9 @@ std::vector<Node*> Graph::commit_nodes() const {
 }
 
 std::string Graph::unique_name(const std::string& name) {
-  int& count = name_counts_[name];
+  int& count = index_->name_counts[name];
   std::string unique = count == 0 ? name : name + "_" + std::to_string(count);
-  while (by_name_.count(unique)) unique = name + "_" + std::to_string(++count);
+  while (index_->by_name.count(unique)) unique = name + "_" + std::to_string(++count);
   ++count;
   return unique;
 }

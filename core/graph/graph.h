@@ -6,7 +6,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "cohort/core/device.h"
@@ -86,8 +85,8 @@ class Node {
   // For compiler passes, which keep the graph's invariants themselves.
   Attrs& mutable_attrs() { return attrs_; }
   void set_input(int i, Value value) { inputs_[static_cast<size_t>(i)] = value; }
-  void add_control_input(Node* node) { control_inputs_.push_back(node); }
-  void set_device(DeviceName device) { device_ = std::move(device); }
+  void add_control_input(Node* node);
+  void set_device(DeviceName device);
   /// Not for nodes that commit.
   void set_stage(Stage stage) { stage_ = stage; }
 
@@ -167,14 +166,13 @@ class Graph {
   Node* append_as_is(const OpDef& op, std::vector<Value> inputs, Attrs attrs, std::string name,
                      DeviceName device, Stage stage);
 
+  struct Index;
+
   const OpRegistry* ops_;
   std::deque<std::unique_ptr<Node>> nodes_;
   std::vector<Node*> placeholders_;
   std::vector<std::shared_ptr<VariableState>> variables_;
-  std::unordered_map<const VariableState*, int64_t> variable_ids_;
-  std::unordered_map<int64_t, Node*> reads_;
-  std::unordered_map<std::string, Node*> by_name_;
-  std::unordered_map<std::string, int> name_counts_;
+  std::unique_ptr<Index> index_;  // names and variables, to be found
 };
 
 }  // namespace cohort

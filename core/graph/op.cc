@@ -29,12 +29,19 @@ void check_traits(const OpDef& op) {
 
 }  // namespace
 
+Gradient::Gradient(Value value) : form_(Form::kDense), slices_{.values = value} {}
+Gradient::Gradient(Slices slices) : form_(Form::kSlices), slices_(std::move(slices)) {}
+
+const Slices& Gradient::slices() const {
+  COHORT_CHECK(is_slices());
+  return slices_;
+}
+
 Value Gradient::dense() const {
   COHORT_CHECK(!absent());
-  if (const Value* value = std::get_if<Value>(&form_)) return *value;
-  const Slices& rows = slices();
-  return rows.values.graph()
-      .add("SlicesToDense", {rows.indices, rows.values}, {{"shape", rows.dense_shape}})
+  if (!is_slices()) return slices_.values;
+  return slices_.values.graph()
+      .add("SlicesToDense", {slices_.indices, slices_.values}, {{"shape", slices_.dense_shape}})
       ->output();
 }
 
@@ -55,6 +62,8 @@ const OpDef& OpRegistry::get(std::string_view name) const {
   throw NotFound("op registry: got \"{}\"; want a registered op (with this first letter:{})", name,
                  similar);
 }
+
+bool OpRegistry::has(std::string_view name) const { return ops_.find(name) != ops_.end(); }
 
 std::vector<std::string> OpRegistry::names() const {
   std::vector<std::string> names;

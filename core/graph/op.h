@@ -4,7 +4,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 #include "cohort/core/graph/graph.h"
@@ -40,17 +39,21 @@ struct Slices {
 class Gradient {
  public:
   Gradient() = default;
-  Gradient(Value value) : form_(value) {}     // NOLINT: rules return plain values
-  Gradient(Slices slices) : form_(slices) {}  // NOLINT
+  Gradient(Value value);    // NOLINT: rules return plain values
+  Gradient(Slices slices);  // NOLINT
 
-  bool absent() const { return std::holds_alternative<std::monostate>(form_); }
-  bool is_slices() const { return std::holds_alternative<Slices>(form_); }
-  const Slices& slices() const { return std::get<Slices>(form_); }
+  bool absent() const { return form_ == Form::kAbsent; }
+  bool is_slices() const { return form_ == Form::kSlices; }
+  /// Internal unless is_slices().
+  const Slices& slices() const;
   /// The dense value; slices are scattered into zeros. Internal when absent.
   Value dense() const;
 
  private:
-  std::variant<std::monostate, Value, Slices> form_;
+  enum class Form { kAbsent, kDense, kSlices };
+
+  Form form_ = Form::kAbsent;
+  Slices slices_;  // of a dense gradient the values alone
 };
 
 using Gradients = std::vector<Gradient>;
@@ -149,7 +152,7 @@ class OpRegistry {
   void add(OpDef op);
   /// Throws NotFound naming similar ops.
   const OpDef& get(std::string_view name) const;
-  bool has(std::string_view name) const { return ops_.find(name) != ops_.end(); }
+  bool has(std::string_view name) const;
   std::vector<std::string> names() const;
 
  private:

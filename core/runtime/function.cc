@@ -9,6 +9,8 @@
 
 namespace cohort {
 
+std::vector<Value> internal::as_outputs(Value value) { return {value}; }
+
 struct Function::State {
   /// A trace, and what runs it when the function is called directly.
   struct Traced {

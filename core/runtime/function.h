@@ -84,7 +84,7 @@ struct CallableTraits<R (C::*)(A...) const> : CallableTraits<R (*)(A...)> {};
 template <class C, class R, class... A>
 struct CallableTraits<R (C::*)(A...)> : CallableTraits<R (*)(A...)> {};
 
-inline std::vector<Value> as_outputs(Value value) { return {value}; }
+std::vector<Value> as_outputs(Value value);
 inline std::vector<Value> as_outputs(std::vector<Value> values) { return values; }
 
 void check_argument_count(const std::string& name, size_t got, size_t want);

@@ -6,6 +6,42 @@
 
 namespace cohort {
 
+Runtime::Runtime() = default;
+Runtime::~Runtime() = default;
+
+void Runtime::add_device(std::unique_ptr<Device> device) { devices_.push_back(std::move(device)); }
+
+void Runtime::keep(std::shared_ptr<void> owned) { kept_.push_back(std::move(owned)); }
+
+const Runtime::BackEnd* Runtime::find_back_end(DeviceType type) const {
+  for (const BackEnd& back_end : back_ends_)
+    if (back_end.type == type) return &back_end;
+  return nullptr;
+}
+
+Runtime::BackEnd& Runtime::back_end(DeviceType type) {
+  if (!find_back_end(type)) back_ends_.push_back({.type = type});
+  return const_cast<BackEnd&>(*find_back_end(type));
+}
+
+void Runtime::set_communicator_factory(DeviceType type, CommunicatorFactory make) {
+  back_end(type).communicators = make;
+}
+
+void Runtime::set_job_communicators(DeviceType type, JobCommunicators make) {
+  back_end(type).job_communicators = make;
+}
+
+const JobCommunicators* Runtime::job_communicators(DeviceType type) const {
+  const BackEnd* back_end = find_back_end(type);
+  return back_end && back_end->job_communicators.make ? &back_end->job_communicators : nullptr;
+}
+
+Runtime::CommunicatorFactory Runtime::communicator_factory(DeviceType type) const {
+  const BackEnd* back_end = find_back_end(type);
+  return back_end ? back_end->communicators : nullptr;
+}
+
 std::vector<Device*> Runtime::devices() const {
   std::vector<Device*> list;
   for (const auto& device : devices_) list.push_back(device.get());

@@ -2,7 +2,6 @@
 
 #include <array>
 #include <atomic>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -26,14 +25,15 @@ class TraceRecorder;
 /// else is.
 class Runtime {
  public:
-  Runtime() = default;
+  Runtime();
+  ~Runtime();
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;
 
   OpRegistry& ops() { return ops_; }
   KernelRegistry& kernels() { return kernels_; }
 
-  void add_device(std::unique_ptr<Device> device) { devices_.push_back(std::move(device)); }
+  void add_device(std::unique_ptr<Device> device);
   /// Replaces the CPU devices by `count` logical ones of `threads_each` threads (0: cores / count,
   /// at least 1). FailedPrecondition when a CPU device is in use already (a variable or executable
   /// lives on it).
@@ -65,23 +65,13 @@ class Runtime {
   using CommunicatorFactory =
       std::vector<std::unique_ptr<Communicator>> (*)(const LocalGroup& group);
   /// What a back end has for its own devices (NCCL for GPUs); one for each type.
-  void set_communicator_factory(DeviceType type, CommunicatorFactory make) {
-    communicator_factories_[type] = make;
-  }
+  void set_communicator_factory(DeviceType type, CommunicatorFactory make);
   /// The same for devices in several processes.
-  void set_job_communicators(DeviceType type, JobCommunicators make) {
-    job_communicators_[type] = make;
-  }
+  void set_job_communicators(DeviceType type, JobCommunicators make);
   /// Null where there is none: what joins CPU devices serves then.
-  const JobCommunicators* job_communicators(DeviceType type) const {
-    const auto it = job_communicators_.find(type);
-    return it == job_communicators_.end() ? nullptr : &it->second;
-  }
+  const JobCommunicators* job_communicators(DeviceType type) const;
   /// Null where there is none: the in-process communicator serves then.
-  CommunicatorFactory communicator_factory(DeviceType type) const {
-    const auto it = communicator_factories_.find(type);
-    return it == communicator_factories_.end() ? nullptr : it->second;
-  }
+  CommunicatorFactory communicator_factory(DeviceType type) const;
 
   /// Steps that run from now on note when each of their nodes runs; null: none do. Returns when no
   /// step uses the recorder before.
@@ -91,7 +81,7 @@ class Runtime {
   /// What this program tells whoever watches it.
   MetricRegistry& metrics() { return metrics_; }
   /// Keeps `owned` until the runtime ends, and lets it go before anything else. Registration, too.
-  void keep(std::shared_ptr<void> owned) { kept_.push_back(std::move(owned)); }
+  void keep(std::shared_ptr<void> owned);
 
   /// Functions are traced, and layers built, by one thread at a time: the one that has locked this.
   /// It may wait for a device's turn; who has one must not wait for this.
@@ -109,12 +99,19 @@ class Runtime {
 
  private:
   void check_unused(std::string_view what, DeviceType type) const;
+  /// What joins devices of a type.
+  struct BackEnd {
+    DeviceType type;
+    CommunicatorFactory communicators = nullptr;
+    JobCommunicators job_communicators = {};
+  };
+  const BackEnd* find_back_end(DeviceType type) const;
+  BackEnd& back_end(DeviceType type);
 
   OpRegistry ops_;
   KernelRegistry kernels_;
   std::vector<std::unique_ptr<Device>> devices_;
-  std::map<DeviceType, CommunicatorFactory> communicator_factories_;
-  std::map<DeviceType, JobCommunicators> job_communicators_;
+  std::vector<BackEnd> back_ends_;  // one for each type at most
   std::atomic<TraceRecorder*> recorder_ = nullptr;
   std::atomic<uint64_t> seed_ = 0;
   std::array<std::atomic<bool>, 2> in_use_{};  // by DeviceType

@@ -5,8 +5,8 @@
 #include <span>
 #include <vector>
 
+#include "cohort/core/device/device.h"
 #include "cohort/core/runtime/communicator.h"
-#include "cohort/core/runtime/device.h"
 #include "cohort/core/runtime/job_group.h"
 
 namespace cohort::cuda {

@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "cohort/core/runtime/device.h"
+#include "cohort/core/device/device.h"
 
 namespace cohort::cuda {
 

@@ -1,4 +1,4 @@
-#include "cohort/core/runtime/device.h"
+#include "cohort/core/device/device.h"
 
 namespace cohort {
 

@@ -19,6 +19,7 @@
 #include "cohort/distribute/choose_devices.h"
 #include "cohort/distribute/job_devices.h"
 #include "cohort/distribute/local_strategy.h"
+#include "cohort/distribute/placement/mirrored.h"
 #include "cohort/distribute/replica_runner.h"
 #include "cohort/distribute/replica_tree.h"
 #include "cohort/distribute/step_cache.h"
@@ -125,6 +126,10 @@ class MultiWorkerStrategy final : public Strategy::Impl {
     return names;
   }
   StepCache& step_cache() override { return step_cache_; }
+
+  Trace place(const Trace& trace, int64_t batch_size) override {
+    return place_mirrored(trace, {.num_replicas = part_.num_replicas, .batch_size = batch_size});
+  }
 
   std::unique_ptr<StepRunner> make_runner(const Trace& trace, int64_t batch_size) override {
     const auto entered = group_->enter("the making of a step");

@@ -1,11 +1,19 @@
 #include "cohort/core/runtime/passes.h"
 
 namespace cohort {
+namespace {
 
-GraphFunction drop_reductions(const GraphFunction& function) {
-  Rewriter rewriter(*function.graph, function.fetches);
+bool is_over_replicas(const Node& node) {
+  const std::string& op = node.op_name();
+  return op == "CrossReplica" || op == "ReplicaShare" || op == "AllReduce" || op == "AllGather";
+}
+
+}  // namespace
+
+GraphFunction drop_reductions(const Graph& graph, std::span<const Value> fetches) {
+  Rewriter rewriter(graph, fetches);
   for (const Node* node : rewriter.nodes()) {
-    if (node->op_name() != "AllReduce" && node->op_name() != "AllGather") {
+    if (!is_over_replicas(*node)) {
       rewriter.copy(*node);
       continue;
     }

@@ -363,7 +363,7 @@ std::unique_ptr<Executable> compile(Runtime& runtime, const Graph& graph,
   CompileOptions resolved = options;
   if (!resolved.device) resolved.device = &runtime.default_device();
   GraphFunction function = bind(graph, fetches, bindings);
-  if (!resolved.collectives) function = drop_reductions(function);
+  if (!resolved.collectives) function = drop_reductions(*function.graph, function.fetches);
   if (enabled(options, "fold")) function = fold_constants(runtime, function);
   if (enabled(options, "cse")) function = merge_common_subexpressions(function);
   if (enabled(options, "fuse")) {

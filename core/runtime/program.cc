@@ -1,5 +1,6 @@
 #include "cohort/core/runtime/program.h"
 
+#include "cohort/core/ops/collective.h"
 #include "cohort/core/runtime/runtime.h"
 #include "cohort/core/runtime/update_layout.h"
 

@@ -33,6 +33,16 @@ const std::map<std::string_view, Prefixes>& folder_table() {
   return table;
 }
 
+// What a folder may not include although the table allows it: a model says what is to be known of
+// all replicas, and a strategy how.
+const std::map<std::string_view, Prefixes>& closed_to() {
+  static const std::map<std::string_view, Prefixes> table = {
+      {"nn",
+       {"core/ops/collective.h", "core/runtime/communicator.h", "core/runtime/collective_plan.h"}},
+  };
+  return table;
+}
+
 // Whose headers are reached as "cohort/<folder>/...": a program's own data/ must not hide ours.
 const std::set<std::string_view>& library_folders() {
   static const std::set<std::string_view> folders = {"core",    "kernels",    "data", "checkpoint",
@@ -132,6 +142,11 @@ bool starts_with_any(std::string_view path, const Prefixes& prefixes) {
                      [&](std::string_view prefix) { return path.starts_with(prefix); });
 }
 
+bool is_closed(std::string_view folder, std::string_view path) {
+  const auto it = closed_to().find(folder);
+  return it != closed_to().end() && starts_with_any(path, it->second);
+}
+
 bool is_source(const fs::path& path) {
   static const std::set<std::string> extensions = {".h", ".cc", ".cu", ".cuh"};
   return extensions.contains(path.extension().string());
@@ -183,7 +198,8 @@ class IncludeChecker {
       report(file, line, "\"" + target + "\": no such file below the root of the repository");
     } else if (path == target && library_folders().contains(to)) {
       report(file, line, "\"" + target + "\": write \"cohort/" + target + "\"");
-    } else if (from != to && !starts_with_any(path, folder_table().at(from))) {
+    } else if (from != to &&
+               (!starts_with_any(path, folder_table().at(from)) || is_closed(from, path))) {
       report(file, line, std::string(from) + "/ may not include \"" + target + "\"");
     }
   }

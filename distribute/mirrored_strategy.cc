@@ -68,7 +68,7 @@ Strategy default_strategy() {
 std::vector<std::string> Strategy::devices() const { return impl_->devices(); }
 
 std::unique_ptr<StepRunner> Strategy::make_runner(const Trace& trace, int64_t batch_size) const {
-  return impl_->make_runner(trace, batch_size);
+  return impl_->make_runner(impl_->place(trace, batch_size), batch_size);
 }
 
 bool Strategy::operator==(const Strategy& other) const {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "cohort/core/device/device_turn.h"
-#include "cohort/core/ops/collective.h"
+#include "cohort/core/reduce_op.h"
 #include "cohort/core/runtime/function.h"
 #include "cohort/core/tensor.h"
 #include "cohort/data/dataset.h"
@@ -130,7 +130,13 @@ class Strategy {
     data::RowSplit row_split() const {
       return {num_replicas_in_sync(), first_replica(), num_local_replicas()};
     }
-    virtual std::unique_ptr<StepRunner> make_runner(const Trace& trace, int64_t batch_size) = 0;
+    /// What a traced step says of its replicas (core/ops/cross_replica.h), put on this strategy's:
+    /// a graph that computes the same, with collectives or nothing in the place of those ops. The
+    /// same on every process; `trace` stays as it is. `batch_size`: of full global batches, 0 where
+    /// it is not known. Throws what shape rules throw. See distribute/placement/.
+    virtual Trace place(const Trace& trace, int64_t batch_size) = 0;
+    /// Of a placed trace.
+    virtual std::unique_ptr<StepRunner> make_runner(const Trace& placed, int64_t batch_size) = 0;
     /// Runners of the functions given to Strategy::run.
     virtual StepCache& step_cache() = 0;
 

@@ -95,6 +95,9 @@ struct WeightOptions {
   std::optional<DType> dtype = {};  ///< absent: the layer's
   bool trainable = true;
   Regularizer regularizer = {};
+  /// What replicas that write it in a step make of it: see nn/variable.h.
+  VariableSynchronization synchronization = VariableSynchronization::kAuto;
+  VariableAggregation aggregation = VariableAggregation::kNone;
 };
 
 /// What a layer is; a user's own derives from it:

@@ -1,9 +1,9 @@
 #include "cohort/core/ops/state.h"
 
 #include "cohort/core/graph/variable.h"
-#include "cohort/core/ops/collective.h"
 #include "cohort/core/ops/common.h"
 #include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/cross_replica.h"
 #include "cohort/core/ops/math.h"
 
 namespace cohort::ops {
@@ -34,14 +34,14 @@ Value aggregated(const VariableState& variable, Value value) {
     case VariableAggregation::kNone:
       return value;
     case VariableAggregation::kSum:
-      return all_reduce(value, ReduceOp::kSum);
+      return cross_replica(value, ReduceOp::kSum, Role::kValue);
     case VariableAggregation::kMean:
-      return all_reduce(value, ReduceOp::kMean);
+      return cross_replica(value, ReduceOp::kMean, Role::kValue);
     case VariableAggregation::kOnlyFirstReplica:
       break;
   }
   const Value first = equal(step_info(StepField::kReplicaId), scalar(0, DType::kI64));
-  return all_reduce(where(first, value, zeros_like(value)), ReduceOp::kSum);
+  return cross_replica(where(first, value, zeros_like(value)), ReduceOp::kSum, Role::kValue);
 }
 
 Node* record_assign(std::string_view op, std::string_view where,

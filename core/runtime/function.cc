@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "cohort/core/graph/scope.h"
+#include "cohort/core/runtime/passes.h"
 #include "cohort/core/runtime/program.h"
 #include "cohort/core/runtime/runtime.h"
 #include "cohort/core/runtime/step_devices.h"
@@ -68,8 +69,9 @@ std::vector<Tensor> Function::operator()(std::span<const Tensor> arguments) cons
   Device& device = runtime.default_device();
   device.bind_thread();
   if (!traced->program) {
-    traced->program =
-        std::make_unique<Program>(runtime, traced->trace, ProgramOptions{.device = &device});
+    GraphFunction alone = drop_reductions(*traced->trace.graph, traced->trace.outputs);
+    const Trace placed{std::move(alone.graph), std::move(alone.fetches)};
+    traced->program = std::make_unique<Program>(runtime, placed, ProgramOptions{.device = &device});
     traced->program->whole({});
     traced->num_bytes += traced->program->num_bytes();
   }

@@ -16,7 +16,7 @@ class Runtime;
 GraphFunction bind(const Graph& graph, std::span<const Value> fetches,
                    const SymbolBindings& bindings);
 
-/// For one replica: reductions and gathers over replicas pass their inputs on.
+/// For one replica: what is reduced, gathered or shared over replicas is its inputs.
 GraphFunction drop_reductions(const Graph& graph, std::span<const Value> fetches);
 
 /// Computes nodes whose inputs are all constants (on the CPU), and drops identities: x * 1, x + 0,

@@ -63,7 +63,7 @@ class Trainer {
   StepHandle step(Kind kind, const ElementLayout& layout);
   std::vector<Value> record(Kind kind, const ElementLayout& layout, std::span<const Value> inputs);
   Batch split(const ElementLayout& layout, std::span<const Value> inputs, size_t num_outputs) const;
-  void record_update(Objective::Terms& terms, const StepRows& rows);
+  void record_update(Objective::Terms& terms);
 
   ModelImpl& model_;
   CompileOptions options_;

@@ -69,6 +69,17 @@ TEST_F(IncludeRulesTest, CoresLayersPointOneWay) {
                   HasSubstr("core/tensor.cc:1: core/ may not include")));
 }
 
+TEST_F(IncludeRulesTest, ACollectiveInNnIsFound) {
+  write("core/ops/collective.h", "#pragma once\n");
+  write("core/runtime/communicator.h", "#include \"cohort/core/ops/collective.h\"\n");
+  write("distribute/mirrored.h", "#include \"cohort/core/ops/collective.h\"\n");
+  write("nn/optimizer.cc", "#include \"cohort/core/ops/collective.h\"\n");
+  write("nn/internal/trainer.cc", "#include \"cohort/core/runtime/communicator.h\"\n");
+  EXPECT_THAT(findings(), ElementsAre(HasSubstr("nn/internal/trainer.cc:1: nn/ may not include"),
+                                      HasSubstr("nn/optimizer.cc:1: nn/ may not include "
+                                                "\"cohort/core/ops/collective.h\"")));
+}
+
 TEST_F(IncludeRulesTest, IncludeNotFromTheRootIsFound) {
   write("core/tensor.cc", "#include \"error.h\"\n#include <cohort/core/error.h>\n");
   EXPECT_THAT(findings(), ElementsAre(HasSubstr("tensor.cc:1: \"error.h\": no such file"),

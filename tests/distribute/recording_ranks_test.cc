@@ -106,6 +106,7 @@ struct Ranks {
   testing::MeetingsOfRanks meetings;
   Workers workers;
   std::shared_ptr<VariableState> weights;
+  std::unique_ptr<StepGroup> group;
   std::unique_ptr<StepRunner> runner;
   Communicator* communicator = nullptr;  ///< of rank 0
   int64_t step = 0;

@@ -125,7 +125,8 @@ class MixedStepsConcurrentTest : public ::testing::TestWithParam<Places> {
   }
   void expect_steps(float steps) {
     for (const auto& replica : replicas_) EXPECT_EQ(replica->there->value().item<float>(), steps);
-    for (const auto& replica : replicas_) EXPECT_EQ(replica->here->value().item<float>(), 24 * steps);
+    for (const auto& replica : replicas_)
+      EXPECT_EQ(replica->here->value().item<float>(), 24 * steps);
   }
 
   std::array<Runtime, 2> runtimes_;

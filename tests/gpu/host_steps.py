@@ -256,6 +256,7 @@ def memcheck(call):
 
 
 def adam(call):
+    needs_torch(call)
     lines = compare(call, "graph,copy", "adam_4m")
     copy = first(r"(?<=torch_gpu copy ).*", "\n".join(lines))
     ratio = first(r"(?<=\()[0-9.]+(?= of cohort)", copy)
@@ -303,6 +304,13 @@ def images(folder):
             unfinished.rename(target)
 
 
+def needs_torch(call):
+    python = os.environ.get("COHORT_PYTHON", "python3")
+    status, output = call.run("torch", [python, "-c", "import torch; print('PyTorch', torch.__version__)"], ours=False)
+    if status != 0:
+        raise Skip("no PyTorch to compare with: " + (tail(output, 1) or outcome(status))[0])
+
+
 def compare(call, peers, *cases):
     """Cohort beside these variants of PyTorch, where it is."""
     if "adam_4m" not in cases:
@@ -311,12 +319,17 @@ def compare(call, peers, *cases):
         "compare_" + "_".join(cases), ["python3", ROOT / "benchmarks" / "gpu" / "compare.py", "--peers", peers, *cases],
         ours=False, COHORT_BUILD=str(ROOT), COHORT_DATA_DIR=str(ROOT / "data"), COHORT_BENCH_ROUNDS="5",
         COHORT_BENCH_SECONDS="0.4", COHORT_LIBRARY_PATH=call.library_path)
-    programs = "|".join([*cases, "python3 torch_gpu.py", "torch_gpu", "gpu_adam", "train_steps"])
+    programs = "|".join([*cases, r"\S+ torch_gpu\.py", "torch_gpu", "gpu_adam", "train_steps"])
     wanted = rf"^(?:# )?(?:{programs})\b.*|^\w+Error: .*|^ +what\(\).*|.*cannot be recorded.*"
     lines = list(dict.fromkeys(re.findall(wanted, output, re.MULTILINE)))
     if status != 0 or any("cannot be recorded" in line for line in lines):
         raise Fail(*outcome(status), *(lines or tail(output)))
     return lines
+
+
+def compiled(call):
+    needs_torch(call)
+    return compare(call, "compile_graph", "mlp_b32", "cnn_b64")
 
 
 def profile(call):
@@ -338,7 +351,7 @@ STEPS = {
         ("again", 40, again(tests)), ("racecheck", 50, racecheck),
         ("mlp", 50, lambda call: compare(call, "eager,graph", "mlp_b32", "mlp_b256")),
         ("cnn", 40, lambda call: compare(call, "eager,graph,graph_nhwc", "cnn_b64")), ("profile", 25, profile),
-        ("compiled", 60, lambda call: compare(call, "compile_graph", "mlp_b32", "cnn_b64"))],
+        ("compiled", 60, compiled)],
 }  # fmt: skip
 
 

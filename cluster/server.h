@@ -23,9 +23,9 @@ struct ServerOptions {
   /// where the addresses of the tasks that meet have one host.
   std::string secret = {};
   std::string version = {};
-  std::chrono::milliseconds startup_timeout{5 * 60'000};
-  std::chrono::milliseconds heartbeat_interval{1000};
-  std::chrono::milliseconds dead_after{5000};
+  std::chrono::milliseconds startup_timeout = std::chrono::minutes(5);
+  std::chrono::milliseconds heartbeat_interval = std::chrono::seconds(1);
+  std::chrono::milliseconds dead_after = std::chrono::seconds(5);
   TlsOptions tls = {};
   bool reflection = false;  ///< serve gRPC's reflection too, to whoever asks
 };
@@ -67,7 +67,7 @@ class Server {
   /// Leaves the cluster, waits for the others to do so for `timeout`, and frees the port. Ends a
   /// start-up that is under way, and a join on another thread, at once. Throws DeadlineExceeded
   /// naming who stays, or the cluster's error; it has stopped in any case.
-  void stop(std::chrono::milliseconds timeout = std::chrono::milliseconds(10'000));
+  void stop(std::chrono::milliseconds timeout = std::chrono::seconds(10));
 
  private:
   class Impl;

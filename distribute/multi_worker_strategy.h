@@ -33,7 +33,7 @@ struct MultiWorkerMirroredOptions {
   /// MPI_THREAD_MULTIPLE. Equal on all workers.
   CommunicationOptions communication_options = {};
   /// How long the workers wait for each other at the start, and when they connect for a new step.
-  std::chrono::milliseconds startup_timeout{5 * 60'000};
+  std::chrono::milliseconds startup_timeout = std::chrono::minutes(5);
 };
 
 /// Synchronous training on the devices of several processes, one copy of every variable on each

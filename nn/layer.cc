@@ -10,6 +10,7 @@
 #include "cohort/nn/internal/compiled_state.h"
 #include "cohort/nn/internal/names.h"
 #include "cohort/nn/internal/reduction.h"
+#include "cohort/nn/internal/replica_copies.h"
 
 namespace cohort::nn {
 

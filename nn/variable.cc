@@ -2,6 +2,7 @@
 
 #include "cohort/core/graph/scope.h"
 #include "cohort/distribute/strategy.h"
+#include "cohort/nn/internal/replica_copies.h"
 
 namespace cohort::nn {
 

@@ -42,11 +42,4 @@ class Variable : public Handle<VariableState> {
   operator Value() const { return read(); }  // NOLINT: ops take variables as they take values
 };
 
-namespace internal {
-/// How often a variable's value has what one replica starts with, in the current strategy. Throws
-/// InvalidArgument as Variable's constructor does.
-int initial_copies(const VariableOptions& options);
-Tensor multiplied(const Tensor& value, int times);
-}  // namespace internal
-
 }  // namespace cohort::nn

@@ -302,9 +302,8 @@ class GraphReader {
     std::vector<Node*> control_inputs;
     for (uint64_t position : header.control_inputs) control_inputs.push_back(earlier(position));
     check_variables(header);
-    Node* node =
-        graph_->restore(header.op, std::move(inputs), std::move(header.attrs),
-                        std::move(header.name), DeviceName::parse(header.device), header.stage);
+    Node* node = graph_->restore(header.op, std::move(inputs), std::move(header.attrs), header.name,
+                                 DeviceName::parse(header.device), header.stage);
     for (Node* before : control_inputs) node->add_control_input(before);
   }
 

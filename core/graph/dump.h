@@ -11,7 +11,8 @@ namespace cohort {
 ///   dense/MatMul: float32 [N, 128] = MatMul(x, read/dense/kernel) {transpose_a=false, …}
 ///
 /// An output other than the first is written name:1. Then, where there are any: "after a, b"
-/// (control inputs) and "on /device:GPU:0". Tensors show their values up to 8 elements.
+/// (control inputs), "(backward)" for nodes of that stage, and "on /device:GPU:0". Tensors show
+/// their values up to 8 elements.
 std::string dump_text(const Graph& graph);
 
 /// The graph in Graphviz' language: boxes for nodes (grey: variables; bold: commits), edges

@@ -23,7 +23,7 @@ namespace {
 using testing::expect_error;
 using Nested = std::shared_ptr<const Graph>;
 
-int count(const Graph& graph, std::string_view op) {
+int count_ops(const Graph& graph, std::string_view op) {
   return static_cast<int>(std::count_if(graph.nodes().begin(), graph.nodes().end(),
                                         [&](const auto& node) { return node->op_name() == op; }));
 }
@@ -111,7 +111,7 @@ TEST_F(NestedGraphTest, NodesWithEqualGraphsInsideBecomeOne) {
                                 holder(x, [](Value v) { ops::log(v) * 2.0; }),
                                 holder(x, [](Value v) { 2.0 * ops::exp(v); })});
   const GraphFunction merged = merge_common_subexpressions(f);
-  EXPECT_EQ(count(*merged.graph, "FusedElementwise"), 4);
+  EXPECT_EQ(count_ops(*merged.graph, "FusedElementwise"), 4);
   EXPECT_EQ(merged.fetches[0], merged.fetches[1]);
   for (size_t i = 2; i < 5; ++i) EXPECT_NE(merged.fetches[0], merged.fetches[i]) << i;
 }
@@ -136,15 +136,15 @@ TEST_F(NestedGraphTest, NodesWithRandomNumbersInsideStayApart) {
   const auto record = [](Value v) { ops::dropout(v, 0.5); };
   const Value ones = ops::constant(Tensor::full(DType::kF32, Shape{4}, 1));
   const GraphFunction f = take({holder(x, record), holder(x, record), holder(ones, record)});
-  EXPECT_EQ(count(*merge_common_subexpressions(f).graph, "FusedElementwise"), 3);
-  EXPECT_EQ(count(*fold_constants(default_runtime(), f).graph, "FusedElementwise"), 3);
+  EXPECT_EQ(count_ops(*merge_common_subexpressions(f).graph, "FusedElementwise"), 3);
+  EXPECT_EQ(count_ops(*fold_constants(default_runtime(), f).graph, "FusedElementwise"), 3);
 }
 
 TEST_F(NestedGraphTest, NodesInsideAreMerged) {
   const GraphFunction f =
       take({holder(input(Shape{4}), [](Value v) { ops::exp(v) + ops::exp(v); })});
   const GraphFunction merged = merge_common_subexpressions(f);
-  EXPECT_EQ(count(inside(merged.fetches[0]), "Exp"), 1);
+  EXPECT_EQ(count_ops(inside(merged.fetches[0]), "Exp"), 1);
 }
 
 TEST_F(NestedGraphTest, ConstantsInsideAreFolded) {
@@ -153,7 +153,7 @@ TEST_F(NestedGraphTest, ConstantsInsideAreFolded) {
   })});
   const GraphFunction folded = fold_constants(default_runtime(), f);
   const Graph& body = inside(folded.fetches[0]);
-  EXPECT_EQ(count(body, "Mul"), 0);
+  EXPECT_EQ(count_ops(body, "Mul"), 0);
   EXPECT_EQ(body.nodes().back()->input(1).node()->attrs().get<Tensor>("value").item(), 7);
 }
 
@@ -163,7 +163,7 @@ TEST_F(NestedGraphTest, TheResultInsideStaysThatOfTheLastNode) {
   const GraphFunction folded = fold_constants(default_runtime(), f);
   EXPECT_EQ(inside(folded.fetches[0]).nodes().back()->op_name(), "Mul");
   EXPECT_EQ(inside(folded.fetches[1]).nodes().back()->op_name(), "Add");
-  EXPECT_EQ(count(inside(folded.fetches[1]), "Mul"), 0);
+  EXPECT_EQ(count_ops(inside(folded.fetches[1]), "Mul"), 0);
 }
 
 TEST_F(NestedGraphTest, DeadNodesInsideFallAwayInEveryPass) {
@@ -180,7 +180,7 @@ TEST_F(NestedGraphTest, DeadNodesInsideFallAwayInEveryPass) {
   const auto exponentials = [&](const GraphFunction& f) {
     const Graph& body = inside(f.fetches[0]);
     EXPECT_EQ(body.placeholders().size(), 1u);
-    return count(body, "Exp");
+    return count_ops(body, "Exp");
   };
   const GraphFunction f = make();
   EXPECT_EQ(exponentials(f), 1);
@@ -204,7 +204,7 @@ TEST_F(NestedGraphTest, ProductsInsideAreFused) {
 TEST_F(NestedGraphTest, ReductionsInsideFallAwayForOneReplica) {
   const GraphFunction f = take({holder(
       input(Shape{4}), [](Value v) { ops::exp(ops::all_reduce(v, ops::ReduceOp::kSum)); })});
-  EXPECT_EQ(count(inside(drop_reductions(*f.graph, f.fetches).fetches[0]), "AllReduce"), 0);
+  EXPECT_EQ(count_ops(inside(drop_reductions(*f.graph, f.fetches).fetches[0]), "AllReduce"), 0);
 }
 
 TEST_F(NestedGraphTest, AStepWithStateInsideANodeIsRefused) {

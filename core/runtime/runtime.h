@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -98,7 +99,7 @@ class Runtime {
   OpRegistry ops_;
   KernelRegistry kernels_;
   std::vector<std::unique_ptr<Device>> devices_;
-  std::vector<BackEnd> back_ends_;  // one for each type at most
+  std::deque<BackEnd> back_ends_;  // one for each type at most; they stay where they are
   std::atomic<TraceRecorder*> recorder_ = nullptr;
   std::atomic<uint64_t> seed_ = 0;
   std::atomic<bool> cpu_in_use_ = false;

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <atomic>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -111,7 +112,7 @@ class Runtime {
   OpRegistry ops_;
   KernelRegistry kernels_;
   std::vector<std::unique_ptr<Device>> devices_;
-  std::vector<BackEnd> back_ends_;  // one for each type at most
+  std::deque<BackEnd> back_ends_;  // one for each type at most; they stay where they are
   std::atomic<TraceRecorder*> recorder_ = nullptr;
   std::atomic<uint64_t> seed_ = 0;
   std::array<std::atomic<bool>, 2> in_use_{};  // by DeviceType

@@ -6,7 +6,6 @@
 #include <cstring>
 
 #include "cohort/kernels/cuda/copy.h"
-#include "cohort/kernels/cuda/tree_sum.h"
 #include "tests/cuda_host/fake_cuda.h"
 
 extern "C" {
@@ -32,11 +31,6 @@ void fill(int element_bytes, uint64_t pattern, void* to, int64_t n, cudaStream_t
   for (int64_t i = 0; i < n; ++i)
     std::memcpy(static_cast<char*>(to) + i * element_bytes, &pattern,
                 static_cast<size_t>(element_bytes));
-}
-
-bool tree_sum(DType, int, int, const uint8_t*, void*, const void*, int64_t, int64_t, double,
-              cudaStream_t) {
-  return true;
 }
 
 }  // namespace cohort::cuda

@@ -131,7 +131,7 @@ class Bench {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   if (argc < 3) {
     fmt::print("usage: mpirun -np N collectives LIBMPI_PEER SECONDS_PER_SIZE [BYTES...]\n");
     return 1;
@@ -159,4 +159,7 @@ int main(int argc, char** argv) {
     for (const size_t bytes : sizes) bench.run(bytes, std::atof(argv[2]));
   }
   mpi.end();
+} catch (const cohort::Error& error) {
+  fmt::print(stderr, "collectives: {}\n", error.what());
+  return 1;
 }

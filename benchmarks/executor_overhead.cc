@@ -45,7 +45,7 @@ double ns_per_node(Executable& executable, int num_nodes) {
 
 }  // namespace
 
-int main() {
+int main() try {
   Runtime& runtime = default_runtime();
   runtime.ops().add({.name = "NoOp", .num_inputs = 1, .infer = same_type, .stateful = true});
   runtime.kernels().add("NoOp", DeviceType::kCPU, "benchmark", make_no_op);
@@ -61,4 +61,7 @@ int main() {
     executable->set_input(0, x.raw());
     ns_per_node(*executable, num_nodes);
   }
+} catch (const cohort::Error& error) {
+  fmt::print(stderr, "executor_overhead: {}\n", error.what());
+  return 1;
 }

@@ -27,7 +27,7 @@ double started_after_boot() {
 
 }  // namespace
 
-int main() {
+int main() try {
   using namespace cohort;
   const nn::Model model =
       nn::Sequential({nn::Input({.shape = {64}}), nn::Dense({.units = 64, .activation = "relu"}),
@@ -41,4 +41,7 @@ int main() {
   fmt::print("{:.0f} ms\n", (static_cast<double>(now.tv_sec) +
                              static_cast<double>(now.tv_nsec) / 1e9 - started_after_boot()) *
                                 1e3);
+} catch (const cohort::Error& error) {
+  fmt::print(stderr, "first_step: {}\n", error.what());
+  return 1;
 }

@@ -96,7 +96,7 @@ void measure(Device& device, const Chain& chain, int64_t rows) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   const int threads = argc > 1 ? std::atoi(argv[1]) : 1;
   Runtime& runtime = default_runtime();
   runtime.set_logical_cpu_devices(1, threads);
@@ -105,4 +105,7 @@ int main(int argc, char** argv) {
   for (const Chain& chain : kChains)
     for (const int64_t rows : {8, 128, 1024, 8192, 32768, 131072}) measure(device, chain, rows);
   return 0;
+} catch (const cohort::Error& error) {
+  fmt::print(stderr, "fused_chains: {}\n", error.what());
+  return 1;
 }

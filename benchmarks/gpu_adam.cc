@@ -8,9 +8,9 @@
 #include <string>
 
 #include "cohort/cohort.h"
+#include "cohort/core/device/device.h"
 #include "cohort/core/ops/state.h"
 #include "cohort/core/ops/update.h"
-#include "cohort/core/runtime/device.h"
 #include "cohort/core/runtime/executable.h"
 
 namespace {

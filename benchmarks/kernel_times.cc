@@ -178,7 +178,10 @@ void print_times(int threads, std::string_view filter) {
 }  // namespace
 }  // namespace cohort
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   cohort::print_times(argc > 1 ? std::atoi(argv[1]) : 1, argc > 2 ? argv[2] : "");
   return 0;
+} catch (const cohort::Error& error) {
+  fmt::print(stderr, "kernel_times: {}\n", error.what());
+  return 1;
 }

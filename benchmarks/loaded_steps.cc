@@ -70,7 +70,7 @@ void measure(const char* what, const nn::Sequential& model, const Tensor& x, con
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   const int processors = num_cpu_cores();
   const int threads = argc > 1 ? std::atoi(argv[1]) : processors;
   const double seconds = argc > 2 ? std::atof(argv[2]) : 3;
@@ -94,4 +94,7 @@ int main(int argc, char** argv) {
     measure("beside", model, x, y, seconds);
   }
   return 0;
+} catch (const cohort::Error& error) {
+  fmt::print(stderr, "loaded_steps: {}\n", error.what());
+  return 1;
 }

@@ -61,7 +61,7 @@ double median(std::vector<double> values) {
 
 }  // namespace
 
-int main() {
+int main() try {
   default_runtime().set_logical_cpu_devices(2, 1);
   Trainer one(distribute::OneDeviceStrategy("cpu:0"), 64);
   Trainer two(distribute::MirroredStrategy({.devices = {"cpu:0", "cpu:1"}}), 128);
@@ -75,4 +75,7 @@ int main() {
              median(alone), median(mirrored), median(ratio),
              *std::min_element(ratio.begin(), ratio.end()),
              *std::max_element(ratio.begin(), ratio.end()));
+} catch (const cohort::Error& error) {
+  fmt::print(stderr, "mirrored_scaling: {}\n", error.what());
+  return 1;
 }

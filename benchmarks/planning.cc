@@ -131,7 +131,7 @@ double milliseconds(const std::function<void()>& work, int rounds) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   const Scale scale{argc > 1 ? std::atoi(argv[1]) : 4096, argc > 2 ? std::atoi(argv[2]) : 8};
   const int rounds = argc > 3 ? std::atoi(argv[3]) : 7;
   const cluster::Environment environment = tf_config(scale, scale.ranks / 2);
@@ -163,4 +163,7 @@ int main(int argc, char** argv) {
       scale.ranks, (scale.ranks + scale.each - 1) / scale.each, rounds, total, kBarMs,
       total <= kBarMs ? "met" : "MISSED", environment.get("TF_CONFIG")->size(), resolve, leader,
       num_buckets, rank, trace.graph->variables().size(), model);
+} catch (const cohort::Error& error) {
+  fmt::print(stderr, "planning: {}\n", error.what());
+  return 1;
 }

@@ -21,7 +21,7 @@ int64_t now_ns() {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   using namespace cohort;
   const int64_t main_ns = now_ns();
   if (argc > 2 && std::string(argv[1]) == "begin") {
@@ -52,4 +52,7 @@ int main(int argc, char** argv) {
                if (logs["loss"] > 0) stepped_ns = now_ns();  // read: a GPU would have finished
              }})}});
   fmt::print("start_up {} {} {} {}\n", main_ns, joined_ns, compiled_ns, stepped_ns);
+} catch (const cohort::Error& error) {
+  fmt::print(stderr, "start_up: {}\n", error.what());
+  return 1;
 }

@@ -167,7 +167,7 @@ void measure(const Case& c, int threads, bool nodes) {
 }  // namespace
 }  // namespace cohort
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   using namespace cohort;
   const int threads = argc > 1 ? std::atoi(argv[1]) : 1;
   const std::string filter = argc > 2 ? argv[2] : "";
@@ -180,4 +180,7 @@ int main(int argc, char** argv) {
   for (const Case& c : cases)
     if (c.name.find(filter) != std::string::npos) measure(c, threads, argc > 3);
   return 0;
+} catch (const cohort::Error& error) {
+  fmt::print(stderr, "step_times: {}\n", error.what());
+  return 1;
 }

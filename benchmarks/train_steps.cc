@@ -249,7 +249,7 @@ void serve(Trainer& trainer, const Case& c, const std::string& threads) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   if (argc != 3) {
     fmt::print(stderr, "usage: train_steps CASE THREADS\n");
     return 2;
@@ -269,4 +269,7 @@ int main(int argc, char** argv) {
     else
       trainer.follow();
   });
+} catch (const cohort::Error& error) {
+  fmt::print(stderr, "train_steps: {}\n", error.what());
+  return 1;
 }

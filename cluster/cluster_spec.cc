@@ -33,6 +33,17 @@ std::string tasks_to_string(const std::map<int, std::string>& tasks) {
 
 }  // namespace
 
+ClusterSpec::ClusterSpec() = default;
+ClusterSpec::ClusterSpec(const ClusterSpec&) = default;
+ClusterSpec::ClusterSpec(ClusterSpec&&) noexcept = default;
+ClusterSpec& ClusterSpec::operator=(const ClusterSpec&) = default;
+ClusterSpec& ClusterSpec::operator=(ClusterSpec&&) noexcept = default;
+ClusterSpec::~ClusterSpec() = default;
+bool ClusterSpec::operator==(const ClusterSpec&) const = default;
+
+ClusterSpec::ClusterSpec(std::initializer_list<DenseJobs::value_type> jobs)
+    : ClusterSpec(DenseJobs(jobs)) {}
+
 ClusterSpec::ClusterSpec(const DenseJobs& jobs) {
   for (const auto& [job, addresses] : jobs) {
     if (addresses.size() > static_cast<size_t>(kMaxIndex) + 1)
@@ -54,6 +65,10 @@ ClusterSpec ClusterSpec::sparse(const SparseJobs& jobs) {
   spec.jobs_ = jobs;
   return spec;
 }
+
+bool ClusterSpec::empty() const { return jobs_.empty(); }
+
+bool ClusterSpec::has_job(const std::string& job) const { return jobs_.contains(job); }
 
 bool ClusterSpec::has_task(const Task& task) const {
   const auto job = jobs_.find(task.type);

@@ -20,16 +20,21 @@ class ClusterSpec {
   /// No task may have a higher index: what is read from outside must not size memory.
   static constexpr int kMaxIndex = (1 << 20) - 1;
 
-  ClusterSpec() = default;
+  ClusterSpec();
+  ClusterSpec(const ClusterSpec& other);
+  ClusterSpec(ClusterSpec&& other) noexcept;
+  ClusterSpec& operator=(const ClusterSpec& other);
+  ClusterSpec& operator=(ClusterSpec&& other) noexcept;
+  ~ClusterSpec();
   /// ClusterSpec({{"chief", {"a:2222"}}, {"worker", {"b:2222", "c:2222"}}})
-  ClusterSpec(std::initializer_list<DenseJobs::value_type> jobs) : ClusterSpec(DenseJobs(jobs)) {}
+  ClusterSpec(std::initializer_list<DenseJobs::value_type> jobs);
   explicit ClusterSpec(const DenseJobs& jobs);
   /// Addresses by task index. Throws InvalidArgument for an index outside 0 … kMaxIndex.
   static ClusterSpec sparse(const SparseJobs& jobs);
 
   /// Has no jobs. A job without tasks is a job.
-  bool empty() const { return jobs_.empty(); }
-  bool has_job(const std::string& job) const { return jobs_.contains(job); }
+  bool empty() const;
+  bool has_job(const std::string& job) const;
   bool has_task(const Task& task) const;
   /// The names, sorted.
   std::vector<std::string> jobs() const;
@@ -50,7 +55,7 @@ class ClusterSpec {
   /// ClusterSpec({'ps': ['ps0:1111'], 'worker': ['worker0:3333', 'worker1:4444']}); a sparse job as
   /// {0: 'a0:1', 3: 'a3:1'}, one without tasks as {}.
   std::string to_string() const;
-  bool operator==(const ClusterSpec&) const = default;
+  bool operator==(const ClusterSpec& other) const;
 
  private:
   const std::map<int, std::string>& find(const std::string& job) const;

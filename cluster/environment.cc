@@ -9,8 +9,17 @@
 
 namespace cohort::cluster {
 
+Environment::Environment() = default;
+Environment::Environment(const Environment&) = default;
+Environment::Environment(Environment&&) noexcept = default;
+Environment& Environment::operator=(const Environment&) = default;
+Environment& Environment::operator=(Environment&&) noexcept = default;
+Environment::~Environment() = default;
+
 Environment::Environment(std::map<std::string, std::string> variables)
     : variables_(std::move(variables)) {}
+Environment::Environment(std::initializer_list<Variable> variables)
+    : variables_(variables.begin(), variables.end()) {}
 
 Environment Environment::of_process() {
   std::map<std::string, std::string> variables;

@@ -1,17 +1,28 @@
 #pragma once
 
+#include <initializer_list>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace cohort::cluster {
 
 /// The environment variables of a process, as a value: whoever reads them can be given others.
 class Environment {
  public:
-  Environment() = default;
+  using Variable = std::pair<const std::string, std::string>;
+
+  Environment();
+  Environment(const Environment& other);
+  Environment(Environment&& other) noexcept;
+  Environment& operator=(const Environment& other);
+  Environment& operator=(Environment&& other) noexcept;
+  ~Environment();
   explicit Environment(std::map<std::string, std::string> variables);
+  /// Environment({{"NAME", "value"}})
+  explicit Environment(std::initializer_list<Variable> variables);
   /// A copy of this process' own.
   static Environment of_process();
 

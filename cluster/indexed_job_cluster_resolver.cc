@@ -44,4 +44,19 @@ IndexedJobClusterResolver::IndexedJobClusterResolver(const Environment& environm
   spec_ = ClusterSpec({{"worker", std::move(addresses)}});
 }
 
+ClusterSpec IndexedJobClusterResolver::cluster_spec() const { return spec_; }
+
+std::optional<std::string> IndexedJobClusterResolver::task_type() const { return "worker"; }
+
+std::optional<int> IndexedJobClusterResolver::task_id() const { return index_; }
+
+std::optional<std::string> IndexedJobClusterResolver::rpc_layer() const { return "grpc"; }
+
+std::string IndexedJobClusterResolver::environment() const { return "cloud"; }
+
+Accelerators IndexedJobClusterResolver::num_accelerators(const std::optional<std::string>&,
+                                                         std::optional<int>) const {
+  return {};
+}
+
 }  // namespace cohort::cluster

@@ -18,16 +18,14 @@ class IndexedJobClusterResolver final : public ClusterResolver {
   /// wrong.
   explicit IndexedJobClusterResolver(const Environment& environment = Environment::of_process());
 
-  ClusterSpec cluster_spec() const override { return spec_; }
-  std::optional<std::string> task_type() const override { return "worker"; }
-  std::optional<int> task_id() const override { return index_; }
-  std::optional<std::string> rpc_layer() const override { return "grpc"; }
-  std::string environment() const override { return "cloud"; }
+  ClusterSpec cluster_spec() const override;
+  std::optional<std::string> task_type() const override;
+  std::optional<int> task_id() const override;
+  std::optional<std::string> rpc_layer() const override;
+  std::string environment() const override;
   /// The variables know of none.
   Accelerators num_accelerators(const std::optional<std::string>& = {},
-                                std::optional<int> = {}) const override {
-    return {};
-  }
+                                std::optional<int> = {}) const override;
 
  private:
   ClusterSpec spec_;

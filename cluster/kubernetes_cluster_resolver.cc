@@ -38,6 +38,10 @@ bool natural_less(std::string_view a, std::string_view b) {
   return a.empty();
 }
 
+KubernetesOptions::Selectors KubernetesOptions::default_selectors() {
+  return {{"worker", {"job-name=cohort"}}};
+}
+
 KubernetesClusterResolver::KubernetesClusterResolver(KubernetesOptions options)
     : options_(std::move(options)) {
   if (!options_.list_pods)
@@ -60,6 +64,23 @@ ClusterSpec KubernetesClusterResolver::cluster_spec() const {
     }
   }
   return ClusterSpec(jobs);
+}
+
+std::optional<std::string> KubernetesClusterResolver::task_type() const {
+  return options_.overrides.task_type;
+}
+
+std::optional<int> KubernetesClusterResolver::task_id() const { return options_.overrides.task_id; }
+
+std::optional<std::string> KubernetesClusterResolver::rpc_layer() const {
+  return options_.overrides.rpc_layer;
+}
+
+std::string KubernetesClusterResolver::environment() const { return "cloud"; }
+
+Accelerators KubernetesClusterResolver::num_accelerators(const std::optional<std::string>&,
+                                                         std::optional<int>) const {
+  return {};
 }
 
 }  // namespace cohort::cluster

@@ -20,8 +20,12 @@ struct Pod {
 struct KubernetesOptions {
   /// The pods that a label selector finds.
   std::function<std::vector<Pod>(const std::string& selector)> list_pods;
+  using Selectors = std::map<std::string, std::vector<std::string>>;
+  /// {{"worker", {"job-name=cohort"}}}
+  static Selectors default_selectors();
+
   /// Label selectors of each job.
-  std::map<std::string, std::vector<std::string>> selectors = {{"worker", {"job-name=cohort"}}};
+  Selectors selectors = default_selectors();
   int port = 8470;
   TaskOverrides overrides{.rpc_layer = "grpc"};
 };
@@ -36,15 +40,13 @@ class KubernetesClusterResolver final : public ClusterResolver {
 
   /// Throws FailedPrecondition naming a pod that is not running.
   ClusterSpec cluster_spec() const override;
-  std::optional<std::string> task_type() const override { return options_.overrides.task_type; }
-  std::optional<int> task_id() const override { return options_.overrides.task_id; }
-  std::optional<std::string> rpc_layer() const override { return options_.overrides.rpc_layer; }
-  std::string environment() const override { return "cloud"; }
+  std::optional<std::string> task_type() const override;
+  std::optional<int> task_id() const override;
+  std::optional<std::string> rpc_layer() const override;
+  std::string environment() const override;
   /// A list of pods knows of none.
   Accelerators num_accelerators(const std::optional<std::string>& = {},
-                                std::optional<int> = {}) const override {
-    return {};
-  }
+                                std::optional<int> = {}) const override;
 
  private:
   KubernetesOptions options_;

@@ -105,4 +105,15 @@ std::optional<std::string> MpiClusterResolver::given_master(const TaskOverrides&
   return std::nullopt;
 }
 
+std::optional<std::string> MpiClusterResolver::task_type() const { return "worker"; }
+
+std::optional<int> MpiClusterResolver::task_id() const { return rank_; }
+
+std::optional<std::string> MpiClusterResolver::rpc_layer() const { return "grpc"; }
+
+Accelerators MpiClusterResolver::num_accelerators(const std::optional<std::string>&,
+                                                  std::optional<int>) const {
+  return {};
+}
+
 }  // namespace cohort::cluster

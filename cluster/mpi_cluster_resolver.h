@@ -22,14 +22,12 @@ class MpiClusterResolver final : public ClusterResolver {
   static bool applies(const Environment& environment);
 
   ClusterSpec cluster_spec() const override;
-  std::optional<std::string> task_type() const override { return "worker"; }
-  std::optional<int> task_id() const override { return rank_; }
-  std::optional<std::string> rpc_layer() const override { return "grpc"; }
+  std::optional<std::string> task_type() const override;
+  std::optional<int> task_id() const override;
+  std::optional<std::string> rpc_layer() const override;
   /// The variables know of none.
   Accelerators num_accelerators(const std::optional<std::string>& = {},
-                                std::optional<int> = {}) const override {
-    return {};
-  }
+                                std::optional<int> = {}) const override;
 
   int size() const { return size_; }
   bool one_host() const { return local_size_ == size_; }

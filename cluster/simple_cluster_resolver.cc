@@ -15,4 +15,14 @@ std::optional<std::string> SimpleClusterResolver::given_master(const TaskOverrid
   return format_master_url(options_.master, asked.rpc_layer ? asked.rpc_layer : options_.rpc_layer);
 }
 
+ClusterSpec SimpleClusterResolver::cluster_spec() const { return spec_; }
+
+std::optional<std::string> SimpleClusterResolver::task_type() const { return options_.task_type; }
+
+std::optional<int> SimpleClusterResolver::task_id() const { return options_.task_id; }
+
+std::optional<std::string> SimpleClusterResolver::rpc_layer() const { return options_.rpc_layer; }
+
+std::string SimpleClusterResolver::environment() const { return options_.environment; }
+
 }  // namespace cohort::cluster

@@ -18,11 +18,11 @@ class SimpleClusterResolver final : public ClusterResolver {
  public:
   explicit SimpleClusterResolver(ClusterSpec spec, SimpleClusterOptions options = {});
 
-  ClusterSpec cluster_spec() const override { return spec_; }
-  std::optional<std::string> task_type() const override { return options_.task_type; }
-  std::optional<int> task_id() const override { return options_.task_id; }
-  std::optional<std::string> rpc_layer() const override { return options_.rpc_layer; }
-  std::string environment() const override { return options_.environment; }
+  ClusterSpec cluster_spec() const override;
+  std::optional<std::string> task_type() const override;
+  std::optional<int> task_id() const override;
+  std::optional<std::string> rpc_layer() const override;
+  std::string environment() const override;
   /// The same for every task.
   Accelerators num_accelerators(const std::optional<std::string>& task_type = {},
                                 std::optional<int> task_id = {}) const override;

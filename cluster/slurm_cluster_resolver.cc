@@ -222,4 +222,8 @@ std::optional<std::string> SlurmClusterResolver::visible_devices() const {
   return names;
 }
 
+std::optional<std::string> SlurmClusterResolver::rpc_layer() const {
+  return options_.overrides.rpc_layer;
+}
+
 }  // namespace cohort::cluster

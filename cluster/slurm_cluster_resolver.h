@@ -38,7 +38,7 @@ class SlurmClusterResolver final : public ClusterResolver {
   ClusterSpec cluster_spec() const override;
   std::optional<std::string> task_type() const override;
   std::optional<int> task_id() const override;
-  std::optional<std::string> rpc_layer() const override { return options_.overrides.rpc_layer; }
+  std::optional<std::string> rpc_layer() const override;
   std::string advice_on_names() const override;
   /// This task's GPUs; no entry where there are none.
   Accelerators num_accelerators(const std::optional<std::string>& task_type = {},

@@ -69,4 +69,8 @@ Accelerators UnionClusterResolver::num_accelerators(const std::optional<std::str
   return first().num_accelerators(task_type, task_id);
 }
 
+std::string UnionClusterResolver::environment() const { return first().environment(); }
+
+const ClusterResolver& UnionClusterResolver::first() const { return *resolvers_.front(); }
+
 }  // namespace cohort::cluster

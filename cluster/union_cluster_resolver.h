@@ -21,14 +21,14 @@ class UnionClusterResolver final : public ClusterResolver {
   std::optional<std::string> task_type() const override;
   std::optional<int> task_id() const override;
   std::optional<std::string> rpc_layer() const override;
-  std::string environment() const override { return first().environment(); }
+  std::string environment() const override;
   Accelerators num_accelerators(const std::optional<std::string>& task_type = {},
                                 std::optional<int> task_id = {}) const override;
 
  private:
   /// Without a task, here or in the question, the first resolver's.
   std::optional<std::string> given_master(const TaskOverrides& asked) const override;
-  const ClusterResolver& first() const { return *resolvers_.front(); }
+  const ClusterResolver& first() const;
 
   std::vector<std::shared_ptr<const ClusterResolver>> resolvers_;
   TaskOverrides overrides_;

@@ -25,6 +25,10 @@ constexpr std::array<Info, 9> kInfo = {{{"float32", 4},
 
 }  // namespace
 
+void internal::refuse_dtype(DType dtype) {
+  throw Internal("visit_dtype: got dtype number {}", static_cast<int>(dtype));
+}
+
 Half::Half(float value) {
   const uint32_t u = std::bit_cast<uint32_t>(value);
   const uint32_t sign = (u >> 16) & 0x8000u;

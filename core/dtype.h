@@ -67,6 +67,10 @@ constexpr DType dtype_of() {
   }
 }
 
+namespace internal {
+[[noreturn]] void refuse_dtype(DType dtype);
+}  // namespace internal
+
 /// Calls `visit(T{})` with the C++ type of `dtype`; returns what it returns.
 template <class Visitor>
 decltype(auto) visit_dtype(DType dtype, Visitor&& visit) {
@@ -90,7 +94,7 @@ decltype(auto) visit_dtype(DType dtype, Visitor&& visit) {
     case DType::kBool:
       return visit(bool{});
   }
-  throw Internal("visit_dtype: got dtype number {}", static_cast<int>(dtype));
+  internal::refuse_dtype(dtype);
 }
 
 }  // namespace cohort

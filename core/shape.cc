@@ -17,7 +17,18 @@ int64_t Dim::number() const {
 
 Dim batch_dim() { return Dim(std::string("N")); }
 
+Shape::Shape(const Shape&) = default;
+Shape::Shape(Shape&&) noexcept = default;
+Shape& Shape::operator=(const Shape&) = default;
+Shape& Shape::operator=(Shape&&) noexcept = default;
+Shape::~Shape() = default;
+bool Shape::operator==(const Shape&) const = default;
+
+Shape::Shape(std::initializer_list<Dim> dims) : dims_(dims) {}
+Shape::Shape(std::vector<Dim> dims) : dims_(std::move(dims)) {}
 Shape::Shape(std::span<const int64_t> dims) { dims_.assign(dims.begin(), dims.end()); }
+
+void Shape::push_back(Dim dim) { dims_.push_back(std::move(dim)); }
 
 bool Shape::is_concrete() const {
   return std::none_of(dims_.begin(), dims_.end(), [](const Dim& d) { return d.is_symbol(); });

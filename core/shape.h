@@ -38,8 +38,13 @@ Dim batch_dim();
 class Shape {
  public:
   Shape() = default;
-  Shape(std::initializer_list<Dim> dims) : dims_(dims) {}
-  explicit Shape(std::vector<Dim> dims) : dims_(std::move(dims)) {}
+  Shape(const Shape& other);
+  Shape(Shape&& other) noexcept;
+  Shape& operator=(const Shape& other);
+  Shape& operator=(Shape&& other) noexcept;
+  ~Shape();
+  Shape(std::initializer_list<Dim> dims);
+  explicit Shape(std::vector<Dim> dims);
   explicit Shape(std::span<const int64_t> dims);
 
   int rank() const { return static_cast<int>(dims_.size()); }
@@ -59,12 +64,12 @@ class Shape {
   /// error.
   int axis(int64_t axis, std::string_view where) const;
 
-  void push_back(Dim dim) { dims_.push_back(std::move(dim)); }
+  void push_back(Dim dim);
   /// Dimensions [begin, end) as a shape of their own.
   Shape slice(int begin, int end) const;
   Shape slice(int begin) const { return slice(begin, rank()); }
 
-  bool operator==(const Shape&) const = default;
+  bool operator==(const Shape& other) const;
   /// "[N, 28, 28, 1]"
   std::string to_string() const;
 

@@ -75,6 +75,19 @@ void append_nested(const Tensor& t, int axis, int64_t offset, std::string& out) 
 
 }  // namespace
 
+Storage::Storage(void* data, size_t bytes, std::function<void(void*)> deleter)
+    : data(data), bytes(bytes), deleter(std::move(deleter)) {}
+Storage::~Storage() {
+  if (deleter) deleter(data);
+}
+
+Tensor::Tensor() = default;
+Tensor::Tensor(const Tensor&) = default;
+Tensor::Tensor(Tensor&&) noexcept = default;
+Tensor& Tensor::operator=(const Tensor&) = default;
+Tensor& Tensor::operator=(Tensor&&) noexcept = default;
+Tensor::~Tensor() = default;
+
 Tensor::Tensor(DType dtype, Shape shape)
     : dtype_(dtype), shape_(std::move(shape)), strides_(row_major_strides(shape_)) {
   storage_ = allocate(num_bytes());
@@ -109,6 +122,18 @@ bool Tensor::is_contiguous() const {
 
 void* Tensor::raw() { return static_cast<char*>(storage_->data) + byte_offset_; }
 const void* Tensor::raw() const { return static_cast<const char*>(storage_->data) + byte_offset_; }
+
+void Tensor::check_contiguous() const {
+  if (!is_contiguous())
+    throw InvalidArgument("values: got a strided view of shape {}; call contiguous() first",
+                          shape_);
+}
+
+void Tensor::check_count(size_t num_values, const Shape& shape) {
+  if (static_cast<int64_t>(num_values) != shape.num_elements())
+    throw InvalidArgument("Tensor::from: got {} values for shape {}; want {}", num_values, shape,
+                          shape.num_elements());
+}
 
 void Tensor::check_type(DType wanted) const {
   if (!defined()) throw FailedPrecondition("tensor: got an empty handle; want a tensor");

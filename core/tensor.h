@@ -15,11 +15,8 @@ namespace cohort {
 
 /// A block of host memory, freed by its deleter when the last tensor that views it goes.
 struct Storage {
-  Storage(void* data, size_t bytes, std::function<void(void*)> deleter)
-      : data(data), bytes(bytes), deleter(std::move(deleter)) {}
-  ~Storage() {
-    if (deleter) deleter(data);
-  }
+  Storage(void* data, size_t bytes, std::function<void(void*)> deleter);
+  ~Storage();
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
 
@@ -34,7 +31,12 @@ struct Storage {
 /// tensor copies the handle; views share memory. Not synchronised: concurrent readers are fine.
 class Tensor {
  public:
-  Tensor() = default;
+  Tensor();
+  Tensor(const Tensor& other);
+  Tensor(Tensor&& other) noexcept;
+  Tensor& operator=(const Tensor& other);
+  Tensor& operator=(Tensor&& other) noexcept;
+  ~Tensor();
   /// Zero-filled, row-major, 64-byte aligned.
   Tensor(DType dtype, Shape shape);
   /// Row-major tensor on existing memory.
@@ -116,6 +118,8 @@ class Tensor {
   double item_as_double() const;
   void check_one_element() const;
   void check_type(DType wanted) const;
+  void check_contiguous() const;
+  static void check_count(size_t num_values, const Shape& shape);
 
   DType dtype_ = DType::kF32;
   Shape shape_;
@@ -141,17 +145,13 @@ const T* Tensor::data() const {
 
 template <class T>
 std::span<const T> Tensor::values() const {
-  if (!is_contiguous())
-    throw InvalidArgument("values: got a strided view of shape {}; call contiguous() first",
-                          shape_);
+  check_contiguous();
   return {data<T>(), static_cast<size_t>(num_elements())};
 }
 
 template <class T>
 Tensor Tensor::from(std::span<const T> values, Shape shape) {
-  if (static_cast<int64_t>(values.size()) != shape.num_elements())
-    throw InvalidArgument("Tensor::from: got {} values for shape {}; want {}", values.size(), shape,
-                          shape.num_elements());
+  check_count(values.size(), shape);
   Tensor tensor(dtype_of<T>(), std::move(shape));
   if (!values.empty()) std::memcpy(tensor.raw(), values.data(), values.size_bytes());
   return tensor;

@@ -14,8 +14,10 @@ std::string_view op_name(ops::ReduceOp op) {
   return op == ops::ReduceOp::kMin ? "Minimum" : "Add";
 }
 
+}  // namespace
+
 /// A kernel for one node outside of any executable, on tensors of one bucket's size.
-class BucketKernel {
+class BlockSum::BucketKernel {
  public:
   BucketKernel(Runtime& runtime, Device& device, std::string_view op, const Bucket& bucket,
                std::vector<void* const*> inputs, void* const* output)
@@ -49,8 +51,6 @@ class BucketKernel {
   std::shared_ptr<void> memory_;
   std::unique_ptr<Kernel> kernel_;
 };
-
-}  // namespace
 
 /// One level: for each bucket, memory, and kernels that move the bucket into it or add it to the
 /// bucket.

@@ -27,6 +27,7 @@ class BlockSum {
   void finish();
 
  private:
+  class BucketKernel;
   struct Level;
 
   CollectivePlan& plan_;

@@ -1,6 +1,7 @@
 #include "cohort/distribute/context.h"
 
 #include "cohort/core/graph/scope.h"
+#include "cohort/core/ops/cross_replica.h"
 #include "cohort/core/ops/state.h"
 
 namespace cohort::distribute {
@@ -12,6 +13,8 @@ thread_local int merge_depth = 0;
 
 internal::MergeScope::MergeScope() { ++merge_depth; }
 internal::MergeScope::~MergeScope() { --merge_depth; }
+
+ReplicaContext::ReplicaContext(Strategy strategy) : strategy_(std::move(strategy)) {}
 
 bool in_replica_context() { return current_graph() != nullptr && merge_depth == 0; }
 
@@ -36,21 +39,21 @@ Value ReplicaContext::replica_id_in_sync_group() const {
 }
 
 Value ReplicaContext::all_reduce(ReduceOp op, Value value) const {
-  return ops::all_reduce(value, op);
+  return ops::cross_replica(value, op, ops::Role::kValue);
 }
 
 std::vector<Value> ReplicaContext::all_reduce(ReduceOp op, std::span<const Value> values) const {
-  return ops::all_reduce(values, op);
+  return ops::cross_replica(values, op, ops::Role::kValue);
 }
 
 Value reduce_to(ReduceOp op, Value per_replica) {
   require_cross_replica_context("reduce_to");
-  return ops::all_reduce(per_replica, op);
+  return ops::cross_replica(per_replica, op, ops::Role::kValue);
 }
 
 std::vector<Value> batch_reduce_to(ReduceOp op, std::span<const Value> per_replica) {
   require_cross_replica_context("batch_reduce_to");
-  return ops::all_reduce(per_replica, op);
+  return ops::cross_replica(per_replica, op, ops::Role::kValue);
 }
 
 }  // namespace cohort::distribute

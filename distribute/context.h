@@ -28,7 +28,7 @@ class ReplicaContext {
 
  private:
   friend ReplicaContext get_replica_context();
-  explicit ReplicaContext(Strategy strategy) : strategy_(std::move(strategy)) {}
+  explicit ReplicaContext(Strategy strategy);
   Strategy strategy_;
 };
 

@@ -54,6 +54,26 @@ void DistributedDataset::Iterator::collect(const std::vector<data::Element>& ele
   }
 }
 
+DistributedDataset::Iterator::Iterator(Strategy strategy, data::StepIterator steps)
+    : strategy_(std::move(strategy)), steps_(std::move(steps)) {}
+
+DistributedDataset::DistributedDataset(DistributedInput input, std::string plan)
+    : DistributedInput(std::move(input)), plan_(std::move(plan)) {}
+
+DistributedInput::DistributedInput(const DistributedInput&) = default;
+DistributedInput::DistributedInput(DistributedInput&&) noexcept = default;
+DistributedInput& DistributedInput::operator=(const DistributedInput&) = default;
+DistributedInput& DistributedInput::operator=(DistributedInput&&) noexcept = default;
+DistributedInput::~DistributedInput() = default;
+
+data::ElementSpec DistributedInput::element_spec() const { return dataset_.element_spec(); }
+
+int64_t DistributedInput::cardinality() const { return data::count_steps(dataset_, options_); }
+
+data::StepIterator DistributedInput::iterate_steps(const data::IterateOptions& options) const {
+  return data::StepIterator(dataset_, options_, options);
+}
+
 DistributedInput::DistributedInput(Strategy strategy, data::Dataset dataset,
                                    std::optional<int64_t> num_steps, int64_t batch_size)
     : strategy_(std::move(strategy)),

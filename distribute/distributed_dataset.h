@@ -38,8 +38,7 @@ class DistributedDataset : public DistributedInput {
 
    private:
     friend class DistributedDataset;
-    Iterator(Strategy strategy, data::StepIterator steps)
-        : strategy_(std::move(strategy)), steps_(std::move(steps)) {}
+    Iterator(Strategy strategy, data::StepIterator steps);
     const DistributedElement* take_next();
     void collect(const std::vector<data::Element>& elements);
 
@@ -59,8 +58,7 @@ class DistributedDataset : public DistributedInput {
 
  private:
   friend class Strategy;
-  DistributedDataset(DistributedInput input, std::string plan)
-      : DistributedInput(std::move(input)), plan_(std::move(plan)) {}
+  DistributedDataset(DistributedInput input, std::string plan);
 
   std::string plan_;
 };

@@ -44,12 +44,19 @@ void check_distinct(std::string_view strategy, const std::vector<WorkerDevices>&
                     const std::vector<DeviceRange>& ranges, const std::vector<std::string>& names) {
   std::map<std::string, size_t> user;
   for (size_t w = 0; w < workers.size(); ++w)
-    for (size_t d = ranges[w].begin; d < ranges[w].end; ++d)
-      if (const auto [it, first] = user.emplace(workers[w].identities[d], w); !first)
+    for (size_t d = ranges[w].begin; d < ranges[w].end; ++d) {
+      const auto [it, first] = user.emplace(workers[w].identities[d], w);
+      if (first) continue;
+      if (it->second == w)
         throw InvalidArgument(
-            "{}: got {} {} on {} and on {}; want one for each worker: name others, or let each "
-            "worker see its own",
-            strategy, workers[w].type, it->first, names[it->second], names[w]);
+            "{}: got several logical devices of the {} {} on {}; want one device for each card in "
+            "a job of several workers",
+            strategy, workers[w].type, it->first, names[w]);
+      throw InvalidArgument(
+          "{}: got {} {} on {} and on {}; want one for each worker: name others, or let each "
+          "worker see its own",
+          strategy, workers[w].type, it->first, names[it->second], names[w]);
+    }
 }
 
 }  // namespace

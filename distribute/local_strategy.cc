@@ -2,6 +2,7 @@
 
 #include "cohort/core/runtime/runtime.h"
 #include "cohort/distribute/in_process_communicator.h"
+#include "cohort/distribute/placement/mirrored.h"
 #include "cohort/distribute/replica_runner.h"
 #include "cohort/distribute/replica_tree.h"
 #include "cohort/distribute/step_cache.h"
@@ -22,6 +23,9 @@ class LocalStrategy final : public Strategy::Impl {
     return names;
   }
   StepCache& step_cache() override { return step_cache_; }
+  Trace place(const Trace& trace, int64_t batch_size) override {
+    return place_mirrored(trace, {.num_replicas = config_.num_replicas, .batch_size = batch_size});
+  }
   std::unique_ptr<StepRunner> make_runner(const Trace& trace, int64_t batch_size) override {
     const ReplicaPart part{.devices = config_.devices,
                            .blocks = blocks(),
@@ -54,8 +58,7 @@ class LocalStrategy final : public Strategy::Impl {
 }  // namespace
 
 std::shared_ptr<Strategy::Impl> make_local_strategy(Runtime& runtime, LocalStrategyConfig config) {
-  for (const Device* device : config.devices)
-    if (device->type() == DeviceType::kCPU) runtime.note_cpu_use();
+  for (const Device* device : config.devices) runtime.note_use(device->type());
   return std::make_shared<LocalStrategy>(runtime, std::move(config));
 }
 

@@ -1,5 +1,7 @@
 #include "cohort/distribute/mirrored_strategy.h"
 
+#include <set>
+
 #include "cohort/core/runtime/runtime.h"
 #include "cohort/distribute/choose_devices.h"
 #include "cohort/distribute/local_strategy.h"
@@ -12,6 +14,17 @@ std::vector<int> adders(CrossDeviceOps ops, int num_devices) {
   if (ops == CrossDeviceOps::kReductionToOneDevice) return {0};
   if (ops == CrossDeviceOps::kHierarchicalCopy && num_devices > 1) return {0, num_devices / 2};
   return {};
+}
+
+/// NCCL does not join logical devices of one card.
+void check_own_cards(const Runtime& runtime, const std::vector<Device*>& devices) {
+  const JobCommunicators* nccl = runtime.job_communicators(DeviceType::kGPU);
+  std::set<std::string> cards;
+  for (const Device* device : devices)
+    if (nccl && !cards.insert(nccl->identity(*device)).second)
+      throw InvalidArgument(
+          "MirroredStrategy: got NCCL for several logical devices of the card {}; want kAuto",
+          nccl->identity(*device));
 }
 
 constexpr const char* kDefault = "DefaultStrategy";
@@ -32,6 +45,7 @@ Strategy MirroredStrategy(MirroredOptions options) {
   if (options.cross_device_ops == CrossDeviceOps::kNccl && !on_gpu)
     throw InvalidArgument("MirroredStrategy: got NCCL for {}; want GPUs",
                           config.devices.front()->name().to_string());
+  if (options.cross_device_ops == CrossDeviceOps::kNccl) check_own_cards(runtime, config.devices);
   config.adders = adders(options.cross_device_ops, num_devices);
   if (on_gpu && !config.adders.empty())
     throw Unimplemented(
@@ -49,6 +63,12 @@ Strategy default_strategy() {
   Runtime& runtime = default_runtime();
   return Strategy(
       make_local_strategy(runtime, {.name = kDefault, .devices = {&runtime.default_device()}}));
+}
+
+std::vector<std::string> Strategy::devices() const { return impl_->devices(); }
+
+std::unique_ptr<StepRunner> Strategy::make_runner(const Trace& trace, int64_t batch_size) const {
+  return impl_->make_runner(impl_->place(trace, batch_size), batch_size);
 }
 
 bool Strategy::operator==(const Strategy& other) const {

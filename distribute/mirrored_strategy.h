@@ -9,8 +9,8 @@ namespace cohort::distribute {
 
 /// How gradients of the replicas of one process are added. All give the same bits.
 enum class CrossDeviceOps {
-  kAuto,                  ///< GPUs: NCCL; CPU devices: every device adds its share
-  kNccl,                  ///< refused where the devices are not GPUs
+  kAuto,                  ///< GPUs: NCCL, or copies on one card; CPU devices: each adds its share
+  kNccl,                  ///< refused where the devices are not GPUs on a card each
   kReductionToOneDevice,  ///< the first device adds everything; CPU devices only
   kHierarchicalCopy,      ///< one device of each half adds half of the elements; CPU devices only
 };
@@ -28,7 +28,8 @@ struct MirroredOptions {
 
 /// Synchronous training on the devices of this process, one copy of every variable on each.
 /// Throws InvalidArgument for duplicate devices ("No duplicates allowed in `devices` argument"),
-/// devices that are not there, mixed types, or fewer replicas than devices.
+/// devices that are not there, mixed types, or fewer replicas than devices; its first step does for
+/// GPUs of which some are logical devices of one card and others are not.
 Strategy MirroredStrategy(MirroredOptions options = {});
 
 /// Everything on one named device.

@@ -19,6 +19,7 @@
 #include "cohort/distribute/choose_devices.h"
 #include "cohort/distribute/job_devices.h"
 #include "cohort/distribute/local_strategy.h"
+#include "cohort/distribute/placement/mirrored.h"
 #include "cohort/distribute/replica_runner.h"
 #include "cohort/distribute/replica_tree.h"
 #include "cohort/distribute/step_cache.h"
@@ -102,6 +103,26 @@ std::shared_ptr<MpiWorld> join_mpi(cluster::Membership& membership,
   }
 }
 
+/// What this worker's devices hold of variables that differ by replica.
+class WorkerCopies final : public ReplicaCopies {
+ public:
+  WorkerCopies(WorkerGroup& group, const std::vector<Device*>& devices)
+      : group_(group), devices_(devices) {}
+
+  int num_copies() const override { return group_.count() * static_cast<int>(devices_.size()); }
+  int first_copy() const override { return group_.index() * static_cast<int>(devices_.size()); }
+  const std::vector<Device*>& devices() const override { return devices_; }
+  std::vector<Tensor> gather(const std::string& variable,
+                             const std::vector<Tensor>& mine) override {
+    return group_.guard("a read of what replicas hold of their own",
+                        [&] { return group_.all_gather(variable, mine); });
+  }
+
+ private:
+  WorkerGroup& group_;
+  const std::vector<Device*> devices_;
+};
+
 class MultiWorkerStrategy final : public Strategy::Impl {
  public:
   MultiWorkerStrategy(Runtime& runtime, std::unique_ptr<WorkerGroup> group,
@@ -125,6 +146,10 @@ class MultiWorkerStrategy final : public Strategy::Impl {
     return names;
   }
   StepCache& step_cache() override { return step_cache_; }
+
+  Trace place(const Trace& trace, int64_t batch_size) override {
+    return place_mirrored(trace, {.num_replicas = part_.num_replicas, .batch_size = batch_size});
+  }
 
   std::unique_ptr<StepRunner> make_runner(const Trace& trace, int64_t batch_size) override {
     const auto entered = group_->enter("the making of a step");
@@ -153,11 +178,11 @@ class MultiWorkerStrategy final : public Strategy::Impl {
       throw Unimplemented("{}: got gradient_dtype {} on GPUs; want float32", kName,
                           gradient_dtype_);
     divide_devices(!options.devices.empty());
-    for (const Device* device : part_.devices)
-      if (device->type() == DeviceType::kCPU) runtime_.note_cpu_use();
+    for (const Device* device : part_.devices) runtime_.note_use(device->type());
     lay_out_replicas(options);
     adopt_seed();
     part_.job = name_;
+    copies_ = std::make_shared<WorkerCopies>(*group_, part_.devices);
     runtime_.note_job(name_);
   }
 
@@ -183,7 +208,7 @@ class MultiWorkerStrategy final : public Strategy::Impl {
   /// Workers on one host get a share of its cores each, unless the program has chosen devices.
   void divide_cores() {
     const auto devices = runtime_.devices(DeviceType::kCPU);
-    const bool untouched = !runtime_.cpu_in_use() && devices.size() == 1 &&
+    const bool untouched = !runtime_.in_use(DeviceType::kCPU) && devices.size() == 1 &&
                            devices.front()->num_threads() == num_cpu_cores();
     if (untouched && group_->sharing_cores() > 1)
       runtime_.set_logical_cpu_devices(1, std::max(1, num_cpu_cores() / group_->sharing_cores()));
@@ -238,10 +263,12 @@ class MultiWorkerStrategy final : public Strategy::Impl {
   /// Gives a variable the chief's value when it is first used.
   void start_from_chief(const std::shared_ptr<VariableState>& variable) {
     if (!started_.insert(variable).second) return;
-    variable->belong_to(name_);
     Tensor value = variable->value();
+    variable->belong_to(name_, copies_);
     group_->broadcast(variable->name(), value.raw(), value.num_bytes());
-    if (!group_->is_chief()) variable->assign(value);
+    const bool is_of_each_replica =
+        variable->options().synchronization == VariableSynchronization::kOnRead;
+    if (!group_->is_chief() || is_of_each_replica) variable->assign(value);
   }
 
   Runtime& runtime_;
@@ -250,6 +277,7 @@ class MultiWorkerStrategy final : public Strategy::Impl {
   const DType gradient_dtype_;
   const JobCommunicators* job_communicators_ = nullptr;  ///< of a back end; null for CPU devices
   ReplicaPart part_;
+  std::shared_ptr<WorkerCopies> copies_;
   std::vector<int> all_blocks_;  ///< logical replicas of every device of every worker
   std::set<std::weak_ptr<VariableState>, std::owner_less<>> started_;
   StepGroup step_group_{[this] { return make_communicators(); }, *group_};

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
+#include "cohort/core/device/device.h"
 #include "cohort/core/graph/op.h"
 #include "cohort/core/graph/variable.h"
 #include "cohort/core/ops/state.h"
-#include "cohort/core/runtime/device.h"
 
 namespace cohort::distribute {
 namespace {
@@ -47,7 +47,7 @@ void check_replicas_stay_equal(const Trace& trace, bool shares_device) {
                     [&](const Value& input) { return differs[input.node()->id()]; });
     const bool reduces = node->op_name() == "AllReduce" || node->op_name() == "AllGather";
     differs[node->id()] = !reduces && (from_inputs || differs_by_itself(*node, trace));
-    if (!node->op().commit || !node->attrs().has("variables")) continue;
+    if (node->stage() != Stage::kCommit || !node->attrs().has("variables")) continue;
     for (const int64_t id : node->attrs().get<std::vector<int64_t>>("variables")) {
       const VariableState& variable = variable_of(*node, id);
       if (is_of_each_replica(variable) && shares_device)

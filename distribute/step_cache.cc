@@ -33,9 +33,9 @@ StepMetrics::Totals totals_of(StepRunner& step) {
 }
 
 /// Runs the step, and counts it where the program's metrics are served.
-void run_counted(StepCache::Step& entry) {
+void run_counted(const Function& function, StepCache::Step& entry) {
   using Clock = std::chrono::steady_clock;
-  const StepNumber number{.seed = default_runtime().random_seed(), .step = entry.step++};
+  const StepNumber number{.seed = default_runtime().random_seed(), .step = function.count_run()};
   MetricRegistry& metrics = default_runtime().metrics();
   if (!metrics.served()) return entry.runner->run(entry.elements, number);
   if (!entry.metrics) entry.metrics.emplace(metrics).begin(totals_of(*entry.runner));
@@ -96,7 +96,7 @@ std::vector<PerReplica> Strategy::run_unguarded(const Function& step,
     element.clear();
     for (const Argument& argument : arguments) element.push_back(argument.of(r).contiguous());
   }
-  run_counted(*entry);
+  run_counted(step, *entry);
   std::vector<PerReplica> results;
   for (size_t i = 0; i < entry->num_outputs; ++i) {
     std::vector<Tensor> values;

@@ -19,7 +19,6 @@ class StepCache {
   struct Step {
     size_t num_outputs = 0;
     std::unique_ptr<StepRunner> runner;
-    int64_t step = 0;
     std::vector<data::Element> elements;      ///< of each replica, reused between runs
     std::optional<StepMetrics> metrics = {};  ///< when they are served
   };

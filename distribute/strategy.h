@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "cohort/core/ops/collective.h"
-#include "cohort/core/runtime/device_turn.h"
+#include "cohort/core/device/device_turn.h"
+#include "cohort/core/reduce_op.h"
 #include "cohort/core/runtime/function.h"
 #include "cohort/core/tensor.h"
 #include "cohort/data/dataset.h"
@@ -26,8 +26,7 @@ class PerReplica {
   PerReplica() = default;
   /// `batched`: dimension 0 is the replica's rows of a batch, whose number may change from step to
   /// step.
-  explicit PerReplica(std::vector<Tensor> values, bool batched = false)
-      : values_(std::move(values)), batched_(batched) {}
+  explicit PerReplica(std::vector<Tensor> values, bool batched = false);
 
   int size() const { return static_cast<int>(values_.size()); }
   const Tensor& operator[](int replica) const { return values_[static_cast<size_t>(replica)]; }
@@ -42,8 +41,8 @@ class PerReplica {
 /// An argument of Strategy::run: a value for each replica, or one value for all.
 class Argument {
  public:
-  Argument(PerReplica value) : value_(std::move(value)) {}  // NOLINT: arguments are plain values
-  Argument(const Tensor& value) : value_(PerReplica({value})), same_(true) {}  // NOLINT
+  Argument(PerReplica value);     // NOLINT: arguments are plain values
+  Argument(const Tensor& value);  // NOLINT
 
   const Tensor& of(int replica) const { return same_ ? value_[0] : value_[replica]; }
   bool same() const { return same_; }
@@ -131,7 +130,13 @@ class Strategy {
     data::RowSplit row_split() const {
       return {num_replicas_in_sync(), first_replica(), num_local_replicas()};
     }
-    virtual std::unique_ptr<StepRunner> make_runner(const Trace& trace, int64_t batch_size) = 0;
+    /// What a traced step says of its replicas (core/ops/cross_replica.h), put on this strategy's:
+    /// a graph that computes the same, with collectives or nothing in the place of those ops. The
+    /// same on every process; `trace` stays as it is. `batch_size`: of full global batches, 0 where
+    /// it is not known. Throws what shape rules throw. See distribute/placement/.
+    virtual Trace place(const Trace& trace, int64_t batch_size) = 0;
+    /// Of a placed trace.
+    virtual std::unique_ptr<StepRunner> make_runner(const Trace& placed, int64_t batch_size) = 0;
     /// Runners of the functions given to Strategy::run.
     virtual StepCache& step_cache() = 0;
 
@@ -146,7 +151,7 @@ class Strategy {
   /// True in one process of a job: the one whose output and files count.
   bool is_chief() const { return workers().is_chief(); }
   Workers& workers() const { return impl_->workers(); }
-  std::vector<std::string> devices() const { return impl_->devices(); }
+  std::vector<std::string> devices() const;
   const std::string& name() const { return impl_->name(); }
   Impl& impl() const { return *impl_; }
   /// Handles of one strategy; what holds outside of every scope is one strategy for each device.
@@ -175,8 +180,8 @@ class Strategy {
   /// The values of all replicas, one after the other along `axis`; other dimensions must be equal.
   Tensor gather(const PerReplica& value, int64_t axis) const;
   /// The values of this process' replicas.
-  std::vector<Tensor> local_results(const PerReplica& value) const { return value.values(); }
-  std::vector<Tensor> local_results(const Tensor& value) const { return {value}; }
+  std::vector<Tensor> local_results(const PerReplica& value) const;
+  std::vector<Tensor> local_results(const Tensor& value) const;
   /// One value for each replica, made by `make(replica id)`.
   PerReplica distribute_values_from_function(const std::function<Tensor(int)>& make) const;
 
@@ -193,9 +198,7 @@ class Strategy {
       const std::function<data::Dataset(const InputContext&)>& make) const;
 
   /// A training or evaluation step: see StepRunner. `batch_size` is the dataset's (0: unknown).
-  std::unique_ptr<StepRunner> make_runner(const Trace& trace, int64_t batch_size = 0) const {
-    return impl_->make_runner(trace, batch_size);
-  }
+  std::unique_ptr<StepRunner> make_runner(const Trace& trace, int64_t batch_size = 0) const;
 
  private:
   std::vector<PerReplica> run_unguarded(const Function& step,
@@ -208,18 +211,22 @@ class Strategy {
 /// of a DistributedDataset. A cheap handle.
 class DistributedInput {
  public:
+  DistributedInput(const DistributedInput& other);
+  DistributedInput(DistributedInput&& other) noexcept;
+  DistributedInput& operator=(const DistributedInput& other);
+  DistributedInput& operator=(DistributedInput&& other) noexcept;
+  ~DistributedInput();
+
   const Strategy& strategy() const { return strategy_; }
   /// Of what one replica takes at a step.
-  data::ElementSpec element_spec() const { return dataset_.element_spec(); }
+  data::ElementSpec element_spec() const;
   /// Steps of an epoch, kInfiniteCardinality or kUnknownCardinality.
-  int64_t cardinality() const { return data::count_steps(dataset_, options_); }
+  int64_t cardinality() const;
   /// Rows that all replicas take at a full step, where the description fixes them; else -1.
   int64_t batch_size() const { return batch_size_; }
   /// A pass, an element for each replica of this process at every step; `options` as for
   /// Dataset::iterate, equal in all processes. Its next() is collective.
-  data::StepIterator iterate_steps(const data::IterateOptions& options = {}) const {
-    return data::StepIterator(dataset_, options_, options);
-  }
+  data::StepIterator iterate_steps(const data::IterateOptions& options = {}) const;
 
  protected:
   Strategy strategy_;

@@ -6,6 +6,18 @@
 #include "cohort/distribute/strategy.h"
 
 namespace cohort::distribute {
+
+PerReplica::PerReplica(std::vector<Tensor> values, bool batched)
+    : values_(std::move(values)), batched_(batched) {}
+
+Argument::Argument(PerReplica value) : value_(std::move(value)) {}
+Argument::Argument(const Tensor& value) : value_(PerReplica({value})), same_(true) {}
+
+std::vector<Tensor> Strategy::local_results(const PerReplica& value) const {
+  return value.values();
+}
+std::vector<Tensor> Strategy::local_results(const Tensor& value) const { return {value}; }
+
 namespace {
 
 /// The values of all replicas, given those of this process.

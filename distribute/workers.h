@@ -7,9 +7,12 @@
 #include <vector>
 
 #include "cohort/core/current_error.h"
-#include "cohort/core/runtime/communicator.h"
 #include "cohort/core/runtime/one_thread.h"
 #include "cohort/core/tensor.h"
+
+namespace cohort {
+class Communicator;
+}  // namespace cohort
 
 namespace cohort::distribute {
 

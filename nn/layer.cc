@@ -10,8 +10,13 @@
 #include "cohort/nn/internal/compiled_state.h"
 #include "cohort/nn/internal/names.h"
 #include "cohort/nn/internal/reduction.h"
+#include "cohort/nn/internal/replica_copies.h"
 
 namespace cohort::nn {
+
+LayerImpl::~LayerImpl() = default;
+
+void LayerImpl::remove_last_child() { children_.pop_back(); }
 
 LayerImpl::LayerImpl(std::string type_name, LayerOptions options)
     : type_name_(std::move(type_name)),
@@ -40,10 +45,14 @@ Variable LayerImpl::add_weight(const std::string& name, WeightOptions options) {
       throw AlreadyExists("{}: got weight {} twice; want different names", name_, name);
   const DType dtype = options.dtype.value_or(dtype_);
   const uint64_t seed = default_runtime().random_seed();
-  auto initial = [initializer = options.initializer, shape = options.shape, dtype, seed, path] {
-    return initializer(shape, dtype, {.seed = seed, .path = path});
+  VariableOptions variable{.name = path,
+                           .trainable = options.trainable,
+                           .synchronization = options.synchronization,
+                           .aggregation = options.aggregation};
+  auto initial = [initializer = options.initializer, shape = options.shape, dtype, seed, path,
+                  copies = internal::initial_copies(variable)] {
+    return internal::multiplied(initializer(shape, dtype, {.seed = seed, .path = path}), copies);
   };
-  VariableOptions variable{.name = path, .trainable = options.trainable};
   own_weights_.emplace_back(std::make_shared<VariableState>(
       dtype, options.shape, std::move(initial), std::move(variable)));
   if (options.regularizer.defined())

@@ -95,6 +95,9 @@ struct WeightOptions {
   std::optional<DType> dtype = {};  ///< absent: the layer's
   bool trainable = true;
   Regularizer regularizer = {};
+  /// What replicas that write it in a step make of it: see nn/variable.h.
+  VariableSynchronization synchronization = VariableSynchronization::kAuto;
+  VariableAggregation aggregation = VariableAggregation::kNone;
 };
 
 /// What a layer is; a user's own derives from it:
@@ -117,7 +120,7 @@ class LayerImpl : public std::enable_shared_from_this<LayerImpl> {
 
   /// `type_name` is the class's name in CamelCase; automatic names come from it.
   explicit LayerImpl(std::string type_name, LayerOptions options = {});
-  virtual ~LayerImpl() = default;
+  virtual ~LayerImpl();
   LayerImpl(const LayerImpl&) = delete;
   LayerImpl& operator=(const LayerImpl&) = delete;
 
@@ -162,7 +165,7 @@ class LayerImpl : public std::enable_shared_from_this<LayerImpl> {
     add_child(name, layer);
     return layer;
   }
-  void remove_last_child() { children_.pop_back(); }
+  void remove_last_child();
   /// The layers inside are others now: steps that models have traced no longer hold.
   void change_structure() { ++structure_version_; }
   /// A scalar to be added to the loss of the step being traced. It is this replica's share: the

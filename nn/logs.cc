@@ -6,6 +6,18 @@
 
 namespace cohort::nn {
 
+Logs::Logs() = default;
+Logs::Logs(std::vector<Entry> entries) : entries_(std::move(entries)) {}
+Logs::Logs(Reader read) : read_(std::move(read)), stale_(true) {}
+Logs::Logs(const Logs& other) : entries_(other.entries()) {}
+Logs& Logs::operator=(const Logs& other) {
+  entries_ = other.entries();
+  read_ = nullptr;
+  stale_ = false;
+  return *this;
+}
+Logs::~Logs() = default;
+
 const std::vector<Logs::Entry>& Logs::entries() const {
   if (stale_) {
     read_(entries_);

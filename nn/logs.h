@@ -16,17 +16,13 @@ class Logs {
   using Entry = std::pair<std::string, double>;
   using Reader = std::function<void(std::vector<Entry>& entries)>;
 
-  Logs() = default;
-  explicit Logs(std::vector<Entry> entries) : entries_(std::move(entries)) {}
+  Logs();
+  explicit Logs(std::vector<Entry> entries);
   /// Logs that `read` fills in place on the first look after refresh().
-  explicit Logs(Reader read) : read_(std::move(read)), stale_(true) {}
-  Logs(const Logs& other) : entries_(other.entries()) {}
-  Logs& operator=(const Logs& other) {
-    entries_ = other.entries();
-    read_ = nullptr;
-    stale_ = false;
-    return *this;
-  }
+  explicit Logs(Reader read);
+  Logs(const Logs& other);
+  Logs& operator=(const Logs& other);
+  ~Logs();
 
   /// Throws NotFound that lists the names.
   double operator[](std::string_view name) const;

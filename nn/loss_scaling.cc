@@ -2,9 +2,9 @@
 
 #include "cohort/core/graph/scope.h"
 #include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/cross_replica.h"
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/reduce.h"
-#include "cohort/core/ops/state.h"
 #include "cohort/nn/internal/reduction.h"
 
 namespace cohort::nn {
@@ -39,7 +39,7 @@ Value scale_regularization_loss(Value regularization_loss) {
   require_graph("scale_regularization_loss");
   const Value losses = floating(regularization_loss);
   const Value sum = losses.rank() == 0 ? losses : ops::reduce_sum(losses);
-  return sum / ops::cast(ops::step_info(ops::StepField::kNumReplicas), sum.dtype());
+  return ops::replica_share(sum);
 }
 
 }  // namespace cohort::nn

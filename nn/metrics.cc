@@ -3,8 +3,8 @@
 #include <mutex>
 
 #include "cohort/core/ops/array.h"
-#include "cohort/core/ops/collective.h"
 #include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/cross_replica.h"
 #include "cohort/core/ops/indexing.h"
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/state.h"
@@ -139,6 +139,8 @@ void check_rank(const std::string& name, const Shape& y_true, const Shape& y_pre
 
 }  // namespace
 
+MetricImpl::~MetricImpl() = default;
+
 MetricImpl::MetricImpl(std::string name, int num_states) : name_(std::move(name)) {
   for (int i = 0; i < num_states; ++i)
     states_.emplace_back(Tensor(DType::kF32, Shape{}), name_ + "/state" + std::to_string(i), false);
@@ -146,7 +148,8 @@ MetricImpl::MetricImpl(std::string name, int num_states) : name_(std::move(name)
 
 void Metric::update_state(Value y_true, Value y_pred, Value sample_weight) const {
   const std::vector<Value> sums =
-      ops::all_reduce(impl().contributions({y_true, y_pred, sample_weight}), ops::ReduceOp::kSum);
+      ops::cross_replica(impl().contributions({y_true, y_pred, sample_weight}), ops::ReduceOp::kSum,
+                         ops::Role::kMetric);
   for (size_t i = 0; i < sums.size(); ++i) ops::assign_add(impl().states_[i].shared(), sums[i]);
 }
 

@@ -29,7 +29,7 @@ class MetricImpl {
  public:
   using HandleType = Metric;
   MetricImpl(std::string name, int num_states);
-  virtual ~MetricImpl() = default;
+  virtual ~MetricImpl();
 
   /// What this replica's rows add to each state: f32 scalars in the graph being traced.
   virtual std::vector<Value> contributions(const MetricArgs& args) const = 0;

@@ -157,11 +157,11 @@ auto guard(const char* what, const ModelImpl& model, Work&& work) {
 }
 
 /// Runs one batch alone; returns its loss and metrics.
-Logs run_batch(internal::Trainer& trainer, distribute::StepRunner& step,
+Logs run_batch(ModelImpl& model, internal::Trainer& trainer, distribute::StepRunner& step,
                const data::Element& batch) {
   internal::LoopMetrics metrics(trainer.objective());
   metrics.reset();
-  step.run(batch, trainer.step_number());
+  step.run(batch, model.step_number());
   std::vector<Logs::Entry> entries;
   metrics.read(entries);
   return Logs(std::move(entries));
@@ -177,6 +177,16 @@ Verbose::Verbose(const char* level) : level_(1) {
   internal::check_name("verbose", "level", level, {"auto"});
 }
 
+ValidationData::ValidationData() = default;
+ValidationData::ValidationData(const ValidationData&) = default;
+ValidationData::ValidationData(ValidationData&&) noexcept = default;
+ValidationData& ValidationData::operator=(const ValidationData&) = default;
+ValidationData& ValidationData::operator=(ValidationData&&) noexcept = default;
+ValidationData::~ValidationData() = default;
+
+ValidationData::ValidationData(data::Dataset dataset) : dataset(std::move(dataset)) {}
+ValidationData::ValidationData(distribute::DistributedInput dataset)
+    : distributed_dataset(std::move(dataset)) {}
 ValidationData::ValidationData(const Tensor& x, const Tensor& y, const Tensor& sample_weight)
     : x{x}, y{y} {
   if (sample_weight.defined()) this->sample_weight = {sample_weight};
@@ -184,6 +194,10 @@ ValidationData::ValidationData(const Tensor& x, const Tensor& y, const Tensor& s
 ValidationData::ValidationData(std::vector<Tensor> x, std::vector<Tensor> y,
                                std::vector<Tensor> sample_weight)
     : x(std::move(x)), y(std::move(y)), sample_weight(std::move(sample_weight)) {}
+
+bool ValidationData::defined() const {
+  return dataset.has_value() || distributed_dataset.has_value() || !x.empty();
+}
 
 Model::Model(std::shared_ptr<ModelImpl> impl) : Layer(std::move(impl)) {}
 ModelImpl& Model::model_impl() const { return static_cast<ModelImpl&>(impl()); }
@@ -290,7 +304,9 @@ Logs Model::train_on_batch(const std::vector<Tensor>& x, const std::vector<Tenso
     const data::Element batch = joined({&x, &y, &weights});
     const internal::StepHandle step =
         trainer.train_step(layout_of_batch(batch, count(x), options.class_weight));
-    return run_batch(trainer, *step, batch);
+    Logs logs = run_batch(model_impl(), trainer, *step, batch);
+    model_impl().count_step();
+    return logs;
   });
 }
 Logs Model::test_on_batch(const Tensor& x, const Tensor& y, BatchOptions options) const {
@@ -301,7 +317,7 @@ Logs Model::test_on_batch(const Tensor& x, const Tensor& y, BatchOptions options
     if (options.sample_weight.defined()) batch.push_back(options.sample_weight);
     const internal::StepHandle step =
         trainer.test_step(layout_of_batch(batch, 1, options.class_weight));
-    return run_batch(trainer, *step, batch);
+    return run_batch(model_impl(), trainer, *step, batch);
   });
 }
 Tensor Model::predict_on_batch(const Tensor& x) const {

@@ -31,16 +31,18 @@ class Verbose {
 /// What validation runs on: a dataset, distributed or not, or tensors.
 class ValidationData {
  public:
-  ValidationData() = default;
-  ValidationData(data::Dataset dataset) : dataset(std::move(dataset)) {}  // NOLINT
-  ValidationData(distribute::DistributedInput dataset)                    // NOLINT
-      : distributed_dataset(std::move(dataset)) {}
+  ValidationData();
+  ValidationData(data::Dataset dataset);                 // NOLINT
+  ValidationData(distribute::DistributedInput dataset);  // NOLINT
   ValidationData(const Tensor& x, const Tensor& y, const Tensor& sample_weight = {});
   ValidationData(std::vector<Tensor> x, std::vector<Tensor> y,
                  std::vector<Tensor> sample_weight = {});
-  bool defined() const {
-    return dataset.has_value() || distributed_dataset.has_value() || !x.empty();
-  }
+  ValidationData(const ValidationData& other);
+  ValidationData(ValidationData&& other) noexcept;
+  ValidationData& operator=(const ValidationData& other);
+  ValidationData& operator=(ValidationData&& other) noexcept;
+  ~ValidationData();
+  bool defined() const;
 
   std::optional<data::Dataset> dataset;
   std::optional<distribute::DistributedInput> distributed_dataset;

@@ -62,6 +62,10 @@ void ModelImpl::drop_outdated_trainer() {
   compiled_ = false;
 }
 
+distribute::StepNumber ModelImpl::step_number() const {
+  return {.seed = default_runtime().random_seed(), .step = steps_trained_};
+}
+
 ModelImpl::Entered ModelImpl::enter(const char* what) {
   return {one_thread_.enter(name(), what), strategy_.workers().enter(what)};
 }

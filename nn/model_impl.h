@@ -55,6 +55,10 @@ class ModelImpl : public LayerImpl {
   bool stop_training = false;
 
   // For the loops that run it.
+  /// The next training step's, for its random numbers. State of the model's own: a new optimizer,
+  /// or one that counts otherwise, repeats none.
+  distribute::StepNumber step_number() const;
+  void count_step() { ++steps_trained_; }
   /// Keeps other threads from compiling, fitting and evaluating it, and from what is collective;
   /// FailedPrecondition names the one that does so already. `what` is a literal: "fit()".
   struct Entered {
@@ -74,6 +78,7 @@ class ModelImpl : public LayerImpl {
   std::unique_ptr<internal::Trainer> trainer_, outdated_trainer_;
   bool compiled_ = false;
   bool warned_ = false;
+  int64_t steps_trained_ = 0;
   OneThread one_thread_;
   friend class internal::RunScope;
   std::atomic<int> runs_{0};  ///< calls of fit, evaluate and predict under way

@@ -1,14 +1,12 @@
 #include <algorithm>
 
 #include "cohort/core/graph/gradients.h"
-#include "cohort/core/ops/collective.h"
 #include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/cross_replica.h"
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/reduce.h"
 #include "cohort/core/ops/slices.h"
 #include "cohort/core/ops/state.h"
-#include "cohort/core/symbol.h"
-#include "cohort/distribute/strategy.h"
 #include "cohort/nn/optimizers.h"
 
 namespace cohort::nn {
@@ -58,30 +56,9 @@ Slices combined(const Slices& slices) {
   return ops::is_combined(slices) ? slices : ops::combine_slices(slices);
 }
 
-/// The rows that each replica gives to a gather of these slices; 0: they are better added as a
-/// dense tensor. A ring sends (R - 1) / R of all that is gathered, and twice that part of a dense
-/// tensor.
-int64_t rows_to_gather(const Slices& slices, const StepRows& step) {
-  const int64_t replicas = step.num_replicas;
-  Dim rows = slices.indices.shape()[0];
-  if (step.batch_size > 0)
-    rows = bind(rows, {{batch_dim().symbol(), (step.batch_size + replicas - 1) / replicas}});
-  if (rows.is_symbol() || slices.dense_shape[0].number() > ops::kLargestTable) return 0;
-  const int64_t row_bytes = slices.dense_shape.num_elements(1, slices.dense_shape.rank()) *
-                            static_cast<int64_t>(size_of(slices.values.dtype()));
-  const int64_t gathered =
-      replicas * rows.number() * (row_bytes + static_cast<int64_t>(size_of(DType::kI32)));
-  return gathered < 2 * slices.dense_shape[0].number() * row_bytes ? rows.number() : 0;
-}
-
-Slices gather_over_replicas(const Slices& slices, int64_t rows) {
-  Slices all = ops::pad_slices(slices, rows);
-  all.indices = ops::all_gather(all.indices, 0);
-  all.values = ops::all_gather(all.values, 0);
-  return ops::combine_slices(all, rows);
-}
-
 }  // namespace
+
+OptimizerImpl::~OptimizerImpl() = default;
 
 OptimizerImpl::OptimizerImpl(OptimizerOptions options)
     : options_(std::move(options)),
@@ -294,8 +271,7 @@ void Optimizer::apply(const std::vector<Gradient>& gradients,
                       const std::vector<Variable>& variables) const {
   std::vector<Gradient> reduced = gradients;
   std::vector<Value> none;
-  const distribute::Strategy strategy = distribute::current_strategy();
-  reduce_over_replicas(reduced, none, {.num_replicas = strategy.num_replicas_in_sync()});
+  ops::sum_over_replicas(reduced, none);
   impl().apply(reduced, variables);
 }
 
@@ -335,29 +311,6 @@ std::vector<GradientAndVariable> zip(const std::vector<Gradient>& gradients,
   std::vector<GradientAndVariable> pairs;
   for (size_t i = 0; i < gradients.size(); ++i) pairs.emplace_back(gradients[i], variables[i]);
   return pairs;
-}
-
-void reduce_over_replicas(std::vector<Gradient>& gradients, std::vector<Value>& values,
-                          const StepRows& rows) {
-  std::vector<Value> together;
-  std::vector<Gradient*> dense;
-  for (Gradient& gradient : gradients) {
-    if (gradient.absent()) continue;
-    if (gradient.is_slices()) {
-      if (rows.num_replicas == 1) continue;
-      if (const int64_t most = rows_to_gather(gradient.slices(), rows); most > 0) {
-        gradient = gather_over_replicas(gradient.slices(), most);
-        continue;
-      }
-    }
-    together.push_back(gradient.dense());
-    dense.push_back(&gradient);
-  }
-  together.insert(together.end(), values.begin(), values.end());
-  if (together.empty()) return;
-  together = ops::all_reduce(together, ops::ReduceOp::kSum, static_cast<int64_t>(dense.size()));
-  for (size_t i = 0; i < dense.size(); ++i) *dense[i] = together[i];
-  std::copy(together.begin() + static_cast<int64_t>(dense.size()), together.end(), values.begin());
 }
 
 }  // namespace cohort::nn

@@ -34,7 +34,7 @@ class OptimizerImpl {
  public:
   using HandleType = Optimizer;
   explicit OptimizerImpl(OptimizerOptions options);
-  virtual ~OptimizerImpl() = default;
+  virtual ~OptimizerImpl();
 
   /// Records the update of `variables` by gradients that are already summed over the replicas:
   /// accumulation, clipping, weight decay, update, iterations. Absent gradients leave their
@@ -175,16 +175,5 @@ std::vector<Gradient> gradients(Value loss, const std::vector<Variable>& variabl
 /// Pairs for apply_gradients.
 std::vector<GradientAndVariable> zip(const std::vector<Gradient>& gradients,
                                      const std::vector<Variable>& variables);
-
-/// How many rows a replica may have in a step, as far as that is known when the step is traced.
-struct StepRows {
-  int num_replicas = 1;
-  int64_t batch_size = 0;  ///< of full global batches; 0: not known
-};
-/// Sums gradients and other values over all replicas in one collective. Slices are gathered, and
-/// added row by row, where that sends fewer bytes than adding them as a dense tensor and the most
-/// rows of a replica are known; the sums have the same bits either way.
-void reduce_over_replicas(std::vector<Gradient>& gradients, std::vector<Value>& values,
-                          const StepRows& rows);
 
 }  // namespace cohort::nn

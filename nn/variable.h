@@ -11,13 +11,19 @@
 namespace cohort::nn {
 
 /// A handle to a variable. Used as a Value inside a traced function it is its value at the start of
-/// the step. value() and assign() see and write all replicas; not while a step runs.
+/// the step. value() and assign() see and write all replicas; not while a step runs. Of a variable
+/// that each replica writes (ON_READ) in a job of several processes value() is collective.
 class Variable : public Handle<VariableState> {
  public:
   Variable() = default;
   explicit Variable(std::shared_ptr<VariableState> state) : Handle(std::move(state)) {}
   /// A variable of the user's own.
   explicit Variable(const Tensor& initial, std::string name = "variable", bool trainable = true);
+  /// The same with a say in what replicas make of it (tf.VariableSynchronization,
+  /// tf.VariableAggregation). With ON_READ each replica of the scope's strategy starts with
+  /// `initial`: so one that is summed reads so many times that. Throws InvalidArgument for
+  /// trainable with ON_READ, and MEAN of integers.
+  Variable(const Tensor& initial, VariableOptions options);
 
   /// Where it is saved: "sequential/dense/kernel".
   const std::string& path() const { return impl().name(); }

@@ -101,6 +101,14 @@ def compare(case, peers):
     return everything[0][0] not in failed
 
 
+def name_machine():
+    query = ["nvidia-smi", "--query-gpu=name,driver_version,clocks.max.sm", "--format=csv,noheader"]
+    try:
+        return subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError) as error:
+        return f"card unknown ({error})"
+
+
 def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--peers", type=lambda labels: labels.split(","), default=[])
@@ -109,8 +117,7 @@ def main():
     for case in arguments.cases:
         if case not in CASES:
             parser.error(f"got case {case}; want {' '.join(CASES)}")
-    query = ["nvidia-smi", "--query-gpu=name,driver_version,clocks.max.sm", "--format=csv,noheader"]
-    machine = subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip()
+    machine = name_machine()
     tf32 = os.environ.get("COHORT_TF32") == "1"
     print(f"# {datetime.date.today()} {machine} TF32 {'on' if tf32 else 'off'}", flush=True)
     done = [compare(case, arguments.peers) for case in arguments.cases]

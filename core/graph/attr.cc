@@ -13,6 +13,13 @@ auto lower_bound(auto& entries, std::string_view name) {
 
 }  // namespace
 
+Attrs::Attrs() = default;
+Attrs::Attrs(const Attrs&) = default;
+Attrs::Attrs(Attrs&&) noexcept = default;
+Attrs& Attrs::operator=(const Attrs&) = default;
+Attrs& Attrs::operator=(Attrs&&) noexcept = default;
+Attrs::~Attrs() = default;
+
 Attrs::Attrs(std::initializer_list<Entry> entries) {
   for (const Entry& entry : entries) set(entry.first, entry.second);
 }
@@ -29,6 +36,11 @@ void Attrs::set(std::string name, Attr value) {
 const Attr* Attrs::find(std::string_view name) const {
   const auto it = lower_bound(entries_, name);
   return it != entries_.end() && it->first == name ? &it->second : nullptr;
+}
+
+void Attrs::refuse(std::string_view name) const {
+  throw Internal("attribute {}: got {}; want one of the type asked for", name,
+                 has(name) ? "another type" : "none");
 }
 
 Attr* Attrs::find(std::string_view name) {

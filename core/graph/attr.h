@@ -26,8 +26,13 @@ class Attrs {
  public:
   using Entry = std::pair<std::string, Attr>;
 
-  Attrs() = default;
+  Attrs();
   Attrs(std::initializer_list<Entry> entries);
+  Attrs(const Attrs& other);
+  Attrs(Attrs&& other) noexcept;
+  Attrs& operator=(const Attrs& other);
+  Attrs& operator=(Attrs&& other) noexcept;
+  ~Attrs();
 
   void set(std::string name, Attr value);
   bool has(std::string_view name) const { return find(name) != nullptr; }
@@ -39,9 +44,8 @@ class Attrs {
   template <class T>
   const T& get(std::string_view name) const {
     const Attr* attr = find(name);
-    if (!attr) throw Internal("attribute {}: got none; want one", name);
-    const T* value = std::get_if<T>(attr);
-    if (!value) throw Internal("attribute {}: got another type", name);
+    const T* value = attr ? std::get_if<T>(attr) : nullptr;
+    if (!value) refuse(name);
     return *value;
   }
   template <class T>
@@ -52,6 +56,8 @@ class Attrs {
   const std::vector<Entry>& entries() const { return entries_; }
 
  private:
+  [[noreturn]] void refuse(std::string_view name) const;
+
   std::vector<Entry> entries_;
 };
 

@@ -148,6 +148,7 @@ class GraphReader {
     std::string name, op, device;
     std::vector<uint64_t> inputs, control_inputs;
     Attrs attrs;
+    Stage stage = Stage::kForward;
   };
 
   void add_variable(VariableHeader v) {
@@ -265,6 +266,9 @@ class GraphReader {
         case 6:
           node.device = std::string(in.read_bytes());
           break;
+        case 7:
+          node.stage = read_enum(in, Stage::kCommit);
+          break;
         default:
           in.skip();
       }
@@ -298,8 +302,9 @@ class GraphReader {
     std::vector<Node*> control_inputs;
     for (uint64_t position : header.control_inputs) control_inputs.push_back(earlier(position));
     check_variables(header);
-    Node* node = graph_->restore(header.op, std::move(inputs), std::move(header.attrs),
-                                 std::move(header.name), DeviceName::parse(header.device));
+    Node* node =
+        graph_->restore(header.op, std::move(inputs), std::move(header.attrs),
+                        std::move(header.name), DeviceName::parse(header.device), header.stage);
     for (Node* before : control_inputs) node->add_control_input(before);
   }
 
@@ -309,7 +314,7 @@ class GraphReader {
     const auto known = static_cast<int64_t>(graph_->variables().size());
     for (int64_t id : ids)
       if (id < 0 || id >= known) throw DataLoss("variable {}; want one of {}", id, known);
-    if (header.op != "ReadVariable") return;
+    if (ops_.get(header.op).source != Source::kVariable) return;
     if (ids.size() != 1) throw DataLoss("a read of {} variables; want 1", ids.size());
     const VariableState& variable = *graph_->variables()[static_cast<size_t>(ids[0])];
     if (header.attrs.get<DType>("dtype") != variable.dtype() ||

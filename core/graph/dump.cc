@@ -85,6 +85,7 @@ void append_graph(const Graph& graph, const std::string& indent, std::string& te
                           }));
     if (!node->control_inputs().empty())
       text += " after " + join(node->control_inputs(), [](const Node* n) { return n->name(); });
+    if (node->stage() == Stage::kBackward) text += " (backward)";
     if (node->device() != DeviceName()) text += " on " + node->device().to_string();
     text += "\n";
     for (const auto& [name, attr] : node->attrs().entries())
@@ -113,11 +114,11 @@ std::string dump_text(const Graph& graph) {
 std::string dump_graphviz(const Graph& graph) {
   std::string text = "digraph cohort {\n  node [shape=box, fontname=\"monospace\"];\n";
   for (const auto& node : graph.nodes()) {
-    const bool reads = node->op_name() == "ReadVariable";
+    const bool reads = node->op().source == Source::kVariable;
     text +=
         fmt::format("  n{} [label=\"{}\\n{}\"{}{}];\n", node->id(), escaped(node->name()),
                     escaped(node->op_name()), reads ? ", style=filled, fillcolor=lightgrey" : "",
-                    node->op().commit ? ", style=bold" : "");
+                    node->stage() == Stage::kCommit ? ", style=bold" : "");
     for (const Value& input : node->inputs())
       text += fmt::format("  n{} -> n{} [label=\"{}\"];\n", input.node()->id(), node->id(),
                           escaped(show_type(input.type())));

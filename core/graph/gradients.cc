@@ -4,12 +4,24 @@
 #include <unordered_map>
 
 #include "cohort/core/graph/scope.h"
-#include "cohort/core/ops/array.h"
-#include "cohort/core/ops/constant.h"
-#include "cohort/core/ops/math.h"
 
 namespace cohort {
 namespace {
+
+// The ops that accumulation itself records, by name: the graph knows no more of ops than that.
+
+Value add(Value a, Value b) { return a.graph().add("Add", {a, b})->output(); }
+
+Value concat_rows(std::vector<Value> values) {
+  Graph& graph = values.front().graph();
+  return graph.add("Concat", std::move(values), {{"axis", int64_t{0}}})->output();
+}
+
+Value ones_like(Value x) {
+  return x.graph()
+      .add("Fill", {}, {{"shape", x.shape()}, {"dtype", x.dtype()}, {"value", 1.0}})
+      ->output();
+}
 
 /// Adds contributions in the order in which they came, so that sums are reproducible.
 Gradient accumulate(const std::vector<Gradient>& parts) {
@@ -23,11 +35,11 @@ Gradient accumulate(const std::vector<Gradient>& parts) {
       indices.push_back(part.slices().indices);
       values.push_back(part.slices().values);
     }
-    return Slices{ops::concat(indices, 0), ops::concat(values, 0),
+    return Slices{concat_rows(std::move(indices)), concat_rows(std::move(values)),
                   parts.front().slices().dense_shape};
   }
   Value sum = parts.front().dense();
-  for (size_t i = 1; i < parts.size(); ++i) sum = ops::add(sum, parts[i].dense());
+  for (size_t i = 1; i < parts.size(); ++i) sum = add(sum, parts[i].dense());
   return sum;
 }
 
@@ -61,6 +73,7 @@ std::vector<Gradient> gradients(std::span<const Value> ys, std::span<const Value
                             x.node()->name());
 
   GraphScope graph_scope(graph);
+  StageScope stage_scope(Stage::kBackward);
   const std::vector<bool> needed = depends_on(graph, xs);
   std::unordered_map<const Node*, Contributions> arrived;
   const auto contribute = [&](Value value, Gradient gradient) {
@@ -70,7 +83,7 @@ std::vector<Gradient> gradients(std::span<const Value> ys, std::span<const Value
   };
   int last = 0;
   for (size_t i = 0; i < ys.size(); ++i) {
-    contribute(ys[i], dys.empty() ? ops::ones_like(ys[i]) : dys[i]);
+    contribute(ys[i], dys.empty() ? ones_like(ys[i]) : dys[i]);
     last = std::max(last, ys[i].node()->id());
   }
 

@@ -11,8 +11,9 @@ namespace cohort {
 /// each of `xs`, by reverse accumulation over the ops' gradient rules. `dys` are given one for each
 /// y, or left empty for ones. A gradient is absent where no differentiable path leads from y to x;
 /// several contributions to one value are added, slices among themselves by concatenation. The
-/// nodes made are named after the forward node, under "gradients/". Second order: call it on its
-/// results. Throws Unimplemented naming the op when the path passes an op without gradient.
+/// nodes made are named after the forward node, under "gradients/", and of the backward stage.
+/// Second order: call it on its results. Throws Unimplemented naming the op when the path passes an
+/// op without gradient.
 std::vector<Gradient> gradients(std::span<const Value> ys, std::span<const Value> xs,
                                 std::span<const Value> dys = {});
 std::vector<Gradient> gradients(Value y, std::span<const Value> xs);

@@ -6,7 +6,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "cohort/core/device.h"
@@ -25,6 +24,13 @@ struct TensorType {
   DType dtype = DType::kF32;
   Shape shape;
   bool operator==(const TensorType&) const = default;
+};
+
+/// The part of a step that a node belongs to.
+enum class Stage {
+  kForward,   ///< the forward pass, and all that is of no other stage
+  kBackward,  ///< recorded by gradients()
+  kCommit,    ///< writes state (ops of kind kUpdate), after all that can fail
 };
 
 /// A symbolic value: one output of one node. A cheap handle, valid while its graph lives.
@@ -74,12 +80,15 @@ class Node {
   Value output(int i = 0) { return Value(this, i); }
   /// The requested device, possibly partial or empty.
   const DeviceName& device() const { return device_; }
+  Stage stage() const { return stage_; }
 
   // For compiler passes, which keep the graph's invariants themselves.
   Attrs& mutable_attrs() { return attrs_; }
   void set_input(int i, Value value) { inputs_[static_cast<size_t>(i)] = value; }
-  void add_control_input(Node* node) { control_inputs_.push_back(node); }
-  void set_device(DeviceName device) { device_ = std::move(device); }
+  void add_control_input(Node* node);
+  void set_device(DeviceName device);
+  /// Not for nodes that commit.
+  void set_stage(Stage stage) { stage_ = stage; }
 
  private:
   friend class Graph;
@@ -93,6 +102,7 @@ class Node {
   std::vector<Node*> control_inputs_;
   std::vector<TensorType> output_types_;
   DeviceName device_;
+  Stage stage_ = Stage::kForward;
 };
 
 struct NodeOptions {
@@ -115,18 +125,22 @@ class Graph {
 
   /// Appends a node after applying the op's shape rule. Throws what the rule throws, with the
   /// current name scope in front ("dense_1: matmul: got …"); InvalidArgument when an input belongs
-  /// to another graph. Name, device and scopes come from `options` and the thread's scope stack.
+  /// to another graph. Name, device, stage and scopes come from `options` and the thread's scope
+  /// stack; what updates variables is of the commit stage wherever it is recorded.
   Node* add(std::string_view op, std::vector<Value> inputs, Attrs attrs = {},
             NodeOptions options = {});
 
-  /// Appends a copy of `source` (of any graph) with these inputs and attributes, keeping its name
-  /// and device; its outputs' types are inferred anew. For compiler passes. The graph's variables
-  /// must be source's: see share_variables.
+  /// Appends a copy of `source` (of any graph) with these inputs and attributes, keeping its name,
+  /// device and stage; its outputs' types are inferred anew. For compiler passes. The graph's
+  /// variables must be source's: see share_variables.
   Node* copy_node(const Node& source, std::vector<Value> inputs, Attrs attrs);
-  /// Appends a node as it stood in another graph, with its full name and device; scopes do not
-  /// count. For deserialisation. Throws AlreadyExists on a name that is taken, and as add() does.
+  /// The same with another op, which is to stand in the place of `source`.
+  Node* add_like(const Node& source, std::string_view op, std::vector<Value> inputs, Attrs attrs);
+  /// Appends a node as it stood in another graph, with its full name, device and stage; scopes do
+  /// not count. For deserialisation. Throws AlreadyExists on a name that is taken, InvalidArgument
+  /// for the commit stage of an op that is no update, and as add() does.
   Node* restore(std::string_view op, std::vector<Value> inputs, Attrs attrs, std::string name,
-                DeviceName device);
+                DeviceName device, Stage stage = Stage::kForward);
   /// Takes over the numbering of variables of `other`; to be called on an empty graph.
   void share_variables(const Graph& other);
 
@@ -143,23 +157,22 @@ class Graph {
   const std::deque<std::unique_ptr<Node>>& nodes() const { return nodes_; }
   /// Finds a node by its full name; nullptr when there is none.
   Node* find(std::string_view name) const;
-  /// Nodes that write state, in creation order: roots of every execution besides the fetches.
+  /// Nodes of the commit stage, in creation order: roots of every execution besides the fetches.
   std::vector<Node*> commit_nodes() const;
 
  private:
   std::string unique_name(const std::string& name);
   Node* append(std::unique_ptr<Node> node, std::string name);
   Node* append_as_is(const OpDef& op, std::vector<Value> inputs, Attrs attrs, std::string name,
-                     DeviceName device);
+                     DeviceName device, Stage stage);
+
+  struct Index;
 
   const OpRegistry* ops_;
   std::deque<std::unique_ptr<Node>> nodes_;
   std::vector<Node*> placeholders_;
   std::vector<std::shared_ptr<VariableState>> variables_;
-  std::unordered_map<const VariableState*, int64_t> variable_ids_;
-  std::unordered_map<int64_t, Node*> reads_;
-  std::unordered_map<std::string, Node*> by_name_;
-  std::unordered_map<std::string, int> name_counts_;
+  std::unique_ptr<Index> index_;  // names and variables, to be found
 };
 
 }  // namespace cohort

@@ -1,9 +1,9 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 #include "cohort/core/graph/graph.h"
@@ -39,23 +39,62 @@ struct Slices {
 class Gradient {
  public:
   Gradient() = default;
-  Gradient(Value value) : form_(value) {}     // NOLINT: rules return plain values
-  Gradient(Slices slices) : form_(slices) {}  // NOLINT
+  Gradient(Value value);    // NOLINT: rules return plain values
+  Gradient(Slices slices);  // NOLINT
 
-  bool absent() const { return std::holds_alternative<std::monostate>(form_); }
-  bool is_slices() const { return std::holds_alternative<Slices>(form_); }
-  const Slices& slices() const { return std::get<Slices>(form_); }
+  bool absent() const { return form_ == Form::kAbsent; }
+  bool is_slices() const { return form_ == Form::kSlices; }
+  /// Internal unless is_slices().
+  const Slices& slices() const;
   /// The dense value; slices are scattered into zeros. Internal when absent.
   Value dense() const;
 
  private:
-  std::variant<std::monostate, Value, Slices> form_;
+  enum class Form { kAbsent, kDense, kSlices };
+
+  Form form_ = Form::kAbsent;
+  Slices slices_;  // of a dense gradient the values alone
 };
 
 using Gradients = std::vector<Gradient>;
 
-/// The meaning of an op: its shape rule and its gradient. How it is computed is a kernel's
-/// business.
+/// What an op is to the compiler: the first of its traits.
+enum class OpKind {
+  kCompute,     ///< a kernel computes the outputs from the inputs
+  kSource,      ///< no inputs and no kernel: the value lies where `source` says
+  kAlias,       ///< no kernel: the output is the first input, in the same memory
+  kCollective,  ///< no kernel: replicas exchange their inputs, as `exchange` says; one replica
+                ///< alone has its inputs as outputs
+  kUpdate,      ///< no outputs: writes the variables of attribute "variables". Runs, needed or not,
+                ///< in the commit phase, when nothing can fail any more, and must not fail itself
+};
+
+/// Where the value of a source comes from.
+enum class Source {
+  kNone,
+  kInput,     ///< the program feeds it; attributes "dtype", "shape"
+  kVariable,  ///< of attribute "variables", one number, as it was before the step
+  kConstant,  ///< attribute "value", a Tensor
+  kBucket,    ///< tensor "segment" of bucket "bucket", as a reduction has left it
+};
+
+/// What a collective gives.
+enum class Exchange {
+  kNone,
+  kReduce,  ///< output i: of input i, one tensor over all replicas, of the same type and memory
+  kGather,  ///< the inputs of all replicas, one after the other
+  kPlaced,  ///< output i: of input i, what the strategy makes of it, by other ops, before a step runs
+};
+
+/// The part that a node has in the vote of the replicas on a step (core/runtime/step_vote.h).
+enum class Vote {
+  kNone,
+  kCast,  ///< says whether this replica could do everything that it alone may fail at
+  kVeto,  ///< the first update: keeps the others from writing when a replica could not
+};
+
+/// The meaning of an op: its shape rule, its gradient, and its traits, by which alone the compiler
+/// knows it. How it is computed is a kernel's business.
 struct OpDef {
   std::string name;
   /// Exact number of inputs; -1: any number (the shape rule checks).
@@ -65,24 +104,56 @@ struct OpDef {
   /// One gradient per input, from one gradient per output (some may be absent). Null: gradients()
   /// through this op is an error. Return {} for ops through which no gradient flows.
   Gradients (*gradient)(const Node& node, std::span<const Gradient> dy) = nullptr;
+
+  OpKind kind = OpKind::kCompute;
+  Source source = Source::kNone;        ///< of a kSource, and of nothing else
+  Exchange exchange = Exchange::kNone;  ///< of a kCollective, and of nothing else
+  Vote vote = Vote::kNone;
   /// Never merged, folded or moved across steps: random numbers, step state, collectives.
   bool stateful = false;
-  /// Writes variables (attribute "variables"): runs in the commit phase and cannot fail.
-  bool commit = false;
+  /// The outputs may differ between replicas whose inputs are equal: a replica's own rows, its own
+  /// place among the others. (Of variables, their options say it.)
+  bool differs_by_replica = false;
+  /// The inputs are made in the memory on which the op works, that of bucket "bucket"; the compiler
+  /// copies those that cannot be. An update that is in place has nothing else to do: no kernel.
+  bool in_place = false;
+  /// Of an update of a whole group of n variables of one dtype: n gradients come first, then this
+  /// many inputs for all of them. "variables" are n parameters, then n of each slot; a list of
+  /// doubles "weight_decay" has n numbers, or none. The compiler reorders and divides the group,
+  /// and lays its members side by side.
+  std::optional<int> group_inputs = {};
+
   /// One output, whose elements depend each on the elements of the (broadcast) inputs at its own
   /// place. The compiler may run its kernels on blocks: on a CPU they take shapes from their
   /// operands, do not fail, and give an element the same bits wherever a block begins.
   bool elementwise = false;
+  /// Although it is elementwise, its kernels may fail on integers (a division by zero): then it is
+  /// not run on blocks.
+  bool integers_may_fail = false;
+  /// Of two inputs: x op `neutral_right` is x, `neutral_left` op x is x.
+  std::optional<double> neutral_left = {}, neutral_right = {};
+  /// Whether this node gives its first input as it is, as a reshape to the same shape does; then it
+  /// falls away. Null: never.
+  bool (*is_identity)(const Node& node) = nullptr;
+  /// The number that every element of the output is, where the node itself tells. Null: it never
+  /// does.
+  std::optional<double> (*uniform_value)(const Node& node) = nullptr;
+
+  /// Whether a kernel runs for it.
+  bool has_kernel() const {
+    return kind == OpKind::kCompute || (kind == OpKind::kUpdate && !in_place);
+  }
 };
 
 /// The ops a runtime knows. Filled once, by explicit calls, before graphs are built.
 class OpRegistry {
  public:
-  /// Throws AlreadyExists when the name is taken.
+  /// Throws AlreadyExists when the name is taken, InvalidArgument for traits that contradict each
+  /// other.
   void add(OpDef op);
   /// Throws NotFound naming similar ops.
   const OpDef& get(std::string_view name) const;
-  bool has(std::string_view name) const { return ops_.find(name) != ops_.end(); }
+  bool has(std::string_view name) const;
   std::vector<std::string> names() const;
 
  private:

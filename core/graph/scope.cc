@@ -2,12 +2,15 @@
 
 #include <vector>
 
+#include "cohort/core/graph/graph.h"
+
 namespace cohort {
 namespace {
 
 struct ScopeStack {
   std::vector<std::string> names{""};
   DeviceName device;
+  Stage stage = Stage::kForward;
   Graph* graph = nullptr;
 };
 
@@ -29,11 +32,15 @@ DeviceScope::DeviceScope(const std::string& device) : previous_(scopes().device)
 }
 DeviceScope::~DeviceScope() { scopes().device = previous_; }
 
+StageScope::StageScope(Stage stage) : previous_(scopes().stage) { scopes().stage = stage; }
+StageScope::~StageScope() { scopes().stage = previous_; }
+
 GraphScope::GraphScope(Graph& graph) : previous_(scopes().graph) { scopes().graph = &graph; }
 GraphScope::~GraphScope() { scopes().graph = previous_; }
 
 const std::string& current_name_scope() { return scopes().names.back(); }
 const DeviceName& current_device_scope() { return scopes().device; }
+Stage current_stage_scope() { return scopes().stage; }
 Graph* current_graph() { return scopes().graph; }
 
 Graph& require_graph(std::string_view where) {

@@ -7,6 +7,7 @@
 namespace cohort {
 
 class Graph;
+enum class Stage;
 
 /// Objects of these classes live on the stack; each changes, for this thread, what is recorded
 /// while it lives. The stack is thread-local: another thread starts with none.
@@ -45,8 +46,21 @@ class GraphScope {
   Graph* previous_;
 };
 
+/// Records nodes of another stage of the step than the outer scope does.
+class StageScope {
+ public:
+  explicit StageScope(Stage stage);
+  ~StageScope();
+  StageScope(const StageScope&) = delete;
+  StageScope& operator=(const StageScope&) = delete;
+
+ private:
+  Stage previous_;
+};
+
 const std::string& current_name_scope();  ///< "" or "a/b"
 const DeviceName& current_device_scope();
+Stage current_stage_scope();  ///< kForward outside every StageScope
 /// nullptr outside every GraphScope.
 Graph* current_graph();
 /// The graph being traced; throws FailedPrecondition that names `where` when there is none.

@@ -97,6 +97,7 @@ Writer write(const Node& node, const Positions& positions) {
     out.write_message(5, attr);
   }
   out.write_bytes(6, node.device().to_string());
+  if (node.stage() != Stage::kForward) out.write_uint(7, static_cast<uint64_t>(node.stage()));
   return out;
 }
 

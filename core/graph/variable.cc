@@ -1,8 +1,10 @@
 #include "cohort/core/graph/variable.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <cstring>
 
-#include "cohort/core/runtime/device.h"
+#include "cohort/core/device/device.h"
 
 namespace cohort {
 namespace {
@@ -17,6 +19,46 @@ void check_aggregation(const VariableOptions& options, DType dtype) {
   if (options.aggregation == VariableAggregation::kMean && !is_floating(dtype))
     throw InvalidArgument("variable {}: got aggregation MEAN for {}; want a floating dtype",
                           options.name, dtype);
+}
+
+/// Calls fn with a number of the type in which values of `dtype` are added up.
+template <class Fn>
+auto in_wide_type(DType dtype, Fn&& fn) {
+  return is_integer(dtype) ? fn(int64_t{}) : fn(double{});
+}
+
+Tensor sum_of(const std::vector<Tensor>& copies) {
+  const DType dtype = copies.front().dtype();
+  return in_wide_type(dtype, [&](auto tag) {
+    using Wide = decltype(tag);
+    Tensor total(dtype_of<Wide>(), copies.front().shape());
+    for (const Tensor& copy : copies) {
+      const Tensor next = copy.cast(total.dtype());
+      for (int64_t k = 0; k < total.num_elements(); ++k)
+        total.data<Wide>()[k] += next.data<Wide>()[k];
+    }
+    return total;
+  });
+}
+
+/// The part of a sum that copy `copy` of so many holds. What an integer leaves over is of the
+/// first.
+Tensor share_of(const Tensor& value, size_t copy, size_t copies) {
+  return in_wide_type(value.dtype(), [&](auto tag) {
+    using Wide = decltype(tag);
+    Tensor wide = value.cast(dtype_of<Wide>());
+    const auto count = static_cast<Wide>(copies);
+    for (int64_t k = 0; k < wide.num_elements(); ++k) {
+      Wide& element = wide.data<Wide>()[k];
+      Wide over = 0;
+      if constexpr (std::is_integral_v<Wide>) {
+        const Wide rest = element % count;
+        if (static_cast<Wide>(copy) < std::abs(rest)) over = rest > 0 ? 1 : -1;
+      }
+      element = element / count + over;
+    }
+    return wide.cast(value.dtype());
+  });
 }
 
 bool contains(std::span<Device* const> devices, const Device* device) {
@@ -103,38 +145,65 @@ void VariableState::forget_users() const {
   for (const auto& place : places_) place->device->turn().note_user(nullptr);
 }
 
-/// What replicas wrote to places of their own, made one.
-Tensor VariableState::aggregate() const {
-  if (options_.aggregation == VariableAggregation::kNone)
+VariableState::Block VariableState::block() const {
+  Block block;
+  const auto add = [&](VariablePlace* place) {
+    if (place && place->current) block.places.push_back(place);
+  };
+  if (const auto job = copies_.lock()) {
+    for (const Device* device : job->devices()) add(find(*device));
+    if (block.places.size() == job->devices().size()) {
+      block.first = static_cast<size_t>(job->first_copy());
+      block.total = static_cast<size_t>(job->num_copies());
+      block.job = job;
+      return block;
+    }
+    block.places.clear();
+  }
+  for (const auto& place : places_) add(place.get());
+  block.total = block.places.size();
+  return block;
+}
+
+std::vector<Tensor> VariableState::read(const Block& block) const {
+  std::vector<Tensor> copies;
+  for (const VariablePlace* place : block.places)
+    copies.push_back(read_place(*place, dtype_, shape_));
+  return copies;
+}
+
+void VariableState::check_aggregate(size_t copies) const {
+  if (copies > 1 && options_.aggregation == VariableAggregation::kNone)
     throw InvalidArgument(
         "variable {}: got a read over replicas of a variable that each of them writes (ON_READ); "
         "want an "
         "aggregation SUM, MEAN or ONLY_FIRST_REPLICA",
         name());
-  const Tensor first = read_place(*first_current(), dtype_, shape_);
-  if (options_.aggregation == VariableAggregation::kOnlyFirstReplica) return first;
-  Tensor total(DType::kF64, shape_);
-  double count = 0;
-  for (const auto& place : places_) {
-    if (!place->current) continue;
-    const Tensor next = read_place(*place, dtype_, shape_).cast(DType::kF64);
-    for (int64_t k = 0; k < total.num_elements(); ++k)
-      total.data<double>()[k] += next.data<double>()[k];
-    ++count;
-  }
+}
+
+/// What replicas wrote to copies of their own, made one.
+Tensor VariableState::aggregate(const std::vector<Tensor>& copies) const {
+  check_aggregate(copies.size());
+  if (copies.size() == 1 || options_.aggregation == VariableAggregation::kOnlyFirstReplica)
+    return copies.front();
+  Tensor total = sum_of(copies);
   if (options_.aggregation == VariableAggregation::kMean)
-    for (int64_t k = 0; k < total.num_elements(); ++k) total.data<double>()[k] /= count;
+    for (int64_t k = 0; k < total.num_elements(); ++k)
+      total.data<double>()[k] /= static_cast<double>(copies.size());
   return total.cast(dtype_);
 }
 
-/// What each of so many places holds, so that together they are `value`.
-Tensor VariableState::shared_out(const Tensor& value, size_t places) const {
-  if (!is_of_each_replica() || options_.aggregation != VariableAggregation::kSum || places < 2)
-    return value;
-  Tensor wide = value.cast(DType::kF64);
-  for (int64_t k = 0; k < wide.num_elements(); ++k)
-    wide.data<double>()[k] /= static_cast<double>(places);
-  return wide.cast(dtype_);
+/// Writes what each copy holds, so that together they are `value`, to the places that are current.
+void VariableState::share_out(const Tensor& value) {
+  const Block all = block();
+  const bool divided = options_.aggregation == VariableAggregation::kSum && all.total > 1;
+  for (size_t i = 0; i < all.places.size(); ++i)
+    write(*all.places[i],
+          (divided ? share_of(value, all.first + i, all.total) : value).contiguous());
+  for (const auto& place : places_)
+    place->current =
+        std::find(all.places.begin(), all.places.end(), place.get()) != all.places.end();
+  in_copies_ = all.job != nullptr;
 }
 
 Tensor VariableState::current_value() const {
@@ -142,13 +211,30 @@ Tensor VariableState::current_value() const {
     initialise();
     return host_.clone();
   }
-  const auto count = std::count_if(places_.begin(), places_.end(),
-                                   [](const auto& place) { return place->current; });
-  if (is_of_each_replica() && count > 1) return aggregate();
-  return read_place(*first_current(), dtype_, shape_);
+  if (!is_of_each_replica()) return read_place(*first_current(), dtype_, shape_);
+  if (in_copies_)
+    throw FailedPrecondition(
+        "variable {}: got a use by this process alone of what replicas of several hold of their "
+        "own (ON_READ); want it in steps of their strategy, or assigned anew after its end",
+        name());
+  return aggregate(read(block()));
+}
+
+/// The same of all processes.
+Tensor VariableState::value_of_replicas() const {
+  Block all;
+  std::vector<Tensor> copies;
+  exclusively([&] {
+    if (!places_.empty()) all = block();
+    copies = all.job ? read(all) : std::vector{current_value()};
+  });
+  if (!all.job) return copies.front();
+  check_aggregate(all.total);
+  return aggregate(all.job->gather(name(), copies));
 }
 
 Tensor VariableState::value() const {
+  if (is_of_each_replica()) return value_of_replicas();
   return exclusively([this] { return current_value(); });
 }
 
@@ -160,6 +246,10 @@ Tensor VariableState::value(const Device& device) const {
 }
 
 void VariableState::copy_value(void* to) const {
+  if (is_of_each_replica()) {
+    std::memcpy(to, value().raw(), num_bytes());
+    return;
+  }
   for (;;) {
     Device* device = nullptr;
     {
@@ -194,8 +284,12 @@ void VariableState::assign(const Tensor& value) {
       initial_ = nullptr;
       return;
     }
-    const Tensor each = shared_out(value, places_.size()).contiguous();
-    for (const auto& place : places_) write(*place, each);
+    if (is_of_each_replica()) {
+      share_out(value);
+    } else {
+      const Tensor each = value.contiguous();
+      for (const auto& place : places_) write(*place, each);
+    }
     forget_users();
   });
 }
@@ -243,8 +337,10 @@ void VariableState::relocate(Device& device, void* data, std::shared_ptr<void> m
   ++place.version;
 }
 
-void VariableState::belong_to(const std::shared_ptr<const std::string>& job) {
+void VariableState::belong_to(const std::shared_ptr<const std::string>& job,
+                              const std::shared_ptr<ReplicaCopies>& copies) {
   const std::lock_guard lock(mutex_);
+  copies_ = copies;
   job_ = job;
   job_id_ = job.get();
   for (const auto& place : places_) place->device->turn().note_user(nullptr);
@@ -282,13 +378,21 @@ void VariableState::prepare_replicas(std::span<Device* const> devices) {
         const VariablePlace* place = find(*device);
         return place && place->current;
       });
-  if (places_.empty() || (held_here && !held_elsewhere)) {
-    for (Device* device : devices) place_locked(*device);
-    return;
-  }
-  const Tensor each = shared_out(current_value(), devices.size()).contiguous();
-  for (Device* device : devices) write(place_locked(*device), each);
+  if (held_here && !held_elsewhere && (!in_copies_ || block().job)) return put_in_order(devices);
+  const Tensor whole = current_value();
+  for (Device* device : devices) place_locked(*device).current = true;
   for (const auto& place : places_) place->current = contains(devices, place->device);
+  put_in_order(devices);
+  share_out(whole);
+}
+
+/// The first replica's place is the first of those that are current.
+void VariableState::put_in_order(std::span<Device* const> devices) {
+  const auto rank = [&](const std::unique_ptr<VariablePlace>& place) {
+    return std::find(devices.begin(), devices.end(), place->device) - devices.begin();
+  };
+  std::stable_sort(places_.begin(), places_.end(),
+                   [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
 }
 
 }  // namespace cohort

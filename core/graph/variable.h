@@ -14,9 +14,11 @@ namespace cohort {
 
 class Device;
 
-/// How copies of a variable on several replicas are kept equal (tf.VariableSynchronization).
+/// How copies of a variable on several replicas are kept equal (tf.VariableSynchronization). With
+/// kOnRead each replica writes a copy of its own, and they become one when the variable is read
+/// outside of a step; otherwise when it is written.
 enum class VariableSynchronization { kAuto, kNone, kOnWrite, kOnRead };
-/// How per-replica values become one when a variable is written or read (tf.VariableAggregation).
+/// How per-replica values become one (tf.VariableAggregation).
 enum class VariableAggregation { kNone, kSum, kMean, kOnlyFirstReplica };
 
 struct VariableOptions {
@@ -34,6 +36,22 @@ struct VariablePlace {
   uint64_t version = 0;  ///< grows at every write; derived copies (packed weights) compare it
   std::shared_ptr<void> memory;  ///< keeps data's block alive; shared by the variables of a bucket
   bool current = true;  ///< false: written elsewhere since, by a step that does not run here
+};
+
+/// The copies that the replicas of a job of several processes have of its kOnRead variables, as one
+/// process sees them.
+class ReplicaCopies {
+ public:
+  virtual ~ReplicaCopies() = default;
+  /// One on each device of the job.
+  virtual int num_copies() const = 0;
+  /// Those of this process are a block of them, on these devices in order.
+  virtual int first_copy() const = 0;
+  virtual const std::vector<Device*>& devices() const = 0;
+  /// The copies of all processes, in order, given this one's. Collective: every process gathers
+  /// the same variables in the same order.
+  virtual std::vector<Tensor> gather(const std::string& variable,
+                                     const std::vector<Tensor>& mine) = 0;
 };
 
 /// A variable: dtype, shape, and one place on each device that uses it. Handles of the user
@@ -59,14 +77,17 @@ class VariableState {
   size_t num_bytes() const { return static_cast<size_t>(shape_.num_elements()) * size_of(dtype_); }
 
   /// A copy of the value. All current places agree, unless each replica writes its own (kOnRead):
-  /// then their sum, mean or first, as the aggregation says; InvalidArgument for kNone.
+  /// then the sum, mean or first of all replicas' copies, as the aggregation says; InvalidArgument
+  /// for kNone. Where a step of several processes has used a kOnRead variable, this is collective,
+  /// and FailedPrecondition once their strategy is gone.
   Tensor value() const;
-  /// A copy of what `device` holds, or would hold if a step ran there now.
+  /// A copy of what `device` holds, or else the value.
   Tensor value(const Device& device) const;
-  /// Copies num_bytes() of the first current place to `to`, without allocating.
+  /// Copies num_bytes() of the value to `to`; without allocating, unless it is kOnRead.
   void copy_value(void* to) const;
-  /// Writes every place; of a kOnRead variable that is summed, an equal share to each. Throws
-  /// InvalidArgument on another dtype or shape.
+  /// Writes every place; of a kOnRead variable that is summed, a share to each replica's copy, so
+  /// that it reads `value` again (of integers the first copies take what does not divide). Every
+  /// process of a job assigns the same. Throws InvalidArgument on another dtype or shape.
   void assign(const Tensor& value);
   void assign(const Device& device, const Tensor& value);
 
@@ -77,13 +98,16 @@ class VariableState {
   void relocate(Device& device, void* data, std::shared_ptr<void> memory);
   /// Makes the places on `devices` current, where the next step uses the variable; where it
   /// `writes` it, others are not from now on. What replicas hold each of their own (kOnRead) is
-  /// made one and shared out anew where other devices held it.
+  /// made one and shared out anew where other devices held it; FailedPrecondition where those of
+  /// other processes hold some of it.
   void prepare_for(std::span<Device* const> devices, bool writes);
   const std::vector<std::unique_ptr<VariablePlace>>& places() const { return places_; }
 
   /// From now on steps of `job`, the name of a strategy of several processes, write the variable
-  /// and no others do, as long as it lives.
-  void belong_to(const std::shared_ptr<const std::string>& job);
+  /// and no others do, as long as it lives. `copies`, where they run, lives as long. What a kOnRead
+  /// variable holds here must be assigned anew afterwards, on every process.
+  void belong_to(const std::shared_ptr<const std::string>& job,
+                 const std::shared_ptr<ReplicaCopies>& copies = nullptr);
   /// Whether steps of `job` (null: of this process alone) may write it, where nobody else could.
   bool may_be_written_by(const std::string* job) const { return !job_id_ || job_id_ == job; }
   /// Throws FailedPrecondition, naming the job it belongs to, when they may not.
@@ -95,17 +119,28 @@ class VariableState {
  private:
   void initialise() const;
   void check(const Tensor& value) const;
-  Tensor aggregate() const;
-  Tensor shared_out(const Tensor& value, size_t places) const;
+  /// Copies of replicas in a row: all that there are, or one process' of a job.
+  struct Block {
+    std::vector<VariablePlace*> places;
+    size_t first = 0, total = 0;              ///< copies before these, and of all processes
+    std::shared_ptr<ReplicaCopies> job = {};  ///< null: no other process has any
+  };
+  Block block() const;
+  std::vector<Tensor> read(const Block& block) const;
+  void share_out(const Tensor& value);
+  Tensor aggregate(const std::vector<Tensor>& copies) const;
+  void check_aggregate(size_t copies) const;
   bool is_of_each_replica() const;
   std::vector<Device*> holders_locked() const;
   VariablePlace* find(const Device& device) const;
   VariablePlace* first_current() const;
   Tensor current_value() const;
+  Tensor value_of_replicas() const;
   VariablePlace& place_locked(Device& device);
   void write(VariablePlace& place, const Tensor& value);
   void forget_users() const;
   void prepare_replicas(std::span<Device* const> devices);
+  void put_in_order(std::span<Device* const> devices);
   template <class Fn>
   auto exclusively(Fn&& fn) const;
 
@@ -118,6 +153,8 @@ class VariableState {
   mutable Tensor host_;  ///< the value while there is no place
   std::vector<std::unique_ptr<VariablePlace>> places_;
   std::weak_ptr<const std::string> job_;
+  std::weak_ptr<ReplicaCopies> copies_;  ///< of that job
+  bool in_copies_ = false;               ///< the places hold what they say together with others'
   std::atomic<const std::string*> job_id_ = nullptr;  ///< job_, while nobody has seen it expire
 };
 

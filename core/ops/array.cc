@@ -43,6 +43,11 @@ Gradients gradient_transpose(const Node& node, std::span<const Gradient> dy) {
   return {transpose(dy[0].dense(), inverse)};
 }
 
+bool keeps_order(const Node& transpose) {
+  const auto& permutation = transpose.attrs().get<std::vector<int64_t>>("permutation");
+  return std::is_sorted(permutation.begin(), permutation.end());
+}
+
 Types infer_concat(const InferContext& in) {
   want_inputs(in, 1, "concat");
   want_same_dtypes(in, "concat");
@@ -158,17 +163,23 @@ Value num_rows(Value x) { return record("Shape0", {x}); }
 
 void register_array(OpRegistry& ops) {
   register_slice(ops);
-  ops.add(
-      {.name = "Reshape", .num_inputs = 1, .infer = infer_reshape, .gradient = gradient_reshape});
+  ops.add({.name = "Reshape",
+           .num_inputs = 1,
+           .infer = infer_reshape,
+           .gradient = gradient_reshape,
+           .kind = OpKind::kAlias,
+           .is_identity = keeps_type});
   ops.add({.name = "Transpose",
            .num_inputs = 1,
            .infer = infer_transpose,
-           .gradient = gradient_transpose});
+           .gradient = gradient_transpose,
+           .is_identity = keeps_order});
   ops.add({.name = "Concat", .num_inputs = -1, .infer = infer_concat, .gradient = gradient_concat});
   ops.add({.name = "BroadcastTo",
            .num_inputs = 1,
            .infer = infer_broadcast_to,
-           .gradient = gradient_broadcast_to});
+           .gradient = gradient_broadcast_to,
+           .is_identity = keeps_type});
   ops.add({.name = "Shape0", .num_inputs = 1, .infer = infer_num_rows, .gradient = no_gradient});
 }
 

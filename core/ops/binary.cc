@@ -113,13 +113,22 @@ Gradients gradient_floor_mod(const Node& node, std::span<const Gradient> dy) {
   return p.summed(p.dy, -(p.dy * floor(p.a / p.b)));
 }
 
+struct BinaryTraits {
+  bool integers_may_fail = false;
+  std::optional<double> neutral_left = {}, neutral_right = {};
+};
+
 void add_binary(OpRegistry& ops, std::string name, Types (*infer)(const InferContext&),
-                Gradients (*gradient)(const Node&, std::span<const Gradient>)) {
+                Gradients (*gradient)(const Node&, std::span<const Gradient>),
+                BinaryTraits traits = {}) {
   ops.add({.name = std::move(name),
            .num_inputs = 2,
            .infer = infer,
            .gradient = gradient,
-           .elementwise = true});
+           .elementwise = true,
+           .integers_may_fail = traits.integers_may_fail,
+           .neutral_left = traits.neutral_left,
+           .neutral_right = traits.neutral_right});
 }
 
 }  // namespace
@@ -143,16 +152,20 @@ Value logical_and(Value a, Value b) { return record("LogicalAnd", {a, b}); }
 Value logical_or(Value a, Value b) { return record("LogicalOr", {a, b}); }
 
 void register_binary(OpRegistry& ops) {
-  add_binary(ops, "Add", infer_arithmetic<"add">, gradient_add);
-  add_binary(ops, "Sub", infer_arithmetic<"sub">, gradient_sub);
-  add_binary(ops, "Mul", infer_arithmetic<"mul">, gradient_mul);
-  add_binary(ops, "Div", infer_arithmetic<"div">, gradient_div);
+  add_binary(ops, "Add", infer_arithmetic<"add">, gradient_add,
+             {.neutral_left = 0, .neutral_right = 0});
+  add_binary(ops, "Sub", infer_arithmetic<"sub">, gradient_sub, {.neutral_right = 0});
+  add_binary(ops, "Mul", infer_arithmetic<"mul">, gradient_mul,
+             {.neutral_left = 1, .neutral_right = 1});
+  add_binary(ops, "Div", infer_arithmetic<"div">, gradient_div,
+             {.integers_may_fail = true, .neutral_right = 1});
   add_binary(ops, "Pow", infer_floating_binary<"pow">, gradient_pow);
   add_binary(ops, "Maximum", infer_arithmetic<"maximum">, gradient_maximum);
   add_binary(ops, "Minimum", infer_arithmetic<"minimum">, gradient_minimum);
   add_binary(ops, "SquaredDifference", infer_arithmetic<"squared_difference">,
              gradient_squared_difference);
-  add_binary(ops, "FloorMod", infer_arithmetic<"floor_mod">, gradient_floor_mod);
+  add_binary(ops, "FloorMod", infer_arithmetic<"floor_mod">, gradient_floor_mod,
+             {.integers_may_fail = true});
   add_binary(ops, "Equal", infer_equality<"equal">, no_gradient);
   add_binary(ops, "NotEqual", infer_equality<"not_equal">, no_gradient);
   add_binary(ops, "Less", infer_comparison<"less">, no_gradient);

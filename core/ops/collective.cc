@@ -19,24 +19,6 @@ Types infer_all_reduce(const InferContext& in) {
   return types;
 }
 
-// Every replica computes with the reduced value, so each contributes to the gradient of each input:
-// sums stay sums, means stay means. One node reduces all gradients that are there.
-Gradients gradient_all_reduce(const Node& node, std::span<const Gradient> dy) {
-  const auto op = static_cast<ReduceOp>(node.attrs().get<int64_t>("reduce_op"));
-  if (op != ReduceOp::kSum && op != ReduceOp::kMean)
-    throw Unimplemented(
-        "all_reduce: got a gradient through a maximum or minimum over replicas; "
-        "want sum or mean");
-  std::vector<Value> present;
-  for (const Gradient& d : dy)
-    if (!d.absent()) present.push_back(d.dense());
-  const std::vector<Value> reduced = all_reduce(present, op);
-  Gradients gradients(dy.size());
-  for (size_t i = 0, next = 0; i < dy.size(); ++i)
-    if (!dy[i].absent()) gradients[i] = reduced[next++];
-  return gradients;
-}
-
 Types infer_all_gather(const InferContext& in) {
   const Shape &x = in.shape(0), &y = in.attrs().get<Shape>("shape");
   const int axis = static_cast<int>(in.attrs().get<int64_t>("axis"));
@@ -82,9 +64,17 @@ void register_collective(OpRegistry& ops) {
   ops.add({.name = "AllReduce",
            .num_inputs = -1,
            .infer = infer_all_reduce,
-           .gradient = gradient_all_reduce,
-           .stateful = true});
-  ops.add({.name = "AllGather", .num_inputs = 1, .infer = infer_all_gather, .stateful = true});
+           .kind = OpKind::kCollective,
+           .exchange = Exchange::kReduce,
+           .stateful = true,
+           .in_place = true});
+  ops.add({.name = "AllGather",
+           .num_inputs = 1,
+           .infer = infer_all_gather,
+           .kind = OpKind::kCollective,
+           .exchange = Exchange::kGather,
+           .stateful = true,
+           .in_place = true});
 }
 
 }  // namespace cohort::ops

@@ -1,18 +1,18 @@
 #pragma once
 
 #include "cohort/core/graph/op.h"
+#include "cohort/core/reduce_op.h"
 
-/// Communication between replicas on the mesh axis "data". One symbolic replica is traced; the
-/// strategy gives the communicator at compile time. With one replica they are the identity.
+/// Communication between replicas on the mesh axis "data": what a strategy places where a trace
+/// says what is to be known of all replicas (core/ops/cross_replica.h). The strategy gives the
+/// communicator at compile time. With one replica they are the identity.
 namespace cohort::ops {
-
-enum class ReduceOp { kSum, kMean, kMax, kMin };
 
 /// Op "AllReduce": inputs of any floating or, but for means, integer dtypes -> the same types, each
 /// reduced over all replicas. Attr "reduce_op" (i64). The compiler groups sums into buckets.
 /// The first `num_gradients` are gradients, whose f32 sums a communicator may round for the
-/// network: attr "num_gradients" (i64), where there are any. Gradient: all_reduce of dy (sum,
-/// mean).
+/// network: attr "num_gradients" (i64), where there are any. It has no gradient: it is placed when
+/// gradients are there.
 std::vector<Value> all_reduce(std::span<const Value> values, ReduceOp op,
                               int64_t num_gradients = 0);
 Value all_reduce(Value value, ReduceOp op);

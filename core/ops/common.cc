@@ -64,6 +64,8 @@ void want_inputs(const InferContext& in, int at_least, std::string_view where) {
 
 Types same_as_first(const InferContext& in) { return {in.input(0)}; }
 
+bool keeps_type(const Node& node) { return node.input(0).type() == node.output_types()[0]; }
+
 Gradients no_gradient(const Node&, std::span<const Gradient>) { return {}; }
 
 }  // namespace cohort::ops

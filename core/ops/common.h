@@ -43,6 +43,9 @@ void want_inputs(const InferContext& in, int at_least, std::string_view where);
 
 /// The type of the first input.
 Types same_as_first(const InferContext& in);
+/// Whether the output has the type of the first input: the trait is_identity of ops that change
+/// nothing but types.
+bool keeps_type(const Node& node);
 /// The gradient rule of ops through which nothing flows.
 Gradients no_gradient(const Node& node, std::span<const Gradient> dy);
 

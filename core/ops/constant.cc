@@ -18,6 +18,14 @@ Types infer_fill(const InferContext& in) {
   return {{in.attrs().get<DType>("dtype"), in.attrs().get<Shape>("shape")}};
 }
 
+std::optional<double> constant_value(const Node& node) {
+  const Tensor& value = node.attrs().get<Tensor>("value");
+  if (value.num_elements() != 1 || !is_floating(value.dtype())) return std::nullopt;
+  return value.item<double>();
+}
+
+std::optional<double> filled_value(const Node& node) { return node.attrs().get<double>("value"); }
+
 Value fill_like(const Value& x, double value) {
   GraphScope scope(x.graph());
   return fill(x.shape(), x.dtype(), value);
@@ -62,8 +70,18 @@ Value zeros_like(Value x) { return fill_like(x, 0); }
 Value ones_like(Value x) { return fill_like(x, 1); }
 
 void register_constant(OpRegistry& ops) {
-  ops.add({.name = "Constant", .num_inputs = 0, .infer = infer_constant, .gradient = no_gradient});
-  ops.add({.name = "Fill", .num_inputs = 0, .infer = infer_fill, .gradient = no_gradient});
+  ops.add({.name = "Constant",
+           .num_inputs = 0,
+           .infer = infer_constant,
+           .gradient = no_gradient,
+           .kind = OpKind::kSource,
+           .source = Source::kConstant,
+           .uniform_value = constant_value});
+  ops.add({.name = "Fill",
+           .num_inputs = 0,
+           .infer = infer_fill,
+           .gradient = no_gradient,
+           .uniform_value = filled_value});
 }
 
 }  // namespace cohort::ops

@@ -20,12 +20,24 @@ void register_internal(OpRegistry& ops) {
   ops.add({.name = "WriteBucket",
            .num_inputs = -1,
            .infer = nothing,
-           .stateful = true,
-           .commit = true});
-  ops.add({.name = "ReadBucket", .num_inputs = 0, .infer = from_attrs, .stateful = true});
-  ops.add({.name = "StepVote", .num_inputs = 0, .infer = a_number, .stateful = true});
-  ops.add(
-      {.name = "StepVeto", .num_inputs = 1, .infer = nothing, .stateful = true, .commit = true});
+           .kind = OpKind::kUpdate,
+           .in_place = true});
+  ops.add({.name = "ReadBucket",
+           .num_inputs = 0,
+           .infer = from_attrs,
+           .kind = OpKind::kSource,
+           .source = Source::kBucket,
+           .stateful = true});
+  ops.add({.name = "StepVote",
+           .num_inputs = 0,
+           .infer = a_number,
+           .vote = Vote::kCast,
+           .stateful = true});
+  ops.add({.name = "StepVeto",
+           .num_inputs = 1,
+           .infer = nothing,
+           .kind = OpKind::kUpdate,
+           .vote = Vote::kVeto});
 }
 
 }  // namespace cohort::ops

@@ -106,11 +106,18 @@ void register_math(OpRegistry& ops) {
            .num_inputs = 1,
            .infer = infer_cast,
            .gradient = gradient_cast,
-           .elementwise = true});
-  ops.add(
-      {.name = "StopGradient", .num_inputs = 1, .infer = same_as_first, .gradient = no_gradient});
-  ops.add(
-      {.name = "Identity", .num_inputs = 1, .infer = same_as_first, .gradient = gradient_identity});
+           .elementwise = true,
+           .is_identity = keeps_type});
+  ops.add({.name = "StopGradient",
+           .num_inputs = 1,
+           .infer = same_as_first,
+           .gradient = no_gradient,
+           .kind = OpKind::kAlias});
+  ops.add({.name = "Identity",
+           .num_inputs = 1,
+           .infer = same_as_first,
+           .gradient = gradient_identity,
+           .kind = OpKind::kAlias});
   ops.add({.name = "ReluGrad",
            .num_inputs = 2,
            .infer = infer_backward<"relu_grad">,

@@ -4,6 +4,7 @@
 #include "cohort/core/ops/collective.h"
 #include "cohort/core/ops/constant.h"
 #include "cohort/core/ops/conv.h"
+#include "cohort/core/ops/cross_replica.h"
 #include "cohort/core/ops/fused.h"
 #include "cohort/core/ops/indexing.h"
 #include "cohort/core/ops/internal.h"
@@ -25,6 +26,7 @@ void register_ops(OpRegistry& ops) {
   register_collective(ops);
   register_constant(ops);
   register_conv(ops);
+  register_cross_replica(ops);
   register_fused(ops);
   register_indexing(ops);
   register_internal(ops);

@@ -1,9 +1,9 @@
 #include "cohort/core/ops/state.h"
 
 #include "cohort/core/graph/variable.h"
-#include "cohort/core/ops/collective.h"
 #include "cohort/core/ops/common.h"
 #include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/cross_replica.h"
 #include "cohort/core/ops/math.h"
 
 namespace cohort::ops {
@@ -34,14 +34,14 @@ Value aggregated(const VariableState& variable, Value value) {
     case VariableAggregation::kNone:
       return value;
     case VariableAggregation::kSum:
-      return all_reduce(value, ReduceOp::kSum);
+      return cross_replica(value, ReduceOp::kSum, Role::kValue);
     case VariableAggregation::kMean:
-      return all_reduce(value, ReduceOp::kMean);
+      return cross_replica(value, ReduceOp::kMean, Role::kValue);
     case VariableAggregation::kOnlyFirstReplica:
       break;
   }
   const Value first = equal(step_info(StepField::kReplicaId), scalar(0, DType::kI64));
-  return all_reduce(where(first, value, zeros_like(value)), ReduceOp::kSum);
+  return cross_replica(where(first, value, zeros_like(value)), ReduceOp::kSum, Role::kValue);
 }
 
 Node* record_assign(std::string_view op, std::string_view where,
@@ -81,19 +81,25 @@ void register_state(OpRegistry& ops) {
            .num_inputs = 0,
            .infer = infer_source,
            .gradient = no_gradient,
-           .stateful = true});
+           .kind = OpKind::kSource,
+           .source = Source::kInput,
+           .stateful = true,
+           .differs_by_replica = true});
   ops.add({.name = "ReadVariable",
            .num_inputs = 0,
            .infer = infer_source,
            .gradient = no_gradient,
+           .kind = OpKind::kSource,
+           .source = Source::kVariable,
            .stateful = true});
   ops.add({.name = "StepInfo",
            .num_inputs = 0,
            .infer = infer_step_info,
            .gradient = no_gradient,
-           .stateful = true});
+           .stateful = true,
+           .differs_by_replica = true});
   for (const char* name : {"Assign", "AssignAdd", "AssignSub"})
-    ops.add({.name = name, .num_inputs = 1, .infer = infer_assign, .commit = true});
+    ops.add({.name = name, .num_inputs = 1, .infer = infer_assign, .kind = OpKind::kUpdate});
   ops.add({.name = "CheckFinite",
            .num_inputs = -1,
            .infer = infer_all_finite,

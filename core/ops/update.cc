@@ -6,14 +6,16 @@
 namespace cohort::ops {
 namespace {
 
-/// The last inputs of a dense update: learning_rate, step, apply.
+constexpr int kGroupInputs = 3;  // of a dense update, the last: learning_rate, step, apply
+
 template <Text kName>
 Types infer_update(const InferContext& in) {
-  want_inputs(in, 4, kName.view());
-  const int n = in.num_inputs() - 3;
-  const TensorType wanted[] = {{DType::kF32, {}}, {DType::kI64, {}}, {DType::kBool, {}}};
+  want_inputs(in, 1 + kGroupInputs, kName.view());
+  const int n = in.num_inputs() - kGroupInputs;
+  const TensorType wanted[kGroupInputs] = {
+      {DType::kF32, {}}, {DType::kI64, {}}, {DType::kBool, {}}};
   const char* names[] = {"learning_rate", "step", "apply"};
-  for (int i = 0; i < 3; ++i)
+  for (int i = 0; i < kGroupInputs; ++i)
     if (in.input(n + i) != wanted[i])
       throw InvalidArgument("{}: got {} of {} {}; want a scalar of {}", kName.view(), names[i],
                             in.dtype(n + i), in.shape(n + i), wanted[i].dtype);
@@ -128,13 +130,20 @@ Node* sparse_sgd_update(const std::shared_ptr<VariableState>& variable, const Sl
 }
 
 void register_update(OpRegistry& ops) {
-  ops.add(
-      {.name = "SgdUpdate", .num_inputs = -1, .infer = infer_update<"sgd_update">, .commit = true});
+  ops.add({.name = "SgdUpdate",
+           .num_inputs = -1,
+           .infer = infer_update<"sgd_update">,
+           .kind = OpKind::kUpdate,
+           .group_inputs = kGroupInputs});
   ops.add({.name = "AdamUpdate",
            .num_inputs = -1,
            .infer = infer_update<"adam_update">,
-           .commit = true});
-  ops.add({.name = "SparseSgdUpdate", .num_inputs = 4, .infer = infer_sparse_sgd, .commit = true});
+           .kind = OpKind::kUpdate,
+           .group_inputs = kGroupInputs});
+  ops.add({.name = "SparseSgdUpdate",
+           .num_inputs = 4,
+           .infer = infer_sparse_sgd,
+           .kind = OpKind::kUpdate});
 }
 
 }  // namespace cohort::ops

@@ -4,19 +4,11 @@
 #include <set>
 
 #include "cohort/core/graph/op.h"
-#include "cohort/core/runtime/collective_plan.h"
 
 namespace cohort {
 namespace {
 
-bool is_source(const Node& node) {
-  const std::string& op = node.op_name();
-  return op == "Placeholder" || op == "ReadVariable" || op == "Constant" || op == "ReadBucket";
-}
-
-bool reduces_in_place(const Node& node) {
-  return is_collective(node) || node.op_name() == "AllReduce" || node.op_name() == "WriteBucket";
-}
+bool is_source(const Node& node) { return node.op().kind == OpKind::kSource; }
 
 /// Which commit nodes write each variable.
 std::map<int64_t, std::set<const Node*>> writers(const Graph& graph) {
@@ -34,10 +26,11 @@ struct CopyRules {
 
   bool wanted(const Node& user, Value input) const {
     const Value root = root_of(input);
-    if (reduces_in_place(user))
-      return is_source(*root.node()) || reduces_in_place(*root.node()) ||
+    if (user.op().in_place)
+      return is_source(*root.node()) || root.node()->op().in_place ||
              uses_of_root.at(root.node()) > 1 || !(root.node()->device() == user.device());
-    if (!user.op().commit || root.node()->op_name() != "ReadVariable") return false;
+    if (user.stage() != Stage::kCommit || root.node()->op().source != Source::kVariable)
+      return false;
     const int64_t id = root.node()->attrs().get<std::vector<int64_t>>("variables").front();
     const auto it = writers.find(id);
     return it != writers.end() && (it->second.size() > 1 || !it->second.count(&user));
@@ -54,12 +47,16 @@ CopyRules make_rules(const GraphFunction& function) {
   return rules;
 }
 
+Value copy_on(const DeviceName& device, Value value, Graph& graph) {
+  Node* copy = graph.add("Copy", {value});
+  copy->set_device(device);
+  copy->set_stage(value.node()->stage());
+  return copy->output();
+}
+
 }  // namespace
 
-bool is_alias(const Node& node) {
-  const std::string& op = node.op_name();
-  return op == "Reshape" || op == "Identity" || op == "StopGradient";
-}
+bool is_alias(const Node& node) { return node.op().kind == OpKind::kAlias; }
 
 Value root_of(Value value) {
   while (is_alias(*value.node())) value = value.node()->input(0);
@@ -73,20 +70,16 @@ GraphFunction insert_copies(const GraphFunction& function) {
     std::vector<Value> inputs = rewriter.mapped_inputs(*node);
     for (size_t i = 0; i < inputs.size(); ++i) {
       if (!rules.wanted(*node, node->inputs()[i])) continue;
-      // What is reduced in place lies where the reduction is.
-      const DeviceName device =
-          reduces_in_place(*node) ? node->device() : inputs[i].node()->device();
-      inputs[i] = rewriter.graph().add("Copy", {inputs[i]})->output();
-      inputs[i].node()->set_device(device);
+      // What is worked on in place lies where that is done.
+      const DeviceName device = node->op().in_place ? node->device() : inputs[i].node()->device();
+      inputs[i] = copy_on(device, inputs[i], rewriter.graph());
     }
     rewriter.copy(*node, node->attrs(), std::move(inputs));
   }
   GraphFunction result = rewriter.finish();
   for (Value& fetch : result.fetches)
-    if (const Node& source = *root_of(fetch).node(); is_source(source)) {
-      fetch = result.graph->add("Copy", {fetch})->output();
-      fetch.node()->set_device(source.device());
-    }
+    if (const Node& source = *root_of(fetch).node(); is_source(source))
+      fetch = copy_on(source.device(), fetch, *result.graph);
   return result;
 }
 

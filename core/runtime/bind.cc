@@ -27,7 +27,9 @@ SymbolBindings with_one_replica(SymbolBindings bindings) {
 GraphFunction bind(const Graph& graph, std::span<const Value> fetches,
                    const SymbolBindings& given) {
   const SymbolBindings bindings = with_one_replica(given);
-  Rewriter rewriter(graph, fetches);
+  Rewriter rewriter(graph, fetches, [&](const Node&, const Graph& nested, auto results) {
+    return bind(nested, results, bindings);
+  });
   for (const Node* node : rewriter.nodes()) {
     Attrs attrs = node->attrs();
     for (const auto& [name, attr] : node->attrs().entries())
@@ -56,10 +58,12 @@ SymbolBindings bind_symbols(const Graph& graph, std::span<const TensorType> inpu
         fits = dim == got.shape[axis];
       }
     }
+    const auto rows = bindings.find(batch_dim().symbol());
     if (!fits)
-      throw InvalidArgument("{}: got {} {}; want {} {}{}", placeholders[i]->name(), got.dtype,
-                            got.shape, want.dtype, want.shape,
-                            bindings.count("N") ? fmt::format(" with N = {}", bindings["N"]) : "");
+      throw InvalidArgument(
+          "{}: got {} {}; want {} {}{}", placeholders[i]->name(), got.dtype, got.shape, want.dtype,
+          want.shape,
+          rows == bindings.end() ? "" : fmt::format(" with {} = {}", rows->first, rows->second));
   }
   return bindings;
 }

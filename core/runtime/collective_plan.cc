@@ -4,11 +4,11 @@
 #include <map>
 #include <numeric>
 
+#include "cohort/core/device/device.h"
 #include "cohort/core/graph/op.h"
 #include "cohort/core/graph/scope.h"
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/state.h"
-#include "cohort/core/runtime/device.h"
 #include "cohort/core/runtime/step_vote.h"
 #include "cohort/core/runtime/update_layout.h"
 
@@ -95,6 +95,7 @@ void rewrite_all_reduce(Rewriter& rewriter, const Node& node, size_t bucket_byte
     Node* made = rewriter.graph().add("AllReduce", inputs,
                                       {{"reduce_op", static_cast<int64_t>(op)}, {"bucket", index}},
                                       {.name = node.name(), .control_inputs = {}});
+    made->set_stage(node.stage());
     for (size_t k = 0; k < members.size(); ++k) {
       const Value reduced = made->output(static_cast<int>(k));
       Value old(const_cast<Node*>(&node), static_cast<int>(members[k]));
@@ -108,9 +109,13 @@ const Node* place_of_vote(const Graph& graph, std::span<const Value> fetches,
                           std::span<const Node* const> live, const CollectivePlan& plan) {
   const Node* place = plan.voters > 0 ? last_before_vote(graph, fetches) : nullptr;
   if (!place || !plan.kernels_throw) return place;
+  // A reduction on one device says nothing of another device of the same replica.
+  if (std::any_of(live.begin(), live.end(),
+                  [](const Node* node) { return node->device() != DeviceName{}; }))
+    return place;
   const auto behind = std::find(live.begin(), live.end(), place);
-  const bool reduction_is_vote = std::any_of(
-      behind, live.end(), [](const Node* node) { return node->op_name() == "AllReduce"; });
+  const bool reduction_is_vote =
+      std::any_of(behind, live.end(), [](const Node* node) { return is_reduction(*node); });
   return reduction_is_vote ? nullptr : place;
 }
 
@@ -140,9 +145,10 @@ bool rewrite_all_gather(Rewriter& rewriter, const Node& node, CollectivePlan& pl
 
 }  // namespace
 
+bool is_reduction(const Node& node) { return node.op().exchange == Exchange::kReduce; }
+
 bool is_collective(const Node& node) {
-  return (node.op_name() == "AllReduce" || node.op_name() == "AllGather") &&
-         node.attrs().has("bucket");
+  return node.op().kind == OpKind::kCollective && node.attrs().has("bucket");
 }
 
 void CollectivePlan::allocate(Communicator& communicator, int local_replicas, int num_replicas,
@@ -194,10 +200,11 @@ GraphFunction plan_collectives(const Graph& graph, std::span<const Value> fetche
   Rewriter rewriter(graph, fetches);
   const Node* before_vote = place_of_vote(graph, fetches, rewriter.nodes(), plan);
   for (const Node* node : rewriter.nodes()) {
-    if (node->op().commit) continue;
-    if (node->op_name() == "AllReduce") {
+    if (node->stage() == Stage::kCommit) continue;
+    if (is_reduction(*node)) {
       rewrite_all_reduce(rewriter, *node, bucket_bytes, plan);
-    } else if (node->op_name() != "AllGather" || !rewrite_all_gather(rewriter, *node, plan)) {
+    } else if (node->op().exchange != Exchange::kGather ||
+               !rewrite_all_gather(rewriter, *node, plan)) {
       rewriter.copy(*node);
     }
     if (node == before_vote) take_vote(rewriter, plan);
@@ -206,7 +213,7 @@ GraphFunction plan_collectives(const Graph& graph, std::span<const Value> fetche
   for (const Node* node : rewriter.nodes()) {
     if (is_update(*node))
       copy_update_in_layout_order(rewriter, *node);
-    else if (node->op().commit)
+    else if (node->stage() == Stage::kCommit)
       rewriter.copy(*node);
   }
   return rewriter.finish();

@@ -68,7 +68,9 @@ struct CollectivePlan {
   void keep(Device& device, int replica);
 };
 
-/// True for the AllReduce and AllGather nodes of a planned graph.
+/// True for sums, means and the like over replicas, planned or not.
+bool is_reduction(const Node& node);
+/// True for the collectives of a planned graph.
 bool is_collective(const Node& node);
 
 /// Gives every AllGather of a tensor of fixed size along axis 0 a bucket of its own. Divides every

@@ -10,7 +10,8 @@
 #include <string_view>
 
 #include "cohort/core/dtype.h"
-#include "cohort/core/ops/collective.h"
+#include "cohort/core/error.h"
+#include "cohort/core/reduce_op.h"
 
 namespace cohort {
 

@@ -2,7 +2,7 @@
 
 #include <memory>
 
-#include "cohort/core/runtime/device.h"
+#include "cohort/core/device/device.h"
 
 namespace cohort {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "cohort/core/runtime/device.h"
+#include "cohort/core/device/device.h"
 #include "cohort/core/runtime/spin_wait.h"
 #include "cohort/core/terminal.h"
 

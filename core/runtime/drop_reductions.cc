@@ -1,11 +1,13 @@
+#include "cohort/core/graph/op.h"
 #include "cohort/core/runtime/passes.h"
 
 namespace cohort {
-
-GraphFunction drop_reductions(const GraphFunction& function) {
-  Rewriter rewriter(*function.graph, function.fetches);
+GraphFunction drop_reductions(const Graph& graph, std::span<const Value> fetches) {
+  Rewriter rewriter(graph, fetches, [](const Node&, const Graph& nested, auto results) {
+    return drop_reductions(nested, results);
+  });
   for (const Node* node : rewriter.nodes()) {
-    if (node->op_name() != "AllReduce" && node->op_name() != "AllGather") {
+    if (node->op().kind != OpKind::kCollective) {
       rewriter.copy(*node);
       continue;
     }

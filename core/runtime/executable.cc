@@ -23,12 +23,6 @@ bool has_collectives(const Graph& graph) {
                      [](const auto& node) { return is_collective(*node); });
 }
 
-bool has_kernel(const Node& node) {
-  const std::string& op = node.op_name();
-  return op != "Placeholder" && op != "Constant" && op != "ReadVariable" && op != "ReadBucket" &&
-         op != "WriteBucket";
-}
-
 class GraphExecutable final : public Executable {
  public:
   GraphExecutable(Runtime& runtime, GraphFunction function, const CompileOptions& options)
@@ -72,6 +66,7 @@ class GraphExecutable final : public Executable {
     recorder_ = options_.recorder ? options_.recorder : runtime_.recorder();
     state_.run.fetch_add(1, std::memory_order_relaxed);
     state_.failed.store(false, std::memory_order_relaxed);
+    state_.ready_to_vote.store(0, std::memory_order_relaxed);
     state_.ready_to_commit.store(0, std::memory_order_relaxed);
     for (size_t i = 1; i < lanes_.size(); ++i) {
       jobs_[i] = {this, lanes_[i].get()};
@@ -138,8 +133,8 @@ class GraphExecutable final : public Executable {
 
   void make_store(Lane& lane) {
     Device& device = *lane.schedule.device;
+    runtime_.note_use(device.type());
     if (device.type() == DeviceType::kCPU) {
-      runtime_.note_cpu_use();
       lane.step = &step_;
     } else {
       lane.device_step = device.allocate(sizeof(StepState));
@@ -182,15 +177,17 @@ class GraphExecutable final : public Executable {
         return std::make_unique<ReceiveKernel>(channel_of(entry.value), state_,
                                                lane.values->operand(entry.value),
                                                *lane.schedule.device);
+      case EntryKind::kMeet:
+        return std::make_unique<MeetKernel>(state_, *lane.schedule.device, entry.num_lanes);
       case EntryKind::kCompute:
         break;
     }
     const Node& node = *entry.node;
-    if (!has_kernel(node)) return nullptr;
+    if (!node.op().has_kernel()) return nullptr;
     const auto inputs = lane.values->operands(node.inputs());
     const auto outputs = lane.values->outputs(node);
     const auto variables = lane.values->variables(node);
-    if (node.op().commit) note_written(lane, node);
+    if (node.stage() == Stage::kCommit) note_written(lane, node);
     return runtime_.kernels().make({.node = node,
                                     .inputs = inputs,
                                     .outputs = outputs,
@@ -269,7 +266,9 @@ class GraphExecutable final : public Executable {
       throw error.within(lane.nodes[i]->name());
     }
     // No device commits before every device has computed what could fail.
-    if (lanes_.size() > 1) state_.wait_for_all(static_cast<int>(lanes_.size()));
+    if (lanes_.size() > 1)
+      state_.wait_for_all(*lane.schedule.device, state_.ready_to_commit,
+                          static_cast<int>(lanes_.size()));
     for (; i < lane.steps.size(); ++i) {
       if (recorder_) {
         run_recorded(lane, i);
@@ -363,7 +362,7 @@ std::unique_ptr<Executable> compile(Runtime& runtime, const Graph& graph,
   CompileOptions resolved = options;
   if (!resolved.device) resolved.device = &runtime.default_device();
   GraphFunction function = bind(graph, fetches, bindings);
-  if (!resolved.collectives) function = drop_reductions(function);
+  if (!resolved.collectives) function = drop_reductions(*function.graph, function.fetches);
   if (enabled(options, "fold")) function = fold_constants(runtime, function);
   if (enabled(options, "cse")) function = merge_common_subexpressions(function);
   if (enabled(options, "fuse")) {

@@ -14,51 +14,34 @@ constexpr size_t kLargestFolded = 1 << 20;  // bytes: a folded constant takes me
 
 const Tensor* constant_of(Value value) {
   const Node& node = *value.node();
-  return node.op_name() == "Constant" ? &node.attrs().get<Tensor>("value") : nullptr;
+  return node.op().source == Source::kConstant ? &node.attrs().get<Tensor>("value") : nullptr;
 }
 
-/// Every element of a constant or fill is `number`.
+/// Whether every element of `value` is `number`.
 bool is_all(Value value, double number) {
-  if (value.node()->op_name() == "Fill")
-    return value.node()->attrs().get<double>("value") == number;
-  const Tensor* tensor = constant_of(value);
-  if (!tensor || tensor->num_elements() != 1 || !is_floating(tensor->dtype())) return false;
-  return tensor->item<double>() == number;
+  const Node& node = *value.node();
+  return node.op().uniform_value && node.op().uniform_value(node) == number;
 }
 
 /// The value that `node` equals without computing anything; undefined where there is none.
 Value simpler(const Node& node, const std::vector<Value>& inputs) {
-  const std::string& op = node.op_name();
-  if (op != "Mul" && op != "Add" && op != "Div" && op != "Sub" && op != "Reshape" && op != "Cast" &&
-      op != "Transpose" && op != "BroadcastTo")
-    return {};
-  const TensorType& type = node.output_types()[0];
-  const auto keeps = [&](size_t kept, size_t other, double neutral) {
-    return inputs[kept].type() == type && is_all(inputs[other], neutral);
+  const OpDef& op = node.op();
+  if (op.is_identity && op.is_identity(node)) return inputs[0];
+  const auto keeps = [&](size_t kept, size_t other, std::optional<double> neutral) {
+    return neutral && inputs[kept].type() == node.output_types()[0] &&
+           is_all(inputs[other], *neutral);
   };
-  if (op == "Mul") {
-    if (keeps(0, 1, 1)) return inputs[0];
-    if (keeps(1, 0, 1)) return inputs[1];
-  } else if (op == "Add") {
-    if (keeps(0, 1, 0)) return inputs[0];
-    if (keeps(1, 0, 0)) return inputs[1];
-  } else if (op == "Div" || op == "Sub") {
-    if (keeps(0, 1, op == "Div" ? 1 : 0)) return inputs[0];
-  } else if (op == "Reshape" || op == "Cast" || op == "BroadcastTo") {
-    if (inputs[0].type() == type) return inputs[0];
-  } else {
-    const auto& permutation = node.attrs().get<std::vector<int64_t>>("permutation");
-    if (std::is_sorted(permutation.begin(), permutation.end())) return inputs[0];
-  }
+  if (keeps(0, 1, op.neutral_right)) return inputs[0];
+  if (keeps(1, 0, op.neutral_left)) return inputs[1];
   return {};
 }
 
 bool can_fold(const Node& node, const std::vector<Value>& inputs, Runtime& runtime) {
   const OpDef& op = node.op();
-  if (op.stateful || op.commit || inputs.empty() || node.num_outputs() != 1 || is_alias(node))
-    return false;
+  if (op.kind != OpKind::kCompute || inputs.empty() || node.num_outputs() != 1) return false;
   if (!std::all_of(inputs.begin(), inputs.end(), [](Value v) { return constant_of(v) != nullptr; }))
     return false;
+  if (!is_pure(node)) return false;
   const TensorType& type = node.output_types()[0];
   const size_t bytes = static_cast<size_t>(type.shape.num_elements()) * size_of(type.dtype);
   return bytes <= kLargestFolded && !runtime.devices(DeviceType::kCPU).empty() &&
@@ -99,10 +82,10 @@ Tensor evaluate(Runtime& runtime, const Node& node, const std::vector<Value>& in
   return result;
 }
 
-}  // namespace
-
-GraphFunction fold_constants(Runtime& runtime, const GraphFunction& function) {
-  Rewriter rewriter(*function.graph, function.fetches);
+GraphFunction fold(Runtime& runtime, const Graph& graph, std::span<const Value> fetches) {
+  Rewriter rewriter(graph, fetches, [&](const Node&, const Graph& nested, auto results) {
+    return fold(runtime, nested, results);
+  });
   GraphScope graph_scope(rewriter.graph());
   for (const Node* node : rewriter.nodes()) {
     const std::vector<Value> inputs = rewriter.mapped_inputs(*node);
@@ -111,12 +94,19 @@ GraphFunction fold_constants(Runtime& runtime, const GraphFunction& function) {
     } else if (can_fold(*node, inputs, runtime)) {
       const Value constant = ops::constant(evaluate(runtime, *node, inputs));
       constant.node()->set_device(node->device());
+      constant.node()->set_stage(node->stage());
       rewriter.replace(Value(const_cast<Node*>(node), 0), constant);
     } else {
       rewriter.copy(*node);
     }
   }
   return rewriter.finish();
+}
+
+}  // namespace
+
+GraphFunction fold_constants(Runtime& runtime, const GraphFunction& function) {
+  return fold(runtime, *function.graph, function.fetches);
 }
 
 }  // namespace cohort

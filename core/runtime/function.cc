@@ -3,11 +3,14 @@
 #include <atomic>
 
 #include "cohort/core/graph/scope.h"
+#include "cohort/core/runtime/passes.h"
 #include "cohort/core/runtime/program.h"
 #include "cohort/core/runtime/runtime.h"
 #include "cohort/core/runtime/step_devices.h"
 
 namespace cohort {
+
+std::vector<Value> internal::as_outputs(Value value) { return {value}; }
 
 struct Function::State {
   /// A trace, and what runs it when the function is called directly.
@@ -28,7 +31,7 @@ struct Function::State {
   Body body;
   std::string name;
   RecentlyUsed<Entry> entries;  // guarded by Runtime::tracing()
-  std::atomic<int64_t> calls = 0;
+  std::atomic<int64_t> runs = 0;
 
   std::shared_ptr<Traced> traced(const Signature& signature) {
     Runtime& runtime = default_runtime();
@@ -54,6 +57,8 @@ Trace Function::record(const Signature& signature) const {
   return cohort::trace(state_->body, signature, state_->name);
 }
 
+int64_t Function::count_run() const { return state_->runs++; }
+
 std::vector<Tensor> Function::operator()(std::span<const Tensor> arguments) const {
   Runtime& runtime = default_runtime();
   const std::shared_ptr<State::Traced> traced = state_->traced(signature_of(arguments));
@@ -64,17 +69,17 @@ std::vector<Tensor> Function::operator()(std::span<const Tensor> arguments) cons
   Device& device = runtime.default_device();
   device.bind_thread();
   if (!traced->program) {
-    traced->program =
-        std::make_unique<Program>(runtime, traced->trace, ProgramOptions{.device = &device});
+    GraphFunction alone = drop_reductions(*traced->trace.graph, traced->trace.outputs);
+    const Trace placed{std::move(alone.graph), std::move(alone.fetches)};
+    traced->program = std::make_unique<Program>(runtime, placed, ProgramOptions{.device = &device});
     traced->program->whole({});
     traced->num_bytes += traced->program->num_bytes();
   }
   Executable& executable = traced->program->whole({});
   for (size_t i = 0; i < dense.size(); ++i)
     executable.set_input(static_cast<int>(i), dense[i].raw());
-  executable.step() = {.seed = runtime.random_seed(), .step = state_->calls};
+  executable.step() = {.seed = runtime.random_seed(), .step = count_run()};
   executable.run();
-  ++state_->calls;
   std::vector<Tensor> results;
   for (size_t i = 0; i < traced->trace.outputs.size(); ++i)
     results.push_back(executable.output(static_cast<int>(i)));

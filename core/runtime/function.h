@@ -44,6 +44,9 @@ class Function {
 
   /// A new trace that is not kept.
   Trace record(const Signature& signature) const;
+  /// Counts a run, on whatever runs it, and returns how many came before: the step of the run's
+  /// random numbers, which no two runs of a function share. Any thread.
+  int64_t count_run() const;
   /// The same function object (handles of one state).
   bool operator==(const Function& other) const { return state_ == other.state_; }
   /// Expires with the last handle.
@@ -81,7 +84,7 @@ struct CallableTraits<R (C::*)(A...) const> : CallableTraits<R (*)(A...)> {};
 template <class C, class R, class... A>
 struct CallableTraits<R (C::*)(A...)> : CallableTraits<R (*)(A...)> {};
 
-inline std::vector<Value> as_outputs(Value value) { return {value}; }
+std::vector<Value> as_outputs(Value value);
 inline std::vector<Value> as_outputs(std::vector<Value> values) { return values; }
 
 void check_argument_count(const std::string& name, size_t got, size_t want);

@@ -1,150 +1,142 @@
+#include <optional>
+#include <unordered_map>
+#include <unordered_set>
+
 #include "cohort/core/graph/op.h"
+#include "cohort/core/runtime/fusions.h"
 #include "cohort/core/runtime/passes.h"
 
+// Looks at every node, in order, for the patterns of the table (fusions.h) that end there; then
+// copies the graph, with a replacement in the place of each pattern's root and without the nodes
+// inside. Names are looked up once: nodes are compared by their OpDef.
 namespace cohort {
 namespace {
 
-/// matmul or conv2d, then an addition of a bias [N] over the last axis, then perhaps a relu; each
-/// of the inner values used by the next alone.
-struct BiasPattern {
-  const Node* product = nullptr;
-  Value bias;
-  const Node* last = nullptr;  ///< the node that the fused one replaces
-  bool relu = false;
+struct KnownPattern {
+  const OpDef* op = nullptr;  ///< null: any value
+  std::vector<KnownPattern> inputs;
+  bool stays = false;
 };
+
+struct KnownFusion {
+  const Fusion* fusion;
+  KnownPattern pattern;
+  const OpDef* made;
+};
+
+/// None where `ops` lack one of the pattern's.
+std::optional<KnownPattern> look_up(const Pattern& pattern, const OpRegistry& ops) {
+  KnownPattern known{.stays = pattern.stays};
+  if (pattern.op.empty()) return known;
+  if (!ops.has(pattern.op)) return std::nullopt;
+  known.op = &ops.get(pattern.op);
+  for (const Pattern& input : pattern.inputs) {
+    auto part = look_up(input, ops);
+    if (!part) return std::nullopt;
+    known.inputs.push_back(std::move(*part));
+  }
+  return known;
+}
+
+using Table = std::unordered_map<const OpDef*, std::vector<KnownFusion>>;
+
+/// The fusions by the op of their root.
+Table look_up_all(const OpRegistry& ops) {
+  Table table;
+  for (const Fusion& fusion : fusions())
+    if (auto pattern = look_up(fusion.pattern, ops); pattern && ops.has(fusion.op))
+      table[pattern->op].push_back({&fusion, std::move(*pattern), &ops.get(fusion.op)});
+  return table;
+}
 
 class Fuser {
  public:
-  explicit Fuser(const GraphFunction& function)
-      : function_(function),
-        uses_(count_uses(*function.graph, function.fetches)),
-        rewriter_(*function.graph, function.fetches) {}
+  Fuser(const Graph& graph, std::span<const Value> fetches, const Table& table)
+      : table_(table),
+        uses_(count_uses(graph, fetches)),
+        rewriter_(graph, fetches, [&table](const Node&, const Graph& nested, auto results) {
+          return Fuser(nested, results, table).run();
+        }) {}
 
   GraphFunction run() {
-    find_patterns();
+    for (const Node* node : rewriter_.nodes()) find(*node);
     for (const Node* node : rewriter_.nodes()) {
       if (absorbed_.count(node)) continue;
-      if (mask_before_pooling(*node) || sum_before_pooling(*node)) continue;
-      const auto it = patterns_.find(node);
-      if (it == patterns_.end()) {
+      const auto it = found_.find(node);
+      if (it == found_.end()) {
         rewriter_.copy(*node);
       } else {
-        emit(it->second);
+        const auto& [fusion, match] = it->second;
+        rewriter_.replace(Value(const_cast<Node*>(node), 0),
+                          fusion->fusion->make(*fusion->fusion, match, rewriter_));
       }
     }
     return rewriter_.finish();
   }
 
  private:
-  bool used_once(Value value) const { return uses_[value.node()->id()][value.index()] == 1; }
+  struct Found {
+    const KnownFusion* fusion;
+    Match match;
+  };
 
-  static bool is_product(const Node& node) {
-    if (node.op_name() == "Conv2D") return true;
-    return node.op_name() == "MatMul" && node.input(0).rank() == 2 && node.input(1).rank() == 2;
-  }
-
-  void find_patterns() {
-    for (const Node* node : rewriter_.nodes()) {
-      if (node->op_name() == "Add") {
-        add_bias(*node, 0, 1);
-        if (!patterns_.count(node)) add_bias(*node, 1, 0);
-      } else if (node->op_name() == "Relu") {
-        add_relu(*node);
+  void find(const Node& root) {
+    const auto it = table_.find(&root.op());
+    if (it == table_.end()) return;
+    for (const KnownFusion& known : it->second) {
+      Match match;
+      std::vector<const Node*> inside;
+      if (!matches(known.pattern, root, match, inside) || !known.fusion->fits(match)) continue;
+      for (const Node* node : inside) {
+        found_.erase(node);
+        absorbed_.insert(node);
       }
+      found_.insert({&root, {&known, std::move(match)}});
+      return;
     }
   }
 
-  void add_bias(const Node& add, int product, int bias) {
-    const Value value = add.input(product), shift = add.input(bias);
-    const Node& maker = *value.node();
-    const bool fits = is_product(maker) && used_once(value) && shift.rank() == 1 &&
-                      shift.shape()[0] == value.shape()[value.rank() - 1] &&
-                      maker.device() == add.device() &&
-                      // The bias must exist where the product is made: both precede `add`.
-                      add.output_types()[0] == value.type() && !absorbed_.count(&maker);
-    if (!fits) return;
-    patterns_[&add] = {&maker, shift, &add, false};
-    absorbed_.insert({&maker, true});
+  bool matches(const KnownPattern& pattern, const Node& node, Match& match,
+               std::vector<const Node*>& inside) const {
+    match.nodes.push_back(&node);
+    for (size_t i = 0; i < pattern.inputs.size(); ++i)
+      if (!matches(pattern.inputs[i], node.inputs()[i], match, inside)) return false;
+    return true;
   }
 
-  void add_relu(const Node& relu) {
-    const auto it = patterns_.find(relu.input(0).node());
-    if (it == patterns_.end() || !used_once(relu.input(0)) || relu.device() != it->first->device())
-      return;
-    BiasPattern pattern = it->second;
-    pattern.relu = true;
-    pattern.last = &relu;
-    absorbed_.insert({it->first, true});
-    patterns_.erase(it);
-    patterns_[&relu] = pattern;
-  }
-
-  /// relu_grad(max_pool_grad(dy, where), y) with (p, where) = max_pool(y) becomes
-  /// max_pool_grad(relu_grad(dy, p), where): the same numbers, because a gradient lands only where
-  /// y is p; and the mask is applied to the pooled tensor, several times smaller.
-  bool mask_before_pooling(const Node& node) {
-    if (node.op_name() != "ReluGrad" || node.input(0).node()->op_name() != "MaxPool2DGrad")
+  bool matches(const KnownPattern& pattern, Value value, Match& match,
+               std::vector<const Node*>& inside) const {
+    if (!pattern.op) {
+      match.values.push_back(value);
+      return true;
+    }
+    const Node& node = *value.node();
+    if (pattern.stays ? op_afterwards(node) != pattern.op
+                      : &node.op() != pattern.op || !is_used_once(value))
       return false;
-    const Node& unpool = *node.input(0).node();
-    const Node& pool = *unpool.input(1).node();
-    const bool fits = pool.op_name() == "MaxPool2D" && unpool.input(1).index() == 1 &&
-                      pool.input(0) == node.input(1) && used_once(node.input(0)) &&
-                      windows_are_disjoint(pool);
-    if (!fits) return false;
-    Graph& graph = rewriter_.graph();
-    const Value masked =
-        graph
-            .add("ReluGrad",
-                 {rewriter_[unpool.input(0)], rewriter_[Value(const_cast<Node*>(&pool), 0)]}, {},
-                 {.name = node.name()})
-            ->output();
-    masked.node()->set_device(node.device());
-    Node* moved = graph.copy_node(unpool, {masked, rewriter_[unpool.input(1)]}, unpool.attrs());
-    rewriter_.replace(Value(const_cast<Node*>(&node), 0), moved->output());
-    return true;
+    if (!pattern.stays) inside.push_back(&node);
+    return matches(pattern, node, match, inside);
   }
 
-  /// The sum over all places of max_pool_grad(dy, where), which is the gradient of a convolution's
-  /// bias, is the sum over all places of dy, several times smaller: each dy lands in one place.
-  bool sum_before_pooling(const Node& node) {
-    if (node.op_name() != "ReduceSum") return false;
-    const Node& unpool = *rewriter_[node.input(0)].node();  // as it is by now: masked, perhaps
-    const auto& axes = node.attrs().get<std::vector<int64_t>>("axis");
-    if (unpool.op_name() != "MaxPool2DGrad" || axes != std::vector<int64_t>{0, 1, 2}) return false;
-    Node* sum = rewriter_.graph().copy_node(node, {unpool.input(0)}, node.attrs());
-    rewriter_.replace(Value(const_cast<Node*>(&node), 0), sum->output());
-    return true;
+  const OpDef* op_afterwards(const Node& node) const {
+    const auto it = found_.find(&node);
+    return it == found_.end() ? &node.op() : it->second.fusion->made;
   }
 
-  /// Where windows overlap an element may be the largest of several; each is masked alike, so only
-  /// the sum's order would differ. Left alone to keep bits.
-  static bool windows_are_disjoint(const Node& pool) {
-    const auto& size = pool.attrs().get<std::vector<int64_t>>("pool_size");
-    const auto& strides = pool.attrs().get<std::vector<int64_t>>("strides");
-    return strides[0] >= size[0] && strides[1] >= size[1];
-  }
+  bool is_used_once(Value value) const { return uses_[value.node()->id()][value.index()] == 1; }
 
-  void emit(const BiasPattern& pattern) {
-    Attrs attrs = pattern.product->attrs();
-    attrs.set("activation", std::string(pattern.relu ? "relu" : ""));
-    std::vector<Value> inputs = rewriter_.mapped_inputs(*pattern.product);
-    inputs.push_back(rewriter_[pattern.bias]);
-    Node* fused = rewriter_.graph().add(
-        pattern.product->op_name() == "Conv2D" ? "FusedConv2D" : "FusedMatMul", std::move(inputs),
-        std::move(attrs), {.name = pattern.last->name(), .control_inputs = {}});
-    fused->set_device(pattern.last->device());
-    rewriter_.replace(Value(const_cast<Node*>(pattern.last), 0), fused->output());
-  }
-
-  const GraphFunction& function_;
+  const Table& table_;
   std::vector<std::vector<int>> uses_;
   Rewriter rewriter_;
-  std::unordered_map<const Node*, BiasPattern> patterns_;
-  std::unordered_map<const Node*, bool> absorbed_;
+  std::unordered_map<const Node*, Found> found_;
+  std::unordered_set<const Node*> absorbed_;
 };
 
 }  // namespace
 
-GraphFunction fuse(const GraphFunction& function) { return Fuser(function).run(); }
+GraphFunction fuse(const GraphFunction& function) {
+  const Table table = look_up_all(function.graph->ops());
+  return Fuser(*function.graph, function.fetches, table).run();
+}
 
 }  // namespace cohort

@@ -2,9 +2,9 @@
 #include <map>
 #include <set>
 
+#include "cohort/core/device/device.h"
 #include "cohort/core/graph/op.h"
 #include "cohort/core/ops/fused.h"
-#include "cohort/core/runtime/device.h"
 #include "cohort/core/runtime/device_for.h"
 #include "cohort/core/runtime/passes.h"
 #include "cohort/core/runtime/runtime.h"
@@ -12,6 +12,7 @@
 namespace cohort {
 namespace {
 
+constexpr std::string_view kFused = "FusedElementwise";
 constexpr size_t kMostNodes = 32;
 constexpr size_t kMostInputs = 12;
 
@@ -35,12 +36,19 @@ std::vector<Value> inputs_of(const std::vector<const Node*>& nodes) {
 
 class ElementwiseFuser {
  public:
-  ElementwiseFuser(Runtime& runtime, Device& device, const GraphFunction& function, size_t smallest)
+  ElementwiseFuser(Runtime& runtime, Device& device, const Graph& graph,
+                   std::span<const Value> fetches, size_t smallest)
       : runtime_(runtime),
         device_(device),
         smallest_(smallest),
-        uses_(count_uses(*function.graph, function.fetches)),
-        rewriter_(*function.graph, function.fetches) {
+        uses_(count_uses(graph, fetches)),
+        rewriter_(graph, fetches,
+                  [=, &runtime, &device](const Node& holder, const Graph& nested,
+                                         std::span<const Value> results) {
+                    if (is_fused(holder))
+                      return GraphFunction();  // its kernel wants the ops themselves
+                    return ElementwiseFuser(runtime, device, nested, results, smallest).run();
+                  }) {
     for (const Node* node : rewriter_.nodes())
       for (const Node* before : node->control_inputs()) waited_for_.insert(before);
   }
@@ -64,17 +72,20 @@ class ElementwiseFuser {
     return device_for(runtime_, node.device(), device_).type();
   }
 
-  /// Integer division fails on zeros, which a block in the middle of others must not.
+  static bool is_fused(const Node& node) {
+    const OpRegistry& ops = node.graph().ops();
+    return ops.has(kFused) && &node.op() == &ops.get(kFused);
+  }
+
+  /// As integer division does on zeros, which a block in the middle of others must not.
   static bool can_fail(const Node& node) {
-    return (node.op_name() == "Div" || node.op_name() == "FloorMod") &&
-           is_integer(node.output_types()[0].dtype);
+    return node.op().integers_may_fail && is_integer(node.output_types()[0].dtype);
   }
 
   bool is_fusible(const Node& node) const {
     if (!node.op().elementwise || !node.control_inputs().empty() || can_fail(node)) return false;
     const DeviceType type = device_type(node);
-    return runtime_.kernels().has("FusedElementwise", type) &&
-           runtime_.kernels().has(node.op_name(), type);
+    return runtime_.kernels().has(kFused, type) && runtime_.kernels().has(node.op_name(), type);
   }
 
   static size_t bytes_between(const Group& group) {
@@ -167,9 +178,7 @@ class ElementwiseFuser {
     for (const Value& input : group.inputs) inputs.push_back(rewriter_[input]);
     const std::shared_ptr<const Graph> body = make_body(group);
     const Node& sink = *group.sink;
-    Node* fused = rewriter_.graph().add("FusedElementwise", std::move(inputs), {{"body", body}},
-                                        {.name = sink.name()});
-    fused->set_device(sink.device());
+    Node* fused = rewriter_.graph().add_like(sink, kFused, std::move(inputs), {{"body", body}});
     rewriter_.replace(Value(const_cast<Node*>(&sink), 0), fused->output());
   }
 
@@ -187,7 +196,7 @@ class ElementwiseFuser {
 
 GraphFunction fuse_elementwise(Runtime& runtime, Device& device, const GraphFunction& function,
                                size_t smallest_bytes) {
-  return ElementwiseFuser(runtime, device, function, smallest_bytes).run();
+  return ElementwiseFuser(runtime, device, *function.graph, function.fetches, smallest_bytes).run();
 }
 
 }  // namespace cohort

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "cohort/core/device/device.h"
 #include "cohort/core/graph/graph.h"
-#include "cohort/core/runtime/device.h"
 #include "cohort/core/runtime/step_state.h"
 
 namespace cohort {

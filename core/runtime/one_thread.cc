@@ -1,7 +1,7 @@
 #include "cohort/core/runtime/one_thread.h"
 
+#include "cohort/core/device/device_turn.h"
 #include "cohort/core/error.h"
-#include "cohort/core/runtime/device_turn.h"
 
 namespace cohort {
 

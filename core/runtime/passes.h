@@ -4,7 +4,8 @@
 #include "cohort/core/runtime/rewrite.h"
 
 /// The compiler's passes. Each takes a graph and returns a new one that computes the same; each can
-/// run alone. Dead nodes fall away in every pass.
+/// run alone. Dead nodes fall away in every pass, and every pass goes through the graphs that nodes
+/// hold as well (rewrite.h).
 namespace cohort {
 
 class Device;
@@ -15,8 +16,8 @@ class Runtime;
 GraphFunction bind(const Graph& graph, std::span<const Value> fetches,
                    const SymbolBindings& bindings);
 
-/// For one replica: reductions and gathers over replicas pass their inputs on.
-GraphFunction drop_reductions(const GraphFunction& function);
+/// For one replica: what is reduced, gathered or shared over replicas is its inputs.
+GraphFunction drop_reductions(const Graph& graph, std::span<const Value> fetches);
 
 /// Computes nodes whose inputs are all constants (on the CPU), and drops identities: x * 1, x + 0,
 /// reshapes of reshapes, casts and transposes that change nothing.

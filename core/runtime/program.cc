@@ -1,5 +1,7 @@
 #include "cohort/core/runtime/program.h"
 
+#include "cohort/core/graph/op.h"
+#include "cohort/core/ops/collective.h"
 #include "cohort/core/runtime/runtime.h"
 #include "cohort/core/runtime/update_layout.h"
 
@@ -8,11 +10,26 @@ namespace {
 
 void refuse_gathers(const Graph& graph) {
   for (const auto& node : graph.nodes())
-    if (node->op_name() == "AllGather" && !is_collective(*node))
+    if (node->op().exchange == Exchange::kGather && !is_collective(*node))
       throw Unimplemented(
           "{}: got all_gather of {} inside a step of several replicas; want a fixed number of rows "
           "along axis 0, or return the value and use Strategy::gather",
           node->name(), node->input(0).shape());
+}
+
+/// Graphs nested in nodes are computed by their kernels, which know no replicas and no variables.
+void refuse_nested_state(const Graph& graph) {
+  const auto has_state = [](const Node& inside) {
+    const OpDef& op = inside.op();
+    return op.kind == OpKind::kCollective || op.kind == OpKind::kUpdate ||
+           op.source == Source::kVariable;
+  };
+  for (const auto& node : graph.nodes())
+    if (any_nested_node(*node, has_state))
+      throw Unimplemented(
+          "{}: got a graph inside the node that reads or writes variables, or exchanges values "
+          "between replicas; want that outside, and what is read as an input",
+          node->name());
 }
 
 }  // namespace
@@ -24,6 +41,7 @@ Program::Program(Runtime& runtime, const Trace& trace, ProgramOptions options)
   if (options_.communicator && options_.communicator->size() > 1)
     plan_.voters = options_.num_replicas;
   plan_.kernels_throw = options_.device->type() == DeviceType::kCPU;
+  refuse_nested_state(*trace.graph);
   function_ = plan_collectives(*trace.graph, trace.outputs, options_.bucket_bytes, plan_);
   lay_out_variables(runtime, *options_.device, *function_.graph);
   if (options_.communicator) refuse_gathers(*function_.graph);

@@ -21,10 +21,10 @@ struct ProgramOptions {
   std::vector<std::string> disabled_passes = {};
 };
 
-/// A trace made ready for one device: collectives planned, variables laid out, and compiled for
-/// every batch size on demand (RecentlyUsed says how many are kept). With a communicator,
-/// construction is collective: every rank constructs the same programs in the same order. Made and
-/// used by a thread that has the turns of its devices (StepDevices).
+/// A placed trace (Strategy::Impl::place) made ready for one device: collectives planned, variables
+/// laid out, and compiled for every batch size on demand (RecentlyUsed says how many are kept).
+/// With a communicator, construction is collective: every rank constructs the same programs in the
+/// same order. Made and used by a thread that has the turns of its devices (StepDevices).
 class Program {
  public:
   Program(Runtime& runtime, const Trace& trace, ProgramOptions options);

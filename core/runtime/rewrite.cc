@@ -3,6 +3,41 @@
 #include "cohort/core/graph/op.h"
 
 namespace cohort {
+namespace {
+
+using NestedGraph = std::shared_ptr<const Graph>;
+
+}  // namespace
+
+std::vector<Value> results_of(const Graph& nested) {
+  std::vector<Value> results;
+  if (nested.nodes().empty()) return results;
+  Node& last = *nested.nodes().back();
+  for (int i = 0; i < last.num_outputs(); ++i) results.push_back(last.output(i));
+  return results;
+}
+
+bool any_nested_node(const Node& node, const std::function<bool(const Node&)>& holds) {
+  for (const auto& [name, attr] : node.attrs().entries())
+    if (const auto* nested = std::get_if<NestedGraph>(&attr); nested && any_node(**nested, holds))
+      return true;
+  return false;
+}
+
+bool any_node(const Graph& graph, const std::function<bool(const Node&)>& holds) {
+  for (const auto& node : graph.nodes())
+    if (holds(*node) || any_nested_node(*node, holds)) return true;
+  return false;
+}
+
+bool is_pure(const Node& node) {
+  const auto has_state = [](const Node& inside) {
+    const OpDef& op = inside.op();
+    return op.kind == OpKind::kUpdate || (op.stateful && op.kind != OpKind::kSource);
+  };
+  return !node.op().stateful && node.op().kind != OpKind::kUpdate &&
+         !any_nested_node(node, has_state);
+}
 
 std::vector<bool> live_nodes(const Graph& graph, std::span<const Value> fetches) {
   std::vector<bool> live(graph.nodes().size(), false);
@@ -10,7 +45,7 @@ std::vector<bool> live_nodes(const Graph& graph, std::span<const Value> fetches)
   for (const Node* placeholder : graph.placeholders()) live[placeholder->id()] = true;
   for (auto it = graph.nodes().rbegin(); it != graph.nodes().rend(); ++it) {
     const Node& node = **it;
-    if (node.op().commit) live[node.id()] = true;
+    if (node.stage() == Stage::kCommit) live[node.id()] = true;
     if (!live[node.id()]) continue;
     for (const Value& input : node.inputs()) live[input.node()->id()] = true;
     for (const Node* before : node.control_inputs()) live[before->id()] = true;
@@ -30,8 +65,8 @@ std::vector<std::vector<int>> count_uses(const Graph& graph, std::span<const Val
   return uses;
 }
 
-Rewriter::Rewriter(const Graph& from, std::span<const Value> fetches)
-    : from_(from),
+Rewriter::Rewriter(const Graph& from, std::span<const Value> fetches, NestedPass nested)
+    : nested_(std::move(nested)),
       fetches_(fetches.begin(), fetches.end()),
       to_(std::make_unique<Graph>(from.ops())) {
   const std::vector<bool> live = live_nodes(from, fetches);
@@ -59,6 +94,7 @@ Node* Rewriter::copy(const Node& node, Attrs attrs) {
 }
 
 Node* Rewriter::copy(const Node& node, Attrs attrs, std::vector<Value> inputs) {
+  if (nested_) rewrite_nested(node, attrs);
   Node* made = to_->copy_node(node, std::move(inputs), std::move(attrs));
   for (const Node* before : node.control_inputs()) {
     const auto it = mapped_.find(before);
@@ -69,6 +105,16 @@ Node* Rewriter::copy(const Node& node, Attrs attrs, std::vector<Value> inputs) {
   outputs.clear();
   for (int i = 0; i < made->num_outputs(); ++i) outputs.push_back(made->output(i));
   return made;
+}
+
+void Rewriter::rewrite_nested(const Node& holder, Attrs& attrs) const {
+  for (const auto& [name, old] : holder.attrs().entries()) {
+    const auto* nested = std::get_if<NestedGraph>(&old);
+    if (!nested) continue;
+    GraphFunction made = nested_(holder, **nested, results_of(**nested));
+    if (made.graph && made.fetches == results_of(*made.graph))
+      attrs.set(name, NestedGraph(std::move(made.graph)));
+  }
 }
 
 void Rewriter::replace(Value old, Value now) {

@@ -6,6 +6,42 @@
 
 namespace cohort {
 
+Runtime::Runtime() = default;
+Runtime::~Runtime() = default;
+
+void Runtime::add_device(std::unique_ptr<Device> device) { devices_.push_back(std::move(device)); }
+
+void Runtime::keep(std::shared_ptr<void> owned) { kept_.push_back(std::move(owned)); }
+
+const Runtime::BackEnd* Runtime::find_back_end(DeviceType type) const {
+  for (const BackEnd& back_end : back_ends_)
+    if (back_end.type == type) return &back_end;
+  return nullptr;
+}
+
+Runtime::BackEnd& Runtime::back_end(DeviceType type) {
+  if (!find_back_end(type)) back_ends_.push_back({.type = type});
+  return const_cast<BackEnd&>(*find_back_end(type));
+}
+
+void Runtime::set_communicator_factory(DeviceType type, CommunicatorFactory make) {
+  back_end(type).communicators = make;
+}
+
+void Runtime::set_job_communicators(DeviceType type, JobCommunicators make) {
+  back_end(type).job_communicators = make;
+}
+
+const JobCommunicators* Runtime::job_communicators(DeviceType type) const {
+  const BackEnd* back_end = find_back_end(type);
+  return back_end && back_end->job_communicators.make ? &back_end->job_communicators : nullptr;
+}
+
+Runtime::CommunicatorFactory Runtime::communicator_factory(DeviceType type) const {
+  const BackEnd* back_end = find_back_end(type);
+  return back_end ? back_end->communicators : nullptr;
+}
+
 std::vector<Device*> Runtime::devices() const {
   std::vector<Device*> list;
   for (const auto& device : devices_) list.push_back(device.get());
@@ -45,13 +81,35 @@ void Runtime::set_logical_cpu_devices(int count, int threads_each) {
                     std::all_of(current.begin(), current.end(),
                                 [&](const Device* d) { return d->num_threads() == threads; });
   if (same) return;
-  if (cpu_in_use_)
-    throw FailedPrecondition(
-        "set_logical_cpu_devices: got a call after a CPU device was used; want it before the first "
-        "model, "
-        "variable or step");
+  check_unused("set_logical_cpu_devices", DeviceType::kCPU);
   std::erase_if(devices_, [](const auto& device) { return device->type() == DeviceType::kCPU; });
   for (int i = 0; i < count; ++i) devices_.push_back(make_cpu_device(i, threads));
+}
+
+void Runtime::set_logical_gpu_devices(int count, int64_t memory_limit_mib) {
+  if (count < 1 || memory_limit_mib < 0)
+    throw InvalidArgument(
+        "set_logical_gpu_devices: got {} devices of {} MiB; want 1 or more of 0 or more", count,
+        memory_limit_mib);
+  const std::vector<Device*> present = devices(DeviceType::kGPU);
+  if (present.empty() || !make_logical_gpus_)
+    throw FailedPrecondition(
+        "set_logical_gpu_devices: got a program without a GPU; want one (COHORT_DEVICE=gpu says "
+        "why there is none)");
+  if (logical_gpus_ == std::pair(count, memory_limit_mib)) return;
+  check_unused("set_logical_gpu_devices", DeviceType::kGPU);
+  auto made = make_logical_gpus_(present, count, memory_limit_mib);
+  std::erase_if(devices_, [](const auto& device) { return device->type() == DeviceType::kGPU; });
+  for (auto& device : made) devices_.push_back(std::move(device));
+  logical_gpus_ = {count, memory_limit_mib};
+}
+
+void Runtime::check_unused(std::string_view what, DeviceType type) const {
+  if (in_use(type))
+    throw FailedPrecondition(
+        "{}: got a call after a {} device was used; want it before the first model, variable or "
+        "step",
+        what, device_type_name(type));
 }
 
 void Runtime::record_to(TraceRecorder* recorder) {

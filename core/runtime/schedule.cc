@@ -7,6 +7,7 @@
 #include "cohort/core/graph/op.h"
 #include "cohort/core/runtime/aliases.h"
 #include "cohort/core/runtime/collective_plan.h"
+#include "cohort/core/runtime/step_vote.h"
 
 namespace cohort {
 namespace {
@@ -21,7 +22,7 @@ class Scheduler {
     for (const auto& node : graph_.nodes())
       if (is_collective(*node)) expect_inputs(*node);
     for (const auto& node : graph_.nodes())
-      if (!node->op().commit) place(*node);
+      if (node->stage() != Stage::kCommit) place(*node);
     // What commits need is fetched in the part that may fail.
     const std::vector<Node*> commits = graph_.commit_nodes();
     for (const Node* node : commits) {
@@ -35,6 +36,7 @@ class Scheduler {
     for (Schedule& schedule : schedules_) schedule.commit_begin = schedule.entries.size();
     for (const Node* node : commits)
       line(device_of_(*node)).entries.push_back({Kind::kCompute, node, {}});
+    if (schedules_.size() > 1) veto_before_commits();
     return std::move(schedules_);
   }
 
@@ -63,6 +65,23 @@ class Scheduler {
     line(user).entries.push_back({Kind::kReceive, nullptr, root});
   }
 
+  /// What other replicas could not do must be known to all devices before one of them commits.
+  void veto_before_commits() {
+    for (Schedule& schedule : schedules_) {
+      const size_t first = schedule.commit_begin;
+      if (first < schedule.entries.size() && is_veto(*schedule.entries[first].node))
+        ++schedule.commit_begin;
+    }
+  }
+
+  /// A replica votes when all its devices have done what it alone could fail at.
+  void meet() {
+    const auto num_lanes = static_cast<int>(schedules_.size());
+    if (num_lanes == 1) return;
+    for (Schedule& schedule : schedules_)
+      schedule.entries.push_back({.kind = Kind::kMeet, .num_lanes = num_lanes});
+  }
+
   void expect_inputs(const Node& reduction) {
     std::set<const Node*> makers;
     for (const Value& input : reduction.inputs()) makers.insert(root_of(input).node());
@@ -75,6 +94,7 @@ class Scheduler {
     line(device);
     if (is_alias(node) || is_collective(node)) return;
     for (const Value& input : node.inputs()) need(input, device);
+    if (is_vote(node)) meet();
     line(device).entries.push_back({Kind::kCompute, &node, {}});
     for (const Node* reduction : feeds_[&node])
       if (--missing_[reduction] == 0)

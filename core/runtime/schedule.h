@@ -17,10 +17,12 @@ struct ScheduleEntry {
     kWait,     ///< for the collective `node`
     kSend,     ///< `value` is ready for other devices
     kReceive,  ///< brings `value` from the device that made it
+    kMeet,     ///< of `num_lanes` devices, before the vote: each has done what could fail
   };
   Kind kind = Kind::kCompute;
   const Node* node = nullptr;
   Value value = {};
+  int num_lanes = 0;
 };
 
 /// What one device does in a step, in order.

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "cohort/core/device/device.h"
 #include "cohort/core/graph/op.h"
 #include "cohort/core/graph/variable.h"
-#include "cohort/core/runtime/device.h"
 #include "cohort/core/runtime/device_for.h"
 #include "cohort/core/runtime/update_layout.h"
 
@@ -23,7 +23,7 @@ using VariableDevices = std::unordered_map<int64_t, DeviceName>;
 VariableDevices homes_of(const Graph& graph) {
   VariableDevices homes;
   for (const auto& node : graph.nodes())
-    if (node->op_name() == "ReadVariable")
+    if (node->op().source == Source::kVariable)
       homes.emplace(node->attrs().get<std::vector<int64_t>>("variables").front(), node->device());
   return homes;
 }
@@ -55,7 +55,7 @@ void StepDevices::add(Runtime& runtime, const Graph& graph, Device& device) {
       const auto home = updated > 0 ? homes.find(ids[i % updated]) : homes.end();
       Use& use = use_of(graph.variables()[static_cast<size_t>(ids[i])]);
       add_once(use.devices, resolve(home == homes.end() ? node->device() : home->second));
-      use.written = use.written || node->op().commit;
+      use.written = use.written || node->stage() == Stage::kCommit;
     }
   }
   devices_ = in_turn_order(std::move(devices));

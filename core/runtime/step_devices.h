@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "cohort/core/device/device_turn.h"
 #include "cohort/core/graph/graph.h"
-#include "cohort/core/runtime/device_turn.h"
 
 namespace cohort {
 

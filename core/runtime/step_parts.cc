@@ -22,9 +22,9 @@ std::vector<bool> needed_to_combine(const Graph& graph, std::span<const Value> f
   for (const Value& fetch : fetches) needed[fetch.node()->id()] = true;
   for (auto it = graph.nodes().rbegin(); it != graph.nodes().rend(); ++it) {
     const Node& node = **it;
-    if (node.op().commit) needed[node.id()] = true;
+    if (node.stage() == Stage::kCommit) needed[node.id()] = true;
     if (!needed[node.id()] || is_collective(node)) continue;
-    if (node.op_name() == "Placeholder")
+    if (node.op().source == Source::kInput)
       throw Unimplemented(
           "{}: got an input of each replica that is needed after the reduction; want it reduced "
           "first, "
@@ -79,7 +79,7 @@ StepParts split_at_reduction(const GraphFunction& function) {
       check_reduced_once(*node, after);
       local.graph().add("WriteBucket", local.mapped_inputs(*node),
                         {{"bucket", node->attrs().get<int64_t>("bucket")}});
-    } else if (!after[node->id()] && !node->op().commit) {
+    } else if (!after[node->id()] && node->stage() != Stage::kCommit) {
       local.copy(*node);
     }
   }

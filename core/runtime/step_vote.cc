@@ -10,15 +10,11 @@ namespace cohort {
 namespace {
 
 bool differs_by_itself(const Node& node) {
-  if (node.op_name() == "Placeholder" || node.op_name() == "StepInfo") return true;
-  if (node.op_name() != "ReadVariable") return false;
+  if (node.op().differs_by_replica) return true;
+  if (node.op().source != Source::kVariable) return false;
   const int64_t id = node.attrs().get<std::vector<int64_t>>("variables").front();
   const VariableState& variable = *node.graph().variables()[static_cast<size_t>(id)];
   return variable.options().synchronization == VariableSynchronization::kOnRead;
-}
-
-bool reduces(const Node& node) {
-  return node.op_name() == "AllReduce" || node.op_name() == "AllGather";
 }
 
 }  // namespace
@@ -33,14 +29,18 @@ const Node* last_before_vote(const Graph& graph, std::span<const Value> fetches)
     const bool from_inputs =
         std::any_of(node->inputs().begin(), node->inputs().end(),
                     [&](const Value& input) { return differs[input.node()->id()]; });
-    differs[node->id()] = !reduces(*node) && (from_inputs || differs_by_itself(*node));
-    if (node->op().commit)
+    differs[node->id()] =
+        node->op().kind != OpKind::kCollective && (from_inputs || differs_by_itself(*node));
+    if (node->stage() == Stage::kCommit)
       commits = true;
     else if (differs[node->id()])
       last = node.get();
   }
   return commits ? last : nullptr;
 }
+
+bool is_vote(const Node& node) { return node.op().vote == Vote::kCast; }
+bool is_veto(const Node& node) { return node.op().vote == Vote::kVeto; }
 
 void add_vote(Graph& graph, int64_t bucket, int voters) {
   Node* mine = graph.add("StepVote", {});

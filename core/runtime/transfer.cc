@@ -4,11 +4,12 @@
 
 namespace cohort {
 
-void RunState::wait_for_all(int num_lanes) {
-  ready_to_commit.fetch_add(1, std::memory_order_acq_rel);
+void RunState::wait_for_all(Device& device, std::atomic<int>& ready, int num_lanes) {
+  device.synchronize();  // GPUs say only now what their kernels have found
+  ready.fetch_add(1, std::memory_order_acq_rel);
   const bool done = spin_wait(
       [&] {
-        return ready_to_commit.load(std::memory_order_acquire) == num_lanes ||
+        return ready.load(std::memory_order_acquire) == num_lanes ||
                failed.load(std::memory_order_relaxed);
       },
       kLaneTimeout);

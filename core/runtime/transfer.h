@@ -16,11 +16,13 @@ inline constexpr std::chrono::minutes kLaneTimeout{10};
 struct RunState {
   std::atomic<uint64_t> run{0};
   std::atomic<bool> failed{false};
+  std::atomic<int> ready_to_vote{0};
   std::atomic<int> ready_to_commit{0};
 
-  /// Waits, as one of `num_lanes` devices, until each has computed what could fail. Throws
-  /// Cancelled when one has failed, DeadlineExceeded after kLaneTimeout.
-  void wait_for_all(int num_lanes);
+  /// Waits, as one of `num_lanes` devices that count themselves in `ready`, until each has done
+  /// what could fail. Throws what failed on `device`, Cancelled when another has failed, and
+  /// DeadlineExceeded after kLaneTimeout.
+  void wait_for_all(Device& device, std::atomic<int>& ready, int num_lanes);
 };
 
 /// A value on its way between two devices of one executable.
@@ -54,6 +56,19 @@ class ReceiveKernel final : public Kernel {
   const RunState& state_;
   Operand target_;
   Device& device_;
+};
+
+/// The devices of this executable meet before its replica votes (step_vote.h).
+class MeetKernel final : public Kernel {
+ public:
+  MeetKernel(RunState& state, Device& device, int num_lanes)
+      : state_(state), device_(device), num_lanes_(num_lanes) {}
+  void run() override { state_.wait_for_all(device_, state_.ready_to_vote, num_lanes_); }
+
+ private:
+  RunState& state_;
+  Device& device_;
+  const int num_lanes_;
 };
 
 class StartKernel final : public Kernel {

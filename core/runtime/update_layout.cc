@@ -3,40 +3,37 @@
 #include <algorithm>
 #include <map>
 
+#include "cohort/core/device/device.h"
 #include "cohort/core/graph/op.h"
 #include "cohort/core/graph/variable.h"
-#include "cohort/core/runtime/device.h"
+#include "cohort/core/runtime/collective_plan.h"
 #include "cohort/core/runtime/device_for.h"
 
 namespace cohort {
 namespace {
 
-constexpr int kTrailingInputs = 3;  // learning_rate, step, apply
-
-/// When the gradient is ready: the id of the node that makes it, seen through the reduction and
-/// clipping.
-int readiness(Value gradient) {
-  const Node* node = gradient.node();
-  while (node->op_name() != "AllReduce" && !node->inputs().empty() &&
-         node->input(0).type() == gradient.type() &&
-         node->name().find("gradients/") == std::string::npos)
-    node = node->input(0).node();
-  return node->id();
+/// What makes the gradient, seen through the reduction and clipping: the last node of the backward
+/// pass, or the reduction.
+Value maker(Value gradient) {
+  Value value = gradient;
+  const auto passes_on = [&](const Node& node) {
+    return !is_reduction(node) && node.stage() != Stage::kBackward && !node.inputs().empty() &&
+           node.input(0).type() == gradient.type();
+  };
+  while (passes_on(*value.node())) value = value.node()->input(0);
+  return value;
 }
 
-/// Among gradients of one AllReduce, the order of its inputs.
-int position(Value gradient) {
-  Value value = gradient;
-  while (value.node()->op_name() != "AllReduce" && !value.node()->inputs().empty() &&
-         value.node()->input(0).type() == gradient.type() &&
-         value.node()->name().find("gradients/") == std::string::npos)
-    value = value.node()->input(0);
-  return value.node()->op_name() == "AllReduce" ? value.index() : 0;
+/// When the gradient is ready: in the order of what makes gradients, and among those of one
+/// reduction in the order of its inputs.
+std::pair<int, int> readiness(Value gradient) {
+  const Value made = maker(gradient);
+  return {made.node()->id(), is_reduction(*made.node()) ? made.index() : 0};
 }
 
 Node* find_read(const Graph& graph, int64_t variable) {
   for (const auto& node : graph.nodes())
-    if (node->op_name() == "ReadVariable" &&
+    if (node->op().source == Source::kVariable &&
         node->attrs().get<std::vector<int64_t>>("variables").front() == variable)
       return node.get();
   return nullptr;
@@ -66,7 +63,7 @@ void add_update(Rewriter& rewriter, const Node& node, const std::vector<int>& me
   const std::vector<Value> mapped = rewriter.mapped_inputs(node);
   std::vector<Value> inputs;
   for (const int i : members) inputs.push_back(mapped[static_cast<size_t>(i)]);
-  inputs.insert(inputs.end(), mapped.end() - kTrailingInputs, mapped.end());
+  inputs.insert(inputs.end(), mapped.begin() + n, mapped.end());
   rewriter.graph().copy_node(node, std::move(inputs), std::move(attrs))->set_device(device);
 }
 
@@ -97,12 +94,10 @@ void lay_out(Device& device, std::span<const std::shared_ptr<VariableState>> var
 
 }  // namespace
 
-bool is_update(const Node& node) {
-  return node.op_name() == "AdamUpdate" || node.op_name() == "SgdUpdate";
-}
+bool is_update(const Node& node) { return node.op().group_inputs.has_value(); }
 
 int num_updated(const Node& node) {
-  return static_cast<int>(node.inputs().size()) - kTrailingInputs;
+  return static_cast<int>(node.inputs().size()) - *node.op().group_inputs;
 }
 
 void copy_update_in_layout_order(Rewriter& rewriter, const Node& node) {
@@ -118,8 +113,7 @@ void copy_update_in_layout_order(Rewriter& rewriter, const Node& node) {
   const std::vector<Value> mapped = rewriter.mapped_inputs(node);
   for (auto& [name, members] : by_device) {
     std::stable_sort(members.begin(), members.end(), [&](int a, int b) {
-      const Value ga = mapped[static_cast<size_t>(a)], gb = mapped[static_cast<size_t>(b)];
-      return std::pair(readiness(ga), position(ga)) < std::pair(readiness(gb), position(gb));
+      return readiness(mapped[static_cast<size_t>(a)]) < readiness(mapped[static_cast<size_t>(b)]);
     });
     add_update(rewriter, node, members, devices[name]);
   }

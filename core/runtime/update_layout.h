@@ -7,9 +7,9 @@ namespace cohort {
 class Device;
 class Runtime;
 
-/// True for optimizer updates over lists of variables (core/ops/update.h).
+/// True for updates of a group of variables (OpDef::group_inputs).
 bool is_update(const Node& node);
-/// How many variables (equally: gradients) an update node has.
+/// How many variables (equally: gradients) such a node has.
 int num_updated(const Node& node);
 
 /// Copies an update node with its variables in the order in which their gradients become ready, one

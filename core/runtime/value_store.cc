@@ -26,10 +26,6 @@ bool is_aligned(const void* address, size_t alignment) {
   return reinterpret_cast<uintptr_t>(address) % alignment == 0;
 }
 
-bool fills_bucket(const Node& node) {
-  return is_collective(node) || node.op_name() == "WriteBucket";
-}
-
 }  // namespace
 
 ValueStore::ValueStore(Runtime& runtime, const Graph& graph, const Schedule& schedule,
@@ -47,7 +43,7 @@ ValueStore::ValueStore(Runtime& runtime, const Graph& graph, const Schedule& sch
     if (index_.count({root_of(value).node(), root_of(value).index()})) use(value, end);
   for (const ScheduleEntry& entry : schedule.entries) {
     if (!entry.node || entry.kind == EntryKind::kWait) continue;
-    if (fills_bucket(*entry.node)) pin_to_bucket(*entry.node);
+    if (entry.node->op().in_place) pin_to_bucket(*entry.node);
   }
   for (const ScheduleEntry& entry : schedule.entries)
     if (entry.node && is_update(*entry.node)) group_gradients(*entry.node);
@@ -85,6 +81,8 @@ void ValueStore::add_entry(const ScheduleEntry& entry, int position) {
     case EntryKind::kReceive:
       add(entry.value, position);
       break;
+    case EntryKind::kMeet:
+      break;
   }
 }
 
@@ -99,23 +97,31 @@ int ValueStore::add(Value value, int position) {
 }
 
 void ValueStore::add_source(const Node& node, Memory& memory) {
-  const std::string& op = node.op_name();
-  if (op == "Placeholder") {
-    memory.kind = Kind::kInput;
-    if (device_.type() != DeviceType::kCPU) own(memory);
-  } else if (op == "Constant") {
-    const Tensor value = node.attrs().get<Tensor>("value").contiguous();
-    memory.kind = Kind::kFixed;
-    own(memory);
-    device_.copy_from_host(memory.address, value.raw(), memory.bytes);
-  } else if (op == "ReadVariable") {
-    const int64_t id = node.attrs().get<std::vector<int64_t>>("variables").front();
-    memory.kind = Kind::kVariable;
-    memory.variable = &graph_.variables()[static_cast<size_t>(id)]->place(device_);
-  } else if (op == "ReadBucket") {
-    memory.kind = Kind::kFixed;
-    memory.address =
-        bucket_of(node).result(static_cast<size_t>(node.attrs().get<int64_t>("segment")));
+  switch (node.op().source) {
+    case Source::kNone:
+      break;
+    case Source::kInput:
+      memory.kind = Kind::kInput;
+      if (device_.type() != DeviceType::kCPU) own(memory);
+      break;
+    case Source::kConstant: {
+      const Tensor value = node.attrs().get<Tensor>("value").contiguous();
+      memory.kind = Kind::kFixed;
+      own(memory);
+      device_.copy_from_host(memory.address, value.raw(), memory.bytes);
+      break;
+    }
+    case Source::kVariable: {
+      const int64_t id = node.attrs().get<std::vector<int64_t>>("variables").front();
+      memory.kind = Kind::kVariable;
+      memory.variable = &graph_.variables()[static_cast<size_t>(id)]->place(device_);
+      break;
+    }
+    case Source::kBucket:
+      memory.kind = Kind::kFixed;
+      memory.address =
+          bucket_of(node).result(static_cast<size_t>(node.attrs().get<int64_t>("segment")));
+      break;
   }
 }
 

@@ -78,6 +78,27 @@ CudaArena::~CudaArena() {
     at += bytes;
   }
   (void)api_->unreserve(base_, reserved_);
+  streams_->memory.give_back(mapped_);
+}
+
+void CudaArena::grow(size_t bytes) {
+  if (bytes <= mapped_) return;
+  const size_t more = round_up(bytes - mapped_, granularity_);
+  if (more > reserved_ - mapped_)
+    throw ResourceExhausted("arena: gpu:{} has {} bytes; want {}", streams_->index, reserved_,
+                            bytes);
+  if (!streams_->memory.take(more)) throw exhausted(more);
+  try {
+    map(more);
+  } catch (const Error&) {
+    streams_->memory.give_back(more);
+    throw;
+  }
+}
+
+Error CudaArena::exhausted(size_t bytes) const {
+  return ResourceExhausted("arena: gpu:{} has no {} bytes left beside the arena's {}{}",
+                           streams_->index, bytes, mapped_, streams_->memory.to_text());
 }
 
 CUmemGenericAllocationHandle CudaArena::take(size_t bytes) {
@@ -85,32 +106,25 @@ CUmemGenericAllocationHandle CudaArena::take(size_t bytes) {
   const CUresult status = take_or_trim(*streams_, CUDA_ERROR_OUT_OF_MEMORY, [&] {
     return api_->create(&memory, bytes, &properties_, 0);
   });
-  if (status == CUDA_ERROR_OUT_OF_MEMORY)
-    throw ResourceExhausted("arena: gpu:{} has no {} bytes left beside the arena's {}",
-                            streams_->ordinal, bytes, mapped_);
+  if (status == CUDA_ERROR_OUT_OF_MEMORY) throw exhausted(bytes);
   check(status, "cuMemCreate");
   return memory;
 }
 
-void CudaArena::grow(size_t bytes) {
-  if (bytes <= mapped_) return;
-  const size_t more = round_up(bytes - mapped_, granularity_);
-  if (more > reserved_ - mapped_)
-    throw ResourceExhausted("arena: gpu:{} has {} bytes; want {}", streams_->ordinal, reserved_,
-                            bytes);
+void CudaArena::map(size_t bytes) {
   DeviceGuard guard(streams_->ordinal);
-  const CUmemGenericAllocationHandle memory = take(more);
-  const CUresult mapped = api_->map(base_ + mapped_, more, 0, memory, 0);
+  const CUmemGenericAllocationHandle memory = take(bytes);
+  const CUresult mapped = api_->map(base_ + mapped_, bytes, 0, memory, 0);
   (void)api_->release(memory);  // the mapping keeps it
   check(mapped, "cuMemMap");
   CUmemAccessDesc access = {};
   access.location = properties_.location;
   access.flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
-  const CUresult accessible = api_->set_access(base_ + mapped_, more, &access, 1);
-  if (accessible != CUDA_SUCCESS) (void)api_->unmap(base_ + mapped_, more);
+  const CUresult accessible = api_->set_access(base_ + mapped_, bytes, &access, 1);
+  if (accessible != CUDA_SUCCESS) (void)api_->unmap(base_ + mapped_, bytes);
   check(accessible, "cuMemSetAccess");
-  mapped_ += more;
-  pieces_.push_back(more);
+  mapped_ += bytes;
+  pieces_.push_back(bytes);
 }
 
 }  // namespace cohort::cuda

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "cohort/core/runtime/device.h"
+#include "cohort/core/device/device.h"
 #include "cohort/kernels/cuda/status.h"
 #include "cohort/kernels/cuda/streams.h"
 
@@ -26,7 +26,9 @@ class CudaArena final : public Device::Arena {
 
  private:
   void reserve();
+  Error exhausted(size_t bytes) const;
   CUmemGenericAllocationHandle take(size_t bytes);
+  void map(size_t bytes);
 
   std::shared_ptr<Streams> streams_;
   std::unique_ptr<VirtualMemoryApi> api_;

@@ -12,8 +12,8 @@
 namespace cohort::cuda {
 namespace {
 
-DeviceName complete_name(int ordinal) {
-  return DeviceName::parse("gpu:" + std::to_string(ordinal))
+DeviceName complete_name(int index) {
+  return DeviceName::parse("gpu:" + std::to_string(index))
       .merged_with(DeviceName::parse("/job:localhost/replica:0/task:0"));
 }
 
@@ -25,8 +25,8 @@ bool is(const char* variable, std::string_view wanted) {
 }  // namespace
 
 struct CudaDevice::Open {
-  explicit Open(int ordinal)
-      : streams(std::make_shared<Streams>(ordinal)),
+  explicit Open(Place place)
+      : streams(std::make_shared<Streams>(place)),
         arena(streams),
         faults(streams),
         uploads(streams),
@@ -50,11 +50,12 @@ struct CudaDevice::Open {
   Staging downloads;  // guarded by reading: other devices' threads read, too
   Handle<cublasLtHandle_t, cublasLtDestroy> cublas;
   Handle<cudnnHandle_t, cudnnDestroy> cudnn;
+  std::unique_ptr<CudaRecording> recording;  // under way
 };
 
-CudaDevice::CudaDevice(int ordinal)
-    : name_(complete_name(ordinal)),
-      ordinal_(ordinal),
+CudaDevice::CudaDevice(Place place)
+    : name_(complete_name(place.index)),
+      place_(place),
       allow_tf32_(is("COHORT_TF32", "1")),
       records_(!is("COHORT_RECORD", "0")) {}
 
@@ -70,8 +71,8 @@ CudaDevice::Open& CudaDevice::open() {
 
 std::unique_ptr<CudaDevice::Open> CudaDevice::make_open() const {
   try {
-    DeviceGuard guard(ordinal_);
-    auto opened = std::make_unique<Open>(ordinal_);
+    DeviceGuard guard(ordinal());
+    auto opened = std::make_unique<Open>(place_);
     opened->probe();
     return opened;
   } catch (const Error& error) {
@@ -84,12 +85,12 @@ const std::shared_ptr<Streams>& CudaDevice::streams() { return open().streams; }
 FaultLog& CudaDevice::faults() { return open().faults; }
 
 void CudaDevice::copy_from_host(void* to, const void* from, size_t bytes) {
-  DeviceGuard guard(ordinal_);
+  DeviceGuard guard(ordinal());
   open().uploads.copy_to_device(to, from, bytes);
 }
 
 void CudaDevice::copy_to_host(void* to, const void* from, size_t bytes) {
-  DeviceGuard guard(ordinal_);
+  DeviceGuard guard(ordinal());
   Open& opened = open();
   {
     const std::lock_guard lock(opened.reading);
@@ -100,7 +101,7 @@ void CudaDevice::copy_to_host(void* to, const void* from, size_t bytes) {
 
 void CudaDevice::copy_from_device(void* to, Device& source, const void* from, size_t bytes) {
   if (bytes == 0) return;
-  DeviceGuard guard(ordinal_);
+  DeviceGuard guard(ordinal());
   if (source.type() == DeviceType::kCPU) {
     source.synchronize();
     open().uploads.copy_to_device(to, from, bytes);
@@ -118,30 +119,46 @@ void CudaDevice::copy_from_device(void* to, Device& source, const void* from, si
     check(cudaStreamWaitEvent(ours.copy, written, 0), "cudaStreamWaitEvent");
   }
   order(ours.compute, ours.copy, ready);
-  check(cudaMemcpyPeerAsync(to, ordinal_, from, theirs.ordinal, bytes, ours.copy),
-        "cudaMemcpyPeerAsync");
+  if (ours.ordinal == theirs.ordinal)
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, ours.copy), "cudaMemcpyAsync");
+  else
+    check(cudaMemcpyPeerAsync(to, ours.ordinal, from, theirs.ordinal, bytes, ours.copy),
+          "cudaMemcpyPeerAsync");
   order(ours.copy, ours.compute, ready);
   check(cudaStreamWaitEvent(theirs.compute, ready, 0), "cudaStreamWaitEvent");
 }
 
 void CudaDevice::synchronize() {
-  DeviceGuard guard(ordinal_);
+  DeviceGuard guard(ordinal());
   open().faults.check();
 }
 
 bool CudaDevice::begin_recording() {
-  if (records_) begin_capture(*streams());
-  return records_;
+  if (!records_) return false;
+  begin_capture(*streams());
+  open().recording = std::make_unique<CudaRecording>(streams());
+  return true;
 }
 
-std::unique_ptr<Device::Recording> CudaDevice::end_recording() { return end_capture(streams()); }
+std::unique_ptr<Device::Recording> CudaDevice::end_recording() {
+  std::unique_ptr<CudaRecording> recording = std::move(open().recording);
+  recording->add(end_capture(*streams()));
+  return recording;
+}
 
-void CudaDevice::bind_thread() { check(cudaSetDevice(ordinal_), "cudaSetDevice"); }
+void CudaDevice::between_kernels(std::function<void()> work) {
+  CudaRecording* recording = open().recording.get();
+  if (!recording) return work();
+  recording->add(end_capture(*streams()), std::move(work));
+  begin_capture(*streams());
+}
+
+void CudaDevice::bind_thread() { check(cudaSetDevice(ordinal()), "cudaSetDevice"); }
 
 cublasLtHandle_t CudaDevice::cublas() {
   Open& opened = open();
   if (!opened.cublas) {
-    DeviceGuard guard(ordinal_);
+    DeviceGuard guard(ordinal());
     check(take_or_trim(*opened.streams, CUBLAS_STATUS_ALLOC_FAILED,
                        [&] { return cublasLtCreate(opened.cublas.receive()); }),
           "cublasLtCreate");
@@ -152,13 +169,20 @@ cublasLtHandle_t CudaDevice::cublas() {
 cudnnHandle_t CudaDevice::cudnn() {
   Open& opened = open();
   if (!opened.cudnn) {
-    DeviceGuard guard(ordinal_);
+    DeviceGuard guard(ordinal());
     check(take_or_trim(*opened.streams, CUDNN_STATUS_ALLOC_FAILED,
                        [&] { return cudnnCreate(opened.cudnn.receive()); }),
           "cudnnCreate");
     check(cudnnSetStream(opened.cudnn, opened.streams->compute), "cudnnSetStream");
   }
   return opened.cudnn;
+}
+
+void join_faults(std::span<Device* const> devices) {
+  for (Device* device : devices)
+    for (Device* peer : devices)
+      if (peer != device)
+        static_cast<CudaDevice*>(device)->faults().join(static_cast<CudaDevice*>(peer)->faults());
 }
 
 }  // namespace cohort::cuda

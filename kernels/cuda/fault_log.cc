@@ -51,7 +51,7 @@ std::optional<Error> FaultLog::take() {
   cuda::check(cudaMemsetAsync(device(), 0, sizeof(Fault), streams_->compute), "cudaMemsetAsync");
   if (fault.site == Fault::kElsewhere)
     return Cancelled("gpu:{}: another replica failed, and no replica took the step",
-                     streams_->ordinal);
+                     streams_->index);
   const Site& site = sites_[static_cast<size_t>(fault.site) - 1];
   return Error(site.code,
                fmt::format(fmt::runtime(site.message), fmt::arg("got", fault.got),

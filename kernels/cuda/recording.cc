@@ -4,8 +4,15 @@
 
 namespace cohort::cuda {
 
+void CudaRecording::add(std::optional<GraphExec> graph, std::function<void()> then) {
+  pieces_.push_back({std::move(graph), std::move(then)});
+}
+
 void CudaRecording::replay() {
-  check(cudaGraphLaunch(graph_, streams_->compute), "cudaGraphLaunch");
+  for (const Piece& piece : pieces_) {
+    if (piece.graph) check(cudaGraphLaunch(*piece.graph, streams_->compute), "cudaGraphLaunch");
+    if (piece.then) piece.then();
+  }
 }
 
 void begin_capture(const Streams& streams) {
@@ -14,15 +21,18 @@ void begin_capture(const Streams& streams) {
         "cudaStreamBeginCapture");
 }
 
-std::unique_ptr<CudaRecording> end_capture(std::shared_ptr<Streams> streams) {
+std::optional<GraphExec> end_capture(const Streams& streams) {
   Handle<cudaGraph_t, cudaGraphDestroy> graph;
-  check(cudaStreamEndCapture(streams->compute, graph.receive()), "cudaStreamEndCapture");
+  check(cudaStreamEndCapture(streams.compute, graph.receive()), "cudaStreamEndCapture");
+  size_t num_nodes = 0;
+  check(cudaGraphGetNodes(graph, nullptr, &num_nodes), "cudaGraphGetNodes");
+  if (num_nodes == 0) return {};
   GraphExec executable;
   // Collectives keep the priority of the stream that they were captured on.
   check(cudaGraphInstantiate(executable.receive(), graph, cudaGraphInstantiateFlagUseNodePriority),
         "cudaGraphInstantiate");
-  check(cudaGraphUpload(executable, streams->compute), "cudaGraphUpload");
-  return std::make_unique<CudaRecording>(std::move(executable), std::move(streams));
+  check(cudaGraphUpload(executable, streams.compute), "cudaGraphUpload");
+  return executable;
 }
 
 }  // namespace cohort::cuda

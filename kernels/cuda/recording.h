@@ -1,26 +1,35 @@
 #pragma once
 
-#include "cohort/core/runtime/device.h"
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "cohort/core/device/device.h"
 #include "cohort/kernels/cuda/streams.h"
 
 namespace cohort::cuda {
 
 using GraphExec = Handle<cudaGraphExec_t, cudaGraphExecDestroy>;
 
-/// A captured CUDA graph, replayed on the compute stream.
+/// Captured CUDA graphs, replayed on the compute stream, and what the host does between them.
 class CudaRecording final : public Device::Recording {
  public:
-  CudaRecording(GraphExec graph, std::shared_ptr<Streams> streams)
-      : graph_(std::move(graph)), streams_(std::move(streams)) {}
+  explicit CudaRecording(std::shared_ptr<Streams> streams) : streams_(std::move(streams)) {}
+  /// `graph`: nothing where nothing was captured.
+  void add(std::optional<GraphExec> graph, std::function<void()> then = {});
   void replay() override;
 
  private:
-  GraphExec graph_;
+  struct Piece {
+    std::optional<GraphExec> graph;
+    std::function<void()> then;
+  };
   std::shared_ptr<Streams> streams_;
+  std::vector<Piece> pieces_;
 };
 
 void begin_capture(const Streams& streams);
 /// Throws what invalidated the capture. Leaves the stream out of capture mode in any case.
-std::unique_ptr<CudaRecording> end_capture(std::shared_ptr<Streams> streams);
+std::optional<GraphExec> end_capture(const Streams& streams);
 
 }  // namespace cohort::cuda

@@ -69,7 +69,20 @@ DeviceGuard::~DeviceGuard() {
   if (changed_ && has_context(previous_)) (void)cudaSetDevice(previous_);
 }
 
-Streams::Streams(int ordinal) : ordinal(ordinal) {
+bool MemoryBudget::take(size_t bytes) {
+  size_t taken = taken_.load();
+  do {
+    if (limit_ > 0 && (taken > limit_ || bytes > limit_ - taken)) return false;
+  } while (!taken_.compare_exchange_weak(taken, taken + bytes));
+  return true;
+}
+
+std::string MemoryBudget::to_text() const {
+  return limit_ == 0 ? "" : fmt::format(": {} of its limit of {} are taken", taken_.load(), limit_);
+}
+
+Streams::Streams(Place place)
+    : ordinal(place.ordinal), index(place.index), memory(place.memory_limit) {
   DeviceGuard guard(ordinal);
   int least = 0;
   int greatest = 0;
@@ -86,15 +99,21 @@ std::shared_ptr<void> allocate(std::shared_ptr<Streams> streams, size_t bytes) {
   DeviceGuard guard(streams->ordinal);
   const size_t size = std::max<size_t>(bytes, 1);
   void* data = nullptr;
-  const cudaError_t status = take_or_trim(*streams, cudaErrorMemoryAllocation, [&] {
-    const cudaError_t taken = cudaMallocAsync(&data, size, streams->compute);
-    if (taken != cudaSuccess) (void)cudaGetLastError();
-    return taken;
-  });
+  cudaError_t status = cudaErrorMemoryAllocation;
+  if (streams->memory.take(size)) {
+    status = take_or_trim(*streams, cudaErrorMemoryAllocation, [&] {
+      const cudaError_t taken = cudaMallocAsync(&data, size, streams->compute);
+      if (taken != cudaSuccess) (void)cudaGetLastError();
+      return taken;
+    });
+    if (status != cudaSuccess) streams->memory.give_back(size);
+  }
   if (status == cudaErrorMemoryAllocation)
-    throw ResourceExhausted("allocate: gpu:{} has no {} bytes left", streams->ordinal, bytes);
+    throw ResourceExhausted("allocate: gpu:{} has no {} bytes left{}", streams->index, bytes,
+                            streams->memory.to_text());
   check(status, "cudaMallocAsync");
-  const auto release = [streams](void* memory) {
+  const auto release = [streams, size](void* memory) {
+    streams->memory.give_back(size);
     try {
       DeviceGuard there(streams->ordinal);
       (void)cudaFreeAsync(memory, streams->compute);

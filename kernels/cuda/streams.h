@@ -2,8 +2,10 @@
 
 #include <cuda_runtime_api.h>
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
+#include <string>
 
 #include "cohort/core/runtime/monitored_wait.h"
 #include "cohort/kernels/cuda/handle.h"
@@ -33,18 +35,42 @@ class DeviceGuard {
   bool changed_ = false;
 };
 
+/// A GPU of the program: a card, or one of several logical devices on it.
+struct Place {
+  int ordinal = 0;          ///< of the card, as CUDA counts
+  int index = ordinal;      ///< of the device: gpu:index
+  size_t memory_limit = 0;  ///< bytes; 0: what the card has
+};
+
+/// The bytes that a device has taken of its limit. Thread-safe.
+class MemoryBudget {
+ public:
+  explicit MemoryBudget(size_t limit) : limit_(limit) {}
+  /// False, and nothing is taken, where that exceeds the limit.
+  bool take(size_t bytes);
+  void give_back(size_t bytes) { taken_ -= bytes; }
+  /// For errors: "12 of its limit of 16 bytes are taken", or "".
+  std::string to_text() const;
+
+ private:
+  const size_t limit_;
+  std::atomic<size_t> taken_ = 0;
+};
+
 /// The queues of one device. Memory holds a share: it is freed in the order of the compute stream.
 struct Streams {
-  explicit Streams(int ordinal);
+  explicit Streams(Place place);
   int ordinal;
-  Stream compute;          ///< kernels, and copies that kernels are ordered with
-  Stream communication;    ///< collectives, beside the kernels
-  Stream copy;             ///< copies between devices, beside the kernels
-  Event fence;             ///< for order() between these
+  int index;
+  Stream compute;        ///< kernels, and copies that kernels are ordered with
+  Stream communication;  ///< collectives, beside the kernels
+  Stream copy;           ///< copies between devices, beside the kernels
+  Event fence;           ///< for order() between these
+  MemoryBudget memory;
   MonitoredWait monitors;  ///< of who waits for the device
 };
 
-/// Zeroed memory of the device's pool, ready for every stream. 256-byte aligned.
+/// Zeroed memory of the card's pool, ready for every stream. 256-byte aligned.
 /// Throws ResourceExhausted with the bytes asked for.
 std::shared_ptr<void> allocate(std::shared_ptr<Streams> streams, size_t bytes);
 

@@ -41,7 +41,6 @@ class Fit {
     all.push_back(history);
 
     step_ = trainer_.train_step(data_.layout);
-    number_ = trainer_.step_number();
     const int64_t epochs = options_.epochs - options_.initial_epoch;
     EpochSource source(data_.input, model_.strategy(), data_.layout,
                        {.what = "fit",
@@ -61,7 +60,7 @@ class Fit {
     Logs last;
     callbacks.call(&CallbackImpl::on_train_begin);
     for (int64_t epoch = options_.initial_epoch; epoch < options_.epochs; ++epoch) {
-      if (loop_metrics_.reset()) skip_steps_of_others();
+      loop_metrics_.reset();
       if (metrics_) metrics_->begin_epoch(epoch);
       callbacks.call(&CallbackImpl::on_epoch_begin, epoch);
       run_steps(source, callbacks);
@@ -87,9 +86,9 @@ class Fit {
     for (; source.next(); ++batch) {
       if (clock_) clock_->has_input();
       if (batch % stride_ == 0) callbacks.call(&CallbackImpl::on_train_batch_begin, batch);
-      if (loop_metrics_.take()) skip_steps_of_others();
-      source.run(*step_, number_);
-      ++number_.step;
+      loop_metrics_.take();
+      source.run(*step_, model_.step_number());
+      model_.count_step();
       if (clock_) clock_->has_run();
       if (metrics_) metrics_->add_step(*clock_, source.batch().rows());
       if (batch % stride_ != stride_ - 1) continue;
@@ -98,11 +97,6 @@ class Fit {
       if (model_.stop_training) return;
     }
     if (batch % stride_ != 0) report(batch - 1, callbacks);
-  }
-
-  /// Steps that a callback has made count, so that no two have the same random numbers.
-  void skip_steps_of_others() {
-    number_.step = std::max(number_.step, trainer_.step_number().step);
   }
 
   /// Takes the chief's wish to stop and its learning rate, so that both hold for all workers from
@@ -146,7 +140,6 @@ class Fit {
   Logs logs_;
   const bool stopped_outside_;  ///< of a run around this one
   StepHandle step_;
-  distribute::StepNumber number_;
   std::optional<StepClock> clock_;     ///< when somebody wants the times
   bool tells_times_ = false;           ///< a callback does, here or on another worker
   std::optional<FitMetrics> metrics_;  ///< when they are served

@@ -9,22 +9,19 @@ LoopMetrics::~LoopMetrics() {
   --objective_.loops_;
 }
 
-bool LoopMetrics::put_others_aside() {
+void LoopMetrics::put_others_aside() {
   LoopMetrics* holder = std::exchange(objective_.holder_, this);
   if (holder && holder != this) holder->kept_ = objective_.states();
-  return holder != this;
 }
 
-bool LoopMetrics::reset() {
-  const bool others_ran = put_others_aside();
+void LoopMetrics::reset() {
+  put_others_aside();
   objective_.set_states({});
-  return others_ran;
 }
 
-bool LoopMetrics::take_back() {
+void LoopMetrics::take_back() {
   put_others_aside();
   objective_.set_states(kept_);
-  return true;
 }
 
 void LoopMetrics::read(std::vector<std::pair<std::string, double>>& entries) const {

@@ -21,16 +21,18 @@ class LoopMetrics {
 
   /// Whether no other loop is around this one.
   bool is_outermost() const { return depth_ == 0; }
-  /// Begins anew at 0. Returns whether another loop may have run since the last call of either.
-  bool reset();
-  /// Call before every step. Returns the same.
-  bool take() { return objective_.holder_ != this && take_back(); }
+  /// Begins anew at 0.
+  void reset();
+  /// Call before every step.
+  void take() {
+    if (objective_.holder_ != this) take_back();
+  }
   /// See Objective::read.
   void read(std::vector<std::pair<std::string, double>>& entries) const;
 
  private:
-  bool take_back();
-  bool put_others_aside();
+  void take_back();
+  void put_others_aside();
 
   Objective& objective_;
   const int depth_;

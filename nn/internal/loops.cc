@@ -127,7 +127,7 @@ Logs evaluate(ModelImpl& model, const Input& input, const ElementLayout& layout,
   LoopMetrics metrics(trainer.objective());
   metrics.reset();
   Logs logs([&](std::vector<Logs::Entry>& entries) { metrics.read(entries); });
-  distribute::StepNumber number = trainer.step_number();
+  distribute::StepNumber number = model.step_number();
   const int64_t stride = trainer.options().steps_per_execution;
   callbacks.call(&CallbackImpl::on_test_begin);
   for (int64_t batch = 0; next(); ++batch) {

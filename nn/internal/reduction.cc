@@ -1,8 +1,8 @@
 #include "cohort/nn/internal/reduction.h"
 
 #include "cohort/core/ops/array.h"
-#include "cohort/core/ops/collective.h"
 #include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/cross_replica.h"
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/reduce.h"
 #include "cohort/core/ops/state.h"
@@ -25,7 +25,9 @@ void check_rows(Value x, std::string_view what) {
           what, x.shape());
 }
 
-Value over_replicas(Value x) { return ops::all_reduce(x, ops::ReduceOp::kSum); }
+Value over_replicas(Value x) {
+  return ops::cross_replica(x, ops::ReduceOp::kSum, ops::Role::kNormaliser);
+}
 
 std::vector<int64_t> axes_from(int begin, int end) {
   std::vector<int64_t> axes;

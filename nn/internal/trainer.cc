@@ -7,6 +7,7 @@
 
 #include "cohort/core/ops/array.h"
 #include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/cross_replica.h"
 #include "cohort/core/ops/indexing.h"
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/state.h"
@@ -78,12 +79,6 @@ std::vector<std::string> output_names_of(const ModelImpl& model, size_t outputs)
 Trainer::Trainer(ModelImpl& model, CompileOptions options)
     : model_(model), options_(std::move(options)), compiled_(model), objective_(options_) {}
 
-distribute::StepNumber Trainer::step_number() const {
-  distribute::StepNumber number{.seed = default_runtime().random_seed()};
-  if (options_.optimizer.defined()) number.step = options_.optimizer.impl().batches_seen();
-  return number;
-}
-
 StepHandle Trainer::train_step(const ElementLayout& layout) { return step(Kind::kTrain, layout); }
 StepHandle Trainer::test_step(const ElementLayout& layout) { return step(Kind::kTest, layout); }
 StepHandle Trainer::predict_step(const ElementLayout& layout) {
@@ -145,28 +140,24 @@ std::vector<Value> Trainer::record(Kind kind, const ElementLayout& layout,
                             model_.name(), predictions.size());
     batch.weights = {weights_of_classes(layout.class_weight, batch.y[0], predictions[0])};
   }
-  // Penalties of weights are the same on all replicas, whose shares are summed.
+  // Penalties of weights are the same on all replicas; losses are sums of shares.
   std::vector<Value> penalties = collector.losses();
-  for (const Value& penalty : model_.regularization_losses()) {
-    const Value replicas = ops::step_info(ops::StepField::kNumReplicas);
-    penalties.push_back(penalty / ops::cast(replicas, penalty.dtype()));
-  }
+  for (const Value& penalty : model_.regularization_losses())
+    penalties.push_back(ops::replica_share(penalty));
   Objective::Terms terms = objective_.record(output_names_of(model_, predictions.size()), batch.y,
                                              predictions, batch.weights, penalties);
-  const StepRows rows{.num_replicas = model_.strategy().num_replicas_in_sync(),
-                      .batch_size = layout.batch_size};
   if (kind == Kind::kTrain) {
-    record_update(terms, rows);
+    record_update(terms);
   } else {
     std::vector<Gradient> none;
-    reduce_over_replicas(none, terms.contributions, rows);
+    ops::sum_over_replicas(none, terms.contributions);
   }
   for (size_t i = 0; i < terms.states.size(); ++i)
     ops::assign_add(terms.states[i].shared(), terms.contributions[i]);
   return {};
 }
 
-void Trainer::record_update(Objective::Terms& terms, const StepRows& rows) {
+void Trainer::record_update(Objective::Terms& terms) {
   if (!options_.optimizer.defined())
     throw FailedPrecondition("{}: compile: got no optimizer; want one for training", model_.name());
   const Layer model(std::static_pointer_cast<LayerImpl>(model_.shared_from_this()));
@@ -176,7 +167,7 @@ void Trainer::record_update(Objective::Terms& terms, const StepRows& rows) {
          model_.name());
   std::vector<Gradient> gradients =
       variables.empty() ? std::vector<Gradient>() : nn::gradients(terms.total, variables);
-  reduce_over_replicas(gradients, terms.contributions, rows);
+  ops::sum_over_replicas(gradients, terms.contributions);
   if (!variables.empty()) options_.optimizer.impl().apply(gradients, variables);
 }
 

@@ -45,8 +45,6 @@ class Trainer {
   const CompileOptions& options() const { return options_; }
   Objective& objective() { return objective_; }
   int num_outputs() const { return num_outputs_; }
-  /// The number of the next step: the batches that the optimizer has seen.
-  distribute::StepNumber step_number() const;
   /// False once layers were added to the model or taken from it: its steps no longer hold.
   bool fits_model() const { return compiled_.holds(); }
 
@@ -65,7 +63,7 @@ class Trainer {
   StepHandle step(Kind kind, const ElementLayout& layout);
   std::vector<Value> record(Kind kind, const ElementLayout& layout, std::span<const Value> inputs);
   Batch split(const ElementLayout& layout, std::span<const Value> inputs, size_t num_outputs) const;
-  void record_update(Objective::Terms& terms, const StepRows& rows);
+  void record_update(Objective::Terms& terms);
 
   ModelImpl& model_;
   CompileOptions options_;

@@ -148,6 +148,8 @@ class AddImpl : public LayerImpl {
 
 }  // namespace
 
+Activation::Activation(ActivationFunction activation)
+    : Activation(ActivationOptions{.activation = std::move(activation)}) {}
 Activation::Activation(ActivationOptions options)
     : Layer(std::make_shared<ActivationImpl>(std::move(options))) {}
 Flatten::Flatten(FlattenOptions options) : Layer(std::make_shared<FlattenImpl>(options)) {}

@@ -54,8 +54,7 @@ struct ActivationOptions {
 class Activation : public Layer {
  public:
   explicit Activation(ActivationOptions options);
-  explicit Activation(ActivationFunction activation)
-      : Activation(ActivationOptions{.activation = std::move(activation)}) {}
+  explicit Activation(ActivationFunction activation);
 };
 
 struct FlattenOptions {

@@ -1,8 +1,8 @@
 #include "cohort/nn/layers/normalization.h"
 
 #include "cohort/core/ops/array.h"
-#include "cohort/core/ops/collective.h"
 #include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/cross_replica.h"
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/norm.h"
 #include "cohort/core/ops/reduce.h"
@@ -96,22 +96,26 @@ class BatchNormalizationImpl : public LayerImpl {
     const Value rows = ops::minimum(ops::num_rows(x), ops::scalar(1, DType::kI64));
     // A replica without rows has mean and variance 0 and is not counted.
     const std::vector<Value> sums =
-        ops::all_reduce(std::vector<Value>{batch.mean, batch.variance, ops::cast(rows, dtype())},
-                        ops::ReduceOp::kSum);
+        ops::cross_replica(std::vector<Value>{batch.mean, batch.variance, ops::cast(rows, dtype())},
+                           ops::ReduceOp::kSum, ops::Role::kStatistic);
     const Value replicas = ops::maximum(sums[2], ops::scalar(1, dtype()));
     move_statistics(sums[0] / replicas, sums[1] / replicas, sums[2]);
     return batch.y;
+  }
+
+  static Value over_replicas(Value x) {
+    return ops::cross_replica(x, ops::ReduceOp::kSum, ops::Role::kStatistic);
   }
 
   Value normalise_together(Value x, Value gamma, Value beta) {
     ops::ReduceOptions others;
     for (int64_t axis = 0; axis < x.rank() - 1; ++axis) others.axis.push_back(axis);
     const Value ones = ops::reduce_sum(ops::ones_like(x), others);
-    const Value count = ops::all_reduce(ones, ops::ReduceOp::kSum);
+    const Value count = over_replicas(ones);
     const Value safe = ops::maximum(count, ops::scalar(1, dtype()));
-    const Value mean = ops::all_reduce(ops::reduce_sum(x, others), ops::ReduceOp::kSum) / safe;
+    const Value mean = over_replicas(ops::reduce_sum(x, others)) / safe;
     const Value squares = ops::reduce_sum(ops::squared_difference(x, mean), others);
-    const Value variance = ops::all_reduce(squares, ops::ReduceOp::kSum) / safe;
+    const Value variance = over_replicas(squares) / safe;
     move_statistics(mean, variance, count);
     return (x - mean) * ops::rsqrt(variance + options_.epsilon) * gamma + beta;
   }

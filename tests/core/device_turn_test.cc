@@ -1,4 +1,4 @@
-#include "cohort/core/runtime/device_turn.h"
+#include "cohort/core/device/device_turn.h"
 
 #include <gtest/gtest.h>
 

@@ -6,6 +6,7 @@
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/register.h"
 #include "cohort/core/runtime/collective_plan.h"
+#include "cohort/core/runtime/cpu_device.h"
 #include "cohort/core/runtime/device_thread.h"
 #include "cohort/core/runtime/executable.h"
 #include "cohort/core/runtime/memory_plan.h"
@@ -134,6 +135,37 @@ TEST_F(FakeGpuTest, AStepWithCollectivesIsRecordedWhenItIsTold) {
 TEST_F(FakeGpuTest, AThreadThatCannotBeBoundIsAnError) {
   gpu_->bind_fails = "no such device";
   testing::expect_error(Code::kInternal, {"no such device"}, [&] { DeviceThread thread(*gpu_); });
+}
+
+std::vector<std::unique_ptr<Device>> make_fake_gpus(std::span<Device* const>, int count, int64_t) {
+  std::vector<std::unique_ptr<Device>> devices;
+  for (int i = 0; i < count; ++i) devices.push_back(std::make_unique<FakeGpu>(i));
+  return devices;
+}
+
+TEST(LogicalGpuDevicesTest, TakeThePlaceOfGpusThatNobodyUses) {
+  Runtime runtime;
+  const auto set = [&](int count, int64_t limit = 0) {
+    runtime.set_logical_gpu_devices(count, limit);
+  };
+  testing::expect_error(Code::kFailedPrecondition, {"set_logical_gpu_devices", "without a GPU"},
+                        [&] { set(2); });
+  runtime.set_logical_gpu_factory(make_fake_gpus);
+  runtime.add_device(make_cpu_device(0, 1));
+  runtime.add_device(std::make_unique<FakeGpu>(0));
+  testing::expect_invalid({"got 0 devices"}, [&] { set(0); });
+  testing::expect_invalid({"of -1 MiB"}, [&] { set(2, -1); });
+  set(4, 100);
+  EXPECT_EQ(runtime.devices(DeviceType::kGPU).size(), 4u);
+  EXPECT_EQ(runtime.devices(DeviceType::kCPU).size(), 1u);
+  runtime.note_use(DeviceType::kCPU);
+  set(2, 100);
+  runtime.note_use(DeviceType::kGPU);
+  set(2, 100);  // as it is
+  for (const int64_t limit : {0, 200})
+    testing::expect_error(Code::kFailedPrecondition, {"after a GPU device was used"},
+                          [&] { set(2, limit); });
+  EXPECT_EQ(runtime.devices(DeviceType::kGPU).size(), 2u);
 }
 
 }  // namespace

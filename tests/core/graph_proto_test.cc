@@ -6,10 +6,13 @@
 #include <fstream>
 #include <sstream>
 
+#include "cohort/core/graph/gradients.h"
 #include "cohort/core/graph/serialize.h"
 #include "cohort/core/ops/array.h"
 #include "cohort/core/ops/constant.h"
 #include "cohort/core/ops/math.h"
+#include "cohort/core/ops/reduce.h"
+#include "cohort/core/ops/state.h"
 #include "tests/ops/op_test.h"
 
 namespace cohort {
@@ -24,7 +27,10 @@ class GraphProtoTest : public testing::OpTest {};
 TEST_F(GraphProtoTest, ProtocDecodesTheCanonicalForm) {
   if (std::system("protoc --version > /dev/null 2>&1") != 0) GTEST_SKIP() << "no protoc here";
   const Value x = input({N, 3});
-  ops::concat({x, x * -1.5}, 1);
+  const Value y = ops::reduce_sum(ops::square(ops::concat({x, x * -1.5}, 1)));
+  const auto variable = std::make_shared<VariableState>(Tensor(DType::kF32, {}), VariableOptions{});
+  ops::assign(variable, y);
+  gradients(y, std::vector<Value>{x});
   const std::string bytes = serialize(graph_);
   const fs::path folder = fs::path(::testing::TempDir()) / "cohort_graph_proto_test";
   fs::create_directories(folder);
@@ -41,6 +47,9 @@ TEST_F(GraphProtoTest, ProtocDecodesTheCanonicalForm) {
   EXPECT_THAT(text.str(), HasSubstr("symbol: \"N\""));
   EXPECT_THAT(text.str(), HasSubstr("int_value: 1"));
   EXPECT_THAT(text.str(), HasSubstr("tensor_value {"));
+  EXPECT_THAT(text.str(), HasSubstr("stage: BACKWARD"));
+  EXPECT_THAT(text.str(), HasSubstr("stage: COMMIT"));
+  EXPECT_THAT(text.str(), Not(HasSubstr("stage: FORWARD")));
   EXPECT_THAT(text.str(), Not(HasSubstr("\n    1: ")));  // a field that the schema lacks
   fs::remove_all(folder);
 }

@@ -25,6 +25,7 @@
 #include "cohort/core/runtime/runtime.h"
 #include "cohort/core/runtime/schedule.h"
 #include "cohort/core/runtime/step_parts.h"
+#include "cohort/core/runtime/step_vote.h"
 
 namespace cohort {
 namespace {
@@ -200,6 +201,51 @@ TEST_F(PassTest, ATensorThatDependsOnTheBatchCannotBeReduced) {
   EXPECT_THROW(plan_collectives(*f.graph, f.fetches, 800, plan), Error);
 }
 
+/// The variables of the only update, in the order of its layout, and the ops of the schedule.
+std::pair<std::vector<std::string>, std::vector<std::string>> layout_of_step(
+    const std::string& scope) {
+  const auto variable = [](const std::string& name) {
+    return std::make_shared<VariableState>(Tensor(DType::kF32, Shape{3}),
+                                           VariableOptions{.name = name});
+  };
+  const ops::Variables variables{variable("first"), variable("second"), variable("third")};
+  Graph graph(default_runtime().ops());
+  const GraphScope graph_scope(graph);
+  const NameScope name(scope);
+  Value y = graph.placeholder("x", {DType::kF32, {3}});
+  std::vector<Value> reads;
+  for (const auto& v : variables) {
+    reads.push_back(graph.read(v));
+    y = ops::tanh(y * reads.back());
+  }
+  std::vector<Value> clipped;  // in the order in which they were made, the gradients last to first
+  for (const Gradient& g : gradients(ops::reduce_sum(y), reads))
+    clipped.push_back(ops::clip(g.dense(), -1, 1));
+  ops::sgd_update(variables, {}, clipped, ops::scalar(0.1, DType::kF32),
+                  ops::step_info(ops::StepField::kStep), ops::all_finite(clipped), {});
+  CollectivePlan plan;
+  const GraphFunction planned = plan_collectives(graph, {}, 1, plan);
+  std::pair<std::vector<std::string>, std::vector<std::string>> found;
+  for (const int64_t id :
+       planned.graph->commit_nodes().front()->attrs().get<std::vector<int64_t>>("variables"))
+    found.first.push_back(planned.graph->variables()[static_cast<size_t>(id)]->name());
+  Device* device = &default_runtime().device("cpu:0");
+  for (const Schedule& schedule :
+       make_schedules(*planned.graph, [&](const Node&) { return device; }))
+    for (const ScheduleEntry& entry : schedule.entries)
+      found.second.push_back(entry.node->op_name());
+  return found;
+}
+
+TEST_F(PassTest, ANameScopeOfAnyNameLeavesLayoutAndScheduleAlone) {
+  const auto [variables, schedule] = layout_of_step("model");
+  EXPECT_EQ(variables, (std::vector<std::string>{"third", "second", "first"}));
+  for (const char* scope : {"gradients", "gradients/gradients", "my_gradients"}) {
+    EXPECT_EQ(layout_of_step(scope).first, variables) << scope;
+    EXPECT_EQ(layout_of_step(scope).second, schedule) << scope;
+  }
+}
+
 TEST_F(PassTest, AStepIsCutAtItsReductions) {
   const Value x = input(Shape{3});
   const Value local = ops::exp(x), sum = ops::all_reduce(local, ops::ReduceOp::kSum);
@@ -239,6 +285,8 @@ TEST_F(PassTest, RanksVoteOnceNoneOfThemCanFailAlone) {
   const auto at = [&](std::string_view op) {
     return std::find(order.begin(), order.end(), op) - order.begin();
   };
+  EXPECT_TRUE(is_vote(*planned.graph->nodes()[static_cast<size_t>(at("StepVote"))]));
+  EXPECT_TRUE(is_veto(*planned.graph->commit_nodes().front()));
   EXPECT_LT(at("Tanh"), at("StepVote"));
   EXPECT_LT(at("StepVote"), at("StepVeto"));
   EXPECT_LT(at("StepVeto"), at("Assign"));

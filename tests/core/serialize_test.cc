@@ -13,11 +13,13 @@
 #include "cohort/core/ops/softmax.h"
 #include "cohort/core/ops/state.h"
 #include "cohort/core/ops/update.h"
+#include "cohort/core/wire/protobuf.h"
 #include "tests/ops/op_test.h"
 
 namespace cohort {
 namespace {
 
+using ::testing::ContainsRegex;
 using testing::expect_error;
 using ::testing::HasSubstr;
 
@@ -67,6 +69,49 @@ TEST_F(SerializeTest, RoundTripGivesTheSameBytes) {
   EXPECT_EQ(copy->placeholders().size(), 2u);
   EXPECT_EQ(copy->commit_nodes().size(), 1u);
   EXPECT_EQ(copy->variables()[0]->name(), "conv/kernel");
+}
+
+TEST_F(SerializeTest, EveryNodeKeepsItsStage) {
+  build(graph_);
+  const auto copy = deserialize(serialize(graph_), registry_);
+  std::map<Stage, int> nodes;
+  for (size_t i = 0; i < graph_.nodes().size(); ++i) {
+    EXPECT_EQ(copy->find(graph_.nodes()[i]->name())->stage(), graph_.nodes()[i]->stage());
+    ++nodes[graph_.nodes()[i]->stage()];
+  }
+  EXPECT_GT(nodes[Stage::kForward], 5);
+  EXPECT_GT(nodes[Stage::kBackward], 5);
+  EXPECT_EQ(nodes[Stage::kCommit], 1);
+}
+
+/// A graph of one node of op "Neg" or "StepVeto" and its input, with these bytes behind the node's.
+std::string with_node(std::string_view op, std::string_view behind) {
+  wire::Writer dtype, shape, source, node, graph;
+  dtype.write_bytes(1, "dtype"), dtype.write_uint(6, static_cast<uint64_t>(DType::kI32));
+  shape.write_bytes(1, "shape"), shape.write_bytes(7, "");
+  source.write_bytes(1, "x"), source.write_bytes(2, "Placeholder");
+  source.write_message(5, dtype), source.write_message(5, shape);
+  node.write_bytes(1, "y"), node.write_bytes(2, op);
+  node.write_packed_uint(3, std::vector<uint64_t>{0, 0});
+  graph.write_message(2, source);
+  graph.write_bytes(2, node.take() + std::string(behind));
+  return graph.take();
+}
+
+TEST_F(SerializeTest, WithoutAStageANodeIsOfTheForwardPassOrCommits) {
+  const auto plain = deserialize(with_node("Neg", ""), registry_);
+  EXPECT_EQ(plain->find("y")->stage(), Stage::kForward);
+  const auto update = deserialize(with_node("StepVeto", ""), registry_);
+  EXPECT_EQ(update->find("y")->stage(), Stage::kCommit);
+}
+
+TEST_F(SerializeTest, AStageThatCannotBeIsDataLoss) {
+  EXPECT_EQ(deserialize(with_node("Neg", "\x38\x01"), registry_)->find("y")->stage(),
+            Stage::kBackward);
+  expect_error(Code::kDataLoss, {"got node y (Neg)", "commit stage"},
+               [&] { deserialize(with_node("Neg", "\x38\x02"), registry_); });
+  expect_error(Code::kDataLoss, {"unknown option"},
+               [&] { deserialize(with_node("Neg", "\x38\x03"), registry_); });
 }
 
 TEST_F(SerializeTest, ScopesOfTheReaderDoNotCount) {
@@ -162,6 +207,7 @@ TEST_F(DumpTest, TextHasOneLineForEachNode) {
   EXPECT_THAT(text, HasSubstr("model/MaxPool2D:1"));
   EXPECT_THAT(text, HasSubstr("variables=[conv/kernel, dense]"));
   EXPECT_THAT(text, HasSubstr("after x"));
+  EXPECT_THAT(text, ContainsRegex("gradients/model/MatMul/MatMul: [^\n]*\\(backward\\)"));
   EXPECT_THAT(text, HasSubstr("value=float32 [] (0.1"));
   EXPECT_THAT(text, HasSubstr("\n    Add: float64 [] = Add(a, Constant)\n"));
 }

@@ -28,11 +28,13 @@ struct FakeCuda {
   std::vector<Device> devices = std::vector<Device>(1);
   cudaError_t count_status = cudaSuccess;
   int driver_version = 13000, runtime_version = 13000;
-  std::set<int> contexts;               ///< of devices that were used
-  std::atomic<bool> stalled = false;    ///< queries say that there is work
-  std::atomic<int> blocking_waits = 0;  ///< Synchronize calls: these return at once
-  unsigned long long graph_flags = 0;   ///< of the last instantiated graph
-  std::map<void*, size_t> sizes;        ///< of the pool's allocations; guarded by mutex
+  std::set<int> contexts;                           ///< of devices that were used
+  std::atomic<bool> stalled = false;                ///< queries say that there is work
+  std::atomic<int> blocking_waits = 0;              ///< Synchronize calls: these return at once
+  std::atomic<unsigned long long> graph_flags = 0;  ///< of the last instantiated graph
+  size_t graph_nodes = 1;                           ///< of every captured graph
+  std::atomic<int> graph_launches = 0;
+  std::map<void*, size_t> sizes;  ///< of the pool's allocations; guarded by mutex
   std::mutex mutex;
 };
 

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "cohort/kernels/cuda/copy.h"
+#include "cohort/kernels/cuda/tree_sum.h"
 #include "tests/cuda_host/fake_cuda.h"
 
 extern "C" {
@@ -31,6 +33,28 @@ void fill(int element_bytes, uint64_t pattern, void* to, int64_t n, cudaStream_t
   for (int64_t i = 0; i < n; ++i)
     std::memcpy(static_cast<char*>(to) + i * element_bytes, &pattern,
                 static_cast<size_t>(element_bytes));
+}
+
+bool tree_sum(DType, int rank, int num_ranks, const uint8_t* merges, void* mine, const void* others,
+              int64_t stride, int64_t n, double divisor, cudaStream_t, Combine combine) {
+  auto* result = static_cast<float*>(mine);
+  const auto add = [combine](float a, float b) {
+    if (combine == Combine::kMax) return std::max(a, b);
+    return combine == Combine::kMin ? std::min(a, b) : a + b;
+  };
+  for (int64_t i = 0; i < n; ++i) {
+    std::vector<float> sums;
+    for (int r = 0; r < num_ranks; ++r) {
+      sums.push_back(r == rank ? result[i] : static_cast<const float*>(others)[r * stride + i]);
+      for (int m = merges[r]; m > 0; --m) {
+        const float right = sums.back();
+        sums.pop_back();
+        sums.back() = add(sums.back(), right);
+      }
+    }
+    result[i] = sums[0] / static_cast<float>(divisor);
+  }
+  return true;
 }
 
 }  // namespace cohort::cuda

@@ -67,6 +67,12 @@ TEST(JobDevicesTest, OverlappingViewsAreRefused) {
   });
 }
 
+TEST(JobDevicesTest, LogicalDevicesOfOneCardAreRefused) {
+  expect_invalid({"several logical devices of the gpu a", kDeviceTasks[1]}, [] {
+    assigned({gpus({"b", "c"}), gpus({"a", "a"})});
+  });
+}
+
 TEST(JobDevicesTest, OneTypeOnAllWorkers) {
   expect_invalid({"got devices of type gpu", kDeviceTasks[0], "cpu on", kDeviceTasks[1]}, [] {
     assigned({gpus({"a"}), {"cpu", false, {}}});

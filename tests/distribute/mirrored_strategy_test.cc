@@ -7,6 +7,7 @@
 #include "cohort/core/graph/gradients.h"
 #include "cohort/core/graph/variable.h"
 #include "cohort/core/ops/array.h"
+#include "cohort/core/ops/collective.h"
 #include "cohort/core/ops/constant.h"
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/matmul.h"

@@ -2,11 +2,13 @@
 
 #include <mutex>
 
+#include "cohort/core/ops/cross_replica.h"
 #include "cohort/core/ops/indexing.h"
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/reduce.h"
 #include "cohort/core/runtime/program.h"
 #include "cohort/core/runtime/runtime.h"
+#include "cohort/distribute/placement/mirrored.h"
 #include "cohort/nn/optimizers.h"
 #include "tests/distribute/group_harness.h"
 
@@ -17,17 +19,18 @@ namespace {
 constexpr int64_t kTable = 4000, kWidth = 16, kRows = 10;
 
 /// (indices [N], scales [N, width]) -> the gradient of a table, summed over all replicas.
-Trace make_trace(const nn::StepRows& rows) {
-  return trace(
+Trace make_trace(const StepRows& rows) {
+  const Trace made = trace(
       [&](std::span<const Value> in) {
         const nn::Variable table(Tensor(DType::kF32, Shape{kTable, kWidth}), "table");
         std::vector<Gradient> gradients =
             nn::gradients(ops::reduce_sum(ops::gather(table, in[0]) * in[1]), {table});
         std::vector<Value> none;
-        nn::reduce_over_replicas(gradients, none, rows);
+        ops::sum_over_replicas(gradients, none);
         return std::vector<Value>{gradients.front().dense()};
       },
       {{DType::kI64, Shape{batch_dim()}}, {DType::kF32, Shape{batch_dim(), kWidth}}}, "sparse");
+  return place_mirrored(made, rows);
 }
 
 struct Reduced {
@@ -36,7 +39,7 @@ struct Reduced {
 };
 
 /// Rank r has kRows - 3 r rows, or none; two of them are the same row.
-Reduced reduce(const ProcessGroupOptions& group, const nn::StepRows& rows) {
+Reduced reduce(const ProcessGroupOptions& group, const StepRows& rows) {
   const auto ranks = static_cast<size_t>(rows.num_replicas);
   Reduced reduced{.gradients = std::vector<Tensor>(ranks)};
   std::mutex compiling;

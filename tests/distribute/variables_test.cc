@@ -9,6 +9,8 @@
 #include "cohort/core/runtime/runtime.h"
 #include "cohort/distribute/context.h"
 #include "cohort/distribute/mirrored_strategy.h"
+#include "cohort/nn/variable.h"
+#include "tests/support/expect_error.h"
 
 /// TensorFlow's cases of variables written inside a step, on two replicas r = 0, 1.
 namespace cohort::distribute {
@@ -108,6 +110,142 @@ TEST_F(DistributedVariableConcurrentTest, AssigningASummedOnReadVariableGivesEac
   v->assign(Tensor::scalar(2.f));
   EXPECT_EQ(copies(*v), (Copies{1, 1}));
   EXPECT_EQ(v->value().item(), 2);
+}
+
+TEST_F(DistributedVariableConcurrentTest, AssignedBeforeItsFirstStepItReadsTheSameAfterwards) {
+  const std::vector<std::pair<Aggregation, Copies>> cases{{Aggregation::kSum, {1, 2}},
+                                                          {Aggregation::kMean, {2, 3}},
+                                                          {Aggregation::kOnlyFirstReplica, {2, 3}}};
+  for (const auto& [aggregation, expected] : cases) {
+    const auto v = variable(aggregation, Sync::kOnRead);
+    v->assign(Tensor::scalar(2.f));
+    EXPECT_EQ(v->value().item(), 2);
+    write(v, ops::assign_add, [](Value r) { return r * 0.0; });
+    EXPECT_EQ(v->value().item(), 2);
+    write(v, ops::assign_add, id);
+    EXPECT_EQ(copies(*v), expected);
+  }
+}
+
+TEST_F(DistributedVariableConcurrentTest, WhatAnIntegerSumLeavesOverIsOfTheFirstCopies) {
+  constexpr int64_t kLarge = (int64_t{1} << 53) + 1;  // no double
+  const auto v = std::make_shared<VariableState>(
+      Tensor::scalar<int64_t>(0),
+      VariableOptions{
+          .name = "n", .synchronization = Sync::kOnRead, .aggregation = Aggregation::kSum});
+  const Function one = function([&](std::vector<Value>) {
+    ops::assign_add(v, ops::constant(Tensor::scalar<int64_t>(1)));
+    return std::vector<Value>{};
+  });
+  for (const int64_t value : {kLarge, int64_t{5}, int64_t{-5}, int64_t{0}}) {
+    v->assign(Tensor::scalar(value));
+    EXPECT_EQ(v->value().item<int64_t>(), value);
+    strategy_.run(one, {});
+    EXPECT_EQ(v->value().item<int64_t>(), value + 2);
+  }
+  v->assign(Tensor::scalar<int64_t>(-5));
+  EXPECT_EQ(copies(*v), (Copies{-3, -2}));
+}
+
+TEST_F(DistributedVariableConcurrentTest, TheFirstReplicaIsTheFirstOfTheStepThatWrote) {
+  const auto v = variable(Aggregation::kOnlyFirstReplica, Sync::kOnRead);
+  const Function zero = function([&](std::vector<Value>) {
+    ops::assign(v, ops::scalar(0, DType::kF32));
+    return std::vector<Value>{};
+  });
+  OneDeviceStrategy("cpu:1").run(zero, {});  // its place is there before that of cpu:0
+  write(v, ops::assign, [](Value r) { return r + 5.0; });
+  EXPECT_EQ(v->value().item(), 5);
+}
+
+TEST_F(DistributedVariableConcurrentTest, ACopyOfTheValueIsThatOfAllReplicas) {
+  const auto v = variable(Aggregation::kSum, Sync::kOnRead);
+  write(v, ops::assign, [](Value r) { return r + 5.0; });
+  float sum = 0;
+  v->copy_value(&sum);
+  EXPECT_EQ(sum, 11);
+}
+
+TEST_F(DistributedVariableConcurrentTest,
+       AVariableOfAModelStartsOnEveryReplicaWithItsInitialValue) {
+  const std::vector<std::pair<Aggregation, float>> cases{
+      {Aggregation::kSum, 6.f}, {Aggregation::kMean, 3.f}, {Aggregation::kOnlyFirstReplica, 3.f}};
+  for (const auto& [aggregation, expected] : cases) {
+    const VariableOptions options{.name = "v",
+                                  .trainable = false,
+                                  .synchronization = Sync::kOnRead,
+                                  .aggregation = aggregation};
+    const nn::Variable v =
+        strategy_.scope([&] { return nn::Variable(Tensor::scalar(3.f), options); });
+    EXPECT_EQ(v.value().item(), expected);
+    write(v.shared(), ops::assign_add, id);
+    EXPECT_EQ(copies(v.impl()), (Copies{3, 4}));
+    EXPECT_EQ(nn::Variable(Tensor::scalar(3.f), options).value().item(), 3) << "one replica";
+  }
+  testing::expect_error(Code::kInvalidArgument, {"variable v: got trainable", "ON_READ"}, [] {
+    nn::Variable(Tensor::scalar(3.f), {.name = "v", .synchronization = Sync::kOnRead});
+  });
+}
+
+/// The copies of two workers with two devices each, as the second sees them. The first's are 1, 2.
+class SecondWorker final : public ReplicaCopies {
+ public:
+  int num_copies() const override { return 4; }
+  int first_copy() const override { return 2; }
+  const std::vector<Device*>& devices() const override { return devices_; }
+  std::vector<Tensor> gather(const std::string& variable,
+                             const std::vector<Tensor>& mine) override {
+    EXPECT_EQ(variable, "v");
+    std::vector<Tensor> all{Tensor::scalar(1.f), Tensor::scalar(2.f)};
+    all.insert(all.end(), mine.begin(), mine.end());
+    return all;
+  }
+
+ private:
+  const std::vector<Device*> devices_{&default_runtime().device("cpu:0"),
+                                      &default_runtime().device("cpu:1")};
+};
+
+TEST_F(DistributedVariableConcurrentTest, InAJobAReadIsOverTheReplicasOfAllProcesses) {
+  const std::vector<std::pair<Aggregation, std::vector<float>>> cases{
+      {Aggregation::kSum, {2, 2, 7}},                // 8 in four shares; 1 + 2 + 2 + 2
+      {Aggregation::kMean, {8, 8, 4.75}},            // 8 each; (1 + 2 + 8 + 8) / 4
+      {Aggregation::kOnlyFirstReplica, {8, 8, 1}}};  // the first worker's
+  const auto job = std::make_shared<const std::string>("SomeStrategy");
+  for (const auto& [aggregation, expected] : cases) {
+    auto workers = std::make_shared<SecondWorker>();
+    const auto v = variable(aggregation, Sync::kOnRead);
+    v->belong_to(job, workers);
+    v->assign(Tensor::scalar(8.f));
+    EXPECT_EQ(v->value().item(), 8) << "before a step every process has the value";
+    {
+      const DeviceTurn turn(workers->devices());
+      v->prepare_for(workers->devices(), true);
+    }
+    EXPECT_EQ(copies(*v), (Copies{expected[0], expected[1]}));
+    EXPECT_EQ(v->value().item(), expected[2]);
+    v->assign(Tensor::scalar(4.f));
+    const float each = aggregation == Aggregation::kSum ? 1.f : 4.f;
+    EXPECT_EQ(copies(*v), (Copies{each, each}));
+    workers.reset();
+    testing::expect_error(Code::kFailedPrecondition, {"variable v", "ON_READ", "assigned anew"},
+                          [&] { v->value(); });
+    v->assign(Tensor::scalar(6.f));
+    EXPECT_EQ(v->value().item(), 6) << "of this process alone";
+  }
+}
+
+TEST_F(DistributedVariableConcurrentTest, AStepElsewhereCannotTakeWhatOtherProcessesHold) {
+  const auto workers = std::make_shared<SecondWorker>();
+  const auto v = variable(Aggregation::kMean, Sync::kOnRead);
+  v->belong_to(std::make_shared<const std::string>("SomeStrategy"), workers);
+  std::vector<Device*> devices = workers->devices();
+  devices.push_back(&default_runtime().device("cpu:2"));
+  const DeviceTurn turn(devices);
+  v->prepare_for(workers->devices(), true);
+  testing::expect_error(Code::kFailedPrecondition, {"variable v", "ON_READ"}, [&] {
+    v->prepare_for(std::span<Device* const>(devices).subspan(2), false);
+  });
 }
 
 TEST_F(DistributedVariableConcurrentTest, AnUnreducedValueForASharedVariableIsRefused) {

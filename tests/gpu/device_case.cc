@@ -2,15 +2,24 @@
 
 #include <cmath>
 #include <cstring>
+#include <set>
 
 #include "cohort/core/runtime/module.h"
 #include "cohort/core/runtime/philox.h"
 
 namespace cohort::testing {
 
-Device* gpu() {
-  const std::vector<Device*> gpus = default_runtime().devices(DeviceType::kGPU);
-  return gpus.empty() ? nullptr : gpus.front();
+Device* gpu() { return gpus().empty() ? nullptr : gpus().front(); }
+
+std::vector<Device*> gpus() { return default_runtime().devices(DeviceType::kGPU); }
+
+std::vector<Device*> cards() {
+  const JobCommunicators* nccl = default_runtime().job_communicators(DeviceType::kGPU);
+  std::vector<Device*> firsts;
+  std::set<std::string> seen;
+  for (Device* device : gpus())
+    if (seen.insert(nccl->identity(*device)).second) firsts.push_back(device);
+  return firsts;
 }
 
 void GpuTest::SetUp() {

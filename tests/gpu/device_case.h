@@ -12,6 +12,11 @@ namespace cohort::testing {
 /// The first GPU of the default runtime; null where there is none.
 Device* gpu();
 
+/// All of them: logical devices where there is one card.
+std::vector<Device*> gpus();
+/// The first of each card.
+std::vector<Device*> cards();
+
 /// Skips, saying why, where there is no GPU.
 class GpuTest : public ::testing::Test {
  protected:

@@ -156,9 +156,7 @@ TEST_F(GpuDeviceTest, MatMulConvolutionAndSoftmaxCanBeRecorded) {
   }
 }
 
-// One rank only, where there is one GPU: the identity, through all of NCCL's set-up.
-TEST_F(GpuDeviceTest, NcclReducesOverTheGpusOfThisProcess) {
-  const std::vector<Device*> devices = default_runtime().devices(DeviceType::kGPU);
+void expect_sums(const std::vector<Device*>& devices) {
   const auto make = default_runtime().communicator_factory(DeviceType::kGPU);
   ASSERT_NE(make, nullptr);
   const auto num_ranks = static_cast<int>(devices.size());
@@ -189,6 +187,14 @@ TEST_F(GpuDeviceTest, NcclReducesOverTheGpusOfThisProcess) {
   std::vector<float> want = values;
   for (float& value : want) value *= static_cast<float>(ranks.size());
   for (size_t r = 0; r < ranks.size(); ++r) EXPECT_EQ(read(*devices[r], slots[r], n), want);
+}
+
+// One rank only, where there is one card: the identity, through all of NCCL's set-up.
+TEST_F(GpuDeviceTest, NcclReducesOverTheCardsOfThisProcess) { expect_sums(cards()); }
+
+TEST_F(GpuDeviceTest, LogicalDevicesOfOneCardReduceByCopies) {
+  if (cards().size() > 1) GTEST_SKIP() << "needs 1 card; here: " << cards().size();
+  expect_sums(gpus());
 }
 
 }  // namespace

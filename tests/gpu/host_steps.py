@@ -22,6 +22,7 @@ import traceback
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 TESTS = ROOT / "tests" / "test_gpu"
 FAILED = ROOT / "results" / "failed"  # names of the first call's failed tests, for the second
+ALONE = ["GpuDeviceTest.TheArenaTakesWhatThePoolKeeps"]  # takes all memory of the card
 # What compute-sanitizer and ncu say where they may not look into the device.
 REFUSED = "^==.*([Dd]evice not supported|LibraryNotLoaded|ERR_NVGPUCTRPERM|Failed to (initialize|connect)|No kernels).*"
 
@@ -197,7 +198,7 @@ def sanitized(call, kind, tests):
 
 
 def all_tests(call):
-    """Each in a process of its own, so that a broken context ends one test alone; four at once."""
+    """Each in a process of its own, so that a broken context ends one test alone; four at once, where that goes."""
     chosen = os.environ.get("COHORT_HOST_TESTS", "*")
     _, listed = call.run("list", [TESTS, "--gtest_list_tests", f"--gtest_filter={chosen}"])
     names, suite = [], ""
@@ -219,8 +220,9 @@ def all_tests(call):
             return name, "skipped" if reason else "passed", reason
         return name, "failed", first(r"(?<=: Failure\n).*", output) or (outcome(status) + tail(output, 1))[0]
 
+    results = [one(name) for name in names if name in ALONE]
     with concurrent.futures.ThreadPoolExecutor(4) as threads:
-        results = list(threads.map(one, names))
+        results += threads.map(one, [name for name in names if name not in ALONE])
     count = collections.Counter(word for _, word, _ in results)
     lines = [", ".join(f"{number} {word}" for word, number in sorted(count.items()))]
     reasons = collections.Counter(reason for _, word, reason in results if word == "skipped")
@@ -254,6 +256,7 @@ def memcheck(call):
 
 
 def adam(call):
+    needs_torch(call)
     lines = compare(call, "graph,copy", "adam_4m")
     copy = first(r"(?<=torch_gpu copy ).*", "\n".join(lines))
     ratio = first(r"(?<=\()[0-9.]+(?= of cohort)", copy)
@@ -301,6 +304,13 @@ def images(folder):
             unfinished.rename(target)
 
 
+def needs_torch(call):
+    python = os.environ.get("COHORT_PYTHON", "python3")
+    status, output = call.run("torch", [python, "-c", "import torch; print('PyTorch', torch.__version__)"], ours=False)
+    if status != 0:
+        raise Skip("no PyTorch to compare with: " + (tail(output, 1) or outcome(status))[0])
+
+
 def compare(call, peers, *cases):
     """Cohort beside these variants of PyTorch, where it is."""
     if "adam_4m" not in cases:
@@ -309,12 +319,17 @@ def compare(call, peers, *cases):
         "compare_" + "_".join(cases), ["python3", ROOT / "benchmarks" / "gpu" / "compare.py", "--peers", peers, *cases],
         ours=False, COHORT_BUILD=str(ROOT), COHORT_DATA_DIR=str(ROOT / "data"), COHORT_BENCH_ROUNDS="5",
         COHORT_BENCH_SECONDS="0.4", COHORT_LIBRARY_PATH=call.library_path)
-    programs = "|".join([*cases, "python3 torch_gpu.py", "torch_gpu", "gpu_adam", "train_steps"])
+    programs = "|".join([*cases, r"\S+ torch_gpu\.py", "torch_gpu", "gpu_adam", "train_steps"])
     wanted = rf"^(?:# )?(?:{programs})\b.*|^\w+Error: .*|^ +what\(\).*|.*cannot be recorded.*"
     lines = list(dict.fromkeys(re.findall(wanted, output, re.MULTILINE)))
     if status != 0 or any("cannot be recorded" in line for line in lines):
         raise Fail(*outcome(status), *(lines or tail(output)))
     return lines
+
+
+def compiled(call):
+    needs_torch(call)
+    return compare(call, "compile_graph", "mlp_b32", "cnn_b64")
 
 
 def profile(call):
@@ -336,7 +351,7 @@ STEPS = {
         ("again", 40, again(tests)), ("racecheck", 50, racecheck),
         ("mlp", 50, lambda call: compare(call, "eager,graph", "mlp_b32", "mlp_b256")),
         ("cnn", 40, lambda call: compare(call, "eager,graph,graph_nhwc", "cnn_b64")), ("profile", 25, profile),
-        ("compiled", 60, lambda call: compare(call, "compile_graph", "mlp_b32", "cnn_b64"))],
+        ("compiled", 60, compiled)],
 }  # fmt: skip
 
 

@@ -1,5 +1,5 @@
-// Several GPUs of one process: what happens when a step fails, and that results do not depend on
-// how many there are.
+// Several GPUs of one process, or logical devices of its only one: what happens when a step fails,
+// and that results do not depend on how many there are.
 #include <thread>
 
 #include "cohort/core/runtime/communicator.h"
@@ -14,7 +14,6 @@ namespace {
 
 class GpuMirroredTest : public GpuTest {
  protected:
-  static std::vector<Device*> gpus() { return default_runtime().devices(DeviceType::kGPU); }
   static bool has(size_t count) { return gpus().size() >= count; }
 };
 
@@ -67,6 +66,30 @@ TEST_F(GpuMirroredTest, RowsThatDoNotReachAllGpusAreNoHang) {
             {.batch_size = 256, .epochs = 4, .verbose = 0, .shuffle = false});
 }
 
+TEST_F(GpuMirroredTest, FourReplicasGiveTheSameBitsOnOneTwoAndFourGpus) {
+  if (!has(4)) GTEST_SKIP() << "needs 4 GPUs; here: " << gpus().size();
+  const auto train = [](size_t count) {
+    const nn::Model model = classifier(mirrored(count, 4));
+    fit(model, 4);
+    for (const nn::Variable& variable : model.weights())
+      for (size_t i = 0; i < count; ++i)
+        EXPECT_TRUE(bitwise_equal(variable.impl().value(*gpus()[i]), variable.value()));
+    return model.get_weights();
+  };
+  const std::vector<Tensor> one = train(1), two = train(2), four = train(4);
+  for (size_t i = 0; i < one.size(); ++i) {
+    EXPECT_TRUE(bitwise_equal(two[i], one[i])) << i;
+    EXPECT_TRUE(bitwise_equal(four[i], one[i])) << i;
+  }
+}
+
+TEST_F(GpuMirroredTest, StepsOfSeveralGpusCanBeRecorded) {
+  if (!has(2)) GTEST_SKIP() << "needs 2 GPUs; here: " << gpus().size();
+  ::testing::internal::CaptureStderr();
+  fit(classifier(mirrored(2)), 6);
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+}
+
 TEST_F(GpuMirroredTest, SixReplicasGiveTheSameBitsOnOneAndOnFourGpus) {
   if (!has(4)) GTEST_SKIP() << "needs 4 GPUs; here: " << gpus().size();
   const nn::Model one = classifier(mirrored(1, 6)), four = classifier(mirrored(4, 6));
@@ -96,8 +119,8 @@ struct Pair {
 };
 
 TEST_F(GpuMirroredTest, AnAbortEndsRecordedStepsToo) {
-  if (!has(2)) GTEST_SKIP() << "needs 2 GPUs; here: " << gpus().size();
-  const std::vector<Device*> devices = gpus();
+  if (cards().size() < 2) GTEST_SKIP() << "needs 2 cards; here: " << cards().size();
+  const std::vector<Device*> devices = cards();
   Pair pair(devices);
   std::vector<std::unique_ptr<Device::Recording>> recordings(2);
   const auto on_both = [&](const std::function<void(size_t)>& body) {
@@ -128,8 +151,8 @@ TEST_F(GpuMirroredTest, AnAbortEndsRecordedStepsToo) {
 }
 
 TEST_F(GpuMirroredTest, UploadsBehindASilentPeerEndWithTheAbort) {
-  if (!has(2)) GTEST_SKIP() << "needs 2 GPUs; here: " << gpus().size();
-  const std::vector<Device*> devices = gpus();
+  if (cards().size() < 2) GTEST_SKIP() << "needs 2 cards; here: " << cards().size();
+  const std::vector<Device*> devices = cards();
   Pair pair(devices);
   devices[0]->bind_thread();
   pair.sums[0]->start();
@@ -141,6 +164,25 @@ TEST_F(GpuMirroredTest, UploadsBehindASilentPeerEndWithTheAbort) {
     devices[0]->synchronize();
   });
   killer.join();
+}
+
+TEST_F(GpuMirroredTest, AnAbortEndsTheWaitOfLogicalDevices) {
+  if (cards().size() > 1 || !has(2)) GTEST_SKIP() << "needs 1 card; here: " << cards().size();
+  Pair pair(gpus());
+  gpus()[0]->bind_thread();
+  pair.sums[0]->start();
+  std::thread killer([&] { pair.ranks[1]->abort(Unavailable("rank 1 gives up")); });
+  expect_error(Code::kUnavailable, {"rank 1 gives up"}, [&] { pair.sums[0]->wait(); });
+  killer.join();
+  gpus()[0]->synchronize();
+}
+
+TEST_F(GpuMirroredTest, NcclForLogicalDevicesIsRefused) {
+  if (cards().size() > 1 || !has(2)) GTEST_SKIP() << "needs 1 card; here: " << cards().size();
+  expect_error(Code::kInvalidArgument, {"NCCL", "several logical devices of the card"}, [] {
+    distribute::MirroredStrategy(
+        {.devices = {"gpu:0", "gpu:1"}, .cross_device_ops = distribute::CrossDeviceOps::kNccl});
+  });
 }
 
 }  // namespace

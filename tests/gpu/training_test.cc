@@ -93,8 +93,7 @@ TEST_F(GpuTrainingTest, AConvolutionalNetworkWithSgd) {
 }
 
 TEST_F(GpuTrainingTest, MirroredOverAllGpusEqualsOneGpu) {
-  const size_t count = default_runtime().devices(DeviceType::kGPU).size();
-  if (count < 2) GTEST_SKIP() << "needs 2 GPUs; here: " << count;
+  if (gpus().size() < 2) GTEST_SKIP() << "needs 2 GPUs; here: " << gpus().size();
   const auto train_with = [](const distribute::Strategy& strategy) {
     nn::set_random_seed(11);
     const nn::Model model = strategy.scope([] {

@@ -1,8 +1,8 @@
 // Models whose parts run on devices of their own.
 #include <gmock/gmock.h>
 
+#include "cohort/core/device/device.h"
 #include "cohort/core/graph/scope.h"
-#include "cohort/core/runtime/device.h"
 #include "cohort/core/runtime/runtime.h"
 #include "cohort/core/trace/recorder.h"
 #include "cohort/distribute/mirrored_strategy.h"

@@ -4,6 +4,7 @@
 #include "cohort/cohort.h"
 #include "cohort/core/ops/slices.h"
 #include "cohort/core/runtime/function.h"
+#include "cohort/distribute/placement/mirrored.h"
 #include "tests/nn/support.h"
 #include "tests/support/expect_error.h"
 
@@ -168,41 +169,44 @@ TEST(SparseGradientsConcurrentTest, GatheringAndReducingGiveTheSameBits) {
     EXPECT_TRUE(bitwise_equal(gathered[i], reduced[i])) << "weight " << i;
 }
 
-/// The ops of a traced update of a table [rows, 4] by `optimizer`, with 8 rows of each replica.
+/// The ops of a placed update of a table [rows, 4] by `optimizer`, with 8 rows of each replica.
 std::multiset<std::string> ops_of_update(const Optimizer& optimizer, int64_t rows,
-                                         const StepRows& step) {
+                                         const distribute::StepRows& step) {
   const Variable table(Tensor(DType::kF32, Shape{rows, 4}), "table");
   const Trace made = trace(
       [&](std::span<const Value> in) {
         std::vector<Gradient> gradients =
             nn::gradients(ops::reduce_sum(ops::gather(table, in[0])), {table});
         std::vector<Value> none;
-        reduce_over_replicas(gradients, none, step);
+        ops::sum_over_replicas(gradients, none);
         optimizer.impl().apply(gradients, {table});
         return std::vector<Value>{};
       },
       {{DType::kI32, Shape{batch_dim()}}}, "update");
   std::multiset<std::string> ops;
-  for (const auto& node : made.graph->nodes()) ops.insert(node->op_name());
+  const Trace placed = distribute::place_mirrored(made, step);
+  for (const auto& node : placed.graph->nodes()) ops.insert(node->op_name());
   return ops;
 }
 
 TEST(SparseGradientsTest, SlicesStaySlicesWhereThatIsLess) {
-  const StepRows step{.num_replicas = 4, .batch_size = 32};
+  const distribute::StepRows step{.num_replicas = 4, .batch_size = 32};
   // 4 replicas * 8 rows * (16 + 4) bytes are gathered; the dense table has 2 * 16 bytes a row.
   const auto gathered = ops_of_update(SGD(), 21, step);
   EXPECT_EQ(gathered.count("AllGather"), 2u);
   EXPECT_EQ(gathered.count("AllReduce"), 0u);
   EXPECT_EQ(gathered.count("SparseSgdUpdate"), 1u);
   EXPECT_EQ(gathered.count("SlicesToDense"), 0u);
+  EXPECT_EQ(gathered.count("CombineSlices"), 1u);
   const auto reduced = ops_of_update(SGD(), 20, step);
   EXPECT_EQ(reduced.count("AllGather"), 0u);
   EXPECT_EQ(reduced.count("AllReduce"), 1u);
   EXPECT_EQ(reduced.count("SgdUpdate"), 1u);
+  EXPECT_EQ(reduced.count("SparseSgdUpdate"), 0u);
 }
 
 TEST(SparseGradientsTest, TheDenseUpdateTakesTheGatheredRows) {
-  const StepRows step{.num_replicas = 4, .batch_size = 32};
+  const distribute::StepRows step{.num_replicas = 4, .batch_size = 32};
   for (const Optimizer& optimizer : {Optimizer(Adam()), Optimizer(SGD({.momentum = 0.9})),
                                      Optimizer(SGD({.weight_decay = 0.1}))}) {
     const auto ops = ops_of_update(optimizer, 1000, step);

@@ -98,26 +98,21 @@ TEST_F(StateOpTest, SparseUpdatesTakeSlicesOfTheirVariable) {
   const Value indices = input({N}, DType::kI32);
   Node* node = ops::sparse_sgd_update(table, {indices, input({N, 8}), Shape{100, 8}},
                                       learning_rate(), apply());
-  EXPECT_TRUE(node->op().commit);
+  EXPECT_EQ(node->stage(), Stage::kCommit);
   expect_invalid({"sparse_sgd_update: got slices of float32 [99, 8] for variable table"}, [&] {
     ops::sparse_sgd_update(table, {indices, input({N, 8}), Shape{99, 8}}, learning_rate(), apply());
   });
 }
 
-TEST_F(StateOpTest, AllReduceKeepsTypesAndPassesGradients) {
+TEST_F(StateOpTest, AllReduceKeepsTypes) {
   const std::vector<Value> values{input({N, 3}), input({}, DType::kI64), input({2})};
   const auto sums = ops::all_reduce(values, ops::ReduceOp::kSum);
   ASSERT_EQ(sums.size(), 3u);
   EXPECT_EQ(sums[1].type(), values[1].type());
   expect_invalid({"all_reduce: a mean: got int64 []; want a floating dtype"},
                  [&] { ops::all_reduce(values[1], ops::ReduceOp::kMean); });
-  const std::vector<Value> floats{values[0], values[2]};
-  const auto reduced = ops::all_reduce(floats, ops::ReduceOp::kMean);
-  const auto d = gradients(reduced[1], floats);
-  EXPECT_TRUE(d[0].absent());
-  EXPECT_EQ(d[1].dense().node()->op_name(), "AllReduce");
-  expect_error(Code::kUnimplemented, {"all_reduce: got a gradient"},
-               [&] { gradient(ops::all_reduce(values[0], ops::ReduceOp::kMax), values[0]); });
+  expect_error(Code::kUnimplemented, {"AllReduce", "has no gradient"},
+               [&] { gradient(ops::all_reduce(values[0], ops::ReduceOp::kSum), values[0]); });
 }
 
 TEST_F(StateOpTest, AllGatherGrowsOneAxis) {

@@ -33,6 +33,44 @@ const std::map<std::string_view, Prefixes>& folder_table() {
   return table;
 }
 
+// Core's layers point one way: what each may include of core, besides itself and the files that lie
+// in core/ itself. Those, the lowest layer ("core/"), include none of the others.
+const std::map<std::string_view, Prefixes>& core_layers() {
+  static const std::map<std::string_view, Prefixes> table = {
+      {"core/", {}},
+      {"core/device/", {}},
+      {"core/trace/", {}},
+      {"core/wire/", {}},
+      {"core/graph/", {"core/device/", "core/wire/"}},
+      {"core/ops/", {"core/graph/"}},
+      {"core/runtime/", {"core/device/", "core/graph/", "core/ops/", "core/trace/", "core/wire/"}},
+  };
+  return table;
+}
+
+// What a folder may not include although the table allows it: a model says what is to be known of
+// all replicas, and a strategy how.
+const std::map<std::string_view, Prefixes>& closed_to() {
+  static const std::map<std::string_view, Prefixes> table = {
+      {"nn",
+       {"core/ops/collective.h", "core/runtime/communicator.h", "core/runtime/collective_plan.h"}},
+  };
+  return table;
+}
+
+// "core/graph/" of "core/graph/op.cc", "core/" of "core/error.h".
+std::string_view layer_of(std::string_view path) {
+  const size_t second = path.find('/', path.find('/') + 1);
+  return path.substr(0, second == path.npos ? path.find('/') + 1 : second + 1);
+}
+
+bool points_up(std::string_view file, std::string_view included) {
+  const std::string_view from = layer_of(file), to = layer_of(included);
+  const auto layer = core_layers().find(from);
+  if (layer == core_layers().end() || from == to || to == "core/") return false;
+  return std::find(layer->second.begin(), layer->second.end(), to) == layer->second.end();
+}
+
 // Whose headers are reached as "cohort/<folder>/...": a program's own data/ must not hide ours.
 const std::set<std::string_view>& library_folders() {
   static const std::set<std::string_view> folders = {"core",    "kernels",    "data", "checkpoint",
@@ -132,6 +170,11 @@ bool starts_with_any(std::string_view path, const Prefixes& prefixes) {
                      [&](std::string_view prefix) { return path.starts_with(prefix); });
 }
 
+bool is_closed(std::string_view folder, std::string_view path) {
+  const auto it = closed_to().find(folder);
+  return it != closed_to().end() && starts_with_any(path, it->second);
+}
+
 bool is_source(const fs::path& path) {
   static const std::set<std::string> extensions = {".h", ".cc", ".cu", ".cuh"};
   return extensions.contains(path.extension().string());
@@ -183,8 +226,11 @@ class IncludeChecker {
       report(file, line, "\"" + target + "\": no such file below the root of the repository");
     } else if (path == target && library_folders().contains(to)) {
       report(file, line, "\"" + target + "\": write \"cohort/" + target + "\"");
-    } else if (from != to && !starts_with_any(path, folder_table().at(from))) {
+    } else if (from != to &&
+               (!starts_with_any(path, folder_table().at(from)) || is_closed(from, path))) {
       report(file, line, std::string(from) + "/ may not include \"" + target + "\"");
+    } else if (points_up(file, path)) {
+      report(file, line, std::string(layer_of(file)) + " may not include \"" + target + "\"");
     }
   }
 

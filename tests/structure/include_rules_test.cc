@@ -54,6 +54,32 @@ TEST_F(IncludeRulesTest, IncludeAgainstTheTableIsFound) {
                   HasSubstr("nn/model.cc:1: nn/ may not")));
 }
 
+TEST_F(IncludeRulesTest, CoresLayersPointOneWay) {
+  write("core/graph/op.h", "#include \"cohort/core/error.h\"\n");
+  write("core/ops/add.h", "#include \"cohort/core/graph/op.h\"\n");
+  write("core/runtime/kernel.h", "#include \"cohort/core/ops/add.h\"\n");
+  EXPECT_THAT(findings(), IsEmpty());
+  write("core/tensor.cc", "#include \"cohort/core/graph/op.h\"\n");
+  write("core/graph/op.cc", "#include \"cohort/core/ops/add.h\"\n");
+  write("core/ops/add.cc", "\n#include \"cohort/core/runtime/kernel.h\"\n");
+  EXPECT_THAT(
+      findings(),
+      ElementsAre(HasSubstr("core/graph/op.cc:1: core/graph/ may not include \"cohort/core/ops/"),
+                  HasSubstr("core/ops/add.cc:2: core/ops/ may not include"),
+                  HasSubstr("core/tensor.cc:1: core/ may not include")));
+}
+
+TEST_F(IncludeRulesTest, ACollectiveInNnIsFound) {
+  write("core/ops/collective.h", "#pragma once\n");
+  write("core/runtime/communicator.h", "#include \"cohort/core/ops/collective.h\"\n");
+  write("distribute/mirrored.h", "#include \"cohort/core/ops/collective.h\"\n");
+  write("nn/optimizer.cc", "#include \"cohort/core/ops/collective.h\"\n");
+  write("nn/internal/trainer.cc", "#include \"cohort/core/runtime/communicator.h\"\n");
+  EXPECT_THAT(findings(), ElementsAre(HasSubstr("nn/internal/trainer.cc:1: nn/ may not include"),
+                                      HasSubstr("nn/optimizer.cc:1: nn/ may not include "
+                                                "\"cohort/core/ops/collective.h\"")));
+}
+
 TEST_F(IncludeRulesTest, IncludeNotFromTheRootIsFound) {
   write("core/tensor.cc", "#include \"error.h\"\n#include <cohort/core/error.h>\n");
   EXPECT_THAT(findings(), ElementsAre(HasSubstr("tensor.cc:1: \"error.h\": no such file"),

@@ -91,7 +91,7 @@ class FakeGpuKernel final : public Kernel {
   FakeGpuKernel(const KernelRequest& request, std::unique_ptr<Kernel> inner)
       : device_(static_cast<FakeGpu&>(request.device)),
         op_(request.node.op_name()),
-        commits_(request.node.op().commit),
+        commits_(request.node.stage() == Stage::kCommit),
         voters_(request.node.attrs().get_or<int64_t>("voters", 0)),
         inputs_(request.inputs.begin(), request.inputs.end()),
         outputs_(request.outputs.begin(), request.outputs.end()),

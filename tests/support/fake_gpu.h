@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "cohort/core/device/device.h"
 #include "cohort/core/runtime/communicator.h"
-#include "cohort/core/runtime/device.h"
 #include "cohort/core/runtime/kernel.h"
 
 namespace cohort::testing {

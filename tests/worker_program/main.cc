@@ -21,6 +21,7 @@
 #include "cohort/cohort.h"
 #include "tests/worker_program/cached_steps.h"
 #include "tests/worker_program/say.h"
+#include "tests/worker_program/values.h"
 
 namespace nn = cohort::nn;
 namespace data = cohort::data;
@@ -284,28 +285,6 @@ void custom_loop(const Setting& setting) {
   say("weights", model.fingerprint());
 }
 
-/// Reference cases RED-01 … GAT-04 of several workers.
-void values(const Setting& setting) {
-  const distribute::Strategy& strategy = setting.strategy;
-  const auto by_replica = [&](const std::function<Tensor(int)>& make) {
-    return strategy.distribute_values_from_function(make);
-  };
-  using distribute::ReduceOp;
-  const auto ids = by_replica([](int r) { return Tensor::scalar(static_cast<float>(r)); });
-  say("sum of ids", strategy.reduce(ReduceOp::kSum, ids));
-  say("mean of ids", strategy.reduce(ReduceOp::kMean, ids));
-  const auto rows = by_replica([](int r) { return Tensor::full(DType::kF32, Shape{r + 1}, r); });
-  say("mean of rows", strategy.reduce(ReduceOp::kMean, rows, 0));
-  say("gathered", strategy.gather(rows, 0));
-  say("host tensor", strategy.reduce(ReduceOp::kSum, Tensor::scalar(1.0f)));
-  try {
-    strategy.gather(by_replica([](int r) { return Tensor(DType::kF32, Shape{1, r + 1}); }), 0);
-  } catch (const cohort::Error& error) {
-    say("mismatch", error.what());
-  }
-  say("replicas", std::to_string(strategy.num_replicas_in_sync()));
-}
-
 /// From now on this process dies as soon as it makes the call.
 void die_at_call(int number) {
   sock_filter code[] = {
@@ -368,7 +347,9 @@ void run(int argc, char** argv) {
   if (setting.is("custom_loop") || setting.is("ends_early") || setting.is("other_function"))
     custom_loop(setting);
   else if (setting.is("values"))
-    values(setting);
+    cohort::reduce_values(setting.strategy);
+  else if (setting.is("on_read"))
+    cohort::read_copies(setting.strategy);
   else if (setting.is("cached_steps"))
     cached_steps(setting.strategy);
   else

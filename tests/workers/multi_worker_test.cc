@@ -76,6 +76,20 @@ TEST(MultiWorkerTest, ReduceAndGatherTakeTheValuesOfAllWorkers) {
   EXPECT_THAT(results[0].value("mismatch"), HasSubstr("Shape mismatch"));
 }
 
+TEST(MultiWorkerTest, VariablesOfEachReplicaAreReadOverThoseOfAllWorkers) {
+  const std::vector<std::string> names{
+      "sum at the start",   "sum of ids",   "sum assigned",   "sum copies",
+      "mean at the start",  "mean of ids",  "mean assigned",  "mean copies",
+      "first at the start", "first of ids", "first assigned", "first copies"};
+  auto results = run_workers(2, {"on_read", "2"});  // ids 0 1, 2 3
+  results.push_back(run_workers(1, {"on_read", "4"})[0]);
+  expect_equal_on_all(results, names);
+  const std::vector<std::string> expected{"4 ", "10 ",      "4 ", "1 1 1 1 ", "1 ", "2.5 ",
+                                          "4 ", "4 4 4 4 ", "1 ", "1 ",       "4 ", "4 4 4 4 "};
+  for (size_t i = 0; i < names.size(); ++i)
+    EXPECT_EQ(results[0].value(names[i]), expected[i]) << names[i];
+}
+
 TEST(MultiWorkerTest, ACustomLoopEqualsThatOfOneProcess) {
   const auto one = run_workers(1, {"custom_loop", "2"});
   auto results = run_workers(2, {"custom_loop", "1"});

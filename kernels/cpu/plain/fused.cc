@@ -57,7 +57,7 @@ class BlockProgram {
     for (size_t i = 0; i < walk.inputs.size(); ++i)
       add_input(*body.placeholders()[i], request.inputs[i], walk.inputs[i], rows, columns);
     for (const auto& node : body.nodes())
-      if (node->op_name() != "Placeholder") add_op(request, *node, Shape{rows, columns}, device);
+      if (node->op().source != Source::kInput) add_op(request, *node, Shape{rows, columns}, device);
     result_ = &slots_.back();
     result_size_ = static_cast<int64_t>(size_of(operands_.back().dtype));
     choose_buffers(body);
@@ -140,7 +140,7 @@ class BlockProgram {
     std::vector<int> free;
     size_t at = 0;
     for (const auto& node : body.nodes()) {
-      if (node->op_name() == "Placeholder") continue;
+      if (node->op().source == Source::kInput) continue;
       std::map<const Node*, int> dying;
       for (const Value& input : node->inputs())
         if (buffer_of.count(input.node()) && last_uses.at(input.node()) == at)
@@ -162,7 +162,7 @@ class BlockProgram {
     std::map<const Node*, size_t> last_uses;
     size_t at = 0;
     for (const auto& node : body.nodes()) {
-      if (node->op_name() == "Placeholder") continue;
+      if (node->op().source == Source::kInput) continue;
       for (const Value& input : node->inputs()) last_uses[input.node()] = at;
       ++at;
     }

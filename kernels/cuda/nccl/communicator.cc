@@ -47,10 +47,7 @@ std::vector<std::unique_ptr<Communicator>> communicators_of(const std::shared_pt
                                                             std::span<Device* const> devices,
                                                             int first_rank) {
   std::vector<std::unique_ptr<Communicator>> ranks;
-  for (Device* device : devices)
-    for (Device* peer : devices)
-      if (peer != device)
-        static_cast<CudaDevice*>(device)->faults().join(static_cast<CudaDevice*>(peer)->faults());
+  join_faults(devices);
   for (Device* device : devices)
     ranks.push_back(std::make_unique<NcclCommunicator>(
         group, static_cast<CudaDevice&>(*device), first_rank + static_cast<int>(ranks.size())));

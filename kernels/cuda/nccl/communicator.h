@@ -3,8 +3,8 @@
 #include <memory>
 #include <vector>
 
+#include "cohort/core/device/device.h"
 #include "cohort/core/runtime/communicator.h"
-#include "cohort/core/runtime/device.h"
 #include "cohort/core/runtime/job_group.h"
 
 namespace cohort::cuda {

@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "cohort/core/device.h"
-#include "cohort/core/runtime/device_turn.h"
+#include "cohort/core/device/device_turn.h"
 
 namespace cohort {
 
@@ -13,7 +13,7 @@ namespace cohort {
 /// Implementations: CPU (core/runtime/cpu_device), CUDA (kernels/cuda).
 class Device {
  public:
-  virtual ~Device() = default;
+  virtual ~Device();
 
   /// Complete: job, replica, task, type and index.
   virtual const DeviceName& name() const = 0;
@@ -58,10 +58,10 @@ class Device {
   /// nothing, on a device that does not record (a CPU; a GPU with COHORT_RECORD=0). Every kernel
   /// must have run once before, and nothing may be allocated, copied from or to the host, or waited
   /// for until end_recording().
-  virtual bool begin_recording() { return false; }
+  virtual bool begin_recording();
   /// Ends what begin_recording() began. Throws what went wrong in between; nothing is recorded
   /// then. Null on a device that does not record.
-  virtual std::unique_ptr<Recording> end_recording() { return nullptr; }
+  virtual std::unique_ptr<Recording> end_recording();
 
   /// CPU: threads of this device's team. Others: 1.
   virtual int num_threads() const { return 1; }

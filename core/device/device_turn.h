@@ -19,6 +19,9 @@ class Device;
 /// wants the device.
 class TurnLock {
  public:
+  TurnLock();
+  ~TurnLock();
+
   /// A minute more than the waits inside a step, whose errors say more.
   static constexpr std::chrono::minutes kTimeout{12};
 

@@ -1,4 +1,4 @@
-#include "cohort/core/runtime/device_turn.h"
+#include "cohort/core/device/device_turn.h"
 
 #include <unistd.h>
 
@@ -7,8 +7,8 @@
 #include <cstdio>
 #include <string>
 
+#include "cohort/core/device/device.h"
 #include "cohort/core/error.h"
-#include "cohort/core/runtime/device.h"
 #include "cohort/core/terminal.h"
 
 namespace cohort {
@@ -32,6 +32,9 @@ struct TurnLock::Waiter {
   std::condition_variable called;
   bool has_turn = false;  // guarded by mutex_
 };
+
+TurnLock::TurnLock() = default;
+TurnLock::~TurnLock() = default;
 
 void TurnLock::acquire(const Device& device, const void* job, std::chrono::nanoseconds timeout) {
   const pid_t me = this_thread_id();

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "cohort/core/ops/cross_replica.h"
+#include "cohort/core/runtime/function.h"
+#include "cohort/core/runtime/rewrite.h"
+
+namespace cohort::distribute {
+
+/// Makes a placed graph of a trace (Strategy::Impl::place): every op of core/ops/cross_replica.h
+/// becomes what a subclass makes of it, and all else stays. Names, devices, placeholders and random
+/// streams stay. For one use.
+class Lowering {
+ public:
+  explicit Lowering(const Trace& trace);
+  virtual ~Lowering() = default;
+  Lowering(const Lowering&) = delete;
+  Lowering& operator=(const Lowering&) = delete;
+
+  Trace run();
+
+ protected:
+  /// What a replica gives to a sum (mean, …), in the placed graph.
+  struct Term {
+    ops::Role role = ops::Role::kValue;
+    Gradient value;  ///< a value, or slices
+  };
+  /// Records the reduction over all replicas of terms that stand together in the trace, and returns
+  /// its results, one for each. What was slices may come back dense; then it is updated as a dense
+  /// gradient is.
+  virtual std::vector<Gradient> reduce(ops::ReduceOp op, const std::vector<Term>& terms) = 0;
+  /// A replica's share of x, which all of them have: of equal shares, unless overridden.
+  virtual Value share(Value x);
+
+ private:
+  void place_reduction(const Node& node);
+  bool place_dense(const Node& node);
+  bool is_whole(Value indices) const { return whole_.contains({indices.node(), indices.index()}); }
+  void set_whole(Value indices, int64_t rows) { whole_[{indices.node(), indices.index()}] = rows; }
+  int64_t rows_of(Value indices) const { return whole_.at({indices.node(), indices.index()}); }
+  void name_rows(std::span<const Value> values);
+
+  const Trace& trace_;
+  Rewriter rewriter_;
+  /// Indices of slices in the trace whose values have become a whole table, and its rows.
+  std::map<std::pair<const Node*, int>, int64_t> whole_;
+};
+
+}  // namespace cohort::distribute

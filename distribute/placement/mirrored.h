@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstdint>
+
+#include "cohort/core/runtime/function.h"
+
+namespace cohort::distribute {
+
+/// How many rows a replica may have in a step, as far as that is known when the step is placed.
+struct StepRows {
+  int num_replicas = 1;
+  int64_t batch_size = 0;  ///< of full global batches; 0: not known
+};
+
+/// Every replica updates its whole copy of every variable: what stands together in the trace is
+/// reduced by one all_reduce, which the compiler cuts into buckets. Slices are gathered, and added
+/// row by row, where that sends fewer bytes than adding them as a dense tensor and the most rows of
+/// a replica are known; the sums have the same bits either way. One replica reduces nothing.
+Trace place_mirrored(const Trace& trace, const StepRows& rows);
+
+}  // namespace cohort::distribute

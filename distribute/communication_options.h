@@ -32,7 +32,7 @@ struct CommunicationOptions {
   std::optional<std::chrono::milliseconds> timeout = {};
   CommunicationImplementation implementation = CommunicationImplementation::kAuto;
   /// In which sums of float32 gradients travel between hosts. kBF16 or kF16: half the bytes,
-  /// rounded as ProcessGroupOptions::gradient_dtype says. Losses, metrics and statistics are not
+  /// rounded as CollectiveSpec::wire_dtype says. Losses, metrics and statistics are not
   /// touched, nor is anything within a host.
   DType gradient_dtype = DType::kF32;
 

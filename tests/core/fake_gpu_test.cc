@@ -75,11 +75,25 @@ TEST_F(FakeGpuTest, WorkspacesAreAlignedBehindValuesOfAnySize) {
   }
 }
 
-/// A request that does nothing.
-class NoRequest final : public Communicator::Request {
+/// A group of one rank, whose requests do nothing.
+class Alone final : public Communicator {
  public:
-  void start() override {}
-  void wait() override {}
+  int rank() const override { return 0; }
+  int size() const override { return 1; }
+  std::shared_ptr<void> allocate_bucket(size_t) override { return nullptr; }
+  void abort(const Error&) override {}
+
+ private:
+  class Nothing final : public Request {
+    void do_start() override {}
+    void do_wait() override {}
+  };
+  std::unique_ptr<Request> do_prepare(const CollectiveSpec&) override {
+    return std::make_unique<Nothing>();
+  }
+  std::unique_ptr<Communicator> do_split(std::string_view, int) override {
+    return std::make_unique<Alone>();
+  }
 };
 
 TEST_F(FakeGpuTest, AStepWithCollectivesIsRecordedWhenItIsTold) {
@@ -91,7 +105,9 @@ TEST_F(FakeGpuTest, AStepWithCollectivesIsRecordedWhenItIsTold) {
   const GraphFunction planned = plan_collectives(graph, fetches, 1, plan);
   const auto memory = gpu_->allocate(plan.buckets[0].num_bytes());
   plan.buckets[0].data = memory.get();
-  plan.buckets[0].request = std::make_unique<NoRequest>();
+  Alone alone;
+  plan.buckets[0].request =
+      alone.prepare({.count = plan.buckets[0].num_elements, .buffer = &plan.buckets[0].data});
   const auto executable = compile(runtime_, *planned.graph, planned.fetches, {},
                                   {.device = gpu_, .collectives = &plan});
   const Tensor input(DType::kF32, Shape{4});

@@ -29,8 +29,8 @@ struct alignas(64) Attendance {
 
 using Meeting = std::vector<Attendance>;
 
-struct Group {
-  Group(const LocalGroup& group, std::chrono::milliseconds timeout)
+struct CardGroup {
+  CardGroup(const LocalGroup& group, std::chrono::milliseconds timeout)
       : size(static_cast<int>(group.devices.size())),
         order(group.order),
         num_replicas(group.num_replicas),
@@ -65,7 +65,7 @@ struct Group {
 
 class CardRequest : public Communicator::Request {
  public:
-  CardRequest(std::shared_ptr<Group> group, CudaDevice& device, int rank,
+  CardRequest(std::shared_ptr<CardGroup> group, CudaDevice& device, int rank,
               const CollectiveSpec& spec)
       : group_(std::move(group)),
         device_(device),
@@ -108,7 +108,7 @@ class CardRequest : public Communicator::Request {
     }
   }
 
-  const std::shared_ptr<Group> group_;
+  const std::shared_ptr<CardGroup> group_;
   CudaDevice& device_;
   const cudaStream_t stream_;
   const int rank_;
@@ -152,7 +152,7 @@ Combine combine_of(ops::ReduceOp op) {
 /// result.
 class CardReduction final : public CardRequest {
  public:
-  CardReduction(std::shared_ptr<Group> group, CudaDevice& device, int rank,
+  CardReduction(std::shared_ptr<CardGroup> group, CudaDevice& device, int rank,
                 const CollectiveSpec& spec)
       : CardRequest(std::move(group), device, rank, spec),
         scatters_(spec.kind == CollectiveKind::kReduceScatter),
@@ -228,7 +228,7 @@ class CardBroadcast final : public CardRequest {
 
 class CardCommunicator final : public Communicator {
  public:
-  CardCommunicator(std::shared_ptr<Group> group, CudaDevice& device, int rank)
+  CardCommunicator(std::shared_ptr<CardGroup> group, CudaDevice& device, int rank)
       : group_(std::move(group)), device_(device), rank_(rank) {}
 
   int rank() const override { return rank_; }
@@ -274,7 +274,7 @@ class CardCommunicator final : public Communicator {
         axis, this->axis());
   }
 
-  std::shared_ptr<Group> group_;
+  std::shared_ptr<CardGroup> group_;
   CudaDevice& device_;
   int rank_;
 };
@@ -306,7 +306,7 @@ bool on_one_card(std::span<Device* const> devices) {
 std::vector<std::unique_ptr<Communicator>> make_card_communicators(
     const LocalGroup& group, std::chrono::milliseconds timeout) {
   join_faults(group.devices);
-  const auto shared = std::make_shared<Group>(group, timeout);
+  const auto shared = std::make_shared<CardGroup>(group, timeout);
   std::vector<std::unique_ptr<Communicator>> ranks;
   for (Device* device : group.devices)
     ranks.push_back(std::make_unique<CardCommunicator>(shared, static_cast<CudaDevice&>(*device),

@@ -83,7 +83,8 @@ enum class Exchange {
   kNone,
   kReduce,  ///< output i: of input i, one tensor over all replicas, of the same type and memory
   kGather,  ///< the inputs of all replicas, one after the other
-  kPlaced,  ///< output i: of input i, what the strategy makes of it, by other ops, before a step runs
+  kPlaced,  ///< output i: of input i, what the strategy makes of it, by other ops, before a step
+            ///< runs
 };
 
 /// The part that a node has in the vote of the replicas on a step (core/runtime/step_vote.h).

@@ -2,6 +2,7 @@
 #include "cohort/core/runtime/passes.h"
 
 namespace cohort {
+
 GraphFunction drop_reductions(const Graph& graph, std::span<const Value> fetches) {
   Rewriter rewriter(graph, fetches, [](const Node&, const Graph& nested, auto results) {
     return drop_reductions(nested, results);

@@ -88,9 +88,9 @@ void expect_reductions(const Carrier& transport, const Blocks& blocks, int64_t c
 TEST_P(CommunicatorConcurrentTest, ReductionsHaveTheBitsOfTheTreeByHand) {
   for (const Blocks& blocks : {Blocks{1}, Blocks{1, 1}, Blocks{1, 1, 1}, Blocks{1, 1, 1, 1}}) {
     const auto n = static_cast<int64_t>(blocks.size());
-    for (const int64_t each : {0, 1, 3, 333, 7001, 70001})
+    for (const int64_t each : {0, 1, 3, 333, 7001, 20011})
       expect_reductions<float>(GetParam(), blocks, each * n, ReduceOp::kSum);
-    for (const int64_t each : {5, 20001}) {
+    for (const int64_t each : {5, 7001}) {
       expect_reductions<double>(GetParam(), blocks, each * n, ReduceOp::kSum);
       expect_reductions<BFloat16>(GetParam(), blocks, each * n, ReduceOp::kSum);
       expect_reductions<int32_t>(GetParam(), blocks, each * n, ReduceOp::kMax);

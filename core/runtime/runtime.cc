@@ -34,7 +34,7 @@ void Runtime::set_job_communicators(DeviceType type, JobCommunicators make) {
 
 const JobCommunicators* Runtime::job_communicators(DeviceType type) const {
   const BackEnd* back_end = find_back_end(type);
-  return back_end && back_end->job_communicators.make ? &back_end->job_communicators : nullptr;
+  return back_end && back_end->job_communicators.identity ? &back_end->job_communicators : nullptr;
 }
 
 Runtime::CommunicatorFactory Runtime::communicator_factory(DeviceType type) const {

@@ -13,6 +13,7 @@
 #include "cohort/distribute/elementwise.h"
 #include "cohort/distribute/replica_tree.h"
 #include "cohort/distribute/split_ranks.h"
+#include "cohort/distribute/transport/describe.h"
 #include "cohort/distribute/transport/tree_sum.h"
 
 namespace cohort::distribute {
@@ -26,7 +27,10 @@ struct alignas(64) Progress {
 
 /// One repeated collective as its ranks see it.
 struct Meeting {
-  explicit Meeting(size_t size) : progress(size), buffers(size), bytes(size) {}
+  Meeting(size_t size, const CollectiveSpec& spec, int rank)
+      : description(spec), first_rank(rank), progress(size), buffers(size), bytes(size) {}
+  const Description description;  ///< as the first rank prepared it
+  const int first_rank;
   std::vector<Progress> progress;
   std::vector<void* const*> buffers;  ///< each rank's slot
   std::vector<size_t> bytes;          ///< of each rank's buffer
@@ -43,14 +47,22 @@ struct Group {
         prepared(static_cast<size_t>(size), 0),
         splits(static_cast<size_t>(size), 0) {}
 
-  /// The n-th collective of every rank is one meeting, as long as a rank has it.
-  std::shared_ptr<Meeting> next_meeting(int rank) {
+  /// The n-th collective of every rank is one meeting, as long as a rank has it. Where ranks
+  /// prepare different ones, all of them are told.
+  std::shared_ptr<Meeting> next_meeting(int rank, const CollectiveSpec& spec) try {
     const std::lock_guard lock(mutex);
     std::erase_if(meetings, [](const auto& each) { return each.second.expired(); });
-    std::weak_ptr<Meeting>& known = meetings[prepared[static_cast<size_t>(rank)]++];
+    const size_t index = prepared[static_cast<size_t>(rank)]++;
+    std::weak_ptr<Meeting>& known = meetings[index];
     std::shared_ptr<Meeting> meeting = known.lock();
-    if (!meeting) known = meeting = std::make_shared<Meeting>(static_cast<size_t>(size));
+    if (!meeting)
+      known = meeting = std::make_shared<Meeting>(static_cast<size_t>(size), spec, rank);
+    check_same_collective(index, meeting->description, meeting->first_rank, Description(spec),
+                          rank);
     return meeting;
+  } catch (const Error& different) {
+    abort(different);
+    throw;
   }
 
   /// The part of these ranks in the n-th split of every rank, made by its first.
@@ -120,7 +132,7 @@ class InProcessRequest : public Communicator::Request {
         spec_(spec),
         element_(size_of(spec.dtype)),
         bytes_(static_cast<size_t>(spec.count) * element_),
-        meeting_(group_->next_meeting(rank)) {
+        meeting_(group_->next_meeting(rank, spec)) {
     meeting_->buffers[static_cast<size_t>(rank)] = spec.buffer;
     meeting_->bytes[static_cast<size_t>(rank)] = bytes_;
   }

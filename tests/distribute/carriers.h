@@ -15,6 +15,23 @@ namespace cohort::distribute {
 using Blocks = std::vector<int>;
 using Body = std::function<void(Communicator&)>;
 
+/// Runs `body` on every rank of a group in this process, each a thread; returns what each threw.
+inline std::vector<std::optional<Error>> run_ranks(InProcessOptions options, const Body& body) {
+  const auto ranks = make_in_process_communicators(std::move(options));
+  std::vector<std::optional<Error>> errors(ranks.size());
+  std::vector<std::thread> threads;
+  for (size_t r = 0; r < ranks.size(); ++r)
+    threads.emplace_back([&, r] {
+      try {
+        body(*ranks[r]);
+      } catch (const Error& error) {
+        errors[r] = error;
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  return errors;
+}
+
 /// What carries the ranks, which are threads of this process; without `make` the in-process
 /// communicator.
 struct Carrier {
@@ -22,28 +39,12 @@ struct Carrier {
   ProcessGroupOptions (*make)(int num_ranks);
 
   std::vector<std::optional<Error>> run(const Blocks& blocks, const Body& body) const {
-    if (!make) return run_in_process(blocks, body);
+    if (!make)
+      return run_ranks(InProcessOptions{.block_sizes = blocks, .timeout = std::chrono::seconds(20)},
+                       body);
     ProcessGroupOptions options = make(static_cast<int>(blocks.size()));
     options.block_sizes = blocks;
     return run_ranks(options, body);
-  }
-
- private:
-  static std::vector<std::optional<Error>> run_in_process(const Blocks& blocks, const Body& body) {
-    const auto ranks =
-        make_in_process_communicators({.block_sizes = blocks, .timeout = std::chrono::seconds(20)});
-    std::vector<std::optional<Error>> errors(ranks.size());
-    std::vector<std::thread> threads;
-    for (size_t r = 0; r < ranks.size(); ++r)
-      threads.emplace_back([&, r] {
-        try {
-          body(*ranks[r]);
-        } catch (const Error& error) {
-          errors[r] = error;
-        }
-      });
-    for (std::thread& thread : threads) thread.join();
-    return errors;
   }
 };
 

@@ -2,32 +2,11 @@
 
 #include <gtest/gtest.h>
 
-#include <functional>
-#include <optional>
-#include <thread>
-
 #include "cohort/core/tensor.h"
+#include "tests/distribute/carriers.h"
 
 namespace cohort::distribute {
 namespace {
-
-/// Runs `body` on every rank of a group, each a thread; returns what each threw.
-std::vector<std::optional<Error>> run_ranks(InProcessOptions options,
-                                            const std::function<void(Communicator&)>& body) {
-  const auto ranks = make_in_process_communicators(std::move(options));
-  std::vector<std::optional<Error>> errors(ranks.size());
-  std::vector<std::thread> threads;
-  for (size_t r = 0; r < ranks.size(); ++r)
-    threads.emplace_back([&, r] {
-      try {
-        body(*ranks[r]);
-      } catch (const Error& error) {
-        errors[r] = error;
-      }
-    });
-  for (std::thread& thread : threads) thread.join();
-  return errors;
-}
 
 InProcessOptions in_process_group(int size) {
   return {.block_sizes = std::vector<int>(static_cast<size_t>(size), 1)};

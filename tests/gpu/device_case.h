@@ -14,7 +14,8 @@ Device* gpu();
 
 /// All of them: logical devices where there is one card.
 std::vector<Device*> gpus();
-/// The first of each card.
+/// The first of each card. NCCL joins cards, and copies the logical devices of one: a case of
+/// either skips, saying so, where there is only the other.
 std::vector<Device*> cards();
 
 /// Skips, saying why, where there is no GPU.

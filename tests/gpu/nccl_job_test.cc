@@ -137,7 +137,7 @@ TEST_F(GpuJobTest, WorkersReduceAndGather) {
 }
 
 TEST_F(GpuJobTest, AnAbortEndsTheWaitOfEveryRank) {
-  if (cards().size() < 2) GTEST_SKIP() << "needs 2 cards; here: 1";
+  if (cards().size() < 2) GTEST_SKIP() << "needs 2 cards; here: " << cards().size();
   const auto errors = run_workers(2, cards(), [](Communicator& rank, Device& device) {
     const auto bucket = rank.allocate_bucket(4096);
     void* data = bucket.get();

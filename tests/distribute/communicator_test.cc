@@ -347,7 +347,7 @@ TEST_P(CommunicatorConcurrentTest, AnAbortEndsTheWaitsInParts) {
       const auto request = part->prepare({.count = 1, .axis = "model", .buffer = &slot});
       call(*request);
     } else if (rank.rank() == 1) {
-      (void)part->prepare({.count = 1, .axis = "model", .buffer = &slot});
+      const auto request = part->prepare({.count = 1, .axis = "model", .buffer = &slot});
       rank.abort(Unavailable("peer down"));
     }
   });

@@ -20,6 +20,7 @@
 #include "cohort/cluster/job.h"
 #include "cohort/cohort.h"
 #include "tests/worker_program/cached_steps.h"
+#include "tests/worker_program/metrics.h"
 #include "tests/worker_program/say.h"
 #include "tests/worker_program/values.h"
 
@@ -352,6 +353,8 @@ void run(int argc, char** argv) {
     cohort::read_copies(setting.strategy);
   else if (setting.is("cached_steps"))
     cached_steps(setting.strategy);
+  else if (setting.is("metrics"))
+    cohort::fit_with_metrics(setting.strategy);
   else
     fit(setting);
 }

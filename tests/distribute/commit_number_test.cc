@@ -64,8 +64,7 @@ TEST_P(CommitNumberConcurrentTest, CountsEveryModelOfTheStrategy) {
 
 TEST_P(CommitNumberConcurrentTest, CountsRunsOfFunctionsThatWrite) {
   const Strategy on = strategy();
-  const nn::Variable sum =
-      on.scope([] { return nn::Variable(Tensor::scalar(0.0f), {.name = "sum"}); });
+  const nn::Variable sum = on.scope([] { return nn::Variable(Tensor::scalar(0.0f), "sum"); });
   const Function reads = function([&](Value x) { return x + sum.read(); });
   const Function writes =
       function([&](Value) { ops::assign_add(sum.shared(), ops::scalar(1, DType::kF32)); });

@@ -116,7 +116,8 @@ class Strategy {
   /// What an implementation provides.
   class Impl {
    public:
-    virtual ~Impl() = default;
+    Impl();
+    virtual ~Impl();
     virtual const std::string& name() const = 0;
     virtual int num_replicas_in_sync() const = 0;
     /// The replicas of this process are a block of them.
@@ -139,9 +140,12 @@ class Strategy {
     virtual std::unique_ptr<StepRunner> make_runner(const Trace& placed, int64_t batch_size) = 0;
     /// Runners of the functions given to Strategy::run.
     virtual StepCache& step_cache() = 0;
+    /// The commit number: an i64 scalar that every step which counts adds 1 to when it commits.
+    const std::shared_ptr<VariableState>& commits() const { return commits_; }
 
    private:
     Workers alone_;
+    const std::shared_ptr<VariableState> commits_;
   };
 
   explicit Strategy(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -153,6 +157,13 @@ class Strategy {
   Workers& workers() const { return impl_->workers(); }
   std::vector<std::string> devices() const;
   const std::string& name() const { return impl_->name(); }
+  /// How many steps have committed: of fit and train_on_batch, and of run with functions that write
+  /// variables. Counted are those that change nothing, too, as where gradients are accumulated; not
+  /// those of evaluate and predict, and none that has failed. Part of the state that a step
+  /// commits, so it says of every replica, on every process, at which step its state stands. A
+  /// model's own is that of the strategy it was made under; what stands outside of every scope is
+  /// made anew for each model, with a number of its own.
+  int64_t commit_number() const;
   Impl& impl() const { return *impl_; }
   /// Handles of one strategy; what holds outside of every scope is one strategy for each device.
   bool operator==(const Strategy& other) const;
@@ -198,6 +209,7 @@ class Strategy {
       const std::function<data::Dataset(const InputContext&)>& make) const;
 
   /// A training or evaluation step: see StepRunner. `batch_size` is the dataset's (0: unknown).
+  /// commit_number() counts its commits unless the trace says otherwise.
   std::unique_ptr<StepRunner> make_runner(const Trace& trace, int64_t batch_size = 0) const;
 
  private:

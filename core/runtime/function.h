@@ -22,6 +22,8 @@ struct Trace {
   std::vector<Value> outputs;
   /// For each placeholder: is it fed the same on every replica? Missing entries mean no.
   std::vector<bool> shared_inputs = {};
+  /// Whether what it commits is training, which a strategy's commit number counts.
+  bool counts_commits = true;
 };
 
 /// The types of the arguments of one trace. A symbolic dimension 0 (batch_dim()) lets one trace

@@ -170,6 +170,7 @@ class GraphExecutable final : public Executable {
       case EntryKind::kStart:
         return std::make_unique<StartKernel>(request_of(*entry.node));
       case EntryKind::kWait:
+        if (is_publication(*entry.node)) note_written(lane, *entry.node);
         return std::make_unique<WaitKernel>(request_of(*entry.node));
       case EntryKind::kSend:
         return std::make_unique<SendKernel>(channel_of(entry.value), state_);
@@ -204,11 +205,13 @@ class GraphExecutable final : public Executable {
     }
   }
 
-  Communicator::Request& request_of(const Node& reduction) {
+  Communicator::Request& request_of(const Node& node) {
     COHORT_CHECK(options_.collectives != nullptr);
-    return *options_.collectives
-                ->buckets[static_cast<size_t>(reduction.attrs().get<int64_t>("bucket"))]
-                .request;
+    const auto number = [&](const char* name) {
+      return static_cast<size_t>(node.attrs().get<int64_t>(name));
+    };
+    if (is_publication(node)) return *options_.collectives->groups[number("group")].publish;
+    return *options_.collectives->buckets[number("bucket")].request;
   }
 
   Channel& channel_of(Value value) {
@@ -304,7 +307,7 @@ class GraphExecutable final : public Executable {
     const bool starts = lane.kinds[i] == EntryKind::kStart;
     if (!starts && lane.kinds[i] != EntryKind::kWait) return event;
     event.kind = starts ? TraceEvent::Kind::kStart : TraceEvent::Kind::kWait;
-    event.bucket = lane.nodes[i]->attrs().get<int64_t>("bucket");
+    event.bucket = lane.nodes[i]->attrs().get_or<int64_t>("bucket", -1);
     return event;
   }
 

@@ -42,7 +42,8 @@ class Executable {
   virtual void set_input(int i, const void* data) = 0;
   /// The host's copy; taken over at run().
   virtual StepState& step() = 0;
-  /// Runs one step. On an error no variable has been written (by this rank).
+  /// Runs one step. On an error no variable has been written (by this rank); but when what is
+  /// published at its end (Exchange::kPublish) does not arrive, what was written stays.
   virtual void run() = 0;
   // A step without collectives decides by itself when it is recorded and replayed. Of one with
   // collectives all ranks record together and replay together (NCCL wants that), so whoever runs

@@ -40,6 +40,7 @@ Program::Program(Runtime& runtime, const Trace& trace, ProgramOptions options)
   plan_.gradients_apart = options_.communicator && options_.gradient_dtype != DType::kF32;
   if (options_.communicator && options_.communicator->size() > 1)
     plan_.voters = options_.num_replicas;
+  for (const auto& group : trace.groups) plan_.groups.push_back({group});
   plan_.kernels_throw = options_.device->type() == DeviceType::kCPU;
   refuse_nested_state(*trace.graph);
   function_ = plan_collectives(*trace.graph, trace.outputs, options_.bucket_bytes, plan_);
@@ -48,6 +49,8 @@ Program::Program(Runtime& runtime, const Trace& trace, ProgramOptions options)
   if (options_.communicator)
     plan_.allocate(*options_.communicator, options_.local_replicas, options_.num_replicas,
                    options_.gradient_dtype);
+  COHORT_CHECK(options_.communicator || plan_.groups.empty());
+  if (options_.communicator) plan_.place_groups(*options_.device, *options_.communicator);
 }
 
 Executable& Program::cached(Cache& cache, const GraphFunction& function,

@@ -35,7 +35,10 @@ class Scheduler {
       if (is_collective(*node)) await(*node);
     for (Schedule& schedule : schedules_) schedule.commit_begin = schedule.entries.size();
     for (const Node* node : commits)
-      line(device_of_(*node)).entries.push_back({Kind::kCompute, node, {}});
+      line(device_of_(*node))
+          .entries.push_back({is_publication(*node) ? Kind::kStart : Kind::kCompute, node, {}});
+    for (const Node* node : commits)
+      if (is_publication(*node)) line(device_of_(*node)).entries.push_back({Kind::kWait, node, {}});
     if (schedules_.size() > 1) veto_before_commits();
     return std::move(schedules_);
   }

@@ -43,6 +43,7 @@ Strategy MirroredStrategy(MirroredOptions options) {
   const int num_devices = static_cast<int>(config.devices.size());
   config.num_replicas = choose_replicas(config.name, options.num_replicas, num_devices);
   config.bucket_bytes = check_bytes_per_pack(config.name, options.bytes_per_pack);
+  config.sharding = check_sharding(config.name, options.sharding, *config.devices.front());
   const bool on_gpu = config.devices.front()->type() == DeviceType::kGPU;
   if (options.cross_device_ops == CrossDeviceOps::kNccl && !on_gpu)
     throw InvalidArgument("MirroredStrategy: got NCCL for {}; want GPUs",

@@ -34,7 +34,8 @@ class ReplicaDevice {
   /// Memory that it holds, about.
   size_t num_bytes() { return program_.num_bytes(); }
   /// Of one step.
-  size_t num_collectives() { return program_.collectives().buckets.size(); }
+  size_t num_collectives() { return program_.collectives().num_collectives(); }
+  GroupMemory memory() { return program_.collectives().memory(); }
   /// The symbols of the trace's inputs, in order of appearance; their numbers choose the
   /// executable.
   static std::vector<std::string> symbols(const Graph& graph);

@@ -11,6 +11,7 @@
 #include "cohort/core/device/device_turn.h"
 #include "cohort/core/reduce_op.h"
 #include "cohort/core/runtime/function.h"
+#include "cohort/core/runtime/parameter_group.h"
 #include "cohort/core/tensor.h"
 #include "cohort/data/dataset.h"
 #include "cohort/data/input_pipeline.h"
@@ -82,7 +83,8 @@ class StepRunner {
   /// Splits the rows (dimension 0 of every component) of one global batch over the replicas by
   /// data::rows_of_replicas, and runs the step on all of them; returns when every replica has
   /// finished (GPU: has been enqueued). Components are the trace's placeholders in order. On an
-  /// error no variable has changed on any replica. Throws the first replica's error.
+  /// error no variable has changed on any replica, but for ranges of sharded ones when a worker
+  /// died while they were given to all. Throws the first replica's error.
   virtual void run(const data::Element& global_batch, const StepNumber& number) = 0;
   /// The same with only a part of the batch's rows: `range` says which; those of this process'
   /// replicas must be among them (Dataset::batch_rows).
@@ -99,6 +101,10 @@ class StepRunner {
   virtual Tensor output(int replica, int i) = 0;
   /// Output i of all replicas, concatenated along axis 0 in replica order.
   virtual Tensor gathered_output(int i) = 0;
+
+  /// What the first device of this process holds for the step's parameter groups, where variables
+  /// are sharded.
+  virtual GroupMemory memory() = 0;
 };
 
 class DistributedDataset;  // distribute/distributed_dataset.h, as InputContext

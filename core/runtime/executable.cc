@@ -196,8 +196,8 @@ class GraphExecutable final : public Executable {
     collectives_.assign(options_.collectives->buckets.size(), 0);
     for (const auto& lane : lanes_)
       for (size_t i = 0; i < lane->steps.size(); ++i)
-        if (lane->kinds[i] == EntryKind::kWait)
-          collectives_[bucket_of(*lane->nodes[i])] = static_cast<size_t>(
+        if (lane->kinds[i] == EntryKind::kWait && !is_publication(*lane->nodes[i]))
+          collectives_[number_of(*lane->nodes[i], "bucket")] = static_cast<size_t>(
               std::upper_bound(lane->segments.begin(), lane->segments.end(), i) -
               lane->segments.begin());
   }
@@ -206,11 +206,12 @@ class GraphExecutable final : public Executable {
     const ScheduleEntry& entry = lane.schedule.entries[position];
     switch (entry.kind) {
       case EntryKind::kStart:
-        if (turns_)
-          return std::make_unique<TurnStartKernel>(*turns_, bucket_of(*entry.node),
+        if (turns_ && !is_publication(*entry.node))
+          return std::make_unique<TurnStartKernel>(*turns_, number_of(*entry.node, "bucket"),
                                                    request_of(*entry.node));
         return std::make_unique<StartKernel>(request_of(*entry.node));
       case EntryKind::kWait:
+        if (is_publication(*entry.node)) note_written(lane, *entry.node);
         return std::make_unique<WaitKernel>(request_of(*entry.node));
       case EntryKind::kSend:
         return std::make_unique<SendKernel>(channel_of(entry.value), state_);
@@ -245,13 +246,15 @@ class GraphExecutable final : public Executable {
     }
   }
 
-  static size_t bucket_of(const Node& reduction) {
-    return static_cast<size_t>(reduction.attrs().get<int64_t>("bucket"));
+  static size_t number_of(const Node& collective, const char* attr) {
+    return static_cast<size_t>(collective.attrs().get<int64_t>(attr));
   }
 
-  Communicator::Request& request_of(const Node& reduction) {
+  Communicator::Request& request_of(const Node& node) {
     COHORT_CHECK(options_.collectives != nullptr);
-    return *options_.collectives->buckets[bucket_of(reduction)].request;
+    if (is_publication(node))
+      return *options_.collectives->groups[number_of(node, "group")].publish;
+    return *options_.collectives->buckets[number_of(node, "bucket")].request;
   }
 
   Channel& channel_of(Value value) {

@@ -46,7 +46,8 @@ class Executable {
   virtual void set_input(int i, const void* data) = 0;
   /// The host's copy; taken over at run().
   virtual StepState& step() = 0;
-  /// Runs one step. On an error no variable has been written (by this rank).
+  /// Runs one step. On an error no variable has been written (by this rank); but when what is
+  /// published at its end (Exchange::kPublish) does not arrive, what was written stays.
   void run() { run_segment(0); }
   /// Where replicas take turns, a step is made of segments: each is run in the turn of every
   /// replica, in order, before the next one is. 1 elsewhere.

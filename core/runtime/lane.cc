@@ -21,7 +21,7 @@ TraceEvent event_of(const Lane& lane, size_t i, bool last) {
   if (!last || !is_of_collective(lane.kinds[i])) return event;
   event.kind =
       lane.kinds[i] == EntryKind::kStart ? TraceEvent::Kind::kStart : TraceEvent::Kind::kWait;
-  event.bucket = lane.nodes[i]->attrs().get<int64_t>("bucket");
+  event.bucket = lane.nodes[i]->attrs().get_or<int64_t>("bucket", -1);
   return event;
 }
 

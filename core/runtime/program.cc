@@ -40,6 +40,7 @@ Program::Program(Runtime& runtime, const Trace& trace, ProgramOptions options)
   plan_.gradients_apart = options_.communicator && options_.gradient_dtype != DType::kF32;
   if (options_.communicator && options_.communicator->size() > 1)
     plan_.voters = options_.num_replicas;
+  for (const auto& group : trace.groups) plan_.groups.push_back({group});
   plan_.kernels_throw = options_.device->type() == DeviceType::kCPU;
   refuse_nested_state(*trace.graph);
   function_ = plan_collectives(*trace.graph, trace.outputs, options_.bucket_bytes, plan_);
@@ -52,6 +53,8 @@ Program::Program(Runtime& runtime, const Trace& trace, ProgramOptions options)
     turns_ = std::make_unique<ReplicaTurns>(
         runtime, *options_.device, plan_, options_.local_replicas,
         fetches_of_each_replica(*function_.graph, function_.fetches));
+  COHORT_CHECK(options_.communicator || plan_.groups.empty());
+  if (options_.communicator) plan_.place_groups(*options_.device, *options_.communicator);
 }
 
 Executable& Program::whole(const SymbolBindings& bindings) {

@@ -36,7 +36,12 @@ class Scheduler {
       if (is_collective(*node)) await(*node);
     for (Schedule& schedule : schedules_) schedule.commit_begin = schedule.entries.size();
     for (const Node* node : commits)
-      line(device_of_(*node)).entries.push_back({Kind::kCompute, node, {}, 0, false});
+      line(device_of_(*node))
+          .entries.push_back(
+              {is_publication(*node) ? Kind::kStart : Kind::kCompute, node, {}, 0, false});
+    for (const Node* node : commits)
+      if (is_publication(*node))
+        line(device_of_(*node)).entries.push_back({Kind::kWait, node, {}, 0, false});
     if (schedules_.size() > 1) {
       check_uncut();
       veto_before_commits();

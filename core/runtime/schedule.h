@@ -39,7 +39,8 @@ struct Schedule {
 
 using DeviceOf = std::function<Device*(const Node&)>;
 
-/// Lays the graph out as one line for each device: nodes in graph order, commits last; a reduction
+/// Lays the graph out as one line for each device: nodes in graph order, commits last, and at their
+/// end the waits for what they publish; a reduction
 /// starts right after its last input and is waited for before its first user; values that cross
 /// devices are sent when made and received before their first use. All lines follow one global
 /// order, so that they cannot wait for each other in a circle. `every_turn`: see

@@ -70,7 +70,7 @@ void ValueStore::add_entry(const ScheduleEntry& entry, int position) {
       for (int i = 0; i < entry.node->num_outputs(); ++i) {
         const Value output(const_cast<Node*>(entry.node), i);
         const Bucket& bucket = bucket_of(*entry.node);
-        if (bucket.gathers) {
+        if (bucket.gathers || bucket.scatters) {
           Memory& memory = memories_[static_cast<size_t>(add(output, position))];
           memory.kind = Kind::kFixed;
           memory.address = bucket.result(0);
@@ -224,10 +224,17 @@ std::vector<Operand> ValueStore::variables(const Node& node) const {
   std::vector<Operand> list;
   const Attr* ids = node.attrs().find("variables");
   if (!ids) return list;
+  if (is_update(node) && node.attrs().has("group")) {
+    COHORT_CHECK(collectives_ != nullptr);
+    const PlacedGroup& placed =
+        collectives_->groups[static_cast<size_t>(node.attrs().get<int64_t>("group"))];
+    list.push_back(
+        {placed.group->dtype(), Shape{placed.group->local_elements()}, &placed.own, nullptr});
+  }
   for (const int64_t id : std::get<std::vector<int64_t>>(*ids)) {
     VariableState& variable = *graph_.variables()[static_cast<size_t>(id)];
     const VariablePlace& place = variable.place(device_);
-    list.push_back({variable.dtype(), variable.shape(), &place.data, &place.version});
+    list.push_back({variable.dtype(), variable.local_shape(), &place.data, &place.version});
   }
   return list;
 }

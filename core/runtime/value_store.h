@@ -30,7 +30,8 @@ class ValueStore {
   Operand operand(Value value) const;
   std::vector<Operand> operands(std::span<const Value> values) const;
   std::vector<Operand> outputs(const Node& node) const;
-  /// The operands of attribute "variables".
+  /// The operands of attribute "variables"; before them, of an update of a parameter group, this
+  /// rank's range of its parameters.
   std::vector<Operand> variables(const Node& node) const;
   /// The slot of the workspace of the entry at `position`.
   void* const* workspace_slot(size_t position) const { return &workspace_slots_[position]; }

@@ -37,6 +37,25 @@ TEST(MultiWorkerTest, FitHasTheSameBitsOnAnyNumberOfWorkersAndDevices) {
   }
 }
 
+TEST(MultiWorkerTest, ShardedSlotsHaveTheBitsOfReplicatedOnes) {
+  const std::vector<std::string> names{"loss",
+                                       "accuracy",
+                                       "evaluated",
+                                       "predicted",
+                                       "weights",
+                                       "adam/sequential/dense/bias_m",
+                                       "adam/sequential/dense_1/bias_v"};
+  const auto one = run_workers(1, {"replicated", "1", "4"});
+  ASSERT_EQ(one[0].exit_code, 0) << one[0].output;
+  for (const auto& [workers, devices] : {std::pair{1, 2}, {2, 1}, {2, 2}, {4, 1}, {3, 1}}) {
+    SCOPED_TRACE(std::to_string(workers) + " workers of " + std::to_string(devices) + " devices");
+    auto results = run_workers(workers, {"zero1", std::to_string(devices), "4"});
+    EXPECT_EQ(results[0].value("after a step"), one[0].value("after a step"));
+    results.insert(results.begin(), one[0]);
+    expect_equal_on_all(results, names);
+  }
+}
+
 TEST(MultiWorkerTest, ATableTrainedByItsRowsHasTheSameBitsOnAnyNumberOfWorkersAndDevices) {
   const std::vector<std::string> names{"loss", "accuracy", "evaluated", "predicted", "weights"};
   const auto one = run_workers(1, {"embedding", "1", "4"});

@@ -129,7 +129,7 @@ Trace Lowering::run() {
   name_rows(trace_.outputs);
   GraphFunction placed = rewriter_.finish();
   return {std::move(placed.graph), std::move(placed.fetches), trace_.shared_inputs,
-          std::move(groups_)};
+          trace_.counts_commits, std::move(groups_)};
 }
 
 }  // namespace cohort::distribute

@@ -33,8 +33,11 @@ Trace count_commits(const Trace& placed, const std::shared_ptr<VariableState>& n
   const Value one = ops::scalar(1, DType::kI64);
   for (Node* node : {one.node(), ops::assign_add(number, one)})
     node->set_device(device_of(*commits.front()));
-  GraphFunction counted = rewriter.finish();
-  return {std::move(counted.graph), std::move(counted.fetches), placed.shared_inputs};
+  GraphFunction function = rewriter.finish();
+  Trace counted = placed;
+  counted.graph = std::move(function.graph);
+  counted.outputs = std::move(function.fetches);
+  return counted;
 }
 
 }  // namespace cohort::distribute

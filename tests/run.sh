@@ -8,6 +8,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 jobs=$(nproc)
+tests_at_once=$((2 * jobs)) # many wait rather than work
 
 step() { printf '\n=== %s\n' "$*"; }
 
@@ -33,17 +34,17 @@ run_release() {
     options+=(-DCOHORT_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES=90-real)
   fi
   build release "${options[@]}"
-  ctest --preset release --parallel "$jobs"
+  ctest --preset release --parallel "$tests_at_once"
 }
 
 run_asan() {
   build asan -- concurrent_tests
-  ctest --preset asan --parallel "$jobs" --label-regex concurrent
+  ctest --preset asan --parallel "$tests_at_once" --label-regex concurrent
 }
 
 run_tsan() {
   build tsan -- concurrent_tests
-  ctest --preset tsan --parallel "$jobs" --label-regex concurrent \
+  ctest --preset tsan --parallel "$tests_at_once" --label-regex concurrent \
     --exclude-regex '\.(CorruptFiles|FashionMnist|ResolverFuzz|Serialize)Test\.'
 }
 
@@ -51,7 +52,7 @@ run_tsan() {
 # in it does what it did there.
 run_minimal() {
   build minimal
-  ctest --preset minimal --parallel "$jobs" --exclude-regex "$same_as_in_release"
+  ctest --preset minimal --parallel "$tests_at_once" --exclude-regex "$same_as_in_release"
 }
 same_as_in_release='^(data|interop|launch|structure)\.|^kernels\.(Simd|Vector)'
 same_as_in_release+='|^distribute\.(Of/)?(Communicator|GroupStart|HostGroup|InProcess|ProcessGroup|SlowLink)'

@@ -10,6 +10,7 @@
 #include "cohort/cluster/endpoint.h"
 #include "cohort/cluster/rpc.h"
 #include "tests/cluster/task_process.h"
+#include "tests/support/built_with.h"
 #include "tests/support/expect_error.h"
 
 namespace cohort::cluster {
@@ -153,7 +154,7 @@ TEST_F(JoinProcessTest, ReportedErrorReachesAll) {
 
 TEST_F(JoinProcessTest, StartUpNamesWhoIsMissingAndWhy) {
   TaskPlan plan{.num_tasks = 3,
-                .startup_ms = 1500,
+                .startup_ms = 5000,
                 .addresses = "localhost:1,localhost:2,no-such-host.invalid:2222",
                 .advice_on_names = "want better names"};
   TaskProcess leader(plan);
@@ -169,10 +170,10 @@ TEST_F(JoinProcessTest, StartUpNamesWhoIsMissingAndWhy) {
 }
 
 TEST_F(JoinProcessTest, LeaderThatDoesNotComeIsNamedWithTheReason) {
-  TaskProcess refused({.self = 1, .coordinator = "localhost:1", .startup_ms = 500});
+  TaskProcess refused({.self = 1, .coordinator = "localhost:1", .startup_ms = 3000});
   TaskProcess unknown({.self = 1,
                        .coordinator = "no-such-host.invalid:2222",
-                       .startup_ms = 500,
+                       .startup_ms = 3000,
                        .advice_on_names = "want better names"});
   EXPECT_THAT(refused.wait_for("log"), HasSubstr("connection refused"));
   EXPECT_THAT(refused.wait_for("failed"),
@@ -205,7 +206,7 @@ TEST_F(JoinProcessTest, SecondTaskOfOneNameIsToldWhereTheFirstIs) {
 }
 
 TEST_F(JoinProcessTest, StrangersAreSentAwayAndListed) {
-  TaskPlan plan{.num_tasks = 2, .startup_ms = 3000};
+  TaskPlan plan{.num_tasks = 2, .startup_ms = 6000};
   TaskProcess leader(plan);
   plan.coordinator = leader.wait_for("bound");
   plan.self = 1;
@@ -295,7 +296,7 @@ TEST_F(JoinProcessTest, LeaderThatSharesNoSecretIsWaitedForWithTheReason) {
   plan.coordinator = leader.wait_for("bound");
   plan.self = 1;
   plan.one_host = true;
-  plan.startup_ms = 500;
+  plan.startup_ms = 3000;
   EXPECT_THAT(TaskProcess(plan).wait_for("failed"),
               AllOf(StartsWith("DeadlineExceeded"), HasSubstr("shares no secret"),
                     HasSubstr("XDG_RUNTIME_DIR")));
@@ -350,7 +351,7 @@ TEST(JoinTest, OneTaskNeedsNoNetwork) {
 
 // Else a module that is broken would only skip the tests that need it.
 TEST(JoinTest, GrpcLoadsWhereTheBuildHasIt) {
-  EXPECT_EQ(why_no_grpc().empty(), COHORT_TEST_HAS_GRPC == 1) << why_no_grpc();
+  EXPECT_EQ(why_no_grpc().empty(), cohort::testing::built_with::grpc) << why_no_grpc();
 }
 
 TEST(JoinTest, WithoutGrpcTheErrorSaysSo) {

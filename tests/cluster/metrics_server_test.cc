@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "cohort/cluster/join.h"
+#include "tests/support/built_with.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/prometheus.h"
 
@@ -40,9 +41,9 @@ class MetricsServerTest : public ::testing::Test {
   void SetUp() override {
     try {
       http_module();
-      EXPECT_TRUE(COHORT_TEST_HAS_HTTP);
+      EXPECT_TRUE(cohort::testing::built_with::http);
     } catch (const Error& error) {
-      EXPECT_FALSE(COHORT_TEST_HAS_HTTP) << error.what();
+      EXPECT_FALSE(cohort::testing::built_with::http) << error.what();
       EXPECT_EQ(error.code(), Code::kFailedPrecondition);
       EXPECT_THAT(error.what(), HasSubstr("COHORT_HTTP=ON"));
       GTEST_SKIP() << error.what();

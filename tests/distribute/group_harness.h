@@ -10,6 +10,7 @@
 #include "cohort/cluster/key_value_store.h"
 #include "cohort/core/runtime/communicator.h"
 #include "cohort/distribute/process_group.h"
+#include "tests/support/built_with.h"
 
 namespace cohort::distribute {
 
@@ -41,6 +42,11 @@ inline void PrintTo(const NamedTopology& topology, std::ostream* out) { *out << 
 /// through a store of this process. Returns what each rank threw, making the group included.
 std::vector<std::optional<Error>> run_ranks(ProcessGroupOptions options,
                                             const std::function<void(Communicator&)>& body);
+
+/// Elements of a large buffer: many chunks of every transport. A sanitizer, under which a loop over
+/// them is the whole of a test's time, sees no more in many chunks than in a few.
+inline const int64_t kManyElements = testing::built_with::sanitizer ? 200'000 : 1 << 20;
+inline const int64_t kSomeElements = testing::built_with::sanitizer ? 40'000 : 100'000;
 
 /// How a real process ended.
 struct Ended {

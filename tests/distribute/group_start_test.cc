@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <latch>
 #include <thread>
 
 #include "cohort/distribute/process_group.h"
@@ -86,16 +87,18 @@ TEST(TcpMeshConcurrentTest, WhoCannotReachWhomIsNamedOnBothSides) {
   cluster::LocalKeyValueStore store;
   WrongPort wrong(store, "k/0", closed);
   std::vector<std::string> said(2);
+  std::latch ready(2);  // the time for both begins at once
   std::vector<std::thread> nodes;
   for (int node = 0; node < 2; ++node)
     nodes.emplace_back([&, node] {
+      ready.arrive_and_wait();
       try {
         connect_mesh({.store = node == 1 ? static_cast<cluster::KeyValueStore*>(&wrong) : &store,
                       .key = "k",
                       .node = node,
                       .names = {"rank 0 (worker 0)", "rank 1 (worker 1)"},
                       .address = "127.0.0.1",
-                      .timeout = milliseconds(300),
+                      .timeout = milliseconds(1000),
                       .connections = make_plain_connections()});
       } catch (const Error& error) {
         said[static_cast<size_t>(node)] = words(error);
@@ -104,7 +107,7 @@ TEST(TcpMeshConcurrentTest, WhoCannotReachWhomIsNamedOnBothSides) {
   for (std::thread& node : nodes) node.join();
   EXPECT_EQ(said[0],
             fmt::format("DeadlineExceeded tcp group: rank 1 (worker 1) could not reach rank "
-                        "0 (worker 0) at 127.0.0.1:{} (Connection refused) in 300 ms",
+                        "0 (worker 0) at 127.0.0.1:{} (Connection refused) in 1000 ms",
                         closed));
   EXPECT_EQ(said[1], said[0]);
 }

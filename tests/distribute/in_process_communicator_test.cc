@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <latch>
+
 #include "cohort/core/tensor.h"
 #include "tests/distribute/carriers.h"
 
@@ -43,7 +45,7 @@ TEST(InProcessCommunicatorConcurrentTest, SumsEveryDtypeOnAnyNumberOfRanks) {
     expect_sums<BFloat16>(size, 1000);
     expect_sums<int32_t>(size, 1000);
     expect_sums<int64_t>(size, 1000);
-    expect_sums<float>(size, 1 << 20);
+    expect_sums<float>(size, kManyElements);
   }
 }
 
@@ -67,11 +69,13 @@ TEST(InProcessCommunicatorConcurrentTest, GathersBlocksOfUnequalSize) {
 
 TEST(InProcessCommunicatorConcurrentTest, ASilentRankIsNamedWhenTheTimeIsUp) {
   InProcessOptions options = in_process_group(3);
-  options.timeout = std::chrono::milliseconds(50);
-  const auto errors = run_ranks(options, [](Communicator& rank) {
+  options.timeout = std::chrono::milliseconds(500);
+  std::latch ready(3);  // a thread that begins late is not the silent one
+  const auto errors = run_ranks(options, [&](Communicator& rank) {
     const auto memory = rank.allocate_bucket(64);
     void* data = memory.get();
     const auto request = rank.prepare({.count = 16, .buffer = &data});
+    ready.arrive_and_wait();
     if (rank.rank() == 1) return;
     request->start();
     request->wait();

@@ -13,6 +13,7 @@
 #include "cohort/distribute/process_group.h"
 #include "cohort/distribute/transport/mpi_world.h"
 #include "tests/distribute/group_harness.h"
+#include "tests/support/built_with.h"
 #include "tests/support/expect_error.h"
 
 namespace cohort::distribute {
@@ -22,12 +23,12 @@ namespace fs = std::filesystem;
 
 TEST(MpiModuleTest, IsThereExactlyWhenItWasBuilt) {
   std::string problem;
-  EXPECT_EQ(module_symbol("mpi", kMpiEntry, problem) != nullptr, bool(COHORT_TEST_HAS_MPI))
+  EXPECT_EQ(module_symbol("mpi", kMpiEntry, problem) != nullptr, testing::built_with::mpi)
       << problem;
 }
 
 TEST(MpiModuleTest, WithoutItTheErrorSaysSo) {
-  if (COHORT_TEST_HAS_MPI) GTEST_SKIP() << "this build has MPI";
+  if (testing::built_with::mpi) GTEST_SKIP() << "this build has MPI";
   testing::expect_error(Code::kFailedPrecondition, {"COHORT_MPI=ON"},
                         [] { start_mpi({}, std::chrono::seconds(1)); });
 }
@@ -63,7 +64,7 @@ constexpr const char* kMpirun =
 class MpiJobTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (!COHORT_TEST_HAS_MPI) GTEST_SKIP() << "this build has no MPI";
+    if (!testing::built_with::mpi) GTEST_SKIP() << "this build has no MPI";
     if (std::system("mpirun --version 2> /dev/null | grep -q 'Open MPI'") != 0)
       GTEST_SKIP() << "there is no mpirun of Open MPI";
     folder_ = fs::temp_directory_path() / "cohort-mpi-XXXXXX";
@@ -74,7 +75,7 @@ class MpiJobTest : public ::testing::Test {
   }
 
   std::string program(const std::string& scenario) const {
-    return std::string(COHORT_MPI_PROGRAM) + " " + scenario + " " + folder_;
+    return std::string(testing::built_with::mpi_program) + " " + scenario + " " + folder_;
   }
   Output run_job(int processes, const std::string& scenario) const {
     return run_command(kMpirun + ("-np " + std::to_string(processes) + " ") + program(scenario));

@@ -106,15 +106,15 @@ INSTANTIATE_TEST_SUITE_P(Of, ProcessGroupConcurrentTopologyTest, ::testing::Valu
                          topology_name);
 
 TEST_P(ProcessGroupConcurrentTopologyTest, SumsFloatsWithTheBitsOfOneProcess) {
-  expect_same_bits_everywhere<float>({0, 1, 10, 1000, 5000, 1 << 20});
+  expect_same_bits_everywhere<float>({0, 1, 10, 1000, 5000, kManyElements});
 }
 
 TEST_P(ProcessGroupConcurrentTopologyTest, SumsEveryDtypeWithTheBitsOfOneProcess) {
-  expect_same_bits_everywhere<double>({1, 10, 1000, 5000, 100000});
-  expect_same_bits_everywhere<Half>({1, 10, 1000, 9000, 100000});
-  expect_same_bits_everywhere<BFloat16>({1, 10, 1000, 9000, 100000});
-  expect_same_bits_everywhere<int32_t>({1, 10, 1000, 5000, 100000});
-  expect_same_bits_everywhere<int64_t>({1, 10, 1000, 5000, 100000});
+  expect_same_bits_everywhere<double>({1, 10, 1000, 5000, kSomeElements});
+  expect_same_bits_everywhere<Half>({1, 10, 1000, 9000, kSomeElements});
+  expect_same_bits_everywhere<BFloat16>({1, 10, 1000, 9000, kSomeElements});
+  expect_same_bits_everywhere<int32_t>({1, 10, 1000, 5000, kSomeElements});
+  expect_same_bits_everywhere<int64_t>({1, 10, 1000, 5000, kSomeElements});
 }
 
 TEST_P(ProcessGroupConcurrentTopologyTest, TakesTheGreatestAndTheLeast) {

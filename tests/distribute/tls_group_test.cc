@@ -13,6 +13,7 @@
 #include "cohort/distribute/transport/frame.h"
 #include "cohort/distribute/transport/tls_connection.h"
 #include "tests/distribute/group_harness.h"
+#include "tests/support/built_with.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/tls_keys.h"
 
@@ -21,12 +22,12 @@ namespace {
 
 TEST(TlsModuleTest, IsThereExactlyWhenItWasBuilt) {
   std::string problem;
-  EXPECT_EQ(module_symbol("tls", kTlsEntry, problem) != nullptr, bool(COHORT_TEST_HAS_TLS))
+  EXPECT_EQ(module_symbol("tls", kTlsEntry, problem) != nullptr, testing::built_with::tls)
       << problem;
 }
 
 TEST(TlsModuleTest, WithoutItTheErrorSaysSo) {
-  if (COHORT_TEST_HAS_TLS) GTEST_SKIP() << "this build has OpenSSL";
+  if (testing::built_with::tls) GTEST_SKIP() << "this build has OpenSSL";
   testing::expect_error(Code::kFailedPrecondition, {"COHORT_TLS=ON"},
                         [] { make_tls_connections({}); });
 }
@@ -34,7 +35,7 @@ TEST(TlsModuleTest, WithoutItTheErrorSaysSo) {
 class TlsGroupConcurrentTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (!COHORT_TEST_HAS_TLS) GTEST_SKIP() << "this build has no OpenSSL";
+    if (!testing::built_with::tls) GTEST_SKIP() << "this build has no OpenSSL";
     if (!cohort::test::TlsKeyFolder::possible())
       GTEST_SKIP() << "there is no openssl command here to make keys with";
     ours_ = cluster::read_tls_keys(folder_.make("ours"));

@@ -86,7 +86,8 @@ TEST(CohortLaunchTest, KilledLauncherLeavesNoOrphans) {
 TEST(CohortLaunchTest, SignalsArePassedOn) {
   for (const int signal : {SIGTERM, SIGINT}) {
     Launched launched = workers(
-        2, "trap 'echo saved; exit 42' TERM INT; echo pid=$$; while :; do sleep 0.05; done");
+        2, "trap 'echo saved; exit 42' TERM INT; echo pid=$$; while :; do sleep 0.05; done", {},
+        [] { ::signal(SIGINT, SIG_DFL); });  // ignored where the tests run in the background
     launched.await("pid=", 2);
     launched.signal(signal);
     EXPECT_EQ(launched.wait(), 42) << launched.err;

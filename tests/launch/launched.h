@@ -166,7 +166,7 @@ inline std::set<int> pids(const std::string& out) {
 }
 
 inline void expect_gone(const std::set<int>& processes) {
-  const auto until = Clock::now() + 10s;
+  const auto until = Clock::now() + kDeadline;
   for (const int pid : processes) {
     // They are not our children: nothing but looking tells us of their end.
     while (!cluster::process_start(pid).empty() && Clock::now() < until)

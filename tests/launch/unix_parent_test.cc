@@ -1,5 +1,9 @@
 // What cohort-launch is to its workers and to the shell that started it.
 #include <gmock/gmock.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <filesystem>
 
 #include "tests/launch/launched.h"
 
@@ -9,6 +13,28 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
+// By which one worker learns of another's end, without a clock: a reader sees the end of it when
+// its writer has gone. Who opens it first waits for the other.
+class NamedPipe {
+ public:
+  NamedPipe() {
+    EXPECT_NE(::mkdtemp(folder_.data()), nullptr);
+    EXPECT_EQ(::mkfifo(path().c_str(), 0600), 0);
+  }
+  ~NamedPipe() { std::filesystem::remove_all(folder_); }
+  NamedPipe(const NamedPipe&) = delete;
+  NamedPipe& operator=(const NamedPipe&) = delete;
+
+  // Shell commands.
+  std::string hold() const { return "exec 3> '" + path() + "'; "; }
+  std::string await_its_end() const { return "exec 3< '" + path() + "'; read line <&3; "; }
+
+ private:
+  std::string path() const { return folder_ + "/pipe"; }
+
+  std::string folder_ = std::filesystem::temp_directory_path() / "cohort-launch-XXXXXX";
+};
+
 TEST(UnixParentTest, TheProgramMayStandBehindTwoDashes) {
   Launched launched({"-n", "1", "--", "echo", "-n", "x", "--", "y"});
   EXPECT_EQ(launched.wait(), 0) << launched.err;
@@ -16,8 +42,10 @@ TEST(UnixParentTest, TheProgramMayStandBehindTwoDashes) {
 }
 
 TEST(UnixParentTest, WhoeverToldOfAnErrorOfItsOwnIsTheCause) {
-  Launched launched = workers(2, worker_1(record("true", "a truncated file") + "sleep 0.3; exit 4",
-                                          record("false", "worker 1 has gone") + "exit 3"));
+  const NamedPipe of_0;
+  Launched launched =
+      workers(2, worker_1(record("true", "a truncated file") + of_0.await_its_end() + "exit 4",
+                          record("false", "worker 1 has gone") + of_0.hold() + "exit 3"));
   EXPECT_EQ(launched.wait(), 4);
   EXPECT_THAT(launched.err, HasSubstr("worker 1 failed: exit code 4; DataLoss: a truncated file"));
   EXPECT_THAT(launched.err, Not(HasSubstr("worker 0 failed")));
@@ -31,8 +59,10 @@ TEST(UnixParentTest, ACauseThatEndedWellIsNamedAndTheCodeIsOfWhoFailed) {
 }
 
 TEST(UnixParentTest, WorkersMayEndByThemselvesAfterAFailure) {
+  const NamedPipe of_1;
   Launched launched =
-      workers(2, worker_1("exit 4", "trap 'echo asked; exit 1' TERM; sleep 0.2; echo told"));
+      workers(2, worker_1(of_1.hold() + "exit 4",
+                          "trap 'echo asked; exit 1' TERM; " + of_1.await_its_end() + "echo told"));
   EXPECT_EQ(launched.wait(), 4);
   EXPECT_THAT(launched.out, HasSubstr("[worker 0] told"));
   EXPECT_THAT(launched.out, Not(HasSubstr("asked")));

@@ -238,6 +238,7 @@ void fit(const Setting& setting) {
       model.predict(setting.is("embedding") ? words(13) : pattern(Shape{13, 8, 8, 1}, 5));
   say("predicted", predicted);
   say("weights", model.fingerprint());
+  say("commits", std::to_string(setting.strategy.commit_number()));
 }
 
 /// A loop of the user's own: y = 3 a - 2 b + 1.

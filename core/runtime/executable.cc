@@ -388,6 +388,8 @@ std::unique_ptr<Executable> compile(Runtime& runtime, const Graph& graph,
     function = fuse_elementwise(runtime, *resolved.device, function);
   }
   function = insert_copies(function);
+  if (resolved.turns)
+    function = give_in_one_turn(std::move(function), resolved.turns->fetches_of_each());
   return std::make_unique<GraphExecutable>(runtime, std::move(function), resolved);
 }
 

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <bit>
+#include <map>
 
 #include "cohort/core/graph/op.h"
+#include "cohort/core/runtime/aliases.h"
 #include "cohort/core/runtime/runtime.h"
+#include "cohort/core/runtime/schedule.h"
 #include "cohort/core/runtime/step_vote.h"
 
 namespace cohort {
@@ -24,7 +27,58 @@ std::vector<bool> after_collectives(const Graph& graph) {
   return after;
 }
 
+using Input = std::pair<const Node*, size_t>;  ///< of a collective
+
+/// By the node behind which a collective starts: its inputs of earlier segments.
+std::map<const Node*, std::vector<Input>> early_inputs(const Schedule& schedule) {
+  std::map<const Node*, size_t> segment_of;
+  std::map<const Node*, std::vector<Input>> early;
+  const Node* last = nullptr;
+  size_t segment = 0;
+  for (size_t position = 0; position < schedule.entries.size(); ++position) {
+    segment +=
+        static_cast<size_t>(std::count(schedule.cuts.begin(), schedule.cuts.end(), position));
+    const ScheduleEntry& entry = schedule.entries[position];
+    if (entry.kind == ScheduleEntry::Kind::kCompute) {
+      segment_of[entry.node] = segment;
+      last = entry.node;
+    }
+    if (entry.kind != ScheduleEntry::Kind::kStart) continue;
+    for (size_t i = 0; i < entry.node->inputs().size(); ++i)
+      if (segment_of.at(root_of(entry.node->inputs()[i]).node()) < segment)
+        early[last].emplace_back(entry.node, i);
+  }
+  return early;
+}
+
 }  // namespace
+
+GraphFunction give_in_one_turn(GraphFunction function, const std::vector<bool>& of_each) {
+  const std::vector<bool> every_turn =
+      nodes_of_every_turn(*function.graph, function.fetches, of_each);
+  const auto schedules = make_schedules(
+      *function.graph, [](const Node&) { return nullptr; }, every_turn);
+  if (schedules.empty() || schedules.front().cuts.empty()) return function;
+  const auto early = early_inputs(schedules.front());
+  if (early.empty()) return function;
+  Rewriter rewriter(*function.graph, function.fetches);
+  std::map<Input, Value> copies;
+  for (const Node* node : rewriter.nodes()) {
+    std::vector<Value> inputs = rewriter.mapped_inputs(*node);
+    for (size_t i = 0; i < inputs.size(); ++i)
+      if (const auto copy = copies.find({node, i}); copy != copies.end()) inputs[i] = copy->second;
+    rewriter.copy(*node, node->attrs(), std::move(inputs));
+    const auto starts = early.find(node);
+    if (starts == early.end()) continue;
+    for (const Input& input : starts->second) {
+      Node* copy = rewriter.graph().add("Copy", {rewriter[input.first->inputs()[input.second]]});
+      copy->set_device(input.first->device());
+      copy->set_stage(input.first->stage());
+      copies[input] = copy->output();
+    }
+  }
+  return rewriter.finish();
+}
 
 std::vector<bool> fetches_of_each_replica(const Graph& graph, std::span<const Value> fetches) {
   const std::vector<bool> after = after_collectives(graph), differs = differing_nodes(graph);

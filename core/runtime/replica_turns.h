@@ -25,6 +25,10 @@ std::vector<bool> fetches_of_each_replica(const Graph& graph, std::span<const Va
 std::vector<bool> nodes_of_every_turn(const Graph& graph, std::span<const Value> fetches,
                                       const std::vector<bool>& of_each);
 
+/// Copies what a replica gives to a collective in one segment into that in which the collective
+/// starts, where it gives something else: so each gives all of its bucket in one turn.
+GraphFunction give_in_one_turn(GraphFunction function, const std::vector<bool>& of_each);
+
 /// Whose turn it is on a device that carries several replicas, and what they leave there: parts of
 /// sums, what is to be gathered, and the values that are needed after the turn in which they are
 /// made. Shared by the executables of a program, whose turns alternate.

@@ -36,10 +36,10 @@ using testing::FakeGpu;
 
 constexpr int64_t kColumns = 3, kNumLabels = 4;
 
-/// A linear classifier trained by SGD, with one replica on each of some fake GPUs. Output 0 of a
-/// step is the replica's mean loss.
+/// A linear classifier trained by SGD, with one replica, or `each`, on each of some fake GPUs.
+/// Output 0 of a step is the replica's mean loss. `scales`: by a sum over all replicas' logits.
 struct Ranks {
-  Ranks(int num_devices, int64_t batch_size) {
+  Ranks(int num_devices, int64_t batch_size, int each = 1, bool scales = false) : scales(scales) {
     ops::register_ops(runtime.ops());
     cpu::register_cpu_kernels(runtime.kernels());
     testing::register_fake_gpu_kernels(runtime.kernels(), runtime.ops().names());
@@ -51,8 +51,9 @@ struct Ranks {
     weights = std::make_shared<VariableState>(Tensor(DType::kF32, Shape{kColumns, kNumLabels}),
                                               VariableOptions{.name = "w"});
     ReplicaPart part{.devices = {gpus.begin(), gpus.end()},
-                     .blocks = std::vector<int>(gpus.size(), 1),
-                     .num_replicas = num_devices};
+                     .blocks = std::vector<int>(gpus.size(), each),
+                     .num_replicas = num_devices * each,
+                     .in_turn = each > 1};
     group = std::make_unique<StepGroup>(
         [this, part] {
           auto ranks = testing::on_fake_gpus(
@@ -70,8 +71,11 @@ struct Ranks {
     const Value x = made.graph->placeholder("x", {DType::kF32, Shape{batch_dim(), kColumns}});
     const Value labels = made.graph->placeholder("labels", {DType::kI64, Shape{batch_dim()}});
     const Value w = made.graph->read(weights);
-    const Value loss =
-        ops::reduce_sum(ops::sparse_softmax_cross_entropy(ops::matmul(x, w), labels));
+    Value logits = ops::matmul(x, w);
+    if (scales)
+      logits = logits * ops::stop_gradient(
+                            ops::all_reduce(ops::reduce_sum(logits), ops::ReduceOp::kSum) + 1.0);
+    const Value loss = ops::reduce_sum(ops::sparse_softmax_cross_entropy(logits, labels));
     std::vector<Value> sums;
     for (const Gradient& g : gradients(loss, std::vector<Value>{w})) sums.push_back(g.dense());
     sums = ops::all_reduce(sums, ops::ReduceOp::kSum);
@@ -101,6 +105,7 @@ struct Ranks {
     for (const Tensor& value : values()) EXPECT_TRUE(bitwise_equal(value, want));
   }
 
+  const bool scales;
   Runtime runtime;
   std::vector<FakeGpu*> gpus;
   testing::MeetingsOfRanks meetings;
@@ -134,6 +139,28 @@ TEST(RecordingRanksConcurrentTest, RecordedStepsComputeWhatOthersDo) {
   EXPECT_EQ(recorded.gpus[0]->replays, 5);
   EXPECT_EQ(plain.gpus[0]->replays, 0);
   EXPECT_TRUE(bitwise_equal(recorded.weights->value(), plain.weights->value()));
+}
+
+TEST(RecordingRanksConcurrentTest, ReplicasThatTakeTurnsReplayWhatLiesBetweenCollectives) {
+  for (const bool scales : {false, true}) {
+    Ranks turns(2, 8, 2, scales), apart(4, 8, 1, scales);
+    for (int i = 0; i < 6; ++i) {
+      for (const int64_t rows : {8, 5}) {  // of the replicas: 2 2 2 2, then 2 2 1 0
+        turns.run(rows);
+        apart.run(rows);
+        for (int r = 0; r < 4; ++r)
+          EXPECT_TRUE(bitwise_equal(turns.runner->output(r, 0), apart.runner->output(r, 0)));
+      }
+    }
+    EXPECT_EQ(turns.meetings.num_unlike(), 0);
+    EXPECT_EQ(turns.meetings.num_replayed(), 0);
+    for (const FakeGpu* gpu : turns.gpus) EXPECT_GE(gpu->replays, 20);
+    turns.expect_all_equal(apart.weights->value());
+    turns.run(8, 3);  // replica 1's, of the first device
+    testing::expect_error(Code::kInvalidArgument, {"99"},
+                          [&] { (void)turns.runner->output(0, 0); });
+    turns.expect_all_equal(apart.weights->value());
+  }
 }
 
 TEST(RecordingRanksConcurrentTest, ARankThatCannotRecordKeepsAllFromIt) {

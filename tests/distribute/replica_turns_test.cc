@@ -29,7 +29,7 @@ class ReplicaTurnsConcurrentTest : public ::testing::Test {
   static void SetUpTestSuite() { default_runtime().set_logical_cpu_devices(4, 1); }
 
   static Strategy on(int devices, int replicas) {
-    MirroredOptions options{.num_replicas = replicas, .bytes_per_pack = 100};
+    MirroredOptions options{.num_replicas = replicas, .bytes_per_pack = 150};
     for (int d = 0; d < devices; ++d) options.devices.push_back("cpu:" + std::to_string(d));
     return MirroredStrategy(options);
   }
@@ -73,6 +73,17 @@ TEST_F(ReplicaTurnsConcurrentTest, EachReplicaGoesOnWithWhatAllOfThemMade) {
     const Value mean = ops::all_reduce(ops::reduce_sum(scaled, {.axis = {0}}), ReduceOp::kMean);
     return std::vector<Value>{
         scaled - mean, ops::exp(x), most, x, mean, ops::tanh(x) * most + ops::exp(x)};
+  }));
+}
+
+TEST_F(ReplicaTurnsConcurrentTest, WhatIsMadeOnBothSidesOfACutMayShareABucket) {
+  expect_same_on_any_devices(function([](Value x) {
+    const auto columns = [](Value of) { return ops::reduce_sum(of, {.axis = {0}}); };
+    const Value sum = ops::all_reduce(columns(x), ReduceOp::kSum);
+    const Value product = ops::all_reduce(columns(x * sum), ReduceOp::kSum);
+    return ops::all_reduce(
+        std::vector<Value>{columns(ops::exp(x)), columns(x - sum), columns(ops::tanh(x * product))},
+        ReduceOp::kSum);
   }));
 }
 

@@ -69,6 +69,7 @@ THEIRS = {
     "distribute::distribute_dataset": "tf.distribute.Strategy.experimental_distribute_dataset",
     "distribute::distribute_datasets_from_function": "tf.distribute.Strategy.distribute_datasets_from_function",
     "distribute::Strategy::local_results": "tf.distribute.Strategy.experimental_local_results",
+    "distribute::Strategy::commit_number": "",
     "distribute::Strategy::distribute_values_from_function": "tf.distribute.Strategy.experimental_distribute_values_from_function",
     "cluster::UnionClusterResolver": "tf.distribute.cluster_resolver.UnionResolver",
     "cluster::MpiClusterResolver": "",

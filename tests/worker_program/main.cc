@@ -251,6 +251,7 @@ void fit(const Setting& setting) {
       model.predict(setting.is("embedding") ? words(13) : pattern(Shape{13, 8, 8, 1}, 5));
   say("predicted", predicted);
   say("weights", model.fingerprint());
+  say("commits", std::to_string(setting.strategy.commit_number()));
   if (!setting.is("zero1") && !setting.is("replicated")) return;
   for (const nn::Variable& slot : model.optimizer().variables())
     if (slot.shape().rank() == 1) say(slot.path().c_str(), slot.value());

@@ -26,7 +26,8 @@ void expect_equal_on_all(const std::vector<WorkerResult>& results,
 }
 
 TEST(MultiWorkerTest, FitHasTheSameBitsOnAnyNumberOfWorkersAndDevices) {
-  const std::vector<std::string> names{"loss", "accuracy", "evaluated", "predicted", "weights"};
+  const std::vector<std::string> names{"loss",      "accuracy", "evaluated",
+                                       "predicted", "weights",  "commits"};
   const auto one = run_workers(1, {"fit", "1", "4"});
   ASSERT_EQ(one[0].exit_code, 0) << one[0].output;
   for (const auto& [workers, devices] : {std::pair{1, 2}, {2, 1}, {2, 2}, {4, 1}, {3, 1}}) {
@@ -161,6 +162,16 @@ TEST(MultiWorkerTest, BatchNormalizationSharesItsStatistics) {
   auto results = run_workers(2, {"batch_norm", "1"});
   results.push_back(one[0]);
   expect_equal_on_all(results, {"loss", "evaluated", "weights"});
+}
+
+TEST(MultiWorkerTest, BatchNormalizationSharesItsStatisticsWhereReplicasTakeTurns) {
+  const auto apart = run_workers(1, {"batch_norm", "4"});  // a device for each
+  for (const int workers : {1, 2, 3}) {
+    SCOPED_TRACE(std::to_string(workers) + " workers");
+    auto results = run_workers(workers, {"batch_norm", "1", "4"});
+    results.push_back(apart[0]);
+    expect_equal_on_all(results, {"loss", "evaluated", "weights", "commits"});
+  }
 }
 
 TEST(MultiWorkerTest, ASecondThreadIsRefusedAndTheJobGoesOn) {

@@ -127,6 +127,7 @@ void copy_of_range(Rewriter& rewriter, const Node& node, const CollectivePlan& p
     return;
   }
   const auto group = static_cast<size_t>(node.attrs().get<int64_t>("group"));
+  COHORT_CHECK(group < plan.groups.size());
   Attrs attrs = node.attrs();
   attrs.set("first", plan.rank * plan.groups[group].group->local_elements());
   rewriter.copy(node, std::move(attrs));

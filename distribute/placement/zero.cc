@@ -222,7 +222,9 @@ class ZeroLowering final : public MirroredLowering {
   }
 
   /// The one value of the group that stands for these of its segments. `user` reads them.
-  Value flat(PlacedPart& part, const Bundle& bundle, const Node& user) {
+  Value flat(PlacedPart& part, Bundle bundle, const Node& user) {
+    for (Value& value : bundle)  // a replica's term is dense already
+      if (value.node()->op_name() == "SlicesToDense") value = value.node()->input(1);
     const auto known = part.flat.find(key_of(bundle.front()));
     if (known != part.flat.end()) return known->second;
     return part.flat[key_of(bundle.front())] = make_flat(part, bundle, user);
@@ -234,7 +236,6 @@ class ZeroLowering final : public MirroredLowering {
     if (!is_sharded(bundle.front())) return numbers(part, bundle, user);
     const InPlaceOf in_place(first);
     if (is_slot_read(first)) return read_slot(part, bundle, user);
-    if (first.op_name() == "SlicesToDense") return flat(part, inputs_of(bundle, 1), first);
     for (size_t k = 1; k < bundle.size(); ++k)
       if (!do_the_same(first, *bundle[k].node())) refuse_difference(part, k, user, bundle);
     std::vector<Value> inputs;

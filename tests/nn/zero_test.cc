@@ -122,6 +122,28 @@ TEST(ZeroTest, OneGroupHoldsEverythingWithLargePacks) {
                    trained(mirrored(4, Sharding::kNone), make()), "one group");
 }
 
+/// A table's gradient, slices of which make one dense row after another, is a segment like others.
+TEST(ZeroTest, ATableThatAdamUpdatesIsOfAGroup) {
+  const auto run = [](Sharding sharding) {
+    set_random_seed(3);
+    const Model model = mirrored(3, sharding).scope([] {
+      const Model model = Sequential({Input({.shape = {4}, .dtype = DType::kI32}),
+                                      Embedding({.input_dim = 900, .output_dim = 6}), Flatten(),
+                                      Dense({.units = 3})});
+      model.compile({.optimizer = Adam({.learning_rate = 0.01}),
+                     .loss = SparseCategoricalCrossentropy({.from_logits = true})});
+      return model;
+    });
+    Tensor x(DType::kI32, {64, 4}), y(DType::kI32, {64});
+    for (int64_t i = 0; i < x.num_elements(); ++i)
+      x.data<int32_t>()[i] = static_cast<int32_t>(i * i * 7919 % 900);
+    for (int64_t i = 0; i < 64; ++i) y.data<int32_t>()[i] = static_cast<int32_t>(i % 3);
+    model.fit(Dataset::from_tensor_slices({x, y}).batch(16), {.epochs = 3, .verbose = 0});
+    return model.get_weights();
+  };
+  expect_same_bits(run(Sharding::kZero1), run(Sharding::kNone), "table");
+}
+
 const VariableState& whole_of(const Variable& slot) { return *slot.shared()->part().whole; }
 
 TEST(ZeroTest, ADeviceHoldsTheSlotsOfItsRangeAlone) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string_view>
+
 namespace cohort::distribute {
 
 /// What the devices of a strategy divide among themselves instead of each having all of it, as in
@@ -9,5 +11,8 @@ enum class Sharding {
   kZero1,  ///< the slots of optimizers; each device updates its part of the variables
   kZero2,  ///< and the sums of gradients
 };
+
+/// "none", "zero1" or "zero2"; InvalidArgument for others.
+Sharding parse_sharding(std::string_view name);
 
 }  // namespace cohort::distribute

@@ -16,20 +16,17 @@ namespace distribute = cohort::distribute;
 namespace {
 
 struct Arguments {
-  std::string model = "mlp";
-  std::string strategy = "one_device";
-  std::string communication = "auto";
-  std::string sharding = "none";
-  int devices = 0, replicas = 0;
-  int epochs = 5, batch_size = 0, seed = 1;
+  std::string model = "mlp", strategy = "one_device", communication = "auto";
+  distribute::Sharding sharding = distribute::Sharding::kNone;
+  int devices = 0, replicas = 0, epochs = 5, batch_size = 0, seed = 1;
   std::string data_dir = "/usr/share/datasets/fashion-mnist";
 };
 
 constexpr const char* kUsage =
     "usage: fashion_mnist [--model mlp|cnn] [--communication auto|ring|mpi] [--devices N]\n"
-    "           [--strategy one_device|mirrored|multi_worker_mirrored] [--replicas N]\n"
-    "           [--sharding none|zero1] [--epochs N] [--batch-size N] [--seed N] [--data-dir DIR]\n"
-    "           [--version]\n"
+    "           [--strategy one_device|mirrored|multi_worker_mirrored] [--sharding none|zero1]\n"
+    "           [--replicas N] [--epochs N] [--batch-size N] [--seed N] [--data-dir DIR] "
+    "[--version]\n"
     "--devices: GPUs, or logical CPU devices where there is no GPU, of each worker; 0: all GPUs,\n"
     "           or of the CPU 2 (mirrored) or 1 (multi_worker_mirrored)\n"
     "--replicas: of the whole job, at least one for each device, which is what 0 means; equal\n"
@@ -57,7 +54,8 @@ Arguments parse(int argc, char** argv) {
       {"--model", [&](const std::string& text) { result.model = text; }},
       {"--strategy", [&](const std::string& text) { result.strategy = text; }},
       {"--communication", [&](const std::string& text) { result.communication = text; }},
-      {"--sharding", [&](const std::string& text) { result.sharding = text; }},
+      {"--sharding",
+       [&](const std::string& text) { result.sharding = distribute::parse_sharding(text); }},
       {"--devices", [&](const std::string& text) { result.devices = number(text); }},
       {"--replicas", [&](const std::string& text) { result.replicas = number(text); }},
       {"--epochs", [&](const std::string& text) { result.epochs = number(text); }},
@@ -76,10 +74,6 @@ Arguments parse(int argc, char** argv) {
     leave("--strategy " + result.strategy);
   if (result.strategy == "one_device" && result.replicas > 1)
     leave("--strategy one_device with --replicas; want mirrored for several");
-  if (result.sharding != "none" && result.sharding != "zero1")
-    leave("--sharding " + result.sharding);
-  if (result.strategy == "one_device" && result.sharding != "none")
-    leave("--strategy one_device with --sharding; want mirrored for several devices");
   if (result.batch_size == 0) result.batch_size = result.model == "cnn" ? 64 : 32;
   return result;
 }
@@ -87,36 +81,29 @@ Arguments parse(int argc, char** argv) {
 distribute::Strategy make_strategy(const Arguments& arguments) {
   cohort::Runtime& runtime = cohort::default_runtime();
   const bool gpu = !runtime.devices(cohort::DeviceType::kGPU).empty();
-  const auto sharding =
-      arguments.sharding == "zero1" ? distribute::Sharding::kZero1 : distribute::Sharding::kNone;
   if (arguments.strategy == "one_device")
     return distribute::OneDeviceStrategy(gpu ? "gpu:0" : "cpu:0");
   std::vector<std::string> devices;
   for (int i = 0; gpu && i < arguments.devices; ++i) devices.push_back("gpu:" + std::to_string(i));
   if (arguments.strategy == "multi_worker_mirrored") {
     if (!gpu && arguments.devices > 0) runtime.set_logical_cpu_devices(arguments.devices, 1);
-    const auto implementation =
-        distribute::parse_communication_implementation(arguments.communication);
     return distribute::MultiWorkerMirroredStrategy(
         {.devices = devices,
          .num_replicas = arguments.replicas,
-         .communication_options = {.implementation = implementation},
-         .sharding = sharding});
+         .communication_options = {.implementation = distribute::parse_communication_implementation(
+                                       arguments.communication)},
+         .sharding = arguments.sharding});
   }
   if (!gpu) runtime.set_logical_cpu_devices(arguments.devices > 0 ? arguments.devices : 2);
   return distribute::MirroredStrategy(
-      {.devices = devices, .num_replicas = arguments.replicas, .sharding = sharding});
+      {.devices = devices, .num_replicas = arguments.replicas, .sharding = arguments.sharding});
 }
 
 nn::Model make_model(const std::string& kind) {
   if (kind == "mlp")
-    return nn::Sequential({
-        nn::Input({.shape = {28, 28}}),
-        nn::Flatten(),
-        nn::Dense({.units = 128, .activation = "relu"}),
-        nn::Dropout({.rate = 0.2}),
-        nn::Dense({.units = 10}),
-    });
+    return nn::Sequential({nn::Input({.shape = {28, 28}}), nn::Flatten(),
+                           nn::Dense({.units = 128, .activation = "relu"}),
+                           nn::Dropout({.rate = 0.2}), nn::Dense({.units = 10})});
   return nn::Sequential({
       nn::Input({.shape = {28, 28}}),
       nn::Reshape({.target_shape = {28, 28, 1}}),

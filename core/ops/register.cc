@@ -14,6 +14,7 @@
 #include "cohort/core/ops/pool.h"
 #include "cohort/core/ops/random.h"
 #include "cohort/core/ops/reduce.h"
+#include "cohort/core/ops/segments.h"
 #include "cohort/core/ops/slices.h"
 #include "cohort/core/ops/softmax.h"
 #include "cohort/core/ops/state.h"
@@ -36,6 +37,7 @@ void register_ops(OpRegistry& ops) {
   register_pool(ops);
   register_random(ops);
   register_reduce(ops);
+  register_segments(ops);
   register_slices(ops);
   register_softmax(ops);
   register_state(ops);

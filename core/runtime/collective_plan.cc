@@ -120,6 +120,19 @@ void rewrite_reduce_scatter(Rewriter& rewriter, const Node& node, CollectivePlan
   rewriter.copy(node, std::move(attrs));
 }
 
+/// Copies a node; one that works on this rank's range of a group hears where that begins.
+void copy_of_range(Rewriter& rewriter, const Node& node, const CollectivePlan& plan) {
+  if (!node.attrs().has("group") || !node.attrs().has("first")) {
+    rewriter.copy(node);
+    return;
+  }
+  const auto group = static_cast<size_t>(node.attrs().get<int64_t>("group"));
+  COHORT_CHECK(group < plan.groups.size());
+  Attrs attrs = node.attrs();
+  attrs.set("first", plan.rank * plan.groups[group].group->local_elements());
+  rewriter.copy(node, std::move(attrs));
+}
+
 /// Behind which node a vote is taken; null: none is needed.
 const Node* place_of_vote(const Graph& graph, std::span<const Value> fetches,
                           std::span<const Node* const> live, const CollectivePlan& plan) {
@@ -262,7 +275,7 @@ GraphFunction plan_collectives(const Graph& graph, std::span<const Value> fetche
       rewrite_reduce_scatter(rewriter, *node, plan);
     } else if (node->op().exchange != Exchange::kGather ||
                !rewrite_all_gather(rewriter, *node, plan)) {
-      rewriter.copy(*node);
+      copy_of_range(rewriter, *node, plan);
     }
     if (node == before_vote) take_vote(rewriter, plan);
   }

@@ -69,6 +69,7 @@ struct CollectivePlan {
   /// A replica whose kernel fails does not start what follows (CPU). Then a reduction behind
   /// everything that replicas can fail at alone is their vote, and needs no other.
   bool kernels_throw = false;
+  int rank = 0;  ///< of this device in its group
 
   /// Takes bucket memory from `communicator` and prepares one request each, in order. This device
   /// carries `local_replicas` of `num_replicas`; buckets that may be rounded travel as

@@ -40,6 +40,7 @@ Program::Program(Runtime& runtime, const Trace& trace, ProgramOptions options)
   plan_.gradients_apart = options_.communicator && options_.gradient_dtype != DType::kF32;
   if (options_.communicator && options_.communicator->size() > 1)
     plan_.voters = options_.num_replicas;
+  if (options_.communicator) plan_.rank = options_.communicator->rank();
   for (const auto& group : trace.groups) plan_.groups.push_back({group});
   plan_.kernels_throw = options_.device->type() == DeviceType::kCPU;
   refuse_nested_state(*trace.graph);

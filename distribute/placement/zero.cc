@@ -8,6 +8,7 @@
 #include "cohort/core/graph/variable.h"
 #include "cohort/core/ops/collective.h"
 #include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/segments.h"
 #include "cohort/core/runtime/communicator.h"
 #include "cohort/core/runtime/update_layout.h"
 #include "cohort/distribute/placement/sharded_gradients.h"
@@ -15,7 +16,9 @@
 // What a trace does to the gradient of each variable of a group, one node for each, is done once to
 // the group's range: `bundle`, a list of n values that are made alike, one for each segment,
 // becomes one flat value. At its ends stand the sums over replicas, which are one ReduceScatter;
-// reads of slots, which are one read of the group's slot; and what is the same for all.
+// reads of slots, which are one read of the group's slot; and numbers, the same for all or one for
+// each segment. Sums of all elements (for norms) are those of lines, which one rank has each, added
+// up in the order of a ReduceSum.
 namespace cohort::distribute {
 namespace {
 
@@ -39,7 +42,10 @@ class ZeroLowering final : public MirroredLowering {
     for (const Node* node : rewriter().nodes())
       if (is_update(*node)) add_update(*node, groups);
     for (const Node* node : rewriter().nodes())
-      if (node->op().kind == OpKind::kUpdate && !is_update(*node)) find_kept(*node);
+      if (node->op().kind == OpKind::kUpdate && !is_update(*node))
+        find_kept(*node);
+      else if (is_whole_sum(*node))
+        totals_[key_of(gradients_.sum_of(node->input(0)))].push_back(node);
   }
 
  private:
@@ -71,6 +77,12 @@ class ZeroLowering final : public MirroredLowering {
     if (node.inputs().size() != 1 || !is_sharded(node.input(0))) return;
     slots_.insert(variable_of(node, 0).get());
     kept_.insert(&node);
+  }
+
+  /// Whether it adds up all elements of something of which each device has a part.
+  bool is_whole_sum(const Node& node) {
+    return node.op_name() == "ReduceSum" && node.output_types()[0].shape.rank() == 0 &&
+           gradients_.sum_of(node.input(0)).defined() && is_sharded(node.input(0));
   }
 
   static size_t updated(const Node& node) { return static_cast<size_t>(num_updated(node)); }
@@ -116,6 +128,10 @@ class ZeroLowering final : public MirroredLowering {
       return true;
     }
     if (is_slot_read(node) || kept_.contains(&node)) return true;
+    if (is_whole_sum(node)) {
+      if (!placed_totals_.contains(&node)) place_totals(node);
+      return true;
+    }
     bool reads_part = false;
     for (const Value& input : node.inputs()) reads_part = reads_part || is_sharded(input);
     if (!reads_part) return false;
@@ -161,8 +177,54 @@ class ZeroLowering final : public MirroredLowering {
     rewriter().graph().add_like(node, node.op_name(), std::move(inputs), std::move(attrs));
   }
 
+  static ops::SegmentTable table_of(const ParameterGroup& group) {
+    ops::SegmentTable table;
+    for (const ParameterGroup::Segment& segment : group.segments()) {
+      table.offsets.push_back(segment.offset);
+      table.elements.push_back(segment.elements);
+    }
+    return table;
+  }
+
+  /// The sums that stand at `node`'s place for each gradient of a group, of all groups together.
+  void place_totals(const Node& node) {
+    const auto& same = totals_.at(key_of(gradients_.sum_of(node.input(0))));
+    const auto number =
+        static_cast<size_t>(std::find(same.begin(), same.end(), &node) - same.begin());
+    const InPlaceOf in_place(node);
+    std::vector<std::pair<PlacedPart*, std::vector<const Node*>>> placed;
+    std::vector<Value> sums;
+    for (auto& [id, parts] : updates_)
+      for (PlacedPart& part : parts) {
+        std::vector<const Node*> nodes;
+        Bundle summed;
+        for (const Value& sum : part.part.sums)
+          if (const auto& of_sum = totals_[key_of(sum)]; number < of_sum.size()) {
+            nodes.push_back(of_sum[number]);
+            summed.push_back(of_sum[number]->input(0));
+          }
+        if (nodes.size() < part.part.sums.size()) continue;
+        sums.push_back(
+            ops::segment_sums(flat(part, summed, node), table_of(*part.group), part.number));
+        placed.emplace_back(&part, std::move(nodes));
+      }
+    if (!sums.empty()) sums = ops::all_reduce(sums, ops::ReduceOp::kSum);
+    for (size_t i = 0; i < placed.size(); ++i) {
+      const auto& [part, nodes] = placed[i];
+      const std::vector<Value> totals = ops::segment_totals(sums[i], table_of(*part->group),
+                                                            nodes.front()->output_types()[0].dtype);
+      for (size_t k = 0; k < nodes.size(); ++k) {
+        rewriter().replace(Value(const_cast<Node*>(nodes[k]), 0), totals[k]);
+        placed_totals_.insert(nodes[k]);
+      }
+    }
+    if (!placed_totals_.contains(&node)) refuse_reader(node.name(), node.input(0));
+  }
+
   /// The one value of the group that stands for these of its segments. `user` reads them.
-  Value flat(PlacedPart& part, const Bundle& bundle, const Node& user) {
+  Value flat(PlacedPart& part, Bundle bundle, const Node& user) {
+    for (Value& value : bundle)  // a replica's term is dense already
+      if (value.node()->op_name() == "SlicesToDense") value = value.node()->input(1);
     const auto known = part.flat.find(key_of(bundle.front()));
     if (known != part.flat.end()) return known->second;
     return part.flat[key_of(bundle.front())] = make_flat(part, bundle, user);
@@ -171,10 +233,9 @@ class ZeroLowering final : public MirroredLowering {
   Value make_flat(PlacedPart& part, const Bundle& bundle, const Node& user) {
     const Node& first = *bundle.front().node();
     if (bundle == part.part.sums) return reduce_scatter(part);
-    if (!is_sharded(bundle.front())) return same_for_all(part, bundle, user);
+    if (!is_sharded(bundle.front())) return numbers(part, bundle, user);
     const InPlaceOf in_place(first);
     if (is_slot_read(first)) return read_slot(part, bundle, user);
-    if (first.op_name() == "SlicesToDense") return flat(part, inputs_of(bundle, 1), first);
     for (size_t k = 1; k < bundle.size(); ++k)
       if (!do_the_same(first, *bundle[k].node())) refuse_difference(part, k, user, bundle);
     std::vector<Value> inputs;
@@ -212,19 +273,33 @@ class ZeroLowering final : public MirroredLowering {
         ->output();
   }
 
-  /// What is the same number for every element of every segment.
-  Value same_for_all(const PlacedPart& part, const Bundle& bundle, const Node& user) {
+  /// What is one number for every element of a segment, or of all.
+  Value numbers(const PlacedPart& part, const Bundle& bundle, const Node& user) {
     const Node& first = *bundle.front().node();
     const auto number = [](const Node& node) {
       return node.op().uniform_value ? node.op().uniform_value(node) : std::nullopt;
     };
     const std::optional<double> all = number(first);
+    bool same_for_all = true;
     for (size_t k = 0; k < bundle.size(); ++k) {
       const bool same = bundle[k] == bundle.front() || (all && all == number(*bundle[k].node()));
-      if (!same || (!all && bundle[k].rank() != 0)) refuse_difference(part, k, user, bundle);
+      if (!all && bundle[k].rank() != 0) refuse_difference(part, k, user, bundle);
+      same_for_all = same_for_all && same;
     }
+    if (!same_for_all) return spread(part, bundle, user);
     if (!all || bundle.front().rank() == 0) return rewriter()[bundle.front()];
     return ops::scalar(*all, bundle.front().dtype());
+  }
+
+  Value spread(const PlacedPart& part, const Bundle& bundle, const Node& user) {
+    std::vector<Value> scalars;
+    for (size_t k = 0; k < bundle.size(); ++k) {
+      if (bundle[k].rank() != 0) refuse_difference(part, k, user, bundle);
+      scalars.push_back(rewriter()[bundle[k]]);
+    }
+    const InPlaceOf in_place(user);
+    return ops::spread_segments(scalars, table_of(*part.group), part.number,
+                                part.group->local_elements());
   }
 
   [[noreturn]] void refuse_difference(const PlacedPart& part, size_t k, const Node& user,
@@ -295,6 +370,8 @@ class ZeroLowering final : public MirroredLowering {
   std::map<ValueKey, Value> local_;                   ///< what this replica gives to a sum
   std::set<const VariableState*> slots_;
   std::set<const Node*> kept_;
+  std::map<ValueKey, std::vector<const Node*>> totals_;  ///< by the sum whose elements they add up
+  std::set<const Node*> placed_totals_;
 };
 
 }  // namespace

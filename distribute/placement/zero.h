@@ -34,7 +34,8 @@ class ParameterGroups {
 /// parts of the groups' slots.
 ///
 /// Throws, naming the node and the variable: Unimplemented where an optimizer is not elementwise
-/// (OpDef::by_element), or what it does to a gradient before the update is not; InvalidArgument
+/// (OpDef::by_element), or what it does to a gradient before the update is not, sums of all its
+/// elements apart; InvalidArgument
 /// where something else reads a gradient of which each device has a part.
 Trace place_zero(const Trace& trace, const StepRows& rows, const ZeroOptions& options,
                  ParameterGroups& groups);

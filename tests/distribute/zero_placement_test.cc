@@ -173,6 +173,14 @@ TEST_F(ZeroPlacementConcurrentTest, AnOptimizerThatIsNotElementwiseIsRefused) {
                [&] { ShardedGradients().cut(*update, 100); });
 }
 
+TEST(ShardingTest, IsReadFromItsName) {
+  EXPECT_EQ(parse_sharding("none"), Sharding::kNone);
+  EXPECT_EQ(parse_sharding("zero1"), Sharding::kZero1);
+  EXPECT_EQ(parse_sharding("zero2"), Sharding::kZero2);
+  expect_error(Code::kInvalidArgument, {"zero3", "none, zero1 or zero2"},
+               [] { parse_sharding("zero3"); });
+}
+
 TEST_F(ZeroPlacementConcurrentTest, WhatIsNotThereYetIsRefused) {
   expect_error(Code::kUnimplemented, {"MirroredStrategy", "kZero2"}, [] {
     MirroredStrategy({.devices = {"cpu:0", "cpu:1"}, .sharding = Sharding::kZero2});

@@ -43,11 +43,14 @@ class SteadyStateConcurrentTest : public ::testing::TestWithParam<std::tuple<int
 INSTANTIATE_TEST_SUITE_P(Devices, SteadyStateConcurrentTest,
                          ::testing::Combine(::testing::Values(1, 2), ::testing::Bool()));
 
-/// An epoch of 400 steps costs the training thread no more than one of 100: a step costs nothing.
-TEST_P(SteadyStateConcurrentTest, AStepAllocatesNothingAndFaultsNoPages) {
+std::vector<std::string> cpus(int count) {
   std::vector<std::string> devices;
-  for (int i = 0; i < std::get<0>(GetParam()); ++i) devices.push_back("cpu:" + std::to_string(i));
-  const auto strategy = distribute::MirroredStrategy({.devices = devices});
+  for (int i = 0; i < count; ++i) devices.push_back("cpu:" + std::to_string(i));
+  return devices;
+}
+
+/// An epoch of 400 steps costs the training thread no more than one of 100: a step costs nothing.
+void expect_free_dense_steps(const distribute::Strategy& strategy) {
   const Model model = strategy.scope([] {
     const Model model =
         Sequential({Input({.shape = {20}}), Dense({.units = 16, .activation = "relu"}),
@@ -67,11 +70,19 @@ TEST_P(SteadyStateConcurrentTest, AStepAllocatesNothingAndFaultsNoPages) {
   expect_free_steps(model, strategy.experimental_distribute_dataset(dataset));
 }
 
+TEST_P(SteadyStateConcurrentTest, AStepAllocatesNothingAndFaultsNoPages) {
+  expect_free_dense_steps(distribute::MirroredStrategy({.devices = cpus(std::get<0>(GetParam()))}));
+}
+
+TEST_P(SteadyStateConcurrentTest, AStepOfShardedSlotsAllocatesNothingAndFaultsNoPages) {
+  expect_free_dense_steps(distribute::MirroredStrategy(
+      {.devices = cpus(std::get<0>(GetParam())), .sharding = distribute::Sharding::kZero1}));
+}
+
 /// The same where the gradient of a table is gathered by rows.
 TEST_P(SteadyStateConcurrentTest, AStepOnATableAllocatesNothingAndFaultsNoPages) {
-  std::vector<std::string> devices;
-  for (int i = 0; i < std::get<0>(GetParam()); ++i) devices.push_back("cpu:" + std::to_string(i));
-  const Model model = distribute::MirroredStrategy({.devices = devices}).scope([] {
+  const auto strategy = distribute::MirroredStrategy({.devices = cpus(std::get<0>(GetParam()))});
+  const Model model = strategy.scope([] {
     const Model model =
         Sequential({Input({.shape = {5}}), Embedding({.input_dim = 900, .output_dim = 4}),
                     Flatten(), Dense({.units = 5})});

@@ -44,8 +44,8 @@ TEST(MultiWorkerTest, ShardedSlotsHaveTheBitsOfReplicatedOnes) {
                                        "evaluated",
                                        "predicted",
                                        "weights",
-                                       "adam/sequential/dense/bias_m",
-                                       "adam/sequential/dense_1/bias_v"};
+                                       "adam/sequential/dense/bias_momentum",
+                                       "adam/sequential/dense_1/bias_velocity"};
   const auto one = run_workers(1, {"replicated", "1", "4"});
   ASSERT_EQ(one[0].exit_code, 0) << one[0].output;
   for (const auto& [workers, devices] : {std::pair{1, 2}, {2, 1}, {2, 2}, {4, 1}, {3, 1}}) {

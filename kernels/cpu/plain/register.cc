@@ -19,6 +19,7 @@ void register_plain_kernels(KernelRegistry& registry) {
   plain::register_softmax(registry);
   plain::register_indexing(registry);
   plain::register_slices(registry);
+  plain::register_segments(registry);
   plain::register_random(registry);
   plain::register_state(registry);
   plain::register_update(registry);

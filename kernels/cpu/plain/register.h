@@ -21,6 +21,7 @@ void register_norm(KernelRegistry& registry);
 void register_softmax(KernelRegistry& registry);
 void register_indexing(KernelRegistry& registry);
 void register_slices(KernelRegistry& registry);
+void register_segments(KernelRegistry& registry);
 void register_random(KernelRegistry& registry);
 void register_state(KernelRegistry& registry);
 void register_update(KernelRegistry& registry);

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "cohort/core/ops/segments.h"
 #include "cohort/kernels/cpu/reduction_plan.h"
 #include "cohort/kernels/cpu/vector/vector_kernel.h"
 
@@ -58,7 +59,7 @@ class SumKernel final : public CpuKernel {
 
  private:
   static constexpr int64_t kBlockRows = 2048;
-  static constexpr int64_t kBlockElements = 1 << 16;
+  static constexpr int64_t kBlockElements = ops::kSumLine;
 
   bool by_columns() const { return layout_.inner > 1; }
   bool one_number() const { return layout_.inner == 1 && layout_.outer == 1; }
@@ -117,6 +118,44 @@ class SumKernel final : public CpuKernel {
   int64_t blocks_ = 1;
 };
 
+// The sums of SumKernel's blocks, for each segment of which lines lie in x.
+template <class T>
+class SegmentSumsKernel final : public CpuKernel {
+ public:
+  explicit SegmentSumsKernel(const KernelRequest& request) : CpuKernel(request) {
+    const auto& offsets = request.node.attrs().get<std::vector<int64_t>>("offsets");
+    const auto& elements = request.node.attrs().get<std::vector<int64_t>>("elements");
+    const auto first = request.node.attrs().get<int64_t>("first");
+    const int64_t held = request.inputs[0].num_elements();
+    for (size_t i = 0; i < offsets.size(); ++i)
+      for (int64_t at = 0; at < elements[i]; at += ops::kSumLine) {
+        const int64_t begin = offsets[i] + at - first;
+        const int64_t count = std::min(ops::kSumLine, elements[i] - at);
+        const bool is_here = begin >= 0 && begin + count <= held;
+        lines_.push_back(is_here ? Line{begin, count} : Line{0, 0});
+      }
+  }
+
+  void run() override {
+    const T* x = in(0).template data<T>();
+    double* sums = out(0).template data<double>();
+    parallel_for(
+        threads(), static_cast<int64_t>(lines_.size()),
+        grain_for(ops::kSumLine, ops::kSumLine * sizeof(T)), [=, this](int64_t begin, int64_t end) {
+          for (int64_t i = begin; i < end; ++i) {
+            const Line& line = lines_[static_cast<size_t>(i)];
+            sums[i] = line.count > 0 ? simd().of<T>().sum(x + line.begin, line.count) : 0.0;
+          }
+        });
+  }
+
+ private:
+  struct Line {
+    int64_t begin, count;
+  };
+  std::vector<Line> lines_;
+};
+
 template <class T, bool kMax>
 class ExtremeKernel final : public CpuKernel {
  public:
@@ -157,6 +196,11 @@ class ArgMaxKernel final : public CpuKernel {
   int64_t columns_;
 };
 
+template <template <class> class K>
+std::unique_ptr<Kernel> make_by_input(const KernelRequest& request) {
+  return make_for<K>(request.inputs[0].dtype, request);
+}
+
 template <bool kMean>
 std::unique_ptr<Kernel> make_sum(const KernelRequest& request) {
   Layout layout;
@@ -194,6 +238,7 @@ void register_reduce(KernelRegistry& registry) {
   registry.add("ReduceMax", DeviceType::kCPU, kVector, make_extreme<true>);
   registry.add("ReduceMin", DeviceType::kCPU, kVector, make_extreme<false>);
   registry.add("ArgMax", DeviceType::kCPU, kVector, make_argmax);
+  registry.add("SegmentSums", DeviceType::kCPU, kVector, make_by_input<SegmentSumsKernel>);
 }
 
 }  // namespace cohort::cpu::vector

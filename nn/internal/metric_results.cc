@@ -6,6 +6,7 @@
 #include "cohort/core/graph/scope.h"
 #include "cohort/core/ops/array.h"
 #include "cohort/core/ops/math.h"
+#include "cohort/core/ops/state.h"
 #include "cohort/core/runtime/runtime.h"
 
 namespace cohort::nn::internal {
@@ -34,12 +35,15 @@ MetricResults::MetricResults(std::vector<MetricImpl*> metrics) : metrics_(std::m
   }
   const DeviceScope on_host(kHost);
   const StageScope forward(Stage::kForward);
-  trace_ = trace([this](std::span<const Value> states) { return record(states); }, signature,
-                 "metric_results");
+  const auto body = [this](std::span<const Value> states) {
+    record(states);
+    return std::vector<Value>();
+  };
+  trace_ = trace(body, signature, "metric_results");
   values_.resize(static_cast<size_t>(count()));
 }
 
-std::vector<Value> MetricResults::record(std::span<const Value> states) {
+void MetricResults::record(std::span<const Value> states) {
   std::vector<Value> all;
   for (const MetricImpl* metric : metrics_) {
     const auto mine = states.subspan(0, metric->variables().size());
@@ -47,7 +51,8 @@ std::vector<Value> MetricResults::record(std::span<const Value> states) {
     all.push_back(flat(*metric, metric->result(mine)));
     counts_.push_back(all.back().shape().size(0));
   }
-  return {ops::concat(all, 0)};
+  results_ = Variable(Tensor(DType::kF64, {count()}), "metric_results", false);
+  ops::assign(results_.shared(), ops::concat(all, 0));
 }
 
 int64_t MetricResults::count() const {
@@ -97,7 +102,7 @@ void MetricResults::compute() {
       executable_->set_input(static_cast<int>(i), inputs_[i].raw());
   }
   executable_->run();
-  executable_->copy_output(0, values_.data());
+  results_.impl().copy_value(values_.data());
 }
 
 }  // namespace cohort::nn::internal

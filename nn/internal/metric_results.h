@@ -40,7 +40,7 @@ class MetricResults {
   void set_states(const std::vector<Tensor>& states) const;
 
  private:
-  std::vector<Value> record(std::span<const Value> states);
+  void record(std::span<const Value> states);
   void copy_states();
   void copy(const std::vector<Tensor>& states);
   void compute();
@@ -53,6 +53,7 @@ class MetricResults {
   Trace trace_;
   Device* device_ = nullptr;
   std::vector<Tensor> inputs_;
+  Variable results_;                  ///< what the graph writes: it is read without an allocation
   std::unique_ptr<Program> program_;  ///< made on first use, in the device's turn
   Executable* executable_ = nullptr;
   std::vector<double> values_;

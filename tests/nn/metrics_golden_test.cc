@@ -134,7 +134,7 @@ void expect_values(const std::vector<double>& got, const std::vector<double>& wa
 using Update =
     std::function<void(const Tensor& y_true, const Tensor& y_pred, const Tensor& weight)>;
 
-class MetricsGoldenTest : public ::testing::Test {
+class MetricsOfKerasTest : public ::testing::Test {
  protected:
   /// Compares the results after each update of every case; `updates` makes what updates a metric.
   void check_all(const std::function<Update(const Metric&)>& updates) {
@@ -157,7 +157,7 @@ class MetricsGoldenTest : public ::testing::Test {
   const Golden golden_{"metrics"};
 };
 
-TEST_F(MetricsGoldenTest, ResultsAfterEachUpdate) {
+TEST_F(MetricsOfKerasTest, ResultsAfterEachUpdate) {
   check_all([](const Metric& metric) -> Update {
     return [metric](const Tensor& y_true, const Tensor& y_pred, const Tensor& weight) {
       metric.update_state(y_true, y_pred, weight);
@@ -178,7 +178,7 @@ struct Present {
 };
 
 /// The first of three replicas has no row, and the others uneven numbers of them.
-TEST_F(MetricsGoldenTest, ReplicasHaveTheResultsOfAllRows) {
+TEST_F(MetricsOfKerasTest, ReplicasHaveTheResultsOfAllRows) {
   const auto strategy = distribute::MirroredStrategy({.devices = {"cpu:0", "cpu:1", "cpu:2"}});
   const auto spread = [&](const Tensor& tensor) {
     const int64_t all = tensor.size(0), first = all / 3;
@@ -207,7 +207,7 @@ TEST_F(MetricsGoldenTest, ReplicasHaveTheResultsOfAllRows) {
   });
 }
 
-TEST_F(MetricsGoldenTest, AccuracyIsChosenByShapes) {
+TEST_F(MetricsOfKerasTest, AccuracyIsChosenByShapes) {
   for (const std::string& name : golden_.cases("selection")) {
     const std::string group = "selection/" + name;
     const Tensor labels(DType::kF32, Shape(golden_.values<int64_t>(group + "/y_true_shape")));

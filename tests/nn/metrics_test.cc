@@ -4,7 +4,9 @@
 #include <limits>
 
 #include "cohort/cohort.h"
+#include "cohort/nn/internal/metric_results.h"
 #include "tests/nn/support.h"
+#include "tests/support/thread_allocations.h"
 
 namespace cohort::nn {
 namespace {
@@ -160,6 +162,25 @@ TEST(MetricsTest, ARunInsideAnotherHasStatesOfItsOwn) {
       model.fit(of.x, of.y, {.batch_size = 8, .verbose = 0, .callbacks = {evaluates}});
   for (const char* name : {"rows", "sum_of_all", "auc", "loss"})
     EXPECT_EQ(around[name], alone[name]) << name;
+}
+
+TEST(MetricsTest, LookingAtResultsAllocatesNothing) {
+  const AUC auc;
+  const Mean mean;
+  auc.update_state(column({1, 0}), column({0.75, 0.25}));
+  mean.update_state(column({3}));
+  internal::MetricResults results({&auc.impl(), &mean.impl()});
+  std::vector<double> seen(2);
+  const auto look = [&] {
+    results.read(nullptr, [&](std::span<const double> values) {
+      std::copy(values.begin(), values.end(), seen.begin());
+    });
+  };
+  look();
+  const int64_t before = test::thread_allocations();
+  for (int i = 0; i < 10; ++i) look();
+  EXPECT_EQ(test::thread_allocations() - before, 0);
+  EXPECT_THAT(seen, ElementsAre(1, 3));
 }
 
 TEST(MetricsTest, APredictionThatIsNoNumberLiesAboveNoThreshold) {

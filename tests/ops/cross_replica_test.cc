@@ -4,9 +4,9 @@
 #include "cohort/core/ops/indexing.h"
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/slices.h"
+#include "tests/ops/op_test.h"
 #include "tests/support/evaluate.h"
 #include "tests/support/gradient_check.h"
-#include "tests/ops/op_test.h"
 
 namespace cohort::testing {
 namespace {

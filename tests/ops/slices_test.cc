@@ -7,8 +7,8 @@
 #include "cohort/core/ops/indexing.h"
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/reduce.h"
-#include "tests/support/evaluate.h"
 #include "tests/ops/op_test.h"
+#include "tests/support/evaluate.h"
 
 namespace cohort::testing {
 namespace {

@@ -73,8 +73,8 @@ TEST(MultiWorkerTest, MetricsHaveTheSameBitsOnAnyNumberOfWorkersAndDevices) {
   const auto one = run_workers(1, {"metrics", "1", "4"});
   ASSERT_EQ(one[0].exit_code, 0) << one[0].output;
   for (const char* name :
-       {" auc ", " auc_1 ", " f1_score_0 ", " f1_score_1 ", " loss ", " mae ", " precision_0 ",
-        " precision_2 ", " recall ", " root_mean_squared_error "})
+       {" auc ", " weighted_auc ", " f1_score_0 ", " f1_score_1 ", " loss ", " mae ",
+        " precision_0 ", " precision_2 ", " recall ", " root_mean_squared_error "})
     EXPECT_THAT(one[0].value("metrics"), HasSubstr(name));
   for (const auto& [workers, devices] : {std::pair{1, 2}, {2, 1}, {2, 2}, {3, 1}}) {
     SCOPED_TRACE(std::to_string(workers) + " workers of " + std::to_string(devices) + " devices");

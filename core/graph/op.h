@@ -75,7 +75,6 @@ enum class Source {
   kInput,     ///< the program feeds it; attributes "dtype", "shape"
   kVariable,  ///< of attribute "variables", one number, as it was before the step
   kConstant,  ///< attribute "value", a Tensor
-  kBucket,    ///< tensor "segment" of bucket "bucket", as a reduction has left it
 };
 
 /// What a collective gives.
@@ -120,7 +119,7 @@ struct OpDef {
   /// place among the others. (Of variables, their options say it.)
   bool differs_by_replica = false;
   /// The inputs are made in the memory on which the op works, that of bucket "bucket"; the compiler
-  /// copies those that cannot be. An update that is in place has nothing else to do: no kernel.
+  /// copies those that cannot be.
   bool in_place = false;
   /// Of an update of a whole group of n variables of one dtype: n gradients come first, then this
   /// many inputs for all of them. "variables" are n parameters, then n of each slot; a list of
@@ -150,8 +149,7 @@ struct OpDef {
 
   /// Whether a kernel runs for it.
   bool has_kernel() const {
-    return kind == OpKind::kCompute ||
-           (kind == OpKind::kUpdate && !in_place && exchange == Exchange::kNone);
+    return kind == OpKind::kCompute || (kind == OpKind::kUpdate && exchange == Exchange::kNone);
   }
 };
 

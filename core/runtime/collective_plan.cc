@@ -4,7 +4,6 @@
 #include <map>
 #include <numeric>
 
-#include "cohort/core/device/device.h"
 #include "cohort/core/graph/op.h"
 #include "cohort/core/graph/scope.h"
 #include "cohort/core/ops/math.h"
@@ -252,15 +251,6 @@ std::chrono::nanoseconds CollectivePlan::waited() const {
   for (const PlacedGroup& group : groups)
     if (group.publish) sum += group.publish->waited();
   return sum;
-}
-
-void CollectivePlan::keep(Device& device, int replica) {
-  for (Bucket& bucket : buckets) {
-    if (!bucket.gathers || bucket.local == bucket.data) continue;
-    const size_t offset = static_cast<size_t>(replica) * bucket.num_bytes();
-    device.copy_from_device(static_cast<char*>(bucket.local) + offset, device, bucket.data,
-                            bucket.num_bytes());
-  }
 }
 
 GraphFunction plan_collectives(const Graph& graph, std::span<const Value> fetches,

@@ -10,8 +10,6 @@
 
 namespace cohort {
 
-class Device;
-
 /// Tensors that are reduced together, side by side in one block of memory; or one tensor that is
 /// gathered.
 struct Bucket {
@@ -85,9 +83,6 @@ struct CollectivePlan {
   /// Time that the device's thread has spent in waits for buckets: communication that backward did
   /// not hide.
   std::chrono::nanoseconds waited() const;
-  /// Keeps what the device's `replica`-th replica has left to be gathered, where several take
-  /// turns.
-  void keep(Device& device, int replica);
 };
 
 /// True for sums, means and the like over replicas, planned or not.

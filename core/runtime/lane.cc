@@ -1,5 +1,7 @@
 #include "cohort/core/runtime/lane.h"
 
+#include <algorithm>
+
 #include "cohort/core/trace/recorder.h"
 
 namespace cohort {

@@ -121,11 +121,6 @@ void ValueStore::add_source(const Node& node, Memory& memory) {
       memory.variable = &graph_.variables()[static_cast<size_t>(id)]->place(device_);
       break;
     }
-    case Source::kBucket:
-      memory.kind = Kind::kFixed;
-      memory.address =
-          bucket_of(node).result(static_cast<size_t>(node.attrs().get<int64_t>("segment")));
-      break;
   }
 }
 

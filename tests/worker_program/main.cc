@@ -20,6 +20,7 @@
 #include "cohort/cluster/job.h"
 #include "cohort/cohort.h"
 #include "tests/worker_program/cached_steps.h"
+#include "tests/worker_program/checkpoints.h"
 #include "tests/worker_program/say.h"
 #include "tests/worker_program/values.h"
 
@@ -352,6 +353,12 @@ void run(int argc, char** argv) {
     cohort::read_copies(setting.strategy);
   else if (setting.is("cached_steps"))
     cached_steps(setting.strategy);
+  else if (setting.is("checkpoints"))
+    checkpoints(setting.strategy);
+  else if (setting.is("resumed_checkpoints"))
+    resumed_checkpoints(setting.strategy);
+  else if (setting.is("unshared_checkpoints"))
+    unshared_checkpoints(setting.strategy);
   else
     fit(setting);
 }

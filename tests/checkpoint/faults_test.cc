@@ -1,8 +1,10 @@
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
 
+#include <chrono>
 #include <functional>
 
 #include "cohort/checkpoint/newest.h"
@@ -179,6 +181,41 @@ TEST(CheckpointFaultsTest, FilesThatAreCutOffLongerOrSwappedAreNamed) {
   first = std::string(whole.size(), 'x');  // of the right size, of another program
   expect_error(Code::kDataLoss, {"data-0.safetensors", "checksum"},
                [&] { SavedState(storage, path).verify(); });
+}
+
+/// What a process does until it is killed: it saves, and keeps two.
+[[noreturn]] void save_without_end(Storage& storage, const std::string& directory, uint64_t step) {
+  try {
+    for (;; ++step) {
+      save(storage, directory, step, state_of(static_cast<uint32_t>(step)), 2);
+      for (const uint64_t old : steps_in(storage, directory))
+        if (old + 2 <= step) remove_step(storage, directory, old);
+    }
+  } catch (const Error&) {
+    _exit(1);
+  }
+}
+
+TEST(CheckpointFaultsTest, AProcessThatIsKilledAnywhereLeavesTheLastWhole) {
+  const TemporaryDirectory directory;
+  const auto storage = posix_storage();
+  const std::string d = directory.path("d");
+  uint64_t last = 0;
+  for (int round = 0; round < 30; ++round) {
+    const pid_t child = fork();
+    if (child == 0) save_without_end(*storage, d, last + 1);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    for (std::vector<uint64_t> steps; steps.empty() || steps.back() < last + 3;) {
+      ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+      steps = steps_in(*storage, d);
+    }
+    kill(child, SIGKILL);
+    waitpid(child, nullptr, 0);
+    const auto state = open_newest(storage, d);
+    EXPECT_GE(state->manifest().step, last + 3);
+    last = state->manifest().step;
+    EXPECT_TRUE(equal(tensors_of(*state), state_of(static_cast<uint32_t>(last))));
+  }
 }
 
 /// Runs `body` in a process of its own with a small file system at `path`; its exit status, or

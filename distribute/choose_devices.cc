@@ -39,4 +39,13 @@ size_t check_bytes_per_pack(std::string_view strategy, int64_t bytes) {
   return static_cast<size_t>(bytes);
 }
 
+Sharding check_sharding(std::string_view strategy, Sharding sharding, const Device& device) {
+  if (sharding == Sharding::kZero2)
+    throw Unimplemented("{}: got sharding kZero2; want kZero1 or kNone", strategy);
+  if (sharding != Sharding::kNone && device.type() != DeviceType::kCPU)
+    throw Unimplemented("{}: got sharding over devices such as {}; want CPU devices, or kNone",
+                        strategy, device.name().to_string());
+  return sharding;
+}
+
 }  // namespace cohort::distribute

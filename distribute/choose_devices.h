@@ -4,6 +4,8 @@
 #include <string_view>
 #include <vector>
 
+#include "cohort/distribute/sharding.h"
+
 namespace cohort {
 class Device;
 class Runtime;
@@ -23,5 +25,8 @@ int choose_replicas(std::string_view strategy, int asked, int num_devices);
 
 /// Throws InvalidArgument for less than 1.
 size_t check_bytes_per_pack(std::string_view strategy, int64_t bytes);
+
+/// Throws Unimplemented where devices of this kind cannot be sharded over so.
+Sharding check_sharding(std::string_view strategy, Sharding sharding, const Device& device);
 
 }  // namespace cohort::distribute

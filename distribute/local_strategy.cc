@@ -2,7 +2,7 @@
 
 #include "cohort/core/runtime/runtime.h"
 #include "cohort/distribute/in_process_communicator.h"
-#include "cohort/distribute/placement/mirrored.h"
+#include "cohort/distribute/placement/zero.h"
 #include "cohort/distribute/replica_runner.h"
 #include "cohort/distribute/replica_tree.h"
 #include "cohort/distribute/step_cache.h"
@@ -24,7 +24,12 @@ class LocalStrategy final : public Strategy::Impl {
   }
   StepCache& step_cache() override { return step_cache_; }
   Trace place(const Trace& trace, int64_t batch_size) override {
-    return place_mirrored(trace, {.num_replicas = config_.num_replicas, .batch_size = batch_size});
+    const StepRows rows{.num_replicas = config_.num_replicas, .batch_size = batch_size};
+    return place_step(trace, rows,
+                      {.sharding = config_.sharding,
+                       .num_carriers = num_devices(),
+                       .bucket_bytes = config_.bucket_bytes},
+                      groups_);
   }
   std::unique_ptr<StepRunner> make_runner(const Trace& trace, int64_t batch_size) override {
     const ReplicaPart part{.devices = config_.devices,
@@ -53,6 +58,7 @@ class LocalStrategy final : public Strategy::Impl {
   LocalStrategyConfig config_;
   StepGroup group_{[this] { return make_communicators(); }, workers()};
   StepCache step_cache_;
+  ParameterGroups groups_;
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "cohort/distribute/sharding.h"
 #include "cohort/distribute/strategy.h"
 
 namespace cohort {
@@ -21,6 +22,7 @@ struct LocalStrategyConfig {
   size_t bucket_bytes = size_t{4} << 20;
   /// CPU devices that add gradients, by position; empty: all of them.
   std::vector<int> adders = {};
+  Sharding sharding = Sharding::kNone;
 };
 
 /// Replicas on devices of this process: one thread for each device, the first device on the

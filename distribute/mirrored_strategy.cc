@@ -2,9 +2,11 @@
 
 #include <set>
 
+#include "cohort/core/graph/variable.h"
 #include "cohort/core/runtime/runtime.h"
 #include "cohort/distribute/choose_devices.h"
 #include "cohort/distribute/local_strategy.h"
+#include "cohort/distribute/placement/commit_number.h"
 
 namespace cohort::distribute {
 namespace {
@@ -41,6 +43,7 @@ Strategy MirroredStrategy(MirroredOptions options) {
   const int num_devices = static_cast<int>(config.devices.size());
   config.num_replicas = choose_replicas(config.name, options.num_replicas, num_devices);
   config.bucket_bytes = check_bytes_per_pack(config.name, options.bytes_per_pack);
+  config.sharding = check_sharding(config.name, options.sharding, *config.devices.front());
   const bool on_gpu = config.devices.front()->type() == DeviceType::kGPU;
   if (options.cross_device_ops == CrossDeviceOps::kNccl && !on_gpu)
     throw InvalidArgument("MirroredStrategy: got NCCL for {}; want GPUs",
@@ -67,8 +70,19 @@ Strategy default_strategy() {
 
 std::vector<std::string> Strategy::devices() const { return impl_->devices(); }
 
+Strategy::Impl::Impl()
+    : commits_(std::make_shared<VariableState>(
+          Tensor::scalar(int64_t{0}),
+          VariableOptions{.name = "commit_number", .trainable = false})) {}
+
+Strategy::Impl::~Impl() = default;
+
+int64_t Strategy::commit_number() const { return impl_->commits()->value().item<int64_t>(); }
+
 std::unique_ptr<StepRunner> Strategy::make_runner(const Trace& trace, int64_t batch_size) const {
-  return impl_->make_runner(impl_->place(trace, batch_size), batch_size);
+  Trace placed = impl_->place(trace, batch_size);
+  if (trace.counts_commits) placed = count_commits(placed, impl_->commits());
+  return impl_->make_runner(placed, batch_size);
 }
 
 bool Strategy::operator==(const Strategy& other) const {

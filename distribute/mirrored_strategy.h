@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "cohort/distribute/sharding.h"
 #include "cohort/distribute/strategy.h"
 
 namespace cohort::distribute {
@@ -24,6 +25,8 @@ struct MirroredOptions {
   int num_replicas = 0;
   /// Gradients are reduced in packs of about so many bytes, the first while backward still runs.
   int64_t bytes_per_pack = int64_t{4} << 20;
+  /// What the devices divide among themselves; equal bits either way. CPU devices only.
+  Sharding sharding = Sharding::kNone;
 };
 
 /// Synchronous training on the devices of this process, one copy of every variable on each.

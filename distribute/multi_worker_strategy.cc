@@ -19,7 +19,7 @@
 #include "cohort/distribute/choose_devices.h"
 #include "cohort/distribute/job_devices.h"
 #include "cohort/distribute/local_strategy.h"
-#include "cohort/distribute/placement/mirrored.h"
+#include "cohort/distribute/placement/zero.h"
 #include "cohort/distribute/replica_runner.h"
 #include "cohort/distribute/replica_tree.h"
 #include "cohort/distribute/step_cache.h"
@@ -129,7 +129,8 @@ class MultiWorkerStrategy final : public Strategy::Impl {
                       const MultiWorkerMirroredOptions& options)
       : runtime_(runtime),
         group_(std::move(group)),
-        gradient_dtype_(options.communication_options.gradient_dtype) {
+        gradient_dtype_(options.communication_options.gradient_dtype),
+        sharding_(options.sharding) {
     group_->guard("the start", [&] { set_up(options); });
   }
 
@@ -148,7 +149,12 @@ class MultiWorkerStrategy final : public Strategy::Impl {
   StepCache& step_cache() override { return step_cache_; }
 
   Trace place(const Trace& trace, int64_t batch_size) override {
-    return place_mirrored(trace, {.num_replicas = part_.num_replicas, .batch_size = batch_size});
+    const StepRows rows{.num_replicas = part_.num_replicas, .batch_size = batch_size};
+    return place_step(trace, rows,
+                      {.sharding = sharding_,
+                       .num_carriers = static_cast<int>(all_blocks_.size()),
+                       .bucket_bytes = part_.bucket_bytes},
+                      groups_);
   }
 
   std::unique_ptr<StepRunner> make_runner(const Trace& trace, int64_t batch_size) override {
@@ -177,6 +183,7 @@ class MultiWorkerStrategy final : public Strategy::Impl {
     if (job_communicators_ && gradient_dtype_ != DType::kF32)
       throw Unimplemented("{}: got gradient_dtype {} on GPUs; want float32", kName,
                           gradient_dtype_);
+    check_sharding(kName, sharding_, *part_.devices.front());
     divide_devices(!options.devices.empty());
     for (const Device* device : part_.devices) runtime_.note_use(device->type());
     lay_out_replicas(options);
@@ -263,6 +270,7 @@ class MultiWorkerStrategy final : public Strategy::Impl {
   /// Gives a variable the chief's value when it is first used.
   void start_from_chief(const std::shared_ptr<VariableState>& variable) {
     if (!started_.insert(variable).second) return;
+    if (variable->is_sharded()) return variable->belong_to(name_, copies_);  // its parts have begun
     Tensor value = variable->value();
     variable->belong_to(name_, copies_);
     group_->broadcast(variable->name(), value.raw(), value.num_bytes());
@@ -275,6 +283,7 @@ class MultiWorkerStrategy final : public Strategy::Impl {
   const std::shared_ptr<const std::string> name_ = std::make_shared<const std::string>(kName);
   std::unique_ptr<WorkerGroup> group_;
   const DType gradient_dtype_;
+  const Sharding sharding_;
   const JobCommunicators* job_communicators_ = nullptr;  ///< of a back end; null for CPU devices
   ReplicaPart part_;
   std::shared_ptr<WorkerCopies> copies_;
@@ -282,6 +291,7 @@ class MultiWorkerStrategy final : public Strategy::Impl {
   std::set<std::weak_ptr<VariableState>, std::owner_less<>> started_;
   StepGroup step_group_{[this] { return make_communicators(); }, *group_};
   StepCache step_cache_;
+  ParameterGroups groups_;
 };
 
 /// The strategy of this process among several. What goes wrong before the others can be told is
@@ -330,6 +340,7 @@ Strategy MultiWorkerMirroredStrategy(MultiWorkerMirroredOptions options) {
   config.num_replicas =
       choose_replicas(kName, options.num_replicas, static_cast<int>(config.devices.size()));
   config.bucket_bytes = check_bytes_per_pack(kName, bytes_per_pack(options.communication_options));
+  config.sharding = check_sharding(kName, options.sharding, *config.devices.front());
   return Strategy(make_local_strategy(runtime, std::move(config)));
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cohort/distribute/communication_options.h"
+#include "cohort/distribute/sharding.h"
 #include "cohort/distribute/strategy.h"
 
 namespace cohort::cluster {
@@ -32,6 +33,9 @@ struct MultiWorkerMirroredOptions {
   /// of one mpirun, or of srun --mpi=pmix; MPI is begun unless the program has done so, with
   /// MPI_THREAD_MULTIPLE. Equal on all workers.
   CommunicationOptions communication_options = {};
+  /// What all devices of all workers divide among themselves; equal bits either way. CPU devices
+  /// only. Then a read of an optimizer's slot is a call that all workers make.
+  Sharding sharding = Sharding::kNone;
   /// How long the workers wait for each other at the start, and when they connect for a new step.
   std::chrono::milliseconds startup_timeout = std::chrono::minutes(5);
 };

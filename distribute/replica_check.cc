@@ -45,7 +45,7 @@ void check_replicas_stay_equal(const Trace& trace, bool shares_device) {
     const bool from_inputs =
         std::any_of(node->inputs().begin(), node->inputs().end(),
                     [&](const Value& input) { return differs[input.node()->id()]; });
-    const bool reduces = node->op_name() == "AllReduce" || node->op_name() == "AllGather";
+    const bool reduces = node->op().kind == OpKind::kCollective;
     differs[node->id()] = !reduces && (from_inputs || differs_by_itself(*node, trace));
     if (node->stage() != Stage::kCommit || !node->attrs().has("variables")) continue;
     for (const int64_t id : node->attrs().get<std::vector<int64_t>>("variables")) {

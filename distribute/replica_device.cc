@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "cohort/core/runtime/runtime.h"
-#include "cohort/core/trace/recorder.h"
 
 namespace cohort::distribute {
 namespace {
@@ -65,9 +64,7 @@ std::unique_ptr<Communicator> solo_communicator(Communicator* communicator, Devi
 ReplicaDevice::ReplicaDevice(Runtime& runtime, const Trace& trace, Device& device,
                              Communicator* communicator, int num_replicas, int all_replicas,
                              bool in_turn, size_t bucket_bytes, DType gradient_dtype)
-    : runtime_(runtime),
-      num_replicas_(num_replicas),
-      in_turn_(in_turn),
+    : num_replicas_(num_replicas),
       symbols_(symbols(*trace.graph)),
       solo_(solo_communicator(communicator, device, num_replicas)),
       program_(runtime, trace,
@@ -75,12 +72,11 @@ ReplicaDevice::ReplicaDevice(Runtime& runtime, const Trace& trace, Device& devic
                 .communicator = solo_ ? solo_.get() : communicator,
                 .local_replicas = num_replicas,
                 .num_replicas = all_replicas,
+                .in_turn = in_turn,
                 .bucket_bytes = bucket_bytes,
-                .gradient_dtype = gradient_dtype}) {
+                .gradient_dtype = gradient_dtype}),
+      ran_(static_cast<size_t>(num_replicas), nullptr) {
   prepared_.reserve(kLargestMemo);
-  if (num_replicas_ > 1)
-    sum_ = std::make_unique<BlockSum>(runtime, device, program_.collectives(), num_replicas_);
-  outputs_.resize(static_cast<size_t>(num_replicas_));
 }
 
 std::vector<std::string> ReplicaDevice::symbols(const Graph& graph) {
@@ -110,26 +106,33 @@ bool ReplicaDevice::prepare(std::span<const ReplicaFeed> feeds) {
     if (known(feed)) continue;
     SymbolBindings bindings;
     for (size_t i = 0; i < symbols_.size(); ++i) bindings[symbols_[i]] = feed.symbols[i];
-    Executable& executable = in_turn_ ? program_.local(bindings) : program_.whole(bindings);
+    Executable& executable = program_.whole(bindings);
     prepared_.push_back({feed.symbols, &executable});
+    check_alternate(executable);
   }
-  if (in_turn_ && !combine_) combine_ = &program_.combine();
   return true;
 }
 
-void ReplicaDevice::feed_and_run(Executable& executable, const ReplicaFeed& feed) {
-  for (size_t i = 0; i < feed.inputs.size(); ++i)
-    executable.set_input(static_cast<int>(i), feed.inputs[i]);
-  executable.step() = feed.step;
-  executable.run();
+/// Every replica comes to the same collectives in the same segment, whatever its rows.
+void ReplicaDevice::check_alternate(const Executable& executable) {
+  const Executable& first = *prepared_.front().executable;
+  if (executable.segments_of_collectives() != first.segments_of_collectives())
+    throw Internal("{}: got replicas of unequal rows with unequal schedules; want one for all",
+                   device().name().to_string());
 }
 
 void ReplicaDevice::run(std::span<const ReplicaFeed> feeds) {
-  if (!in_turn_) {
-    last_ = &executable_for(feeds.front());
-    feed_and_run(*last_, feeds.front());
-  } else {
-    run_in_turn(feeds);
+  for (size_t r = 0; r < feeds.size(); ++r) ran_[r] = &executable_for(feeds[r]);
+  const size_t num_segments = ran_.front()->num_segments();
+  for (size_t segment = 0; segment < num_segments; ++segment) {
+    for (size_t r = 0; r < feeds.size(); ++r) {
+      if (ReplicaTurns* turns = program_.turns()) turns->begin(static_cast<int>(r));
+      const ReplicaFeed& feed = feeds[r];
+      for (size_t i = 0; i < feed.inputs.size(); ++i)
+        ran_[r]->set_input(static_cast<int>(i), feed.inputs[i]);
+      ran_[r]->step() = feed.step;
+      ran_[r]->run_segment(segment);
+    }
   }
 }
 
@@ -145,56 +148,12 @@ void ReplicaDevice::set_replay(std::span<const ReplicaFeed> feeds, bool replay) 
   executable_for(feeds.front()).set_replay(replay);
 }
 
-void ReplicaDevice::run_in_turn(std::span<const ReplicaFeed> feeds) {
-  if (sum_) sum_->begin();
-  for (size_t r = 0; r < feeds.size(); ++r) {
-    Executable& executable = executable_for(feeds[r]);
-    feed_and_run(executable, feeds[r]);
-    keep_outputs(executable, static_cast<int>(r));
-    program_.collectives().keep(device(), static_cast<int>(r));
-    if (sum_) sum_->add();
-  }
-  if (sum_) sum_->finish();
-  reduce();
-  combine_->step() = feeds.front().step;
-  combine_->run();
-}
-
-void ReplicaDevice::reduce() {
-  std::vector<Bucket>& buckets = program_.collectives().buckets;
-  TraceRecorder* recorder = runtime_.recorder();
-  const auto event = [&](size_t bucket, TraceEvent::Kind kind) -> TraceEvent {
-    return {.track = device().name().to_string(),
-            .name = "AllReduce",
-            .op = "AllReduce",
-            .kind = kind,
-            .bucket = static_cast<int64_t>(bucket)};
-  };
-  for (size_t b = 0; b < buckets.size(); ++b) {
-    std::optional<TraceRecorder::Span> span;
-    if (recorder) span.emplace(*recorder, event(b, TraceEvent::Kind::kStart));
-    buckets[b].request->start();
-  }
-  for (size_t b = 0; b < buckets.size(); ++b) {
-    std::optional<TraceRecorder::Span> span;
-    if (recorder) span.emplace(*recorder, event(b, TraceEvent::Kind::kWait));
-    buckets[b].request->wait();
-  }
-}
-
-void ReplicaDevice::keep_outputs(Executable& executable, int replica) {
-  std::vector<Tensor>& kept = outputs_[static_cast<size_t>(replica)];
-  const auto& parts = program_.fetch_parts();
-  kept.resize(parts.size());
-  for (size_t i = 0; i < parts.size(); ++i)
-    if (!parts[i].combined) kept[i] = executable.output(parts[i].index);
-}
-
 Tensor ReplicaDevice::output(int replica, int i) {
-  if (!in_turn_) return last_->output(i);
-  const StepParts::Fetch& part = program_.fetch_parts()[static_cast<size_t>(i)];
-  return part.combined ? combine_->output(part.index)
-                       : outputs_[static_cast<size_t>(replica)][static_cast<size_t>(i)];
+  ReplicaTurns* turns = program_.turns();
+  if (!turns) return ran_.front()->output(i);
+  turns->begin(replica);
+  const bool of_each = turns->fetches_of_each()[static_cast<size_t>(i)];
+  return (of_each ? ran_[static_cast<size_t>(replica)] : ran_.back())->output(i);
 }
 
 }  // namespace cohort::distribute

@@ -7,7 +7,6 @@
 #include "cohort/core/runtime/communicator.h"
 #include "cohort/core/runtime/program.h"
 #include "cohort/data/element.h"
-#include "cohort/distribute/block_sum.h"
 #include "cohort/distribute/strategy.h"
 
 namespace cohort::distribute {
@@ -23,8 +22,7 @@ struct ReplicaFeed {
 class ReplicaDevice {
  public:
   /// `communicator` is null when this is the only device. Collective when it is not. `in_turn`:
-  /// this or another device of the group carries several replicas; then all of them reduce after
-  /// their local parts, in one order. `all_replicas`: of all devices.
+  /// this or another device of the group carries several replicas. `all_replicas`: of all devices.
   ReplicaDevice(Runtime& runtime, const Trace& trace, Device& device, Communicator* communicator,
                 int num_replicas, int all_replicas, bool in_turn, size_t bucket_bytes,
                 DType gradient_dtype);
@@ -36,7 +34,8 @@ class ReplicaDevice {
   /// Memory that it holds, about.
   size_t num_bytes() { return program_.num_bytes(); }
   /// Of one step.
-  size_t num_collectives() { return program_.collectives().buckets.size(); }
+  size_t num_collectives() { return program_.collectives().num_collectives(); }
+  GroupMemory memory() { return program_.collectives().memory(); }
   /// The symbols of the trace's inputs, in order of appearance; their numbers choose the
   /// executable.
   static std::vector<std::string> symbols(const Graph& graph);
@@ -63,23 +62,14 @@ class ReplicaDevice {
   };
 
   Executable& executable_for(const ReplicaFeed& feed);
-  void feed_and_run(Executable& executable, const ReplicaFeed& feed);
-  void run_in_turn(std::span<const ReplicaFeed> feeds);
-  void keep_outputs(Executable& executable, int replica);
+  void check_alternate(const Executable& executable);
 
-  void reduce();
-
-  Runtime& runtime_;
   const int num_replicas_;
-  const bool in_turn_;
   std::vector<std::string> symbols_;
   std::unique_ptr<Communicator> solo_;  ///< where replicas share the only device
   Program program_;
   std::vector<Prepared> prepared_;
-  Executable* last_ = nullptr;  ///< that ran, when not in turn
-  Executable* combine_ = nullptr;
-  std::unique_ptr<BlockSum> sum_;             ///< with several replicas
-  std::vector<std::vector<Tensor>> outputs_;  ///< of each carried replica, local fetches only
+  std::vector<Executable*> ran_;  ///< in the last run, for each carried replica
 };
 
 }  // namespace cohort::distribute

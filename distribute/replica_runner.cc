@@ -32,6 +32,7 @@ class ReplicaRunner final : public StepRunner {
     if (part.num_replicas > 1) check_replicas_stay_equal(trace, part.in_turn);
     check_devices_stay_apart(trace, part.devices);
     for (Device* device : part.devices) devices_.add(runtime, *trace.graph, *device);
+    devices_.add_groups(trace.groups);
     const DeviceTurn turn = devices_.take();
     step_group.prepare_in([&](const std::shared_ptr<GroupRanks>& group) { join(group, part); });
     carriers_.front()->replicas->device().bind_thread();
@@ -68,6 +69,8 @@ class ReplicaRunner final : public StepRunner {
   }
 
   size_t num_bytes() override { return num_bytes_.load(std::memory_order_relaxed); }
+
+  GroupMemory memory() override { return carriers_.front()->replicas->memory(); }
 
   Tensor output(int replica, int i) override {
     const DeviceTurn turn = devices_.take();

@@ -11,6 +11,7 @@
 #include "cohort/core/device/device_turn.h"
 #include "cohort/core/reduce_op.h"
 #include "cohort/core/runtime/function.h"
+#include "cohort/core/runtime/parameter_group.h"
 #include "cohort/core/tensor.h"
 #include "cohort/data/dataset.h"
 #include "cohort/data/input_pipeline.h"
@@ -82,7 +83,8 @@ class StepRunner {
   /// Splits the rows (dimension 0 of every component) of one global batch over the replicas by
   /// data::rows_of_replicas, and runs the step on all of them; returns when every replica has
   /// finished (GPU: has been enqueued). Components are the trace's placeholders in order. On an
-  /// error no variable has changed on any replica. Throws the first replica's error.
+  /// error no variable has changed on any replica, but for ranges of sharded ones when a worker
+  /// died while they were given to all. Throws the first replica's error.
   virtual void run(const data::Element& global_batch, const StepNumber& number) = 0;
   /// The same with only a part of the batch's rows: `range` says which; those of this process'
   /// replicas must be among them (Dataset::batch_rows).
@@ -99,6 +101,10 @@ class StepRunner {
   virtual Tensor output(int replica, int i) = 0;
   /// Output i of all replicas, concatenated along axis 0 in replica order.
   virtual Tensor gathered_output(int i) = 0;
+
+  /// What the first device of this process holds for the step's parameter groups, where variables
+  /// are sharded.
+  virtual GroupMemory memory() = 0;
 };
 
 class DistributedDataset;  // distribute/distributed_dataset.h, as InputContext
@@ -116,7 +122,8 @@ class Strategy {
   /// What an implementation provides.
   class Impl {
    public:
-    virtual ~Impl() = default;
+    Impl();
+    virtual ~Impl();
     virtual const std::string& name() const = 0;
     virtual int num_replicas_in_sync() const = 0;
     /// The replicas of this process are a block of them.
@@ -139,9 +146,12 @@ class Strategy {
     virtual std::unique_ptr<StepRunner> make_runner(const Trace& placed, int64_t batch_size) = 0;
     /// Runners of the functions given to Strategy::run.
     virtual StepCache& step_cache() = 0;
+    /// The commit number: an i64 scalar that every step which counts adds 1 to when it commits.
+    const std::shared_ptr<VariableState>& commits() const { return commits_; }
 
    private:
     Workers alone_;
+    const std::shared_ptr<VariableState> commits_;
   };
 
   explicit Strategy(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -153,6 +163,13 @@ class Strategy {
   Workers& workers() const { return impl_->workers(); }
   std::vector<std::string> devices() const;
   const std::string& name() const { return impl_->name(); }
+  /// How many steps have committed: of fit and train_on_batch, and of run with functions that write
+  /// variables. Counted are those that change nothing, too, as where gradients are accumulated; not
+  /// those of evaluate and predict, and none that has failed. Part of the state that a step
+  /// commits, so it says of every replica, on every process, at which step its state stands. A
+  /// model's own is that of the strategy it was made under; what stands outside of every scope is
+  /// made anew for each model, with a number of its own.
+  int64_t commit_number() const;
   Impl& impl() const { return *impl_; }
   /// Handles of one strategy; what holds outside of every scope is one strategy for each device.
   bool operator==(const Strategy& other) const;
@@ -198,6 +215,7 @@ class Strategy {
       const std::function<data::Dataset(const InputContext&)>& make) const;
 
   /// A training or evaluation step: see StepRunner. `batch_size` is the dataset's (0: unknown).
+  /// commit_number() counts its commits unless the trace says otherwise.
   std::unique_ptr<StepRunner> make_runner(const Trace& trace, int64_t batch_size = 0) const;
 
  private:

@@ -19,6 +19,7 @@ struct Arguments {
   std::string model = "mlp";
   std::string strategy = "one_device";
   std::string communication = "auto";
+  std::string sharding = "none";
   int devices = 0, replicas = 0;
   int epochs = 5, batch_size = 0, seed = 1;
   std::string data_dir = "/usr/share/datasets/fashion-mnist";
@@ -27,11 +28,13 @@ struct Arguments {
 constexpr const char* kUsage =
     "usage: fashion_mnist [--model mlp|cnn] [--communication auto|ring|mpi] [--devices N]\n"
     "           [--strategy one_device|mirrored|multi_worker_mirrored] [--replicas N]\n"
-    "           [--epochs N] [--batch-size N] [--seed N] [--data-dir DIR] [--version]\n"
+    "           [--sharding none|zero1] [--epochs N] [--batch-size N] [--seed N] [--data-dir DIR]\n"
+    "           [--version]\n"
     "--devices: GPUs, or logical CPU devices where there is no GPU, of each worker; 0: all GPUs,\n"
     "           or of the CPU 2 (mirrored) or 1 (multi_worker_mirrored)\n"
     "--replicas: of the whole job, at least one for each device, which is what 0 means; equal\n"
     "           numbers give equal weights on any number of devices and workers\n"
+    "--sharding: whether the devices divide the optimizer's slots; equal weights either way\n"
     "--batch-size: of all devices together; default 32 for mlp, 64 for cnn\n";
 
 [[noreturn]] void leave(const std::string& got) {
@@ -54,6 +57,7 @@ Arguments parse(int argc, char** argv) {
       {"--model", [&](const std::string& text) { result.model = text; }},
       {"--strategy", [&](const std::string& text) { result.strategy = text; }},
       {"--communication", [&](const std::string& text) { result.communication = text; }},
+      {"--sharding", [&](const std::string& text) { result.sharding = text; }},
       {"--devices", [&](const std::string& text) { result.devices = number(text); }},
       {"--replicas", [&](const std::string& text) { result.replicas = number(text); }},
       {"--epochs", [&](const std::string& text) { result.epochs = number(text); }},
@@ -72,6 +76,10 @@ Arguments parse(int argc, char** argv) {
     leave("--strategy " + result.strategy);
   if (result.strategy == "one_device" && result.replicas > 1)
     leave("--strategy one_device with --replicas; want mirrored for several");
+  if (result.sharding != "none" && result.sharding != "zero1")
+    leave("--sharding " + result.sharding);
+  if (result.strategy == "one_device" && result.sharding != "none")
+    leave("--strategy one_device with --sharding; want mirrored for several devices");
   if (result.batch_size == 0) result.batch_size = result.model == "cnn" ? 64 : 32;
   return result;
 }
@@ -79,6 +87,8 @@ Arguments parse(int argc, char** argv) {
 distribute::Strategy make_strategy(const Arguments& arguments) {
   cohort::Runtime& runtime = cohort::default_runtime();
   const bool gpu = !runtime.devices(cohort::DeviceType::kGPU).empty();
+  const auto sharding =
+      arguments.sharding == "zero1" ? distribute::Sharding::kZero1 : distribute::Sharding::kNone;
   if (arguments.strategy == "one_device")
     return distribute::OneDeviceStrategy(gpu ? "gpu:0" : "cpu:0");
   std::vector<std::string> devices;
@@ -90,10 +100,12 @@ distribute::Strategy make_strategy(const Arguments& arguments) {
     return distribute::MultiWorkerMirroredStrategy(
         {.devices = devices,
          .num_replicas = arguments.replicas,
-         .communication_options = {.implementation = implementation}});
+         .communication_options = {.implementation = implementation},
+         .sharding = sharding});
   }
   if (!gpu) runtime.set_logical_cpu_devices(arguments.devices > 0 ? arguments.devices : 2);
-  return distribute::MirroredStrategy({.devices = devices, .num_replicas = arguments.replicas});
+  return distribute::MirroredStrategy(
+      {.devices = devices, .num_replicas = arguments.replicas, .sharding = sharding});
 }
 
 nn::Model make_model(const std::string& kind) {

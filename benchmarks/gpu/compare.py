@@ -27,7 +27,7 @@ CASES = ["mlp_b32", "mlp_b256", "cnn_b64", "adam_4m"]
 
 
 class Running:
-    """A program that has said that it is ready, as ../protocol.md says."""
+    """A program that begins at once; of use when it has said that it is ready, as ../protocol.md says."""
 
     def __init__(self, command, environment):
         self.command = command
@@ -35,6 +35,8 @@ class Running:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env={**os.environ, "COHORT_DEVICE": "gpu", **environment})
         self.times, self.loss, self.name = [], "", None
+
+    def await_ready(self):
         for line in self.process.stdout:
             if line.startswith("#"):
                 print(line, end="", file=sys.stderr)
@@ -79,12 +81,19 @@ def complain(command, error):
 def compare(case, peers):
     """False where Cohort's program did not run to its end."""
     everything, running, failed = list(programs(case, peers)), [], []
-    for command, environment in everything:
+    for command, environment in everything:  # side by side: most of it is imports and compilation
         try:
             running.append(Running(command, environment))
-        except (RuntimeError, OSError) as error:
+        except OSError as error:
             complain(command, error)
             failed.append(command)
+    for program in list(running):
+        try:
+            program.await_ready()
+        except RuntimeError as error:
+            complain(program.command, error)
+            failed.append(program.command)
+            running.remove(program)
     for turn in range(ROUNDS):
         at = turn % max(1, len(running))
         for program in running[at:] + running[:at]:

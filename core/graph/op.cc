@@ -13,8 +13,15 @@ void want_of_kind(const OpDef& op, OpKind kind, bool given, std::string_view tra
 
 void check_traits(const OpDef& op) {
   want_of_kind(op, OpKind::kSource, op.source != Source::kNone, "a source", "kSource");
-  want_of_kind(op, OpKind::kCollective, op.exchange != Exchange::kNone, "an exchange",
+  const bool publishes = op.exchange == Exchange::kPublish;
+  want_of_kind(op, OpKind::kCollective, op.exchange != Exchange::kNone && !publishes, "an exchange",
                "kCollective");
+  if (publishes && op.kind != OpKind::kUpdate)
+    throw InvalidArgument("op registry: got op {}, which publishes; want that of a kUpdate",
+                          op.name);
+  if (op.by_element && !op.group_inputs)
+    throw InvalidArgument("op registry: got op {}, by element; want that of a group's update",
+                          op.name);
   if (op.kind == OpKind::kSource && op.num_inputs != 0)
     throw InvalidArgument("op registry: got op {}, a source, of {} inputs; want none", op.name,
                           op.num_inputs);

@@ -75,16 +75,19 @@ enum class Source {
   kInput,     ///< the program feeds it; attributes "dtype", "shape"
   kVariable,  ///< of attribute "variables", one number, as it was before the step
   kConstant,  ///< attribute "value", a Tensor
-  kBucket,    ///< tensor "segment" of bucket "bucket", as a reduction has left it
 };
 
 /// What a collective gives.
 enum class Exchange {
   kNone,
-  kReduce,  ///< output i: of input i, one tensor over all replicas, of the same type and memory
-  kGather,  ///< the inputs of all replicas, one after the other
-  kPlaced,  ///< output i: of input i, what the strategy makes of it, by other ops, before a step
-            ///< runs
+  kReduce,   ///< output i: of input i, one tensor over all replicas, of the same type and memory
+  kGather,   ///< the inputs of all replicas, one after the other
+  kPlaced,   ///< output i: of input i, what the strategy makes of it, by other ops, before a step
+             ///< runs
+  kScatter,  ///< one value: of all inputs, which are the segments of parameter group "group", the
+             ///< range that this rank has, over all replicas
+  kPublish,  ///< of an update: each rank has written its range of the parameters of group "group",
+             ///< and all get all of them
 };
 
 /// The part that a node has in the vote of the replicas on a step (core/runtime/step_vote.h).
@@ -108,7 +111,7 @@ struct OpDef {
 
   OpKind kind = OpKind::kCompute;
   Source source = Source::kNone;        ///< of a kSource, and of nothing else
-  Exchange exchange = Exchange::kNone;  ///< of a kCollective, and of nothing else
+  Exchange exchange = Exchange::kNone;  ///< of a kCollective, but for kPublish, and of nothing else
   Vote vote = Vote::kNone;
   /// Never merged, folded or moved across steps: random numbers, step state, collectives.
   bool stateful = false;
@@ -116,7 +119,7 @@ struct OpDef {
   /// place among the others. (Of variables, their options say it.)
   bool differs_by_replica = false;
   /// The inputs are made in the memory on which the op works, that of bucket "bucket"; the compiler
-  /// copies those that cannot be. An update that is in place has nothing else to do: no kernel.
+  /// copies those that cannot be.
   bool in_place = false;
   /// Of an update of a whole group of n variables of one dtype: n gradients come first, then this
   /// many inputs for all of them. "variables" are n parameters, then n of each slot; a list of
@@ -131,6 +134,10 @@ struct OpDef {
   /// Although it is elementwise, its kernels may fail on integers (a division by zero): then it is
   /// not run on blocks.
   bool integers_may_fail = false;
+  /// Of an update of a group: what becomes of an element follows from its own gradient and slots
+  /// and the group's inputs, with the same bits wherever a range of the group begins. Then a rank
+  /// may update a range alone.
+  bool by_element = false;
   /// Of two inputs: x op `neutral_right` is x, `neutral_left` op x is x.
   std::optional<double> neutral_left = {}, neutral_right = {};
   /// Whether this node gives its first input as it is, as a reshape to the same shape does; then it
@@ -142,7 +149,7 @@ struct OpDef {
 
   /// Whether a kernel runs for it.
   bool has_kernel() const {
-    return kind == OpKind::kCompute || (kind == OpKind::kUpdate && !in_place);
+    return kind == OpKind::kCompute || (kind == OpKind::kUpdate && exchange == Exchange::kNone);
   }
 };
 

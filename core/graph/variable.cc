@@ -9,56 +9,10 @@
 namespace cohort {
 namespace {
 
-Tensor read_place(const VariablePlace& place, DType dtype, const Shape& shape) {
-  Tensor tensor(dtype, shape);
-  place.device->copy_to_host(tensor.raw(), place.data, tensor.num_bytes());
-  return tensor;
-}
-
 void check_aggregation(const VariableOptions& options, DType dtype) {
   if (options.aggregation == VariableAggregation::kMean && !is_floating(dtype))
     throw InvalidArgument("variable {}: got aggregation MEAN for {}; want a floating dtype",
                           options.name, dtype);
-}
-
-/// Calls fn with a number of the type in which values of `dtype` are added up.
-template <class Fn>
-auto in_wide_type(DType dtype, Fn&& fn) {
-  return is_integer(dtype) ? fn(int64_t{}) : fn(double{});
-}
-
-Tensor sum_of(const std::vector<Tensor>& copies) {
-  const DType dtype = copies.front().dtype();
-  return in_wide_type(dtype, [&](auto tag) {
-    using Wide = decltype(tag);
-    Tensor total(dtype_of<Wide>(), copies.front().shape());
-    for (const Tensor& copy : copies) {
-      const Tensor next = copy.cast(total.dtype());
-      for (int64_t k = 0; k < total.num_elements(); ++k)
-        total.data<Wide>()[k] += next.data<Wide>()[k];
-    }
-    return total;
-  });
-}
-
-/// The part of a sum that copy `copy` of so many holds. What an integer leaves over is of the
-/// first.
-Tensor share_of(const Tensor& value, size_t copy, size_t copies) {
-  return in_wide_type(value.dtype(), [&](auto tag) {
-    using Wide = decltype(tag);
-    Tensor wide = value.cast(dtype_of<Wide>());
-    const auto count = static_cast<Wide>(copies);
-    for (int64_t k = 0; k < wide.num_elements(); ++k) {
-      Wide& element = wide.data<Wide>()[k];
-      Wide over = 0;
-      if constexpr (std::is_integral_v<Wide>) {
-        const Wide rest = element % count;
-        if (static_cast<Wide>(copy) < std::abs(rest)) over = rest > 0 ? 1 : -1;
-      }
-      element = element / count + over;
-    }
-    return wide.cast(value.dtype());
-  });
 }
 
 bool contains(std::span<Device* const> devices, const Device* device) {
@@ -77,6 +31,7 @@ VariableState::VariableState(DType dtype, Shape shape, std::function<Tensor()> i
     throw InvalidArgument("variable {}: got shape {}; want numbers in every dimension", name(),
                           shape_);
   check_aggregation(options_, dtype_);
+  options_.placement.check(name(), shape_);
 }
 
 VariableState::VariableState(Tensor initial, VariableOptions options)
@@ -85,6 +40,7 @@ VariableState::VariableState(Tensor initial, VariableOptions options)
       options_(std::move(options)),
       host_(initial.clone()) {
   check_aggregation(options_, dtype_);
+  options_.placement.check(name(), shape_);
 }
 
 void VariableState::initialise() const {
@@ -101,9 +57,14 @@ void VariableState::check(const Tensor& value) const {
                           value.shape(), dtype_, shape_);
 }
 
+Tensor VariableState::read_place(const VariablePlace& place) const {
+  Tensor tensor(dtype_, shape_);
+  place.device->copy_to_host(tensor.raw(), place.data, tensor.num_bytes());
+  return tensor;
+}
+
 /// Calls fn with the turns of all devices that hold the variable, and with mutex_.
-template <class Fn>
-auto VariableState::exclusively(Fn&& fn) const {
+void VariableState::exclusively(const std::function<void()>& fn) const {
   for (;;) {
     const std::vector<Device*> devices = holders();
     const DeviceTurn turn(devices);
@@ -167,43 +128,8 @@ VariableState::Block VariableState::block() const {
 
 std::vector<Tensor> VariableState::read(const Block& block) const {
   std::vector<Tensor> copies;
-  for (const VariablePlace* place : block.places)
-    copies.push_back(read_place(*place, dtype_, shape_));
+  for (const VariablePlace* place : block.places) copies.push_back(read_place(*place));
   return copies;
-}
-
-void VariableState::check_aggregate(size_t copies) const {
-  if (copies > 1 && options_.aggregation == VariableAggregation::kNone)
-    throw InvalidArgument(
-        "variable {}: got a read over replicas of a variable that each of them writes (ON_READ); "
-        "want an "
-        "aggregation SUM, MEAN or ONLY_FIRST_REPLICA",
-        name());
-}
-
-/// What replicas wrote to copies of their own, made one.
-Tensor VariableState::aggregate(const std::vector<Tensor>& copies) const {
-  check_aggregate(copies.size());
-  if (copies.size() == 1 || options_.aggregation == VariableAggregation::kOnlyFirstReplica)
-    return copies.front();
-  Tensor total = sum_of(copies);
-  if (options_.aggregation == VariableAggregation::kMean)
-    for (int64_t k = 0; k < total.num_elements(); ++k)
-      total.data<double>()[k] /= static_cast<double>(copies.size());
-  return total.cast(dtype_);
-}
-
-/// Writes what each copy holds, so that together they are `value`, to the places that are current.
-void VariableState::share_out(const Tensor& value) {
-  const Block all = block();
-  const bool divided = options_.aggregation == VariableAggregation::kSum && all.total > 1;
-  for (size_t i = 0; i < all.places.size(); ++i)
-    write(*all.places[i],
-          (divided ? share_of(value, all.first + i, all.total) : value).contiguous());
-  for (const auto& place : places_)
-    place->current =
-        std::find(all.places.begin(), all.places.end(), place.get()) != all.places.end();
-  in_copies_ = all.job != nullptr;
 }
 
 Tensor VariableState::current_value() const {
@@ -211,7 +137,7 @@ Tensor VariableState::current_value() const {
     initialise();
     return host_.clone();
   }
-  if (!is_of_each_replica()) return read_place(*first_current(), dtype_, shape_);
+  if (!is_of_each_replica()) return read_place(*first_current());
   if (in_copies_)
     throw FailedPrecondition(
         "variable {}: got a use by this process alone of what replicas of several hold of their "
@@ -235,18 +161,29 @@ Tensor VariableState::value_of_replicas() const {
 
 Tensor VariableState::value() const {
   if (is_of_each_replica()) return value_of_replicas();
-  return exclusively([this] { return current_value(); });
+  if (is_sharded() || part().whole) {
+    const Tensor flat = elements({0, shape_.num_elements()});
+    Tensor whole(dtype_, shape_);
+    if (whole.num_bytes() > 0) std::memcpy(whole.raw(), flat.raw(), whole.num_bytes());
+    return whole;
+  }
+  Tensor value;
+  exclusively([&] { value = current_value(); });
+  return value;
 }
 
 Tensor VariableState::value(const Device& device) const {
-  return exclusively([&] {
+  if (is_sharded() || part().whole) return value();
+  Tensor value;
+  exclusively([&] {
     const VariablePlace* place = find(device);
-    return place && place->current ? read_place(*place, dtype_, shape_) : current_value();
+    value = place && place->current ? read_place(*place) : current_value();
   });
+  return value;
 }
 
 void VariableState::copy_value(void* to) const {
-  if (is_of_each_replica()) {
+  if (is_of_each_replica() || is_sharded() || part().whole) {
     std::memcpy(to, value().raw(), num_bytes());
     return;
   }
@@ -278,6 +215,7 @@ void VariableState::write(VariablePlace& place, const Tensor& value) {
 
 void VariableState::assign(const Tensor& value) {
   check(value);
+  if (is_sharded() || part().whole) return assign_elements({0, shape_.num_elements()}, value);
   exclusively([&] {
     if (places_.empty()) {
       host_ = value.clone();
@@ -313,11 +251,21 @@ VariablePlace& VariableState::place(Device& device) {
 }
 
 VariablePlace& VariableState::place_locked(Device& device) {
+  if (part_.whole)
+    throw FailedPrecondition(
+        "variable {}: got a use of all of it on {}; it is {}, as a part of {}: want it in steps of "
+        "the strategy that has laid it out so",
+        name(), device.name().to_string(), part_.whole->options().placement.to_string(),
+        part_.whole->name());
   if (VariablePlace* known = find(device)) return *known;
+  if (is_sharded())
+    throw FailedPrecondition("variable {}: got a use on {}, which has no part of it: it is {}",
+                             name(), device.name().to_string(), options_.placement.to_string());
   if (places_.empty()) initialise();
-  const Tensor current = places_.empty() ? host_ : read_place(*first_current(), dtype_, shape_);
+  const Tensor current = places_.empty() ? host_ : read_place(*first_current());
   auto place = std::make_unique<VariablePlace>();
   place->device = &device;
+  place->elements = {0, shape_.num_elements()};
   place->memory = device.allocate(num_bytes());
   place->data = place->memory.get();
   device.copy_from_host(place->data, current.raw(), current.num_bytes());
@@ -330,7 +278,7 @@ VariablePlace& VariableState::place_locked(Device& device) {
 void VariableState::relocate(Device& device, void* data, std::shared_ptr<void> memory) {
   const std::lock_guard lock(mutex_);
   VariablePlace& place = place_locked(device);
-  const Tensor kept = read_place(place, dtype_, shape_);
+  const Tensor kept = read_place(place);
   device.copy_from_host(data, kept.raw(), kept.num_bytes());
   place.data = data;
   place.memory = std::move(memory);
@@ -360,39 +308,14 @@ void VariableState::check_writer(const std::string* job) {
 void VariableState::prepare_for(std::span<Device* const> devices, bool writes) {
   const std::lock_guard lock(mutex_);
   if (is_of_each_replica()) return prepare_replicas(devices);
+  if (is_sharded()) return prepare_parts(devices);
   for (Device* device : devices) {
     VariablePlace& place = place_locked(*device);
-    if (!place.current) write(place, read_place(*first_current(), dtype_, shape_));
+    if (!place.current) write(place, read_place(*first_current()));
   }
   if (!writes) return;
   for (const auto& place : places_)
     if (!contains(devices, place->device)) place->current = false;
-}
-
-void VariableState::prepare_replicas(std::span<Device* const> devices) {
-  const bool held_elsewhere = std::any_of(places_.begin(), places_.end(), [&](const auto& place) {
-    return place->current && !contains(devices, place->device);
-  });
-  const bool held_here =
-      !places_.empty() && std::all_of(devices.begin(), devices.end(), [this](Device* device) {
-        const VariablePlace* place = find(*device);
-        return place && place->current;
-      });
-  if (held_here && !held_elsewhere && (!in_copies_ || block().job)) return put_in_order(devices);
-  const Tensor whole = current_value();
-  for (Device* device : devices) place_locked(*device).current = true;
-  for (const auto& place : places_) place->current = contains(devices, place->device);
-  put_in_order(devices);
-  share_out(whole);
-}
-
-/// The first replica's place is the first of those that are current.
-void VariableState::put_in_order(std::span<Device* const> devices) {
-  const auto rank = [&](const std::unique_ptr<VariablePlace>& place) {
-    return std::find(devices.begin(), devices.end(), place->device) - devices.begin();
-  };
-  std::stable_sort(places_.begin(), places_.end(),
-                   [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
 }
 
 }  // namespace cohort

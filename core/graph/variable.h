@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "cohort/core/placement.h"
 #include "cohort/core/tensor.h"
 
 namespace cohort {
@@ -26,6 +27,7 @@ struct VariableOptions {
   bool trainable = true;
   VariableSynchronization synchronization = VariableSynchronization::kAuto;
   VariableAggregation aggregation = VariableAggregation::kNone;
+  Placement placement = {};  ///< over the devices of the steps that use it
 };
 
 /// Where one device keeps a variable. Its address is stable: kernels hold `&place.data` and follow
@@ -35,11 +37,12 @@ struct VariablePlace {
   void* data = nullptr;
   uint64_t version = 0;  ///< grows at every write; derived copies (packed weights) compare it
   std::shared_ptr<void> memory;  ///< keeps data's block alive; shared by the variables of a bucket
-  bool current = true;  ///< false: written elsewhere since, by a step that does not run here
+  bool current = true;     ///< false: written elsewhere since, by a step that does not run here
+  Elements elements = {};  ///< that lie here, of all; the rest of a sharded variable lies elsewhere
 };
 
-/// The copies that the replicas of a job of several processes have of its kOnRead variables, as one
-/// process sees them.
+/// The copies that the replicas of a job of several processes have of its kOnRead variables, and
+/// the parts that they have of sharded ones, as one process sees them.
 class ReplicaCopies {
  public:
   virtual ~ReplicaCopies() = default;
@@ -59,9 +62,11 @@ class ReplicaCopies {
 ///
 /// A step writes the places on its own devices; before it runs, prepare_for() makes those current
 /// and marks others that will fall behind. So steps of several strategies may use one variable in
-/// turn. What a place holds is read and written by the thread that has its device's turn; the
-/// members that are not marked otherwise take it themselves, so a thread that has other devices'
-/// turns must not call them.
+/// turn. A sharded variable has on each device its part alone, in the order of the devices, and
+/// belongs to steps on all of them. Where a variable has become a part of another, as a slot of a
+/// parameter group does, its value lies there and steps use that one. What a place holds is read
+/// and written by the thread that has its device's turn; the members that are not marked otherwise
+/// take it themselves, so a thread that has other devices' turns must not call them.
 class VariableState {
  public:
   /// `initial` is called once, on first need, and must return a tensor of this dtype and shape.
@@ -75,21 +80,40 @@ class VariableState {
   bool trainable() const { return options_.trainable; }
   void set_trainable(bool trainable) { options_.trainable = trainable; }
   size_t num_bytes() const { return static_cast<size_t>(shape_.num_elements()) * size_of(dtype_); }
+  /// Of what one device holds.
+  Shape local_shape() const { return options_.placement.local_shape(shape_); }
+  bool is_sharded() const { return options_.placement.is_sharded(); }
 
   /// A copy of the value. All current places agree, unless each replica writes its own (kOnRead):
   /// then the sum, mean or first of all replicas' copies, as the aggregation says; InvalidArgument
   /// for kNone. Where a step of several processes has used a kOnRead variable, this is collective,
-  /// and FailedPrecondition once their strategy is gone.
+  /// and FailedPrecondition once their strategy is gone. So it is of what is sharded.
   Tensor value() const;
+  /// A copy of these elements of the value, flat. Of a sharded variable each device gives what it
+  /// has of them. Not for kOnRead.
+  Tensor elements(Elements range) const;
+  /// Writes these elements, in every place that has them.
+  void assign_elements(Elements range, const Tensor& values);
   /// A copy of what `device` holds, or else the value.
   Tensor value(const Device& device) const;
-  /// Copies num_bytes() of the value to `to`; without allocating, unless it is kOnRead.
+  /// Copies num_bytes() of the value to `to`; without allocating, unless it is kOnRead or sharded.
   void copy_value(void* to) const;
   /// Writes every place; of a kOnRead variable that is summed, a share to each replica's copy, so
   /// that it reads `value` again (of integers the first copies take what does not divide). Every
   /// process of a job assigns the same. Throws InvalidArgument on another dtype or shape.
   void assign(const Tensor& value);
   void assign(const Device& device, const Tensor& value);
+
+  /// From now on this is the elements of `whole` from `offset` on, of its dtype: places here go,
+  /// and `whole` has the value, or gets it by this call. Steps that use this variable by itself are
+  /// FailedPrecondition.
+  void become_part_of(std::shared_ptr<VariableState> whole, int64_t offset);
+  /// What it is a part of, and from where on; null for a variable by itself.
+  struct Part {
+    std::shared_ptr<VariableState> whole;
+    int64_t offset = 0;
+  };
+  Part part() const;
 
   // For who has the turns of all devices that hold the variable, and of the one named.
   /// The place on `device`, made and filled with the current value on first use.
@@ -119,6 +143,7 @@ class VariableState {
  private:
   void initialise() const;
   void check(const Tensor& value) const;
+  Tensor read_place(const VariablePlace& place) const;
   /// Copies of replicas in a row: all that there are, or one process' of a job.
   struct Block {
     std::vector<VariablePlace*> places;
@@ -141,8 +166,8 @@ class VariableState {
   void forget_users() const;
   void prepare_replicas(std::span<Device* const> devices);
   void put_in_order(std::span<Device* const> devices);
-  template <class Fn>
-  auto exclusively(Fn&& fn) const;
+  void prepare_parts(std::span<Device* const> devices);
+  void exclusively(const std::function<void()>& fn) const;
 
   DType dtype_;
   Shape shape_;
@@ -152,6 +177,7 @@ class VariableState {
   mutable std::function<Tensor()> initial_;
   mutable Tensor host_;  ///< the value while there is no place
   std::vector<std::unique_ptr<VariablePlace>> places_;
+  Part part_;  ///< where the value lies, if not here
   std::weak_ptr<const std::string> job_;
   std::weak_ptr<ReplicaCopies> copies_;  ///< of that job
   bool in_copies_ = false;               ///< the places hold what they say together with others'

@@ -1,5 +1,6 @@
 #include "cohort/core/ops/collective.h"
 
+#include "cohort/core/graph/variable.h"
 #include "cohort/core/ops/common.h"
 #include "cohort/core/ops/constant.h"
 #include "cohort/core/symbol.h"
@@ -29,6 +30,15 @@ Types infer_all_gather(const InferContext& in) {
                           x, y, axis);
   return {{in.dtype(0), y}};
 }
+
+Types infer_reduce_scatter(const InferContext& in) {
+  want_inputs(in, 1, "reduce_scatter");
+  for (int i = 0; i < in.num_inputs(); ++i) want_numeric(in, i, "reduce_scatter");
+  want_same_dtypes(in, "reduce_scatter");
+  return {{in.dtype(0), in.attrs().get<Shape>("shape")}};
+}
+
+Types infer_publish(const InferContext&) { return {}; }
 
 }  // namespace
 
@@ -60,7 +70,32 @@ Value all_gather(Value value, int64_t axis) {
                 {{"axis", static_cast<int64_t>(at)}, {"shape", std::move(shape)}});
 }
 
+Value reduce_scatter(std::span<const Value> gradients, int64_t group, int64_t elements) {
+  if (gradients.empty()) throw InvalidArgument("reduce_scatter: got 0 values; want at least 1");
+  return record("ReduceScatter", {gradients.begin(), gradients.end()},
+                {{"group", group}, {"shape", Shape{elements}}});
+}
+
+Node* publish_parameters(Graph& graph, const std::vector<std::shared_ptr<VariableState>>& variables,
+                         int64_t group) {
+  std::vector<int64_t> ids;
+  for (const auto& variable : variables) ids.push_back(graph.variable_id(variable));
+  return graph.add("PublishParameters", {}, {{"group", group}, {"variables", std::move(ids)}});
+}
+
 void register_collective(OpRegistry& ops) {
+  ops.add({.name = "ReduceScatter",
+           .num_inputs = -1,
+           .infer = infer_reduce_scatter,
+           .kind = OpKind::kCollective,
+           .exchange = Exchange::kScatter,
+           .stateful = true,
+           .in_place = true});
+  ops.add({.name = "PublishParameters",
+           .num_inputs = 0,
+           .infer = infer_publish,
+           .kind = OpKind::kUpdate,
+           .exchange = Exchange::kPublish});
   ops.add({.name = "AllReduce",
            .num_inputs = -1,
            .infer = infer_all_reduce,

@@ -9,25 +9,10 @@ std::vector<TensorType> nothing(const InferContext&) { return {}; }
 
 std::vector<TensorType> a_number(const InferContext&) { return {{DType::kI32, {}}}; }
 
-std::vector<TensorType> from_attrs(const InferContext& c) {
-  return {{c.attrs().get<DType>("dtype"), c.attrs().get<Shape>("shape")}};
-}
-
 }  // namespace
 
 void register_internal(OpRegistry& ops) {
   ops.add({.name = "Copy", .num_inputs = 1, .infer = same_as_input});
-  ops.add({.name = "WriteBucket",
-           .num_inputs = -1,
-           .infer = nothing,
-           .kind = OpKind::kUpdate,
-           .in_place = true});
-  ops.add({.name = "ReadBucket",
-           .num_inputs = 0,
-           .infer = from_attrs,
-           .kind = OpKind::kSource,
-           .source = Source::kBucket,
-           .stateful = true});
   ops.add({.name = "StepVote",
            .num_inputs = 0,
            .infer = a_number,

@@ -6,8 +6,6 @@
 namespace cohort::ops {
 
 /// "Copy": x -> x in memory of its own (an Identity is free and shares).
-/// "WriteBucket": (x…) -> (); attr "bucket": leaves each x at its place in the bucket.
-/// "ReadBucket": () -> shape; attrs "bucket", "segment", "dtype", "shape": a tensor of a bucket.
 /// "StepVote": () -> i32 scalar: 1, or 0 where a kernel of this step has found bad data.
 /// "StepVeto": (i32) -> (); attr "voters": unless that is what it gets, the commits behind it write
 /// nothing.

@@ -134,12 +134,14 @@ void register_update(OpRegistry& ops) {
            .num_inputs = -1,
            .infer = infer_update<"sgd_update">,
            .kind = OpKind::kUpdate,
-           .group_inputs = kGroupInputs});
+           .group_inputs = kGroupInputs,
+           .by_element = true});
   ops.add({.name = "AdamUpdate",
            .num_inputs = -1,
            .infer = infer_update<"adam_update">,
            .kind = OpKind::kUpdate,
-           .group_inputs = kGroupInputs});
+           .group_inputs = kGroupInputs,
+           .by_element = true});
   ops.add({.name = "SparseSgdUpdate",
            .num_inputs = 4,
            .infer = infer_sparse_sgd,

@@ -6,7 +6,9 @@
 /// that the compiler can lay them out in a bucket and one kernel can walk it. Commit ops: they
 /// cannot fail. Attr "variables": for n variables, the ids of the n parameters, then n of the first
 /// slot, then n of the second … Inputs: n gradients (dense), then learning_rate (f32 scalar), step
-/// (i64 scalar, from 1), apply (bool scalar: false leaves every variable as it is).
+/// (i64 scalar, from 1), apply (bool scalar: false leaves every variable as it is). Where a group
+/// is sharded, a node has attr "group" (core/runtime/parameter_group.h), one flat gradient, of this
+/// rank's range, and as "variables" the group's slots alone.
 namespace cohort::ops {
 
 using Variables = std::vector<std::shared_ptr<VariableState>>;

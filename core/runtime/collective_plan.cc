@@ -104,11 +104,28 @@ void rewrite_all_reduce(Rewriter& rewriter, const Node& node, size_t bucket_byte
   }
 }
 
+void rewrite_reduce_scatter(Rewriter& rewriter, const Node& node, CollectivePlan& plan) {
+  const ParameterGroup& group =
+      *plan.groups[static_cast<size_t>(node.attrs().get<int64_t>("group"))].group;
+  Attrs attrs = node.attrs();
+  attrs.set("bucket", static_cast<int64_t>(plan.buckets.size()));
+  Bucket bucket;
+  bucket.dtype = node.input(0).dtype();
+  bucket.scatters = true;
+  for (const ParameterGroup::Segment& segment : group.segments())
+    bucket.offsets.push_back(segment.offset);
+  bucket.num_elements = group.num_elements();
+  bucket.may_be_rounded = plan.gradients_apart && bucket.dtype == DType::kF32;
+  plan.buckets.push_back(std::move(bucket));
+  rewriter.copy(node, std::move(attrs));
+}
+
 /// Behind which node a vote is taken; null: none is needed.
 const Node* place_of_vote(const Graph& graph, std::span<const Value> fetches,
                           std::span<const Node* const> live, const CollectivePlan& plan) {
   const Node* place = plan.voters > 0 ? last_before_vote(graph, fetches) : nullptr;
-  if (!place || !plan.kernels_throw) return place;
+  // A range that is written while another is not cannot be mended by its own rank.
+  if (!place || !plan.kernels_throw || !plan.groups.empty()) return place;
   // A reduction on one device says nothing of another device of the same replica.
   if (std::any_of(live.begin(), live.end(),
                   [](const Node* node) { return node->device() != DeviceName{}; }))
@@ -147,6 +164,8 @@ bool rewrite_all_gather(Rewriter& rewriter, const Node& node, CollectivePlan& pl
 
 bool is_reduction(const Node& node) { return node.op().exchange == Exchange::kReduce; }
 
+bool is_publication(const Node& node) { return node.op().exchange == Exchange::kPublish; }
+
 bool is_collective(const Node& node) {
   return node.op().kind == OpKind::kCollective && node.attrs().has("bucket");
 }
@@ -172,17 +191,53 @@ void CollectivePlan::allocate(Communicator& communicator, int local_replicas, in
       spec.count = local_replicas * bucket.num_elements;
       spec.buffer = &bucket.local;
       spec.output = &bucket.gathered;
-    } else if (bucket.may_be_rounded) {
-      spec.wire_dtype = gradient_dtype;
+    } else {
+      if (bucket.scatters) spec.kind = CollectiveKind::kReduceScatter;
+      if (bucket.may_be_rounded) spec.wire_dtype = gradient_dtype;
+      bucket.own = static_cast<char*>(bucket.data) + static_cast<size_t>(communicator.rank()) *
+                                                         bucket.num_bytes() /
+                                                         static_cast<size_t>(communicator.size());
     }
     bucket.request = communicator.prepare(spec);
   }
+}
+
+void CollectivePlan::place_groups(Device& device, Communicator& communicator) {
+  for (PlacedGroup& placed : groups) {
+    const ParameterGroup& group = *placed.group;
+    COHORT_CHECK(group.placement().mesh().num_ranks() == communicator.size());
+    placed.parameters = placed.group->place_on(device);
+    const int64_t first = communicator.rank() * group.local_elements();
+    placed.own = static_cast<char*>(placed.parameters) +
+                 first * static_cast<int64_t>(size_of(group.dtype()));
+    placed.publish = communicator.prepare({.kind = CollectiveKind::kAllGather,
+                                           .dtype = group.dtype(),
+                                           .count = group.local_elements(),
+                                           .buffer = &placed.own,
+                                           .output = &placed.parameters,
+                                           .timed = true});
+  }
+}
+
+GroupMemory CollectivePlan::memory() const {
+  GroupMemory memory;
+  for (const Bucket& bucket : buckets)
+    if (bucket.scatters) memory.gradients += bucket.num_bytes();
+  for (const PlacedGroup& placed : groups) {
+    const ParameterGroup& group = *placed.group;
+    memory.parameters += static_cast<size_t>(group.num_elements()) * size_of(group.dtype());
+    for (const auto& slot : group.slots())
+      memory.slots += static_cast<size_t>(group.local_elements()) * size_of(slot->dtype());
+  }
+  return memory;
 }
 
 std::chrono::nanoseconds CollectivePlan::waited() const {
   std::chrono::nanoseconds sum{0};
   for (const Bucket& bucket : buckets)
     if (bucket.request) sum += bucket.request->waited();
+  for (const PlacedGroup& group : groups)
+    if (group.publish) sum += group.publish->waited();
   return sum;
 }
 
@@ -203,6 +258,8 @@ GraphFunction plan_collectives(const Graph& graph, std::span<const Value> fetche
     if (node->stage() == Stage::kCommit) continue;
     if (is_reduction(*node)) {
       rewrite_all_reduce(rewriter, *node, bucket_bytes, plan);
+    } else if (node->op().exchange == Exchange::kScatter) {
+      rewrite_reduce_scatter(rewriter, *node, plan);
     } else if (node->op().exchange != Exchange::kGather ||
                !rewrite_all_gather(rewriter, *node, plan)) {
       rewriter.copy(*node);
@@ -211,7 +268,7 @@ GraphFunction plan_collectives(const Graph& graph, std::span<const Value> fetche
   }
   // Behind the vote, whose result they obey.
   for (const Node* node : rewriter.nodes()) {
-    if (is_update(*node))
+    if (is_update(*node) && !node->attrs().has("group"))
       copy_update_in_layout_order(rewriter, *node);
     else if (node->stage() == Stage::kCommit)
       rewriter.copy(*node);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cohort/core/runtime/communicator.h"
+#include "cohort/core/runtime/parameter_group.h"
 #include "cohort/core/runtime/rewrite.h"
 
 namespace cohort {
@@ -16,6 +17,7 @@ class Device;
 struct Bucket {
   DType dtype = DType::kF32;
   bool gathers = false;
+  bool scatters = false;                   ///< each rank gets its range of the reduction alone
   ops::ReduceOp op = ops::ReduceOp::kSum;  ///< unless it gathers
   std::vector<int64_t> offsets;            ///< of each tensor, in elements; multiples of 64 bytes
   int64_t num_elements = 0;                ///< of one replica, padding included
@@ -24,12 +26,15 @@ struct Bucket {
   size_t num_bytes() const { return static_cast<size_t>(num_elements) * size_of(dtype); }
   /// Where one replica leaves its tensor, and where the result is found.
   void* source(size_t tensor) const { return place(data, tensor); }
-  void* result(size_t tensor) const { return place(gathers ? gathered : data, tensor); }
+  void* result(size_t tensor) const {
+    return scatters ? own : place(gathers ? gathered : data, tensor);
+  }
 
   // Filled for one device by allocate().
   std::shared_ptr<void> memory;
   void* data = nullptr;  ///< memory.get(); its address is the slot of a reduction
   std::unique_ptr<Communicator::Request> request;
+  void* own = nullptr;  ///< this rank's range of `data`
   // For a gather: what the replicas of this device leave, one after the other (`data` itself for
   // one), and what those of all devices left.
   std::shared_ptr<void> local_memory, gathered_memory;
@@ -42,11 +47,21 @@ struct Bucket {
   }
 };
 
+/// A parameter group of a step as one device has it.
+struct PlacedGroup {
+  std::shared_ptr<ParameterGroup> group;
+  void* parameters = nullptr;                                ///< all of them
+  void* own = nullptr;                                       ///< this rank's range
+  std::unique_ptr<Communicator::Request> publish = nullptr;  ///< gives every rank all ranges
+};
+
 /// The collectives of one traced step, fixed before batch symbols are bound: so every rank runs the
 /// same sequence whatever its rows. Bucket i belongs to the AllReduce or AllGather node with
 /// attribute "bucket" = i.
 struct CollectivePlan {
   std::vector<Bucket> buckets;
+  /// By attribute "group".
+  std::vector<PlacedGroup> groups;
   /// Gradients may be rounded on their way: they get buckets without anything else.
   bool gradients_apart = false;
   /// Replicas of several ranks: a step that commits gets a bucket for their vote (step_vote.h).
@@ -60,6 +75,12 @@ struct CollectivePlan {
   /// `gradient_dtype`. Collective.
   void allocate(Communicator& communicator, int local_replicas, int num_replicas,
                 DType gradient_dtype);
+  /// Lays the parameters of the groups side by side on `device` and prepares what publishes them.
+  /// Collective, after allocate().
+  void place_groups(Device& device, Communicator& communicator);
+  /// Of the groups.
+  GroupMemory memory() const;
+  size_t num_collectives() const { return buckets.size() + groups.size(); }
   /// Time that the device's thread has spent in waits for buckets: communication that backward did
   /// not hide.
   std::chrono::nanoseconds waited() const;
@@ -72,8 +93,11 @@ struct CollectivePlan {
 bool is_reduction(const Node& node);
 /// True for the collectives of a planned graph.
 bool is_collective(const Node& node);
+/// True for the update that gives every rank all parameters of a group.
+bool is_publication(const Node& node);
 
-/// Gives every AllGather of a tensor of fixed size along axis 0 a bucket of its own. Divides every
+/// Gives every ReduceScatter a bucket laid out as its group is, of `plan.groups`, and every
+/// AllGather of a tensor of fixed size along axis 0 a bucket of its own. Divides every
 /// AllReduce node into buckets of one dtype and about `bucket_bytes`, tensors in the
 /// order in which they become ready, and appends their layout to `plan`. A mean becomes a sum and a
 /// division. Also puts the variables of update nodes into that order, and splits update nodes by

@@ -9,9 +9,9 @@
 #include "cohort/core/runtime/device_for.h"
 #include "cohort/core/runtime/lane.h"
 #include "cohort/core/runtime/passes.h"
+#include "cohort/core/runtime/replica_turns.h"
 #include "cohort/core/runtime/runtime.h"
 #include "cohort/core/runtime/transfer.h"
-#include "cohort/core/trace/recorder.h"
 
 namespace cohort {
 namespace {
@@ -29,15 +29,21 @@ class GraphExecutable final : public Executable {
       : runtime_(runtime),
         function_(std::move(function)),
         options_(options),
-        records_itself_(!has_collectives(*function_.graph)) {
+        turns_(options.turns),
+        records_itself_(!turns_ && !has_collectives(*function_.graph)) {
     const DeviceOf device_of = [this](const Node& node) { return device_for(node); };
-    for (Schedule& schedule : make_schedules(*function_.graph, device_of))
+    std::vector<bool> every_turn;
+    if (turns_)
+      every_turn =
+          nodes_of_every_turn(*function_.graph, function_.fetches, turns_->fetches_of_each());
+    for (Schedule& schedule : make_schedules(*function_.graph, device_of, every_turn))
       lanes_.push_back(std::make_unique<Lane>(std::move(schedule)));
     std::stable_partition(lanes_.begin(), lanes_.end(), [&](const auto& lane) {
       return lane->schedule.device == options_.device;
     });
     for (auto& lane : lanes_) make_store(*lane);
     for (auto& lane : lanes_) make_kernels(*lane);
+    note_collectives();
     for (size_t i = 1; i < lanes_.size(); ++i)
       lanes_[i]->thread = std::make_unique<DeviceThread>(*lanes_[i]->schedule.device);
     inputs_.assign(function_.graph->placeholders().size(), nullptr);
@@ -56,13 +62,25 @@ class GraphExecutable final : public Executable {
     return bytes;
   }
 
+  size_t replica_bytes() const override {
+    size_t bytes = 0;
+    for (const auto& lane : lanes_) bytes += lane->values->replica_bytes();
+    return bytes;
+  }
+
   size_t num_bytes() const override {
     size_t bytes = cohort::num_bytes(*function_.graph);
     for (const auto& lane : lanes_) bytes += lane->values->owned_bytes();
     return bytes;
   }
 
-  void run() override {
+  size_t num_segments() const override {
+    return lanes_.empty() ? 1 : lanes_.front()->segments.size();
+  }
+  const std::vector<size_t>& segments_of_collectives() const override { return collectives_; }
+
+  void run_segment(size_t segment) override {
+    segment_ = segment;
     recorder_ = options_.recorder ? options_.recorder : runtime_.recorder();
     state_.run.fetch_add(1, std::memory_order_relaxed);
     state_.failed.store(false, std::memory_order_relaxed);
@@ -97,7 +115,7 @@ class GraphExecutable final : public Executable {
   void set_replay(bool replay) override { replays_ = replay; }
   void drop_recording() override {
     replays_ = false;
-    for (auto& lane : lanes_) lane->recorded.drop();
+    for (auto& lane : lanes_) lane->drop_recordings();
   }
 
   const TensorType& output_type(int i) const override { return fetch(i).type(); }
@@ -108,6 +126,7 @@ class GraphExecutable final : public Executable {
   }
   void copy_output(int i, void* to) override {
     Lane& lane = lane_of(fetch(i));
+    if (turns_) lane.values->choose(replica_of(i));
     const Operand operand = lane.values->operand(fetch(i));
     lane.schedule.device->copy_to_host(to, *operand.slot, operand.num_bytes());
   }
@@ -119,6 +138,12 @@ class GraphExecutable final : public Executable {
   };
 
   Value fetch(int i) const { return function_.fetches[static_cast<size_t>(i)]; }
+
+  /// Whose value fetch i is.
+  int replica_of(int i) const {
+    return turns_->fetches_of_each()[static_cast<size_t>(i)] ? turns_->replica()
+                                                             : turns_->count() - 1;
+  }
 
   Device* device_for(const Node& node) const {
     return &cohort::device_for(runtime_, node.device(), *options_.device);
@@ -141,35 +166,52 @@ class GraphExecutable final : public Executable {
       lane.step = static_cast<const StepState*>(lane.device_step.get());
     }
     lane.values = std::make_unique<ValueStore>(runtime_, *function_.graph, lane.schedule,
-                                               function_.fetches, options_.collectives);
+                                               function_.fetches, options_.collectives, turns_);
   }
 
   void make_kernels(Lane& lane) {
+    const Schedule& schedule = lane.schedule;
     std::vector<Kernel*> by_position;
-    for (size_t position = 0; position < lane.schedule.entries.size(); ++position) {
-      if (position == lane.schedule.commit_begin) lane.commit_begin = lane.steps.size();
+    for (size_t position = 0; position <= schedule.entries.size(); ++position) {
+      const auto cuts = std::count(schedule.cuts.begin(), schedule.cuts.end(), position);
+      lane.segments.insert(lane.segments.end(), static_cast<size_t>(cuts), lane.steps.size());
+      if (position == schedule.commit_begin) lane.commit_begin = lane.steps.size();
+      if (position == schedule.entries.size()) break;
       std::unique_ptr<Kernel> kernel = make_kernel(lane, position);
       by_position.push_back(kernel.get());
-      if (!kernel) continue;
-      lane.steps.push_back(kernel.get());
-      lane.nodes.push_back(lane.schedule.entries[position].node);
-      lane.kinds.push_back(lane.schedule.entries[position].kind);
-      lane.owned.push_back(std::move(kernel));
+      if (kernel) lane.add(schedule.entries[position], std::move(kernel));
     }
-    if (lane.schedule.commit_begin == lane.schedule.entries.size())
-      lane.commit_begin = lane.steps.size();
     lane.values->place(by_position);
+    std::vector<const VariablePlace*> places;
     for (const auto& variable : function_.graph->variables())
       for (const auto& place : variable->places())
-        if (place->device == lane.schedule.device) lane.recorded.add(*place);
+        if (place->device == schedule.device) places.push_back(place.get());
+    for (const VariablePlace* place : places) lane.recorded.add(*place);
+    if (turns_ && lane.device_step && lanes_.size() == 1)
+      lane.cut_into_pieces(turns_->count(), places);
+  }
+
+  void note_collectives() {
+    if (!options_.collectives) return;
+    collectives_.assign(options_.collectives->buckets.size(), 0);
+    for (const auto& lane : lanes_)
+      for (size_t i = 0; i < lane->steps.size(); ++i)
+        if (lane->kinds[i] == EntryKind::kWait && !is_publication(*lane->nodes[i]))
+          collectives_[number_of(*lane->nodes[i], "bucket")] = static_cast<size_t>(
+              std::upper_bound(lane->segments.begin(), lane->segments.end(), i) -
+              lane->segments.begin());
   }
 
   std::unique_ptr<Kernel> make_kernel(Lane& lane, size_t position) {
     const ScheduleEntry& entry = lane.schedule.entries[position];
     switch (entry.kind) {
       case EntryKind::kStart:
+        if (turns_ && !is_publication(*entry.node))
+          return std::make_unique<TurnStartKernel>(*turns_, number_of(*entry.node, "bucket"),
+                                                   request_of(*entry.node));
         return std::make_unique<StartKernel>(request_of(*entry.node));
       case EntryKind::kWait:
+        if (is_publication(*entry.node)) note_written(lane, *entry.node);
         return std::make_unique<WaitKernel>(request_of(*entry.node));
       case EntryKind::kSend:
         return std::make_unique<SendKernel>(channel_of(entry.value), state_);
@@ -204,11 +246,15 @@ class GraphExecutable final : public Executable {
     }
   }
 
-  Communicator::Request& request_of(const Node& reduction) {
+  static size_t number_of(const Node& collective, const char* attr) {
+    return static_cast<size_t>(collective.attrs().get<int64_t>(attr));
+  }
+
+  Communicator::Request& request_of(const Node& node) {
     COHORT_CHECK(options_.collectives != nullptr);
-    return *options_.collectives
-                ->buckets[static_cast<size_t>(reduction.attrs().get<int64_t>("bucket"))]
-                .request;
+    if (is_publication(node))
+      return *options_.collectives->groups[number_of(node, "group")].publish;
+    return *options_.collectives->buckets[number_of(node, "bucket")].request;
   }
 
   Channel& channel_of(Value value) {
@@ -254,58 +300,27 @@ class GraphExecutable final : public Executable {
       for (uint64_t* version : lane.written) ++*version;
       return;
     }
-    size_t i = 0;
-    try {
-      if (recorder_) {
-        for (; i < lane.commit_begin; ++i) run_recorded(lane, i);
-      } else {
-        for (; i < lane.commit_begin; ++i) lane.steps[i]->run();
-      }
-    } catch (const Error& error) {
-      if (!lane.nodes[i]) throw;
-      throw error.within(lane.nodes[i]->name());
-    }
+    const int replica = turns_ ? turns_->replica() : 0;
+    const bool last = !turns_ || turns_->is_last();
+    if (turns_) lane.values->choose(replica);
+    lane.run(segment_, replica, last, recorder_);
+    if (!last || segment_ + 1 < num_segments()) return;
     // No device commits before every device has computed what could fail.
     if (lanes_.size() > 1)
       state_.wait_for_all(*lane.schedule.device, state_.ready_to_commit,
                           static_cast<int>(lanes_.size()));
-    for (; i < lane.steps.size(); ++i) {
-      if (recorder_) {
-        run_recorded(lane, i);
-      } else {
-        lane.steps[i]->run();
-      }
-    }
-    for (uint64_t* version : lane.written) ++*version;
+    lane.commit(replica, recorder_);
     lane.recorded.note_first_run();
   }
 
   bool replay(Lane& lane) {
-    if (!lane.device_step || lanes_.size() > 1) return false;  // transfers need the host in between
+    if (!lane.device_step || turns_ || lanes_.size() > 1)
+      return false;  // transfers need the host in between
     if (!records_itself_) {
       if (replays_) lane.recorded.replay();
       return replays_;
     }
     return !recorder_ && lane.recorded.replay(*lane.schedule.device, lane.steps);
-  }
-
-  void run_recorded(Lane& lane, size_t i) {
-    const TraceRecorder::Span span(*recorder_, event_of(lane, i));
-    lane.steps[i]->run();
-    lane.schedule.device->synchronize();
-  }
-
-  static TraceEvent event_of(const Lane& lane, size_t i) {
-    TraceEvent event{
-        .track = lane.schedule.device->name().to_string(), .name = "transfer", .op = "Transfer"};
-    if (!lane.nodes[i]) return event;
-    event.name = lane.nodes[i]->name();
-    event.op = lane.nodes[i]->op_name();
-    const bool starts = lane.kinds[i] == EntryKind::kStart;
-    if (!starts && lane.kinds[i] != EntryKind::kWait) return event;
-    event.kind = starts ? TraceEvent::Kind::kStart : TraceEvent::Kind::kWait;
-    event.bucket = lane.nodes[i]->attrs().get<int64_t>("bucket");
-    return event;
   }
 
   void run_guarded(Lane& lane) {
@@ -332,9 +347,12 @@ class GraphExecutable final : public Executable {
   Runtime& runtime_;
   GraphFunction function_;
   CompileOptions options_;
+  ReplicaTurns* const turns_;
   const bool records_itself_;
   bool replays_ = false;
-  TraceRecorder* recorder_ = nullptr;  ///< of the run under way
+  TraceRecorder* recorder_ = nullptr;  ///< of the run under way, as the next
+  size_t segment_ = 0;
+  std::vector<size_t> collectives_;  ///< see segments_of_collectives()
   StepState step_;
   RunState state_;
   std::vector<std::unique_ptr<Lane>> lanes_;

@@ -15,6 +15,7 @@
 namespace cohort {
 
 class Device;
+class ReplicaTurns;
 class Runtime;
 class TraceRecorder;
 
@@ -23,6 +24,9 @@ struct CompileOptions {
   Device* device = nullptr;
   /// Null: one replica; collectives are the identity. Must outlive the executable.
   CollectivePlan* collectives = nullptr;
+  /// The replicas that take turns on the device; null where one has it to itself, and so have those
+  /// of all other ranks. Must outlive the executable, and go with the fetches.
+  ReplicaTurns* turns = nullptr;
   /// Compiler passes left out (for tests and for finding faults): "fold", "cse", "fuse".
   std::vector<std::string> disabled_passes = {};
   /// Records the time of every node of every run. Null: the runtime's, while it has one.
@@ -42,8 +46,17 @@ class Executable {
   virtual void set_input(int i, const void* data) = 0;
   /// The host's copy; taken over at run().
   virtual StepState& step() = 0;
-  /// Runs one step. On an error no variable has been written (by this rank).
-  virtual void run() = 0;
+  /// Runs one step. On an error no variable has been written (by this rank); but when what is
+  /// published at its end (Exchange::kPublish) does not arrive, what was written stays.
+  void run() { run_segment(0); }
+  /// Where replicas take turns, a step is made of segments: each is run in the turn of every
+  /// replica, in order, before the next one is. 1 elsewhere.
+  virtual size_t num_segments() const = 0;
+  /// What must be the same of executables whose turns alternate: by bucket, the segment behind
+  /// which its result is there.
+  virtual const std::vector<size_t>& segments_of_collectives() const = 0;
+  /// In the turn that CompileOptions::turns say. Commits in the last turn's last segment.
+  virtual void run_segment(size_t segment) = 0;
   // A step without collectives decides by itself when it is recorded and replayed. Of one with
   // collectives all ranks record together and replay together (NCCL wants that), so whoever runs
   // all ranks decides; until then it runs kernel by kernel.
@@ -56,8 +69,8 @@ class Executable {
   /// For good: after a failure, whose communicator's end waits for its recordings to go.
   virtual void drop_recording() = 0;
 
-  /// The i-th fetch of the last run, copied out. To be called before anything else runs on the
-  /// device.
+  /// The i-th fetch of the last run, copied out; of each replica its own, that of the replica which
+  /// CompileOptions::turns say. To be called before anything else runs on the device.
   virtual Tensor output(int i) = 0;
   virtual void copy_output(int i, void* to) = 0;
   virtual const TensorType& output_type(int i) const = 0;
@@ -65,6 +78,8 @@ class Executable {
   /// The compiled graph: symbols bound, passes applied.
   virtual const Graph& graph() const = 0;
   virtual size_t arena_bytes() const = 0;
+  /// Memory of each replica that takes turns: for what is needed after its turn.
+  virtual size_t replica_bytes() const = 0;
   /// Memory that it holds for itself, about: nodes, kernels and constants.
   virtual size_t num_bytes() const = 0;
 };

@@ -14,6 +14,7 @@
 
 namespace cohort {
 
+class ParameterGroup;
 class Runtime;
 
 /// A function recorded as a graph: its placeholders are the arguments in order.
@@ -22,6 +23,10 @@ struct Trace {
   std::vector<Value> outputs;
   /// For each placeholder: is it fed the same on every replica? Missing entries mean no.
   std::vector<bool> shared_inputs = {};
+  /// Whether what it commits is training, which a strategy's commit number counts.
+  bool counts_commits = true;
+  /// Of a placed trace: what attribute "group" of its nodes numbers.
+  std::vector<std::shared_ptr<ParameterGroup>> groups = {};
 };
 
 /// The types of the arguments of one trace. A symbolic dimension 0 (batch_dim()) lets one trace

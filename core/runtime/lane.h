@@ -15,9 +15,32 @@
 
 namespace cohort {
 
+class TraceRecorder;
+
 /// The straight line of one device.
 struct Lane {
   explicit Lane(Schedule schedule) : schedule(std::move(schedule)) {}
+
+  /// Steps that a device which records runs as one, where collectives are in between.
+  struct Piece {
+    size_t begin = 0, end = 0;
+    bool every_turn = true;
+    bool records = false;                ///< false: a collective's
+    std::vector<RecordedStep> recorded;  ///< of each replica, or one for all
+  };
+
+  /// Makes a step of what a schedule entry does.
+  void add(const ScheduleEntry& entry, std::unique_ptr<Kernel> kernel);
+  /// When all steps are there: has them recorded in pieces, where replicas take turns. A piece's
+  /// recordings know the variables at `places`.
+  void cut_into_pieces(int num_replicas, std::span<const VariablePlace* const> places);
+
+  /// Runs the steps of a segment that may fail: of `replica`, all of them or, unless that is the
+  /// `last` to take its turn, those of every turn. An error names its node.
+  void run(size_t segment, int replica, bool last, TraceRecorder* recorder);
+  /// Runs those that commit, and says that variables are written.
+  void commit(int replica, TraceRecorder* recorder);
+  void drop_recordings();
 
   Schedule schedule;
   std::unique_ptr<ValueStore> values;
@@ -25,6 +48,8 @@ struct Lane {
   std::vector<Kernel*> steps;      ///< in order; entries without work left out
   std::vector<const Node*> nodes;  ///< of each step, for errors and traces; null for transfers
   std::vector<ScheduleEntry::Kind> kinds;  ///< likewise
+  std::vector<bool> every_turn;            ///< likewise
+  std::vector<size_t> segments{0};         ///< the first step of each
   size_t commit_begin = 0;                 ///< in steps
   std::vector<uint64_t*> written;          ///< versions to raise after a commit
   std::shared_ptr<void> device_step;       ///< where a device that is no CPU keeps the step state
@@ -41,6 +66,12 @@ struct Lane {
   std::vector<Upload> uploads;
 
   RecordedStep recorded;
+  std::vector<Piece> pieces;
+
+ private:
+  void run_range(size_t begin, size_t end, int replica, bool last, TraceRecorder* recorder);
+  void run_piece(Piece& piece, int replica);
+  void run_recorded(size_t i, bool last, TraceRecorder& recorder);
 };
 
 }  // namespace cohort

@@ -40,6 +40,7 @@ Program::Program(Runtime& runtime, const Trace& trace, ProgramOptions options)
   plan_.gradients_apart = options_.communicator && options_.gradient_dtype != DType::kF32;
   if (options_.communicator && options_.communicator->size() > 1)
     plan_.voters = options_.num_replicas;
+  for (const auto& group : trace.groups) plan_.groups.push_back({group});
   plan_.kernels_throw = options_.device->type() == DeviceType::kCPU;
   refuse_nested_state(*trace.graph);
   function_ = plan_collectives(*trace.graph, trace.outputs, options_.bucket_bytes, plan_);
@@ -48,46 +49,39 @@ Program::Program(Runtime& runtime, const Trace& trace, ProgramOptions options)
   if (options_.communicator)
     plan_.allocate(*options_.communicator, options_.local_replicas, options_.num_replicas,
                    options_.gradient_dtype);
+  if (options_.in_turn)
+    turns_ = std::make_unique<ReplicaTurns>(
+        runtime, *options_.device, plan_, options_.local_replicas,
+        fetches_of_each_replica(*function_.graph, function_.fetches));
+  COHORT_CHECK(options_.communicator || plan_.groups.empty());
+  if (options_.communicator) plan_.place_groups(*options_.device, *options_.communicator);
 }
 
-Executable& Program::cached(Cache& cache, const GraphFunction& function,
-                            const SymbolBindings& bindings) {
+Executable& Program::whole(const SymbolBindings& bindings) {
   const auto matches = [&](const Cached& cached) { return cached.bindings == bindings; };
-  if (Cached* known = cache.find(matches)) return *known->executable;
+  if (Cached* known = executables_.find(matches)) return *known->executable;
   SymbolBindings all = bindings;
   all.emplace(std::string(ops::kNumReplicas), options_.num_replicas);
-  auto executable = compile(runtime_, *function.graph, function.fetches, all,
+  const size_t of_turns = turns_ ? turns_->num_bytes() : 0;
+  auto executable = compile(runtime_, *function_.graph, function_.fetches, all,
                             {.device = options_.device,
                              .collectives = options_.communicator ? &plan_ : nullptr,
+                             .turns = turns_.get(),
                              .disabled_passes = options_.disabled_passes});
-  return *cache.add({bindings, std::move(executable)}, "executables of one step").executable;
+  if (turns_ && turns_->num_bytes() != of_turns) drop_recordings();  // addresses have changed
+  return *executables_.add({bindings, std::move(executable)}, "executables of one step").executable;
 }
 
 size_t Program::num_bytes() {
   size_t bytes = cohort::num_bytes(*function_.graph);
   for (const Bucket& bucket : plan_.buckets) bytes += bucket.num_bytes();
-  for (Cache* cache : {&whole_, &local_, &combine_})
-    for (const Cached& cached : *cache) bytes += cached.num_bytes();
+  if (turns_) bytes += turns_->num_bytes();
+  for (const Cached& cached : executables_) bytes += cached.num_bytes();
   return bytes;
 }
 
 void Program::drop_recordings() {
-  for (Cache* cache : {&whole_, &local_, &combine_})
-    for (const Cached& cached : *cache) cached.executable->drop_recording();
+  for (const Cached& cached : executables_) cached.executable->drop_recording();
 }
-
-StepParts& Program::parts() {
-  if (!parts_) parts_ = std::make_unique<StepParts>(split_at_reduction(function_));
-  return *parts_;
-}
-
-Executable& Program::whole(const SymbolBindings& bindings) {
-  return cached(whole_, function_, bindings);
-}
-Executable& Program::local(const SymbolBindings& bindings) {
-  return cached(local_, parts().local, bindings);
-}
-Executable& Program::combine() { return cached(combine_, parts().combine, {}); }
-const std::vector<StepParts::Fetch>& Program::fetch_parts() { return parts().fetches; }
 
 }  // namespace cohort

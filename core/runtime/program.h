@@ -5,7 +5,7 @@
 #include "cohort/core/runtime/executable.h"
 #include "cohort/core/runtime/function.h"
 #include "cohort/core/runtime/recently_used.h"
-#include "cohort/core/runtime/step_parts.h"
+#include "cohort/core/runtime/replica_turns.h"
 
 namespace cohort {
 
@@ -16,6 +16,7 @@ struct ProgramOptions {
   Communicator* communicator = nullptr;   ///< null: one replica
   int local_replicas = 1;                 ///< of those that the device carries
   int num_replicas = 1;                   ///< of all ranks of the communicator
+  bool in_turn = false;                   ///< some rank carries several
   size_t bucket_bytes = size_t{4} << 20;  ///< about the size of what is reduced together
   DType gradient_dtype = DType::kF32;     ///< in which sums of f32 gradients travel between hosts
   std::vector<std::string> disabled_passes = {};
@@ -29,12 +30,10 @@ class Program {
  public:
   Program(Runtime& runtime, const Trace& trace, ProgramOptions options);
 
-  /// The whole step for these symbols.
+  /// The step for these symbols.
   Executable& whole(const SymbolBindings& bindings);
-  /// The same cut at its reductions: see StepParts.
-  Executable& local(const SymbolBindings& bindings);
-  Executable& combine();
-  const std::vector<StepParts::Fetch>& fetch_parts();
+  /// Whose turn it is; null where nobody takes turns.
+  ReplicaTurns* turns() { return turns_.get(); }
 
   /// Of every executable: see Executable::drop_recording.
   void drop_recordings();
@@ -51,17 +50,13 @@ class Program {
     std::unique_ptr<Executable> executable;
     size_t num_bytes() const { return executable->num_bytes(); }
   };
-  using Cache = RecentlyUsed<Cached>;
-
-  Executable& cached(Cache& cache, const GraphFunction& function, const SymbolBindings& bindings);
-  StepParts& parts();
 
   Runtime& runtime_;
   ProgramOptions options_;
   CollectivePlan plan_;
   GraphFunction function_;
-  std::unique_ptr<StepParts> parts_;  ///< made on first use
-  Cache whole_, local_, combine_;
+  std::unique_ptr<ReplicaTurns> turns_;
+  RecentlyUsed<Cached> executables_;
 };
 
 }  // namespace cohort

@@ -16,7 +16,8 @@ using Kind = ScheduleEntry::Kind;
 
 class Scheduler {
  public:
-  Scheduler(const Graph& graph, const DeviceOf& device_of) : graph_(graph), device_of_(device_of) {}
+  Scheduler(const Graph& graph, const DeviceOf& device_of, const std::vector<bool>& every_turn)
+      : graph_(graph), device_of_(device_of), every_turn_(every_turn) {}
 
   std::vector<Schedule> run() {
     for (const auto& node : graph_.nodes())
@@ -27,7 +28,7 @@ class Scheduler {
     const std::vector<Node*> commits = graph_.commit_nodes();
     for (const Node* node : commits) {
       line(device_of_(*node));
-      for (const Value& input : node->inputs()) need(input, device_of_(*node));
+      for (const Value& input : node->inputs()) need(input, device_of_(*node), false);
     }
     // Every reduction is waited for, needed or not: the ranks stay in step, and buckets are free
     // again.
@@ -35,8 +36,16 @@ class Scheduler {
       if (is_collective(*node)) await(*node);
     for (Schedule& schedule : schedules_) schedule.commit_begin = schedule.entries.size();
     for (const Node* node : commits)
-      line(device_of_(*node)).entries.push_back({Kind::kCompute, node, {}});
-    if (schedules_.size() > 1) veto_before_commits();
+      line(device_of_(*node))
+          .entries.push_back(
+              {is_publication(*node) ? Kind::kStart : Kind::kCompute, node, {}, 0, false});
+    for (const Node* node : commits)
+      if (is_publication(*node))
+        line(device_of_(*node)).entries.push_back({Kind::kWait, node, {}, 0, false});
+    if (schedules_.size() > 1) {
+      check_uncut();
+      veto_before_commits();
+    }
     return std::move(schedules_);
   }
 
@@ -44,25 +53,62 @@ class Scheduler {
   Schedule& line(Device* device) {
     for (Schedule& schedule : schedules_)
       if (schedule.device == device) return schedule;
-    schedules_.push_back({device, {}, 0});
+    schedules_.push_back({device, {}, 0, {}});
     return schedules_.back();
   }
 
   void await(const Node& reduction) {
     if (waited_.insert(&reduction).second)
-      line(device_of_(reduction)).entries.push_back({Kind::kWait, &reduction, {}});
+      line(device_of_(reduction)).entries.push_back({Kind::kWait, &reduction, {}, 0, false});
+  }
+
+  bool in_every_turn(const Node& node) const {
+    return every_turn_.empty() || every_turn_[static_cast<size_t>(node.id())];
   }
 
   /// Reductions are waited for as late as possible: when somebody needs them.
-  void need(Value input, Device* user) {
+  void need(Value input, Device* user, bool every_turn) {
     const Value root = root_of(input);
     const Node& maker = *root.node();
     if (is_collective(maker)) await(maker);
     Device* home = device_of_(maker);
-    if (home == user || !received_.insert({root.node(), root.index(), user}).second) return;
-    if (sent_.insert({root.node(), root.index()}).second)
-      line(home).entries.push_back({Kind::kSend, nullptr, root});
-    line(user).entries.push_back({Kind::kReceive, nullptr, root});
+    if (home == user) return;
+    transfer(home, {Kind::kSend, nullptr, root, 0, every_turn});
+    transfer(user, {Kind::kReceive, nullptr, root, 0, every_turn});
+  }
+
+  /// Once for each value and device; in every turn when one of its users is.
+  void transfer(Device* device, const ScheduleEntry& entry) {
+    std::vector<ScheduleEntry>& entries = line(device).entries;
+    const auto key = std::tuple(entry.value.node(), entry.value.index(), device, entry.kind);
+    const auto [known, is_new] = transfers_.emplace(key, entries.size());
+    if (is_new) entries.push_back(entry);
+    bool& every_turn = entries[known->second].every_turn;
+    every_turn = every_turn || entry.every_turn;
+  }
+
+  /// What every turn makes of a reduction waits until all turns have given to it.
+  void cut_before(const Node& user) {
+    if (every_turn_.empty() || !in_every_turn(user)) return;
+    bool cuts = false;
+    for (const Value& input : user.inputs()) {
+      const Node& maker = *root_of(input).node();
+      if (!is_collective(maker) || settled_.count(&maker)) continue;
+      await(maker);
+      cuts = true;
+    }
+    if (!cuts) return;
+    settled_ = waited_;
+    for (Schedule& schedule : schedules_) schedule.cuts.push_back(schedule.entries.size());
+    if (!first_cut_) first_cut_ = &user;
+  }
+
+  void check_uncut() const {
+    if (first_cut_)
+      throw Unimplemented(
+          "{}: got a value that needs the result of a collective, and of which each replica has "
+          "its own, in a step on {} devices with several replicas; want one replica, or one device",
+          first_cut_->name(), schedules_.size());
   }
 
   /// What other replicas could not do must be known to all devices before one of them commits.
@@ -93,9 +139,11 @@ class Scheduler {
     Device* device = device_of_(node);
     line(device);
     if (is_alias(node) || is_collective(node)) return;
-    for (const Value& input : node.inputs()) need(input, device);
+    cut_before(node);
+    const bool every_turn = in_every_turn(node);
+    for (const Value& input : node.inputs()) need(input, device, every_turn);
     if (is_vote(node)) meet();
-    line(device).entries.push_back({Kind::kCompute, &node, {}});
+    line(device).entries.push_back({Kind::kCompute, &node, {}, 0, every_turn});
     for (const Node* reduction : feeds_[&node])
       if (--missing_[reduction] == 0)
         line(device_of_(*reduction)).entries.push_back({Kind::kStart, reduction, {}});
@@ -103,18 +151,21 @@ class Scheduler {
 
   const Graph& graph_;
   const DeviceOf& device_of_;
+  const std::vector<bool>& every_turn_;
+  const Node* first_cut_ = nullptr;
   std::vector<Schedule> schedules_;
   std::map<const Node*, std::vector<const Node*>> feeds_;  ///< reductions that a node feeds
   std::map<const Node*, size_t> missing_;  ///< makers that a reduction still waits for
   std::set<const Node*> waited_;
-  std::set<std::pair<const Node*, int>> sent_;
-  std::set<std::tuple<const Node*, int, Device*>> received_;
+  std::set<const Node*> settled_;  ///< waited for in an earlier segment
+  std::map<std::tuple<const Node*, int, Device*, Kind>, size_t> transfers_;  ///< where they stand
 };
 
 }  // namespace
 
-std::vector<Schedule> make_schedules(const Graph& graph, const DeviceOf& device_of) {
-  return Scheduler(graph, device_of).run();
+std::vector<Schedule> make_schedules(const Graph& graph, const DeviceOf& device_of,
+                                     const std::vector<bool>& every_turn) {
+  return Scheduler(graph, device_of, every_turn).run();
 }
 
 }  // namespace cohort

@@ -7,6 +7,7 @@
 #include "cohort/core/graph/op.h"
 #include "cohort/core/graph/variable.h"
 #include "cohort/core/runtime/device_for.h"
+#include "cohort/core/runtime/parameter_group.h"
 #include "cohort/core/runtime/update_layout.h"
 
 // The invariant: a step that was the last to use all its devices finds its variables as it left
@@ -61,6 +62,10 @@ void StepDevices::add(Runtime& runtime, const Graph& graph, Device& device) {
   devices_ = in_turn_order(std::move(devices));
 }
 
+void StepDevices::add_groups(const std::vector<std::shared_ptr<ParameterGroup>>& groups) {
+  groups_.insert(groups_.end(), groups.begin(), groups.end());
+}
+
 DeviceTurn StepDevices::take() {
   DeviceTurn turn(devices_, job_.get());
   if (prepared_ && turn.follows(this)) return turn;
@@ -72,14 +77,18 @@ DeviceTurn StepDevices::take() {
   return prepare_variables();
 }
 
-/// Whether every variable is current on all of the step's devices and held by no others.
+/// Whether every variable is current on all of the step's devices and held by no others, and lies
+/// where its group does.
 bool StepDevices::all_current() const {
-  return std::all_of(uses_.begin(), uses_.end(), [this](const Use& use) {
-    const auto& places = use.variable->places();
-    return (!use.written || use.variable->may_be_written_by(job_.get())) &&
-           places.size() == use.devices.size() &&
-           std::all_of(places.begin(), places.end(), [](const auto& p) { return p->current; });
-  });
+  const bool in_place = std::all_of(groups_.begin(), groups_.end(),
+                                    [](const auto& group) { return group->is_in_place(); });
+  return in_place && std::all_of(uses_.begin(), uses_.end(), [this](const Use& use) {
+           const auto& places = use.variable->places();
+           return (!use.written || use.variable->may_be_written_by(job_.get())) &&
+                  places.size() == use.devices.size() &&
+                  std::all_of(places.begin(), places.end(),
+                              [](const auto& p) { return p->current; });
+         });
 }
 
 std::vector<Device*> StepDevices::with_holders() const {
@@ -98,6 +107,7 @@ DeviceTurn StepDevices::prepare_variables() {
       if (use.written) use.variable->check_writer(job_.get());
       use.variable->prepare_for(use.devices, use.written);
     }
+    for (const auto& group : groups_) group->put_in_place();
     turn.note_user(this);
     prepared_ = true;
     return DeviceTurn(devices_, job_.get());

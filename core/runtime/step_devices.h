@@ -10,6 +10,7 @@
 
 namespace cohort {
 
+class ParameterGroup;
 class Runtime;
 
 /// The devices that a step runs on and the variables that it uses there. A step runs in their turn,
@@ -25,6 +26,9 @@ class StepDevices {
   /// A part of the step: `graph`, whose nodes run on `device` unless they ask for another. All are
   /// added before the first take().
   void add(Runtime& runtime, const Graph& graph, Device& device);
+
+  /// What the step's nodes name as parameter groups: they are in place when it runs.
+  void add_groups(const std::vector<std::shared_ptr<ParameterGroup>>& groups);
 
   /// The turns of the devices, for as long as the result lives; this outlives it. A thread that has
   /// them takes them again at once. Throws what DeviceTurn does, and FailedPrecondition for a step
@@ -46,6 +50,7 @@ class StepDevices {
   const std::shared_ptr<const std::string> job_;
   std::vector<Device*> devices_;  ///< in turn order
   std::vector<Use> uses_;
+  std::vector<std::shared_ptr<ParameterGroup>> groups_;
   bool prepared_ = false;  ///< ever; guarded by the turns
 };
 

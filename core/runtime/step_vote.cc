@@ -19,18 +19,24 @@ bool differs_by_itself(const Node& node) {
 
 }  // namespace
 
-const Node* last_before_vote(const Graph& graph, std::span<const Value> fetches) {
-  const std::vector<bool> live = live_nodes(graph, fetches);
+std::vector<bool> differing_nodes(const Graph& graph) {
   std::vector<bool> differs(graph.nodes().size(), false);
-  const Node* last = nullptr;
-  bool commits = false;
   for (const auto& node : graph.nodes()) {
-    if (!live[node->id()]) continue;
     const bool from_inputs =
         std::any_of(node->inputs().begin(), node->inputs().end(),
                     [&](const Value& input) { return differs[input.node()->id()]; });
     differs[node->id()] =
         node->op().kind != OpKind::kCollective && (from_inputs || differs_by_itself(*node));
+  }
+  return differs;
+}
+
+const Node* last_before_vote(const Graph& graph, std::span<const Value> fetches) {
+  const std::vector<bool> live = live_nodes(graph, fetches), differs = differing_nodes(graph);
+  const Node* last = nullptr;
+  bool commits = false;
+  for (const auto& node : graph.nodes()) {
+    if (!live[node->id()]) continue;
     if (node->stage() == Stage::kCommit)
       commits = true;
     else if (differs[node->id()])

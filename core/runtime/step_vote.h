@@ -14,6 +14,10 @@
 // veto has run.
 namespace cohort {
 
+/// By node: whether its outputs may differ between replicas. Inputs of replicas reach it by a way
+/// without a collective.
+std::vector<bool> differing_nodes(const Graph& graph);
+
 /// The live node after which the vote can start: the last, but for commits, that need not do the
 /// same on every replica, because inputs reach it by a way without a collective. Null where nothing
 /// is committed, or no such node is there.

@@ -5,6 +5,7 @@
 
 #include "cohort/core/runtime/communicator.h"
 #include "cohort/core/runtime/kernel.h"
+#include "cohort/core/runtime/replica_turns.h"
 
 /// Schedule entries that wait: values between the devices of one executable, and collectives.
 namespace cohort {
@@ -77,6 +78,22 @@ class StartKernel final : public Kernel {
   void run() override { request_.start(); }
 
  private:
+  Communicator::Request& request_;
+};
+
+/// The start of a collective to which replicas give in turn: the last one's.
+class TurnStartKernel final : public Kernel {
+ public:
+  TurnStartKernel(ReplicaTurns& turns, size_t bucket, Communicator::Request& request)
+      : turns_(turns), bucket_(bucket), request_(request) {}
+  void run() override {
+    turns_.give(bucket_);
+    if (turns_.is_last()) request_.start();
+  }
+
+ private:
+  ReplicaTurns& turns_;
+  const size_t bucket_;
   Communicator::Request& request_;
 };
 

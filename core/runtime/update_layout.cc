@@ -121,7 +121,8 @@ void copy_update_in_layout_order(Rewriter& rewriter, const Node& node) {
 
 void lay_out_variables(Runtime& runtime, Device& device, const Graph& graph) {
   for (const auto& node : graph.nodes()) {
-    if (!is_update(*node) || num_updated(*node) == 0) continue;
+    const bool placed = node->attrs().has("group");  // by its parameter group
+    if (!is_update(*node) || num_updated(*node) == 0 || placed) continue;
     Device& home = device_for(runtime, node->device(), device);
     std::vector<std::shared_ptr<VariableState>> variables;
     for (const int64_t id : node->attrs().get<std::vector<int64_t>>("variables"))

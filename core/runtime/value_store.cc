@@ -6,6 +6,7 @@
 #include "cohort/core/graph/variable.h"
 #include "cohort/core/runtime/aliases.h"
 #include "cohort/core/runtime/memory_plan.h"
+#include "cohort/core/runtime/replica_turns.h"
 #include "cohort/core/runtime/runtime.h"
 #include "cohort/core/runtime/update_layout.h"
 
@@ -29,12 +30,14 @@ bool is_aligned(const void* address, size_t alignment) {
 }  // namespace
 
 ValueStore::ValueStore(Runtime& runtime, const Graph& graph, const Schedule& schedule,
-                       std::span<const Value> kept, CollectivePlan* collectives)
+                       std::span<const Value> kept, CollectivePlan* collectives,
+                       ReplicaTurns* turns)
     : runtime_(runtime),
       graph_(graph),
       schedule_(schedule),
       device_(*schedule.device),
       collectives_(collectives),
+      turns_(turns),
       workspace_slots_(schedule.entries.size(), nullptr) {
   const int end = static_cast<int>(schedule.entries.size());
   for (int position = 0; position < end; ++position)
@@ -45,6 +48,7 @@ ValueStore::ValueStore(Runtime& runtime, const Graph& graph, const Schedule& sch
     if (!entry.node || entry.kind == EntryKind::kWait) continue;
     if (entry.node->op().in_place) pin_to_bucket(*entry.node);
   }
+  if (turns_) keep_apart(kept);
   for (const ScheduleEntry& entry : schedule.entries)
     if (entry.node && is_update(*entry.node)) group_gradients(*entry.node);
 }
@@ -66,7 +70,7 @@ void ValueStore::add_entry(const ScheduleEntry& entry, int position) {
       for (int i = 0; i < entry.node->num_outputs(); ++i) {
         const Value output(const_cast<Node*>(entry.node), i);
         const Bucket& bucket = bucket_of(*entry.node);
-        if (bucket.gathers) {
+        if (bucket.gathers || bucket.scatters) {
           Memory& memory = memories_[static_cast<size_t>(add(output, position))];
           memory.kind = Kind::kFixed;
           memory.address = bucket.result(0);
@@ -117,11 +121,6 @@ void ValueStore::add_source(const Node& node, Memory& memory) {
       memory.variable = &graph_.variables()[static_cast<size_t>(id)]->place(device_);
       break;
     }
-    case Source::kBucket:
-      memory.kind = Kind::kFixed;
-      memory.address =
-          bucket_of(node).result(static_cast<size_t>(node.attrs().get<int64_t>("segment")));
-      break;
   }
 }
 
@@ -157,6 +156,27 @@ void ValueStore::pin_to_bucket(const Node& node) {
     COHORT_CHECK(memory.kind == Kind::kArena);
     memory.kind = Kind::kFixed;
     memory.address = bucket.source(i);
+  }
+}
+
+size_t ValueStore::segment_of(int position) const {
+  const auto& cuts = schedule_.cuts;
+  return static_cast<size_t>(
+      std::upper_bound(cuts.begin(), cuts.end(), static_cast<size_t>(position)) - cuts.begin());
+}
+
+/// What lives on when another replica's turn comes.
+void ValueStore::keep_apart(std::span<const Value> kept) {
+  const auto keep = [](Memory& memory) {
+    if (memory.kind == Kind::kArena) memory.kind = Kind::kReplica;
+  };
+  for (Memory& memory : memories_)
+    if (segment_of(memory.first) != segment_of(memory.last)) keep(memory);
+  for (size_t i = 0; i < kept.size(); ++i) {
+    const Value root = root_of(kept[i]);
+    const auto here = index_.find({root.node(), root.index()});
+    if (turns_->fetches_of_each()[i] && here != index_.end())
+      keep(memories_[static_cast<size_t>(here->second)]);
   }
 }
 
@@ -204,10 +224,17 @@ std::vector<Operand> ValueStore::variables(const Node& node) const {
   std::vector<Operand> list;
   const Attr* ids = node.attrs().find("variables");
   if (!ids) return list;
+  if (is_update(node) && node.attrs().has("group")) {
+    COHORT_CHECK(collectives_ != nullptr);
+    const PlacedGroup& placed =
+        collectives_->groups[static_cast<size_t>(node.attrs().get<int64_t>("group"))];
+    list.push_back(
+        {placed.group->dtype(), Shape{placed.group->local_elements()}, &placed.own, nullptr});
+  }
   for (const int64_t id : std::get<std::vector<int64_t>>(*ids)) {
     VariableState& variable = *graph_.variables()[static_cast<size_t>(id)];
     const VariablePlace& place = variable.place(device_);
-    list.push_back({variable.dtype(), variable.shape(), &place.data, &place.version});
+    list.push_back({variable.dtype(), variable.local_shape(), &place.data, &place.version});
   }
   return list;
 }
@@ -244,7 +271,29 @@ void ValueStore::share(const Kernel& kernel, const Node& node, int position) {
   }
 }
 
+void ValueStore::place_of_replicas() {
+  std::vector<Interval> intervals;
+  for (Memory& memory : memories_) {
+    if (memory.kind != Kind::kReplica) continue;
+    intervals.push_back({memory.bytes, memory.first, memory.last});
+    of_replica_.emplace_back(&memory.address, 0);
+  }
+  if (intervals.empty()) return;
+  const MemoryPlan plan = plan_memory(intervals);
+  for (size_t i = 0; i < of_replica_.size(); ++i) of_replica_[i].second = plan.offsets[i];
+  replica_bytes_ = std::max<size_t>(plan.bytes, kOperandAlignment);
+  turns_->grow(device_, replica_bytes_);
+  choose(0);
+}
+
+void ValueStore::choose(int replica) {
+  if (of_replica_.empty()) return;
+  char* base = turns_->values(device_, replica);
+  for (const auto& [slot, offset] : of_replica_) *slot = base + offset;
+}
+
 void ValueStore::place(const std::vector<Kernel*>& kernels) {
+  place_of_replicas();
   for (size_t position = 0; position < kernels.size(); ++position) {
     const ScheduleEntry& entry = schedule_.entries[position];
     if (kernels[position] && entry.kind == EntryKind::kCompute)
@@ -301,7 +350,7 @@ void ValueStore::place(const std::vector<Kernel*>& kernels) {
 /// Kernels rely on it, and libraries give wrong results without saying so.
 void ValueStore::check_alignment() const {
   for (const Memory& memory : memories_)
-    if (memory.kind == Kind::kArena || memory.kind == Kind::kFixed)
+    if (memory.kind != Kind::kInput && memory.kind != Kind::kVariable)
       COHORT_CHECK(is_aligned(memory.address, kOperandAlignment));
   for (const void* workspace : workspace_slots_)
     COHORT_CHECK(is_aligned(workspace, kWorkspaceAlignment));

@@ -12,6 +12,7 @@
 
 namespace cohort {
 
+class ReplicaTurns;
 class Runtime;
 
 /// Where the values of one schedule live. Built in three moves: the constructor gives every value a
@@ -19,14 +20,18 @@ class Runtime;
 /// memory of dying inputs, plans the arena and writes the addresses into the slots.
 class ValueStore {
  public:
-  /// `kept` must survive to the end of the step (fetches).
+  /// `kept` must survive to the end of the step (fetches). `turns`: null unless replicas take
+  /// turns; then each has memory of its own for what it makes in one segment of the schedule and
+  /// needs in another, and for what is kept of each.
   ValueStore(Runtime& runtime, const Graph& graph, const Schedule& schedule,
-             std::span<const Value> kept, CollectivePlan* collectives);
+             std::span<const Value> kept, CollectivePlan* collectives,
+             ReplicaTurns* turns = nullptr);
 
   Operand operand(Value value) const;
   std::vector<Operand> operands(std::span<const Value> values) const;
   std::vector<Operand> outputs(const Node& node) const;
-  /// The operands of attribute "variables".
+  /// The operands of attribute "variables"; before them, of an update of a parameter group, this
+  /// rank's range of its parameters.
   std::vector<Operand> variables(const Node& node) const;
   /// The slot of the workspace of the entry at `position`.
   void* const* workspace_slot(size_t position) const { return &workspace_slots_[position]; }
@@ -35,12 +40,16 @@ class ValueStore {
 
   /// `kernels[position]` is null for entries without a kernel.
   void place(const std::vector<Kernel*>& kernels);
+  /// From now on the values of each replica are those of this one.
+  void choose(int replica);
   size_t arena_bytes() const { return arena_bytes_; }
+  /// Of each replica that takes turns, outside of the arena.
+  size_t replica_bytes() const { return replica_bytes_; }
   /// Of constants and device copies of inputs.
   size_t owned_bytes() const { return owned_bytes_; }
 
  private:
-  enum class Kind { kArena, kFixed, kInput, kVariable };
+  enum class Kind { kArena, kFixed, kInput, kVariable, kReplica };
   struct Memory {
     Kind kind = Kind::kArena;
     size_t bytes = 0;
@@ -60,6 +69,9 @@ class ValueStore {
   void use(Value value, int position);
   const Bucket& bucket_of(const Node& node) const;
   void pin_to_bucket(const Node& node);
+  size_t segment_of(int position) const;
+  void keep_apart(std::span<const Value> kept);
+  void place_of_replicas();
   void group_gradients(const Node& update);
   void share(const Kernel& kernel, const Node& node, int position);
   int owner(int index) const;
@@ -70,12 +82,14 @@ class ValueStore {
   const Schedule& schedule_;
   Device& device_;
   CollectivePlan* collectives_;
+  ReplicaTurns* turns_;
   std::map<std::pair<const Node*, int>, int> index_;
   std::deque<Memory> memories_;
   std::vector<std::vector<int>> groups_;
   std::deque<void*> workspace_slots_;
-  std::vector<std::shared_ptr<void>> owned_;  ///< constants and device copies of inputs
-  size_t arena_bytes_ = 0, owned_bytes_ = 0;
+  std::vector<std::shared_ptr<void>> owned_;           ///< constants and device copies of inputs
+  std::vector<std::pair<void**, size_t>> of_replica_;  ///< slots, and offsets in its memory
+  size_t arena_bytes_ = 0, owned_bytes_ = 0, replica_bytes_ = 0;
 };
 
 }  // namespace cohort

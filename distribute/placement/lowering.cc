@@ -14,28 +14,24 @@ namespace {
 
 Value output_of(const Node& node, int i) { return Value(const_cast<Node*>(&node), i); }
 
-/// What is recorded while it lives stands where `node` stood: "dense/CrossReplica" becomes
-/// "dense/AllReduce", on the same device, and of the backward stage where that is.
-class InPlaceOf {
- public:
-  explicit InPlaceOf(const Node& node)
-      : name_(scope_of(node.name())),
-        device_(node.device().to_string()),
-        stage_(node.stage() == Stage::kBackward ? Stage::kBackward : Stage::kForward) {}
-
- private:
-  static std::string scope_of(const std::string& name) {
-    const size_t slash = name.rfind('/');
-    return slash == std::string::npos ? "" : name.substr(0, slash);
-  }
-  const NameScope name_;
-  const DeviceScope device_;
-  const StageScope stage_;
-};
+std::string scope_of(const std::string& name) {
+  const size_t slash = name.rfind('/');
+  return slash == std::string::npos ? "" : name.substr(0, slash);
+}
 
 }  // namespace
 
+Lowering::InPlaceOf::InPlaceOf(const Node& node)
+    : name_(scope_of(node.name())),
+      device_(node.device().to_string()),
+      stage_(node.stage() == Stage::kBackward ? Stage::kBackward : Stage::kForward) {}
+
 Lowering::Lowering(const Trace& trace) : trace_(trace), rewriter_(*trace.graph, trace.outputs) {}
+
+int64_t Lowering::add_group(std::shared_ptr<ParameterGroup> group) {
+  groups_.push_back(std::move(group));
+  return static_cast<int64_t>(groups_.size()) - 1;
+}
 
 Value Lowering::share(Value x) {
   return x / ops::cast(ops::step_info(ops::StepField::kNumReplicas), x.dtype());
@@ -48,15 +44,16 @@ void Lowering::place_reduction(const Node& node) {
   for (const ops::CrossReplicaTerm& term : terms) {
     const Value first = rewriter_[node.input(term.input)];
     if (term.is_slices())
-      local.push_back(
-          {term.role, Slices{first, rewriter_[node.input(term.input + 1)], term.table}});
+      local.push_back({term.role, Slices{first, rewriter_[node.input(term.input + 1)], term.table},
+                       output_of(node, term.input + 1)});
     else
-      local.push_back({term.role, first});
+      local.push_back({term.role, first, output_of(node, term.input)});
   }
   const auto op = static_cast<ops::ReduceOp>(node.attrs().get<int64_t>("reduce_op"));
   const std::vector<Gradient> reduced = reduce(op, local);
   COHORT_CHECK(reduced.size() == terms.size());
   for (size_t i = 0; i < terms.size(); ++i) {
+    if (reduced[i].absent()) continue;
     const Value first = output_of(node, terms[i].input);
     if (!terms[i].is_slices()) {
       rewriter_.replace(first, reduced[i].dense());
@@ -124,13 +121,15 @@ Trace Lowering::run() {
     } else if (node->op_name() == "ReplicaShare") {
       const InPlaceOf in_place(*node);
       rewriter_.replace(output_of(*node, 0), share(rewriter_[node->input(0)]));
-    } else if (!place_dense(*node)) {
+    } else if (!place(*node) && !place_dense(*node)) {
       rewriter_.copy(*node);
     }
   }
+  end();
   name_rows(trace_.outputs);
   GraphFunction placed = rewriter_.finish();
-  return {std::move(placed.graph), std::move(placed.fetches), trace_.shared_inputs};
+  return {std::move(placed.graph), std::move(placed.fetches), trace_.shared_inputs,
+          trace_.counts_commits, std::move(groups_)};
 }
 
 }  // namespace cohort::distribute

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <map>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "cohort/core/graph/scope.h"
 #include "cohort/core/ops/cross_replica.h"
 #include "cohort/core/runtime/function.h"
 #include "cohort/core/runtime/rewrite.h"
@@ -27,13 +29,35 @@ class Lowering {
   struct Term {
     ops::Role role = ops::Role::kValue;
     Gradient value;  ///< a value, or slices
+    Value traced;    ///< the result in the trace; of slices their values
   };
   /// Records the reduction over all replicas of terms that stand together in the trace, and returns
   /// its results, one for each. What was slices may come back dense; then it is updated as a dense
-  /// gradient is.
+  /// gradient is. Absent: nothing stands for it, and place() deals with all that reads it.
   virtual std::vector<Gradient> reduce(ops::ReduceOp op, const std::vector<Term>& terms) = 0;
   /// A replica's share of x, which all of them have: of equal shares, unless overridden.
   virtual Value share(Value x);
+  /// Puts into the placed graph what stands there for a node of the trace. False: a copy does.
+  virtual bool place(const Node&) { return false; }
+  /// After the last node.
+  virtual void end() {}
+
+  /// What is recorded while it lives stands where `node` stood: "dense/CrossReplica" becomes
+  /// "dense/AllReduce", on the same device, and of the backward stage where that is.
+  class InPlaceOf {
+   public:
+    explicit InPlaceOf(const Node& node);
+
+   private:
+    const NameScope name_;
+    const DeviceScope device_;
+    const StageScope stage_;
+  };
+
+  const Trace& trace() const { return trace_; }
+  Rewriter& rewriter() { return rewriter_; }
+  /// Returns its number.
+  int64_t add_group(std::shared_ptr<ParameterGroup> group);
 
  private:
   void place_reduction(const Node& node);
@@ -47,6 +71,7 @@ class Lowering {
   Rewriter rewriter_;
   /// Indices of slices in the trace whose values have become a whole table, and its rows.
   std::map<std::pair<const Node*, int>, int64_t> whole_;
+  std::vector<std::shared_ptr<ParameterGroup>> groups_;
 };
 
 }  // namespace cohort::distribute

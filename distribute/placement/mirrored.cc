@@ -4,7 +4,6 @@
 #include "cohort/core/ops/slices.h"
 #include "cohort/core/runtime/passes.h"
 #include "cohort/core/symbol.h"
-#include "cohort/distribute/placement/lowering.h"
 
 namespace cohort::distribute {
 namespace {
@@ -32,40 +31,32 @@ Slices gather_over_replicas(const Slices& slices, int64_t rows) {
   return ops::combine_slices(all, rows);
 }
 
-class MirroredLowering final : public Lowering {
- public:
-  MirroredLowering(const Trace& trace, const StepRows& rows) : Lowering(trace), rows_(rows) {}
-
- private:
-  std::vector<Gradient> reduce(ops::ReduceOp op, const std::vector<Term>& terms) override {
-    std::vector<Gradient> reduced(terms.size());
-    std::vector<Value> together;
-    std::vector<size_t> places;
-    const auto add = [&](size_t i) {
-      if (terms[i].value.is_slices())
-        if (const int64_t most = rows_to_gather(terms[i].value.slices(), rows_); most > 0) {
-          reduced[i] = gather_over_replicas(terms[i].value.slices(), most);
-          return;
-        }
-      together.push_back(terms[i].value.dense());
-      places.push_back(i);
-    };
-    const auto is_gradient = [&](size_t i) { return terms[i].role == ops::Role::kGradient; };
-    for (size_t i = 0; i < terms.size(); ++i)
-      if (is_gradient(i)) add(i);
-    const auto gradients = static_cast<int64_t>(together.size());
-    for (size_t i = 0; i < terms.size(); ++i)
-      if (!is_gradient(i)) add(i);
-    if (together.empty()) return reduced;
-    together = ops::all_reduce(together, op, gradients);
-    for (size_t k = 0; k < places.size(); ++k) reduced[places[k]] = together[k];
-    return reduced;
-  }
-
-  const StepRows rows_;
-};
-
 }  // namespace
+
+std::vector<Gradient> MirroredLowering::reduce(ops::ReduceOp op, const std::vector<Term>& terms) {
+  std::vector<Gradient> reduced(terms.size());
+  std::vector<Value> together;
+  std::vector<size_t> places;
+  const auto add = [&](size_t i) {
+    if (terms[i].value.is_slices())
+      if (const int64_t most = rows_to_gather(terms[i].value.slices(), rows_); most > 0) {
+        reduced[i] = gather_over_replicas(terms[i].value.slices(), most);
+        return;
+      }
+    together.push_back(terms[i].value.dense());
+    places.push_back(i);
+  };
+  const auto is_gradient = [&](size_t i) { return terms[i].role == ops::Role::kGradient; };
+  for (size_t i = 0; i < terms.size(); ++i)
+    if (is_gradient(i)) add(i);
+  const auto gradients = static_cast<int64_t>(together.size());
+  for (size_t i = 0; i < terms.size(); ++i)
+    if (!is_gradient(i)) add(i);
+  if (together.empty()) return reduced;
+  together = ops::all_reduce(together, op, gradients);
+  for (size_t k = 0; k < places.size(); ++k) reduced[places[k]] = together[k];
+  return reduced;
+}
 
 Trace place_mirrored(const Trace& trace, const StepRows& rows) {
   if (rows.num_replicas > 1) return MirroredLowering(trace, rows).run();

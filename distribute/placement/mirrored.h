@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "cohort/core/runtime/function.h"
+#include "cohort/distribute/placement/lowering.h"
 
 namespace cohort::distribute {
 
@@ -16,6 +17,16 @@ struct StepRows {
 /// reduced by one all_reduce, which the compiler cuts into buckets. Slices are gathered, and added
 /// row by row, where that sends fewer bytes than adding them as a dense tensor and the most rows of
 /// a replica are known; the sums have the same bits either way. One replica reduces nothing.
+class MirroredLowering : public Lowering {
+ public:
+  MirroredLowering(const Trace& trace, const StepRows& rows) : Lowering(trace), rows_(rows) {}
+
+ protected:
+  std::vector<Gradient> reduce(ops::ReduceOp op, const std::vector<Term>& terms) override;
+
+ private:
+  const StepRows rows_;
+};
 Trace place_mirrored(const Trace& trace, const StepRows& rows);
 
 }  // namespace cohort::distribute

@@ -1,51 +1,14 @@
 #include <algorithm>
 
-#include "cohort/kernels/cuda/bias.h"
+#include "cohort/kernels/cuda/conv_case.h"
 #include "cohort/kernels/cuda/conv_direct.h"
-#include "cohort/kernels/cuda/conv_plan.h"
 #include "cohort/kernels/cuda/copy.h"
 #include "cohort/kernels/cuda/cuda_kernel.h"
 #include "cohort/kernels/cuda/register.h"
 #include "cohort/kernels/cuda/walks.h"
-#include "cohort/kernels/cuda/windows.h"
 
 namespace cohort::cuda {
 namespace {
-
-// One convolution whatever its pass: which operands are the image, the kernel and the output.
-struct ConvCase {
-  ConvPass pass;
-  Operand first, second, result;  // in ConvPlan::run's order
-  Operand image;
-  Window window;
-};
-
-ConvCase case_of(const KernelRequest& request) {
-  const std::string& op = request.node.op_name();
-  const auto in = request.inputs;
-  const Operand& out = request.outputs[0];
-  const Attrs& attrs = request.node.attrs();
-  if (op == "Conv2DBackwardInput")
-    return {ConvPass::kBackwardInput,
-            in[0],
-            in[1],
-            out,
-            out,
-            conv_window(attrs, out.shape, in[1].shape, in[0].shape)};
-  if (op == "Conv2DBackwardKernel")
-    return {ConvPass::kBackwardKernel,
-            in[0],
-            in[1],
-            out,
-            in[0],
-            conv_window(attrs, in[0].shape, out.shape, in[1].shape)};
-  return {ConvPass::kForward,
-          in[0],
-          in[1],
-          out,
-          in[0],
-          conv_window(attrs, in[0].shape, in[1].shape, out.shape)};
-}
 
 // cuDNN pads opposite sides alike. What one side has more is put into a larger image instead.
 struct ExtraPadding {
@@ -166,45 +129,9 @@ class CudnnConvKernel final : public Kernel {
   size_t image_bytes_ = 0;
 };
 
-// Adds the bias of a FusedConv2D to what `convolution` wrote.
-class BiasedKernel final : public Kernel {
- public:
-  BiasedKernel(const KernelRequest& request, std::unique_ptr<Kernel> convolution)
-      : convolution_(std::move(convolution)),
-        bias_(request.inputs[2]),
-        y_(request.outputs[0]),
-        relu_(request.node.attrs().get<std::string>("activation") == "relu"),
-        stream_(stream_of(request)) {}
-  size_t workspace_bytes() const override { return convolution_->workspace_bytes(); }
-  void run() override {
-    convolution_->run();
-    const int64_t channels = bias_.num_elements();
-    if (y_.num_elements() > 0)
-      add_bias(y_.dtype, y_.num_elements() / channels, channels, *bias_.slot, relu_, *y_.slot,
-               stream_);
-  }
-
- private:
-  std::unique_ptr<Kernel> convolution_;
-  Operand bias_, y_;
-  bool relu_;
-  cudaStream_t stream_;
-};
-
-std::unique_ptr<Kernel> with_bias(const KernelRequest& request, std::unique_ptr<Kernel> kernel) {
-  if (!kernel || request.node.op_name() != "FusedConv2D") return kernel;
-  const auto activation = request.node.attrs().get<std::string>("activation");
-  if (activation != "" && activation != "relu") return nullptr;
-  return std::make_unique<BiasedKernel>(request, std::move(kernel));
-}
-
-bool is_empty(const ConvCase& c) {
-  return c.window.image_elements() == 0 || c.window.output_elements() == 0;
-}
-
 std::unique_ptr<Kernel> make_cudnn(const KernelRequest& request) {
-  ConvCase c = case_of(request);
-  if (is_empty(c)) return nullptr;  // the direct kernels do it
+  ConvCase c = conv_case(request);
+  if (c.empty()) return nullptr;  // the direct kernels do it
   const ExtraPadding extra = extra_padding(c.window);
   auto plan = ConvPlan::make(device_of(request), c.image.dtype, extra.window, c.pass);
   if (!plan) return nullptr;
@@ -213,7 +140,7 @@ std::unique_ptr<Kernel> make_cudnn(const KernelRequest& request) {
 }
 
 std::unique_ptr<Kernel> make_direct(const KernelRequest& request) {
-  const ConvCase c = case_of(request);
+  const ConvCase c = conv_case(request);
   return with_bias(request, make_kernel([c, stream = stream_of(request)] {
                      const auto run = c.pass == ConvPass::kForward         ? conv_direct
                                       : c.pass == ConvPass::kBackwardInput ? conv_direct_input
@@ -228,6 +155,7 @@ std::unique_ptr<Kernel> make_direct(const KernelRequest& request) {
 void register_conv(KernelRegistry& kernels) {
   for (const std::string_view op :
        {"Conv2D", "FusedConv2D", "Conv2DBackwardInput", "Conv2DBackwardKernel"}) {
+    kernels.add(op, DeviceType::kGPU, "product", make_conv_product);
     kernels.add(op, DeviceType::kGPU, "cudnn", make_cudnn);
     kernels.add(op, DeviceType::kGPU, "direct", make_direct);
   }

@@ -1,5 +1,7 @@
 #include "cohort/kernels/cuda/copy.h"
 
+#include <cstring>
+
 #include "cohort/kernels/cuda/elementwise.cuh"
 
 namespace cohort::cuda {
@@ -18,6 +20,16 @@ template <class T>
 __global__ void __launch_bounds__(kThreads) fill_kernel(T value, T* to, int64_t n) {
   const int64_t i = element_index();
   if (i < n) to[i] = value;
+}
+
+struct StoredBytes {
+  unsigned char at[kMaxStoredBytes];
+};
+
+__global__ void __launch_bounds__(kThreads)
+    store_kernel(__grid_constant__ const StoredBytes from, unsigned char* to, int64_t n) {
+  const int64_t i = element_index();
+  if (i < n) to[i] = from.at[i];
 }
 
 struct Matrices {
@@ -66,6 +78,13 @@ void fill(int element_bytes, uint64_t pattern, void* to, int64_t n, cudaStream_t
     launch_elements("fill", fill_kernel<T>, n, stream, static_cast<T>(pattern), static_cast<T*>(to),
                     n);
   });
+}
+
+void store_bytes(void* to, const void* from, size_t bytes, cudaStream_t stream) {
+  StoredBytes stored = {};
+  std::memcpy(stored.at, from, bytes);
+  launch_elements("store", store_kernel, static_cast<int64_t>(bytes), stream, stored,
+                  static_cast<unsigned char*>(to), static_cast<int64_t>(bytes));
 }
 
 void transpose_matrices(int element_bytes, int64_t count, int64_t rows, int64_t columns,

@@ -5,16 +5,32 @@
 
 namespace cohort::cuda {
 
+/// The same windows over vectors of `count` channels, which must divide them.
+inline Window widened(Window w, int count) {
+  w.channels /= count;
+  w.out_channels /= count;
+  return w;
+}
+
 /// One element of a channels-last image.
 struct Pixel {
   int image, row, column, channel;
 };
 
+template <class Index>
+__device__ inline Pixel pixel_by(Index i, int height, int width, int channels) {
+  const Index place = i / static_cast<Index>(channels);
+  const Index line = place / static_cast<Index>(width);
+  return {static_cast<int>(line / static_cast<Index>(height)),
+          static_cast<int>(line % static_cast<Index>(height)),
+          static_cast<int>(place % static_cast<Index>(width)),
+          static_cast<int>(i % static_cast<Index>(channels))};
+}
+
+/// Divisions of 64 bits cost a multiple of those of 32, which nearly all images can do with.
 __device__ inline Pixel pixel_at(int64_t i, int height, int width, int channels) {
-  const int64_t place = i / channels;
-  const int64_t line = place / width;
-  return {static_cast<int>(line / height), static_cast<int>(line % height),
-          static_cast<int>(place % width), static_cast<int>(i % channels)};
+  return i <= UINT32_MAX ? pixel_by(static_cast<uint32_t>(i), height, width, channels)
+                         : pixel_by(static_cast<uint64_t>(i), height, width, channels);
 }
 
 __device__ inline int64_t image_index(const Window& w, int image, int row, int column,

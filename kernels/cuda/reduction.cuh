@@ -21,6 +21,18 @@ __device__ inline Span part_of(int64_t n, int64_t parts, int64_t part) {
   return {n * part / parts, n * (part + 1) / parts};
 }
 
+/// What the threads of a block's rows hold for each lane, combined; the first row gets it.
+template <class F, class Value>
+__device__ Value reduce_rows_of_block(const F& f, Value value, int row, int lane,
+                                      Value (*shared)[kWarp]) {
+  shared[row][lane] = value;
+  for (int half = kRows / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (row < half) shared[row][lane] = f.merge(shared[row][lane], shared[row + half][lane]);
+  }
+  return shared[row][lane];
+}
+
 // One output for each lane; the warps of a block take the elements in turn.
 template <class F>
 __global__ void __launch_bounds__(kThreads)
@@ -40,16 +52,12 @@ __global__ void __launch_bounds__(kThreads)
     for (int64_t i = span.begin + row; i < span.end; i += kRows)
       value = f.merge(value, f.load(base + place(r.reduced, 0, i), output));
   }
-  shared[row][lane] = value;
-  for (int half = kRows / 2; half > 0; half /= 2) {
-    __syncthreads();
-    if (row < half) shared[row][lane] = f.merge(shared[row][lane], shared[row + half][lane]);
-  }
+  value = reduce_rows_of_block(f, value, row, lane, shared);
   if (row != 0 || output >= outputs) return;
   if (r.splits > 1)
-    partials[split * outputs + output] = shared[0][lane];
+    partials[split * outputs + output] = value;
   else
-    f.store(shared[0][lane], output);
+    f.store(value, output);
 }
 
 /// What all threads of the block hold, combined in shared memory; every thread gets it.
@@ -89,16 +97,23 @@ __global__ void __launch_bounds__(kThreads)
     f.store(value, output);
 }
 
-// The second pass: partial results [splits, outputs] in the order of the splits.
+// The second pass: partial results [splits, outputs]. The rows of a block take splits in turn.
 template <class F>
 __global__ void __launch_bounds__(kThreads)
     combine_kernel(F f, int64_t outputs, int64_t splits, const typename F::Value* partials) {
-  const int64_t output = element_index();
-  if (output >= outputs) return;
-  typename F::Value value = partials[output];
-  for (int64_t split = 1; split < splits; ++split)
-    value = f.merge(value, partials[split * outputs + output]);
-  f.store(value, output);
+  using Value = typename F::Value;
+  __shared__ Value shared[kRows][kWarp];
+  const int lane = threadIdx.x % kWarp;
+  const int row = threadIdx.x / kWarp;
+  const int64_t output = static_cast<int64_t>(blockIdx.x) * kWarp + lane;
+  Value value = f.first();
+  if (output < outputs) {
+#pragma unroll 16  // loads in flight
+    for (int64_t split = row; split < splits; split += kRows)
+      value = f.merge(value, partials[split * outputs + output]);
+  }
+  value = reduce_rows_of_block(f, value, row, lane, shared);
+  if (row == 0 && output < outputs) f.store(value, output);
 }
 
 /// `workspace` holds r.workspace_bytes(sizeof(F::Value)).
@@ -113,8 +128,8 @@ void launch_reduction(const char* where, F f, const Reduction& r, void* workspac
     launch(where, reduce_block_kernel<F>, r.num_outputs() * r.splits, kThreads, stream, f, r,
            partials);
   if (r.splits > 1)
-    launch_elements(where, combine_kernel<F>, r.num_outputs(), stream, f, r.num_outputs(), r.splits,
-                    static_cast<const typename F::Value*>(partials));
+    launch(where, combine_kernel<F>, ceil_div(r.num_outputs(), kWarp), kThreads, stream, f,
+           r.num_outputs(), r.splits, static_cast<const typename F::Value*>(partials));
 }
 
 }  // namespace cohort::cuda

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cohort/kernels/cuda/copy.h"
 #include "cohort/kernels/cuda/status.h"
 #include "cohort/kernels/cuda/wait.h"
 
@@ -22,7 +23,16 @@ Staging::Slot& Staging::next() {
   return slot;
 }
 
+// The ring bounds how far the host may run ahead, by small copies too.
+void Staging::store(void* to, const void* from, size_t bytes) {
+  if (stores_++ % kStoresOfSlot == 0)
+    check(cudaEventRecord(next().free, streams_->compute), "cudaEventRecord");
+  store_bytes(to, from, bytes, streams_->compute);
+}
+
 void Staging::copy_to_device(void* to, const void* from, size_t bytes) {
+  if (bytes == 0) return;
+  if (bytes <= kMaxStoredBytes) return store(to, from, bytes);
   auto* target = static_cast<std::byte*>(to);
   const auto* source = static_cast<const std::byte*>(from);
   for (size_t done = 0; done < bytes; done += kSlotBytes) {

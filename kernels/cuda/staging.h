@@ -23,17 +23,20 @@ class Staging {
  private:
   static constexpr size_t kSlots = 16;  // a few steps' inputs, so that the host may run ahead
   static constexpr size_t kSlotBytes = size_t{1} << 20;
+  static constexpr size_t kStoresOfSlot = 4;  // copies too small for a slot each
   struct Slot {
     void* memory = nullptr;
     Event free;
   };
   /// The next slot of the ring, after its last copy has run.
   Slot& next();
+  void store(void* to, const void* from, size_t bytes);
 
   std::shared_ptr<Streams> streams_;
   Handle<void*, cudaFreeHost> memory_;
   std::array<Slot, kSlots> slots_;
   size_t turn_ = 0;
+  size_t stores_ = 0;
 };
 
 }  // namespace cohort::cuda

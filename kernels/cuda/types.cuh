@@ -25,6 +25,12 @@ inline constexpr bool kIsFloating = kIsHalf<T> || std::is_floating_point_v<T>;
 template <class T>
 using Compute = std::conditional_t<kIsHalf<T>, float, T>;
 
+/// Neighbouring elements that one thread reads and writes at once.
+template <class T, int kCount>
+struct alignas(kCount * sizeof(T)) Vector {
+  T at[kCount];
+};
+
 /// Calls visit(Tag<T>) for a floating dtype. Returns false for others.
 template <class Visitor>
 bool visit_floating(DType dtype, Visitor&& visit) {

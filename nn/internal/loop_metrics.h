@@ -36,7 +36,7 @@ class LoopMetrics {
 
   Objective& objective_;
   const int depth_;
-  std::vector<double> kept_;  ///< while another loop has the states; empty: all are 0
+  std::vector<Tensor> kept_;  ///< while another loop has the states; empty: all are 0
 };
 
 }  // namespace cohort::nn::internal

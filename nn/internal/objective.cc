@@ -33,44 +33,16 @@ std::vector<MetricSpecs::List> MetricSpecs::resolve(const std::vector<std::strin
 }  // namespace cohort::nn
 
 namespace cohort::nn::internal {
-namespace {
-
-/// A state's number, without making a tensor.
-double read_state(const VariableState& state) {
-  float number = 0;
-  state.copy_value(&number);
-  return number;
-}
-
-double read_metric(const Metric& metric) {
-  constexpr size_t kMostStates = 8;
-  double states[kMostStates];
-  const size_t count = metric.variables().size();
-  COHORT_CHECK(count <= kMostStates);
-  for (size_t i = 0; i < count; ++i) states[i] = read_state(metric.variables()[i].impl());
-  return metric.impl().result({states, count});
-}
-
-/// The same of numbers kept elsewhere, from `first` on; none: 0 everywhere.
-double result_of(const Metric& metric, const std::vector<double>& states, size_t first) {
-  const size_t count = metric.variables().size();
-  const std::vector<double> none(count);
-  return metric.impl().result(states.empty()
-                                  ? std::span<const double>(none)
-                                  : std::span<const double>(states).subspan(first, count));
-}
-
-}  // namespace
 
 /// Keras' names: "kind_mse", then "kind_mse_1"; of a weighted metric "kind_weighted_mse" first.
-std::string Objective::free_name(const std::string& output, const std::string& metric,
+std::string Objective::free_name(const std::string& output, const std::string& result,
                                  bool weighted) const {
   const auto taken = [&](const std::string& name) {
     return std::any_of(logs_.begin(), logs_.end(), [&](const auto& l) { return l.first == name; });
   };
   const std::string prefix = output.empty() ? "" : output + "_";
-  std::string name = prefix + metric;
-  if (taken(name) && weighted) name = prefix + "weighted_" + metric;
+  std::string name = prefix + result;
+  if (taken(name) && weighted) name = prefix + "weighted_" + result;
   if (!taken(name)) return name;
   int number = 1;
   while (taken(name + "_" + std::to_string(number))) ++number;
@@ -88,8 +60,6 @@ void Objective::add_metrics(const MetricSpecs& specs, bool weighted, std::string
                       [&](const Tracked& other) { return other.metric == metric; }))
         throw InvalidArgument("{}: got metric {} twice; want one object for each use", where,
                               metric.name());
-      const std::string output = outputs.size() > 1 ? outputs[i] : "";
-      logs_.emplace_back(free_name(output, metric.name(), weighted), metric);
       metrics_.push_back({metric, i, weighted});
     }
   }
@@ -111,25 +81,47 @@ void Objective::resolve(const std::vector<std::string>& outputs, const std::vect
       throw InvalidArgument("{}: got reduction \"none\"; want one that gives a number",
                             loss.name());
   total_ = Mean({.name = "loss"});
-  logs_.emplace_back("loss", total_);
-  for (size_t i = 0; outputs.size() > 1 && i < outputs.size(); ++i) {
+  for (size_t i = 0; outputs.size() > 1 && i < outputs.size(); ++i)
     output_losses_.push_back(Mean({.name = outputs[i] + "_loss"}));
-    logs_.emplace_back(outputs[i] + "_loss", output_losses_.back());
-  }
   add_metrics(options_.metrics, false, "compile: metrics", outputs, y_true, y_pred);
   add_metrics(options_.weighted_metrics, true, "compile: weighted_metrics", outputs, y_true,
               y_pred);
-  std::sort(logs_.begin(), logs_.end(),
-            [](const auto& a, const auto& b) { return a.first < b.first; });
   resolved_ = true;
+}
+
+/// Once all metrics have their states.
+void Objective::name_results(const std::vector<std::string>& outputs) {
+  if (results_) return;
+  std::vector<MetricImpl*> all{&total_.impl()};
+  for (const Metric& loss : output_losses_) all.push_back(&loss.impl());
+  const size_t losses = all.size();
+  for (const Tracked& tracked : metrics_) all.push_back(&tracked.metric.impl());
+  auto results = std::make_unique<MetricResults>(all);
+  logs_.clear();
+  for (size_t m = 0; m < all.size(); ++m) {
+    const Tracked* tracked = m < losses ? nullptr : &metrics_[m - losses];
+    const bool of_output = tracked && outputs.size() > 1;
+    const std::vector<std::string> names = all[m]->result_names(results->count(m));
+    if (static_cast<int64_t>(names.size()) != results->count(m))
+      throw InvalidArgument("{}: got {} names for {} values; want one for each", all[m]->name(),
+                            names.size(), results->count(m));
+    for (const std::string& name : names)
+      logs_.emplace_back(
+          free_name(of_output ? outputs[tracked->output] : "", name, tracked && tracked->weighted),
+          logs_.size());
+  }
+  std::sort(logs_.begin(), logs_.end());
+  results_ = std::move(results);
 }
 
 // The epoch's losses are means over batches, weighted by their rows: those of the outputs and the
 // penalties add up to the total.
 void Objective::track(const Metric& mean, Value loss, Value rows, Terms& terms) const {
-  terms.contributions.push_back(ops::cast(loss, DType::kF32) * rows);
+  const DType dtype = loss.dtype() == DType::kF64 ? DType::kF64 : DType::kF32;
+  const Value total = ops::cast(loss, dtype) * ops::cast(rows, dtype);
+  terms.contributions.push_back(ops::cast(total, DType::kF64));
   terms.states.push_back(mean.variables()[0]);
-  ops::assign_add(mean.variables()[1].shared(), rows);
+  ops::assign_add(mean.variables()[1].shared(), ops::cast(rows, DType::kF64));
 }
 
 Objective::Terms Objective::record(const std::vector<std::string>& outputs,
@@ -156,46 +148,29 @@ Objective::Terms Objective::record(const std::vector<std::string>& outputs,
   for (const Tracked& tracked : metrics_) {
     const size_t i = tracked.output;
     const Value weight = tracked.weighted ? weight_of(i) : Value();
-    const auto parts = tracked.metric.impl().contributions({y_true[i], y_pred[i], weight});
+    const auto parts = tracked.metric.impl().apply({y_true[i], y_pred[i], weight});
     for (size_t k = 0; k < parts.size(); ++k) {
       terms.contributions.push_back(parts[k]);
       terms.states.push_back(tracked.metric.variables()[k]);
     }
   }
+  name_results(outputs);
   return terms;
 }
 
-std::vector<double> Objective::states() const {
-  std::vector<double> numbers;
-  for (const auto& [name, metric] : logs_)
-    for (const Variable& state : metric.variables()) numbers.push_back(read_state(state.impl()));
-  return numbers;
-}
+std::vector<Tensor> Objective::states() const { return results_->states(); }
 
-void Objective::set_states(const std::vector<double>& numbers) {
-  size_t next = 0;
-  for (const auto& [name, metric] : logs_) {
-    if (numbers.empty()) {
-      metric.reset_state();
-      continue;
-    }
-    for (const Variable& state : metric.variables())
-      state.assign(Tensor::scalar(static_cast<float>(numbers[next++])));
-  }
-}
+void Objective::set_states(const std::vector<Tensor>& states) { results_->set_states(states); }
 
 void Objective::read(std::vector<std::pair<std::string, double>>& entries,
-                     const std::vector<double>* states) const {
+                     const std::vector<Tensor>* states) const {
   if (entries.size() != logs_.size()) {
     entries.clear();
-    for (const auto& [name, metric] : logs_) entries.emplace_back(name, 0);
+    for (const auto& [name, place] : logs_) entries.emplace_back(name, 0);
   }
-  size_t next = 0;
-  for (size_t i = 0; i < logs_.size(); ++i) {
-    const Metric& metric = logs_[i].second;
-    entries[i].second = states ? result_of(metric, *states, next) : read_metric(metric);
-    next += metric.variables().size();
-  }
+  results_->read(states, [&](std::span<const double> values) {
+    for (size_t i = 0; i < logs_.size(); ++i) entries[i].second = values[logs_[i].second];
+  });
 }
 
 }  // namespace cohort::nn::internal

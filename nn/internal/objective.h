@@ -1,9 +1,11 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "cohort/nn/compile_options.h"
+#include "cohort/nn/internal/metric_results.h"
 
 namespace cohort::nn::internal {
 
@@ -26,14 +28,14 @@ class Objective {
                const std::vector<Value>& y_pred, const std::vector<Value>& weights,
                const std::vector<Value>& penalties);
 
-  /// The numbers in the metrics' states, one after another.
-  std::vector<double> states() const;
+  /// Copies of the metrics' states, one after another.
+  std::vector<Tensor> states() const;
   /// Empty: 0 everywhere.
-  void set_states(const std::vector<double>& numbers);
+  void set_states(const std::vector<Tensor>& states);
   /// Values by name, in alphabetical order, into `entries`, whose memory is used again. Of
   /// `states`, where they are given (empty: 0 everywhere), else of those on the device.
   void read(std::vector<std::pair<std::string, double>>& entries,
-            const std::vector<double>* states = nullptr) const;
+            const std::vector<Tensor>* states = nullptr) const;
 
  private:
   friend class LoopMetrics;
@@ -48,7 +50,8 @@ class Objective {
   void add_metrics(const MetricSpecs& specs, bool weighted, std::string_view where,
                    const std::vector<std::string>& outputs, const std::vector<Value>& y_true,
                    const std::vector<Value>& y_pred);
-  std::string free_name(const std::string& output, const std::string& metric, bool weighted) const;
+  void name_results(const std::vector<std::string>& outputs);
+  std::string free_name(const std::string& output, const std::string& result, bool weighted) const;
   void track(const Metric& mean, Value loss, Value rows, Terms& terms) const;
 
   CompileOptions options_;
@@ -58,7 +61,9 @@ class Objective {
   Metric total_;
   std::vector<Metric> output_losses_;  ///< with several outputs
   std::vector<Tracked> metrics_;
-  std::vector<std::pair<std::string, Metric>> logs_;  ///< in alphabetical order
+  /// Of all metrics: the loss, those of outputs, then `metrics_`.
+  std::unique_ptr<MetricResults> results_;
+  std::vector<std::pair<std::string, size_t>> logs_;  ///< in alphabetical order; which result
   LoopMetrics* holder_ = nullptr;                     ///< whose numbers the states hold
   int loops_ = 0;                                     ///< under way, one inside another
 };

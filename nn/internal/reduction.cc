@@ -132,13 +132,14 @@ Value reduce_weighted(Value losses, Value sample_weight, Value mask, Reduction r
 
 WeightedSum samplewise_sum(Value values, Value sample_weight) {
   check_rows(values, "values");
-  values = ops::cast(values, DType::kF32);
+  const bool wide = values.dtype() == DType::kF64 || is_integer(values.dtype());
+  values = ops::cast(values, wide ? DType::kF64 : DType::kF32);
   if (!sample_weight.defined()) {
-    if (values.rank() == 0) return {values, ops::scalar(1, DType::kF32)};
+    if (values.rank() == 0) return {values, ops::scalar(1, values.dtype())};
     values = mean_from(values, 1);
-    return {ops::reduce_sum(values), ops::cast(ops::num_rows(values), DType::kF32)};
+    return {ops::reduce_sum(values), ops::num_rows(values)};
   }
-  Value weight = ops::cast(sample_weight, DType::kF32);
+  Value weight = ops::cast(sample_weight, values.dtype());
   std::tie(values, weight) = match_weights(values, weight, "values");
   values = mean_from(values, weight.rank());
   weight = ops::broadcast_to(weight, values.shape());

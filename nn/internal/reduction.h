@@ -50,9 +50,10 @@ Value reduce_weighted(Value losses, Value sample_weight, Value mask, Reduction r
 
 struct WeightedSum {
   Value total;  ///< sum of values * weights over this replica's rows
-  Value count;  ///< sum of weights, or the number of rows
+  Value count;  ///< sum of weights, or the number of rows as i64
 };
-/// Keras' Mean metric: values are averaged over all dimensions but the first.
+/// Keras' Mean metric: values are averaged over all dimensions but the first. In f64 for values of
+/// f64 and of integers, else in f32.
 WeightedSum samplewise_sum(Value values, Value sample_weight);
 
 }  // namespace cohort::nn::internal

@@ -92,9 +92,9 @@ StepHandle Trainer::step(Kind kind, const ElementLayout& layout) {
   };
   if (const Step* known = steps_.find(matches)) return known->runner;
   static constexpr const char* kNames[] = {"train_step", "test_step", "predict_step"};
-  const Trace made =
-      trace([&](std::span<const Value> inputs) { return record(kind, layout, inputs); },
-            signature_of(layout, model_.name()), kNames[static_cast<int>(kind)]);
+  Trace made = trace([&](std::span<const Value> inputs) { return record(kind, layout, inputs); },
+                     signature_of(layout, model_.name()), kNames[static_cast<int>(kind)]);
+  made.counts_commits = kind == Kind::kTrain;
   return steps_
       .add({kind, layout, model_.strategy().make_runner(made, layout.batch_size)},
            "steps of " + model_.name())

@@ -96,10 +96,13 @@ class CollectiveSave {
     for (const SavedValue& value : values_)
       bytes.push_back(static_cast<uint64_t>(value.shape.num_elements()) * size_of(value.dtype));
     writers_ = checkpoint::share_among(bytes, workers_.count());
-    // Each replica's own are made one by all workers together.
-    if (workers_.count() > 1)
-      for (SavedValue& value : values_)
-        if (value.of_each_replica) value.value = [made = value.value()] { return made; };
+    if (workers_.count() == 1) return;
+    // All workers together make these whole, one at a time; who writes one keeps it.
+    for (size_t i = 0; i < values_.size(); ++i) {
+      if (!values_[i].is_of_all()) continue;
+      Tensor made = values_[i].value();
+      if (writers_[i] == workers_.index()) values_[i].value = [made] { return made; };
+    }
   }
 
   void begin() {

@@ -24,6 +24,12 @@ bool comes_before(const std::string& a, const std::string& b) {
   return a_private != b_private ? b_private : a < b;
 }
 
+bool is_of_all(const VariableState& state) {
+  const VariableState::Part part = state.part();
+  return state.is_sharded() || (part.whole && part.whole->is_sharded()) ||
+         state.options().synchronization == VariableSynchronization::kOnRead;
+}
+
 class Walker {
  public:
   explicit Walker(const TrackedObjects& objects) {
@@ -69,14 +75,13 @@ class Walker {
     if (!state)
       throw InvalidArgument("checkpoint: got an empty variable called \"{}\"; want one", name);
     if (!name_of_.emplace(state.get(), name).second) return;
-    add_value(
-        {.name = name,
-         .dtype = state->dtype(),
-         .shape = state->shape(),
-         .identity = state.get(),
-         .value = [state] { return state->value(); },
-         .assign = [state](const Tensor& value) { state->assign(value); },
-         .of_each_replica = state->options().synchronization == VariableSynchronization::kOnRead});
+    add_value({.name = name,
+               .dtype = state->dtype(),
+               .shape = state->shape(),
+               .identity = state.get(),
+               .value = [state] { return state->value(); },
+               .assign = [state](const Tensor& value) { state->assign(value); },
+               .is_of_all = [state] { return is_of_all(*state); }});
   }
 
   void add(const std::string& name, const Layer& layer) {

@@ -36,10 +36,11 @@ struct SavedValue {
   DType dtype;
   Shape shape;
   const void* identity;  ///< the variable's state, or the model whose number it is
-  /// Of what each replica writes (ON_READ), collective.
   std::function<Tensor()> value;
   std::function<void(const Tensor&)> assign;
-  bool of_each_replica = false;
+  /// Whether value() is collective in a job of several processes: each has a part of it, or, of
+  /// what each replica writes (ON_READ), copies of its own.
+  std::function<bool()> is_of_all = [] { return false; };
   /// Of an optimizer's value: whose it is, and its name.
   std::shared_ptr<OptimizerImpl> optimizer = nullptr;
   std::string optimizer_name = "";

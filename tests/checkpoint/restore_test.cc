@@ -53,7 +53,7 @@ std::vector<std::pair<std::string, MakeOptimizer>> optimizers() {
   return {{"sgd", [] { return SGD(); }},
           {"momentum", [] { return SGD({.momentum = 0.9, .nesterov = true}); }},
           {"adam", [] { return Adam(); }},
-          {"amsgrad", [] { return Adam({.amsgrad = true, .global_clipnorm = 1.0}); }},
+          {"amsgrad", [] { return Adam({.amsgrad = true, .clipvalue = 0.05}); }},
           {"accumulating", [] { return Adam({.gradient_accumulation_steps = 3}); }},
           {"scheduled", [] {
              return SGD({.learning_rate = schedules::ExponentialDecay(
@@ -64,6 +64,9 @@ std::vector<std::pair<std::string, MakeOptimizer>> optimizers() {
 using Strategies = std::vector<std::pair<std::string, distribute::Strategy>>;
 Strategies strategies() {
   return {{"two devices", distribute::MirroredStrategy({.devices = {"cpu:0", "cpu:1"}})},
+          {"two devices that divide the slots",
+           distribute::MirroredStrategy(
+               {.devices = {"cpu:2", "cpu:3"}, .sharding = distribute::Sharding::kZero1})},
           {"one device", distribute::MirroredStrategy({.devices = {"cpu:0"}, .num_replicas = 2})}};
 }
 

@@ -22,9 +22,9 @@
 #include "cohort/core/runtime/collective_plan.h"
 #include "cohort/core/runtime/executable.h"
 #include "cohort/core/runtime/memory_plan.h"
+#include "cohort/core/runtime/replica_turns.h"
 #include "cohort/core/runtime/runtime.h"
 #include "cohort/core/runtime/schedule.h"
-#include "cohort/core/runtime/step_parts.h"
 #include "cohort/core/runtime/step_vote.h"
 
 namespace cohort {
@@ -246,26 +246,48 @@ TEST_F(PassTest, ANameScopeOfAnyNameLeavesLayoutAndScheduleAlone) {
   }
 }
 
-TEST_F(PassTest, AStepIsCutAtItsReductions) {
-  const Value x = input(Shape{3});
-  const Value local = ops::exp(x), sum = ops::all_reduce(local, ops::ReduceOp::kSum);
-  const GraphFunction f = take({local, sum * 2.0});
+/// The schedule of a planned step, in words: "Exp start | Mul wait (Add)". What is in parentheses
+/// is for the last turn alone, and "|" is a cut.
+std::string words_of_turns(const GraphFunction& f) {
   CollectivePlan plan;
-  const StepParts parts = split_at_reduction(plan_collectives(*f.graph, f.fetches, 1, plan));
-  EXPECT_EQ(count(*parts.local.graph, "WriteBucket"), 1);
-  EXPECT_EQ(count(*parts.local.graph, "Mul"), 0);
-  EXPECT_EQ(count(*parts.combine.graph, "ReadBucket"), 1);
-  EXPECT_EQ(count(*parts.combine.graph, "Exp"), 0);
-  EXPECT_FALSE(parts.fetches[0].combined);
-  EXPECT_TRUE(parts.fetches[1].combined);
+  const GraphFunction planned = insert_copies(plan_collectives(*f.graph, f.fetches, 1, plan));
+  const std::vector<bool> of_each = fetches_of_each_replica(*planned.graph, planned.fetches);
+  const std::vector<bool> every_turn =
+      nodes_of_every_turn(*planned.graph, planned.fetches, of_each);
+  Device* device = &default_runtime().default_device();
+  const Schedule schedule = make_schedules(
+                                *planned.graph, [&](const Node&) { return device; }, every_turn)
+                                .front();
+  std::string words;
+  for (size_t i = 0; i < schedule.entries.size(); ++i) {
+    const ScheduleEntry& entry = schedule.entries[i];
+    if (std::count(schedule.cuts.begin(), schedule.cuts.end(), i) > 0) words += "| ";
+    std::string word = entry.node->op_name();
+    if (entry.node->op().kind == OpKind::kSource) continue;
+    if (entry.kind == ScheduleEntry::Kind::kStart) word = "start";
+    if (entry.kind == ScheduleEntry::Kind::kWait) word = "wait";
+    words += entry.every_turn ? word + " " : "(" + word + ") ";
+  }
+  return words;
 }
 
-TEST_F(PassTest, AnInputNeededUnreducedAfterTheReductionIsNamed) {
+TEST_F(PassTest, TheLastTurnAloneGoesOnBehindAReduction) {
   const Value x = input(Shape{3});
-  const GraphFunction f = take({ops::all_reduce(ops::exp(x), ops::ReduceOp::kSum) + x});
-  CollectivePlan plan;
-  const GraphFunction planned = plan_collectives(*f.graph, f.fetches, 1, plan);
-  EXPECT_THROW(split_at_reduction(planned), Error);
+  const Value local = ops::exp(x), sum = ops::all_reduce(ops::sin(local), ops::ReduceOp::kSum);
+  EXPECT_EQ(words_of_turns(take({local, ops::exp(sum)})), "Exp Sin start (wait) (Exp) ");
+}
+
+TEST_F(PassTest, AReductionThatReplicasGoOnWithCutsTheSchedule) {
+  const Value x = input(Shape{3});
+  const Value sum = ops::all_reduce(ops::sin(x), ops::ReduceOp::kSum);
+  const Value other = ops::all_reduce(ops::cos(x), ops::ReduceOp::kSum);
+  const Value own = sum * x;  // of each replica
+  const Value again = ops::all_reduce(ops::tanh(own) + other, ops::ReduceOp::kSum);
+  auto v = std::make_shared<VariableState>(Tensor(DType::kF32, Shape{3}), VariableOptions{});
+  ops::assign(v, ops::exp(again) + sum);
+  EXPECT_EQ(
+      words_of_turns(take({})),
+      "Sin start Cos start (wait) | Mul Tanh (wait) | Add start (wait) (Exp) (Add) (Assign) ");
 }
 
 TEST_F(PassTest, RanksVoteOnceNoneOfThemCanFailAlone) {

@@ -35,6 +35,10 @@ void fill(int element_bytes, uint64_t pattern, void* to, int64_t n, cudaStream_t
                 static_cast<size_t>(element_bytes));
 }
 
+void store_bytes(void* to, const void* from, size_t bytes, cudaStream_t) {
+  std::memcpy(to, from, bytes);
+}
+
 bool tree_sum(DType, int rank, int num_ranks, const uint8_t* merges, void* mine, const void* others,
               int64_t stride, int64_t n, double divisor, cudaStream_t, Combine combine) {
   auto* result = static_cast<float*>(mine);

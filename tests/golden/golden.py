@@ -9,6 +9,7 @@ line. Names are paths: "conv2d/same_stride2/dx" is field dx of case same_stride2
 """
 
 import pathlib
+import zlib
 
 import numpy as np
 
@@ -17,6 +18,11 @@ DTYPES = {"float32": "f32", "float64": "f64", "int32": "i32", "int64": "i64", "b
 
 def rng(seed=20240917):
     return np.random.default_rng(seed)
+
+
+def rng_of(name, seed=20240917):
+    """A stream of the case `name` alone: a new case changes no other's values."""
+    return np.random.default_rng([seed, zlib.crc32(name.encode())])
 
 
 class Writer:

@@ -83,7 +83,7 @@ call second 1 "$work/fake:" COHORT_HOST_FORCE=1 "COHORT_PYTHON=$work/fake/torch_
 expect second '^passed +again' 'PASSED +\] 1 test' '^FAILED +racecheck' 'ERROR SUMMARY: 3 errors' \
   'Invalid __global__ read' '^FAILED +mlp' '# train_steps mlp_b32 1: ended' 'torch_gpu.py mlp_b256 1 graph: ended' \
   '^FAILED +cnn' 'torch_gpu.py cnn_b64 1 graph_nhwc: ended' '^skipped +profile .*ncu: .*ERR_NVGPUCTRPERM' \
-  '^FAILED +compiled' 'torch_gpu.py cnn_b64 1 compile_graph: ended'
+  '^FAILED +mlp compiled' '^FAILED +cnn compiled' 'torch_gpu.py cnn_b64 1 compile_graph: ended'
 
 call late 1 "$work/fake:" COHORT_HOST_SECONDS=5 -- first
 expect late '^skipped +probe .*no time left of 5 s' '^skipped +adam'
@@ -114,7 +114,13 @@ sed -i 's/0100 workSpaceSize/0140 workSpaceSize/' "$work/bundle/tests/test_gpu"
 fake benchmarks/gpu_adam "name=cohort label=recorded case=\$1 us=60; $speaks"
 call odd 1 "$work/fake:" "COHORT_PYTHON=$work/fake/peer" 'COHORT_HOST_TESTS=GpuATest.Good' -- first
 expect odd '^FAILED +workspaces' '2 workspaces logged, 1 at no multiple' '0x7f0000000140' 'bar 0.85 MISSED'
+# A profile with a whole step, from update to update.
+# shellcheck disable=SC2016
+fake ncu 'echo "\"ID\",\"Kernel Name\",\"Metric Name\",\"Metric Unit\",\"Metric Value\""
+row() { echo "\"0\",\"$1\",\"gpu__time_duration.sum\",\"ns\",\"$2\""; }
+row first 9,000; row adam_kernel 1,500; row conv_kernel 7,000; row pool 500; row adam_kernel 1,500; row last 9,000'
 call better 0 "$work/fake:" "COHORT_PYTHON=$work/fake/peer" -- second GpuATest.Good
 expect better '^passed +again' '^passed +racecheck' '^passed +mlp' 'mlp_b256: torch_gpu graph 60.0 us .*1.50 of cohort' \
-  '^passed +cnn' 'cnn_b64: torch_gpu graph_nhwc' '^passed +compiled'
+  '^passed +cnn' 'cnn_b64: torch_gpu graph_nhwc' '^passed +profile' 'a step of cnn_b64: 3 kernels, 9 us' \
+  ' 7.0 us conv_kernel' '^passed +mlp compiled' '^passed +cnn compiled'
 echo passed

@@ -60,6 +60,22 @@ TEST_F(GpuConvTest, TheDirectImplementationAgrees) {
   for (const Conv& c : cases()) expect_passes(c, DType::kF32, 1e-4, "direct");
 }
 
+TEST_F(GpuConvTest, ProductsOfUnfoldedImagesAgree) {
+  const Conv list[] = {
+      {{3, 9, 7, 4}, {3, 2, 4, 5}, {2, 1}, {1, 0, 0, 1}},
+      {{5, 14, 13, 3}, {3, 3, 3, 6}, {1, 1}, {1, 1, 1, 1}},  // slices of unequal length
+      {{2, 24, 24, 8}, {3, 3, 8, 12}, {1, 1}, {2, 2, 2, 2}, {2, 2}},
+      {{4, 12, 12, 6}, {1, 1, 6, 10}},  // the image is the matrix
+      {{4, 12, 12, 6}, {1, 1, 6, 10}, {2, 2}},
+      {{1, 5, 5, 2}, {5, 5, 2, 3}}};
+  for (const Conv& c : list) expect_passes(c, DType::kF32, 2e-4, "product");
+}
+
+TEST_F(GpuConvTest, LargeImagesAreUnfoldedInParts) {  // 13 of 40 together, and one is left
+  expect_passes({{40, 64, 64, 32}, {3, 3, 32, 4}, {1, 1}, {1, 1, 1, 1}}, DType::kF32, 2e-3,
+                "product");
+}
+
 TEST_F(GpuConvTest, CudnnTakesTheUsualCase) {
   expect_passes({{4, 14, 14, 32}, {3, 3, 32, 64}, {1, 1}, {1, 1, 1, 1}}, DType::kF32, 1e-3,
                 "cudnn");

@@ -2,6 +2,7 @@
 
 import collections
 import concurrent.futures
+import csv
 import datetime
 import glob
 import gzip
@@ -198,7 +199,7 @@ def sanitized(call, kind, tests):
 
 
 def all_tests(call):
-    """Each in a process of its own, so that a broken context ends one test alone; four at once, where that goes."""
+    """Each in a process of its own, so that a broken context ends one test alone; several at once, where that goes."""
     chosen = os.environ.get("COHORT_HOST_TESTS", "*")
     _, listed = call.run("list", [TESTS, "--gtest_list_tests", f"--gtest_filter={chosen}"])
     names, suite = [], ""
@@ -220,8 +221,9 @@ def all_tests(call):
             return name, "skipped" if reason else "passed", reason
         return name, "failed", first(r"(?<=: Failure\n).*", output) or (outcome(status) + tail(output, 1))[0]
 
+    at_once = max(1, min(8, (os.cpu_count() or 1) // 2))  # a context on the card each
     results = [one(name) for name in names if name in ALONE]
-    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+    with concurrent.futures.ThreadPoolExecutor(at_once) as threads:
         results += threads.map(one, [name for name in names if name not in ALONE])
     count = collections.Counter(word for _, word, _ in results)
     lines = [", ".join(f"{number} {word}" for word, number in sorted(count.items()))]
@@ -327,21 +329,39 @@ def compare(call, peers, *cases):
     return lines
 
 
-def compiled(call):
-    needs_torch(call)
-    return compare(call, "compile_graph", "mlp_b32", "cnn_b64")
+def compiled(case):
+    def work(call):
+        needs_torch(call)
+        return compare(call, "compile_graph", case)
+
+    return work
 
 
 def profile(call):
-    command = [tool("ncu"), "--clock-control", "none", "--set", "basic", "-c", "20"]
-    status, output = call.run("profile", [*command, ROOT / "benchmarks" / "gpu_adam", "adam_4m", "1"],
-                              COHORT_DEVICE="gpu", COHORT_RECORD="0")
+    """Where the time of a step goes: kernel by kernel, so that its sum is more than a recorded step's."""
+    images(ROOT / "data")
+    metric = "gpu__time_duration.sum"
+    command = [tool("ncu"), "--clock-control", "none", "--cache-control", "none", "--metrics", metric, "--csv"]
+    status, output = call.run("profile", [*command, "-c", "300", ROOT / "benchmarks" / "train_steps", "cnn_b64", "1"],
+                              COHORT_DEVICE="gpu", COHORT_RECORD="0", COHORT_DATA_DIR=str(ROOT / "data"))
     refused = first(REFUSED, output)
     if refused:
         raise Skip(f"ncu: {refused}")
-    if status != 0:
+    rows = [row for row in csv.reader(line for line in output.splitlines() if line.startswith('"'))]
+    if status != 0 or len(rows) < 2:
         raise Fail(*outcome(status), *tail(output))
-    return [" ".join(line.split()) for line in re.findall(".*(?:Duration|DRAM Throughput|Registers Per).*", output)[-3:]]
+    name, unit, value = (rows[0].index(f"Metric {word}") for word in ["Name", "Unit", "Value"])
+    kernel, scale = rows[0].index("Kernel Name"), {"ns": 1e-3, "us": 1, "ms": 1e3}
+    taken = [(row[kernel], float(row[value].replace(",", "")) * scale[row[unit]]) for row in rows[1:]
+             if row[name] == metric]
+    updates = [at for at, (kernel_name, _) in enumerate(taken) if "adam_kernel" in kernel_name]
+    if len(updates) < 2:
+        raise Fail(f"{len(updates)} updates among {len(taken)} kernels; want two, and so a whole step")
+    step = taken[updates[-2]:updates[-1]]
+    (call.logs / "profile_step").write_text("".join(f"{us:8.1f} {kernel_name}\n" for kernel_name, us in step))
+    slowest = sorted(step, key=lambda each: -each[1])[:5]
+    return [f"a step of cnn_b64: {len(step)} kernels, {sum(us for _, us in step):.0f} us",
+            *(f"{us:.1f} us {kernel_name[:100]}" for kernel_name, us in slowest)]
 
 
 STEPS = {
@@ -349,9 +369,9 @@ STEPS = {
                             ("adam", 35, adam)],
     "second": lambda tests: [
         ("again", 40, again(tests)), ("racecheck", 50, racecheck),
-        ("mlp", 50, lambda call: compare(call, "eager,graph", "mlp_b32", "mlp_b256")),
-        ("cnn", 40, lambda call: compare(call, "eager,graph,graph_nhwc", "cnn_b64")), ("profile", 25, profile),
-        ("compiled", 60, compiled)],
+        ("mlp", 60, lambda call: compare(call, "graph", "mlp_b32", "mlp_b256")),
+        ("cnn", 40, lambda call: compare(call, "graph,graph_nhwc", "cnn_b64")), ("profile", 25, profile),
+        ("mlp compiled", 75, compiled("mlp_b32")), ("cnn compiled", 75, compiled("cnn_b64"))],
 }  # fmt: skip
 
 

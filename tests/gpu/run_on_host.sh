@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Proves Cohort on a host with a GPU, from a bundle of make_bundle.sh, in two calls of under 4 minutes:
-#   run_on_host.sh first            device and module; every test in a process of its own, four at once; where
+#   run_on_host.sh first            device and module; every test in a process of its own, up to eight at once; where
 #                                   workspaces begin; memcheck of one training; Adam beside a copy
 #   run_on_host.sh second [TEST...] what failed in the first call, or the tests named; racecheck; MLP and CNN beside
 #                                   PyTorch; a profile; compiled PyTorch

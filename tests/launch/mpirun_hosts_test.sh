@@ -9,7 +9,7 @@ launch=$(realpath "$1")
 program=$(realpath "$2")
 shift 2
 command=("$program" "$@")
-id=m$((RANDOM % 10000))
+id=m$$
 folder=$(mktemp -d /tmp/cohort-mpirun-XXXXXX)
 unset TF_CONFIG COHORT_JOB_ID
 

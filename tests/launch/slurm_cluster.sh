@@ -20,8 +20,11 @@ check() {
   }
 }
 
-# Ports that are free now, away from those of a real cluster and of other tests.
-first_port=$((21000 + $$ % 2000 * 5))
+# Five ports that are free now, away from those of a real cluster.
+first_port=$((21000 + $$ % 1700 * 5))
+while ss --no-header --tcp --listening "sport >= $first_port and sport <= $((first_port + 4))" | grep -q .; do
+  ((first_port += 5))
+done
 
 write_configuration() {
   local folder=$1 host

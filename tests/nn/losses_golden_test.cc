@@ -1,4 +1,4 @@
-// Losses, metrics, optimizers and initializers against what Keras recorded.
+// Losses, optimizers and initializers against what Keras recorded.
 #include "cohort/core/graph/gradients.h"
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/reduce.h"
@@ -58,57 +58,6 @@ TEST(LossesGoldenTest, ValuesAndGradientsOfEveryReduction) {
       check(golden, "losses/" + name, reduction);
 }
 
-Metric golden_metric(const Golden& golden, const std::string& group) {
-  const std::string kind = golden.text(group + "/metric");
-  if (kind == "SparseCategoricalAccuracy") return SparseCategoricalAccuracy();
-  if (kind == "CategoricalAccuracy") return CategoricalAccuracy();
-  if (kind == "Accuracy") return Accuracy();
-  if (kind == "Mean") return Mean();
-  if (kind == "Sum") return Sum();
-  if (kind == "MeanSquaredError") return metrics::MeanOfLoss("mse");
-  if (kind == "SparseCategoricalCrossentropy")
-    return metrics::MeanOfLoss(SparseCategoricalCrossentropy({.from_logits = true}));
-  if (kind == "CategoricalCrossentropy")
-    return metrics::MeanOfLoss(CategoricalCrossentropy({.from_logits = true}));
-  if (kind == "BinaryCrossentropy") return metrics::MeanOfLoss("bce");
-  metrics::BinaryAccuracyOptions options;
-  if (golden.has(group + "/threshold")) options.threshold = golden.number(group + "/threshold");
-  return BinaryAccuracy(options);
-}
-
-TEST(MetricsGoldenTest, ResultsAfterEachUpdate) {
-  const Golden golden("metrics");
-  for (const std::string& name : golden.cases("metrics")) {
-    const std::string group = "metrics/" + name;
-    const Metric metric = golden_metric(golden, group);
-    for (int i = 0; golden.has(group + "/result" + std::to_string(i)); ++i) {
-      const std::string k = std::to_string(i);
-      const bool single = golden.has(group + "/values" + k);
-      const Tensor weight = golden.has(group + "/sample_weight" + k)
-                                ? golden[group + "/sample_weight" + k]
-                                : Tensor();
-      metric.update_state(single ? Tensor() : golden[group + "/y_true" + k],
-                          golden[group + (single ? "/values" : "/y_pred") + k], weight);
-      EXPECT_NEAR(metric.result(), golden.number(group + "/result" + k), 2e-5) << group << k;
-    }
-    metric.reset_state();
-    EXPECT_EQ(metric.result(), golden.number(group + "/result_after_reset")) << group;
-  }
-}
-
-TEST(MetricsGoldenTest, AccuracyIsChosenByShapes) {
-  const Golden golden("metrics");
-  for (const std::string& name : golden.cases("selection")) {
-    const std::string group = "selection/" + name;
-    const Tensor labels(DType::kF32, Shape(golden.values<int64_t>(group + "/y_true_shape")));
-    const Shape predictions(golden.values<int64_t>(group + "/y_pred_shape"));
-    const Metric chosen = make_metric("accuracy", labels.shape(), predictions);
-    const Metric wanted = make_metric(golden.text(group + "/chosen"), labels.shape(), predictions);
-    EXPECT_EQ(typeid(chosen.impl()), typeid(wanted.impl())) << name;
-    EXPECT_EQ(chosen.name(), "accuracy");
-  }
-}
-
 std::optional<double> number(const Golden& golden, const std::string& name) {
   return golden.has(name) ? std::optional(golden.number(name)) : std::nullopt;
 }
@@ -123,6 +72,9 @@ Optimizer make_optimizer(const Golden& golden, const std::string& group) {
                 .clipnorm = of("clipnorm"),
                 .clipvalue = of("clipvalue"),
                 .global_clipnorm = of("global_clipnorm")});
+  if (golden.text(group + "/optimizer") != "Adam")
+    throw InvalidArgument("{}: got optimizer {}; want one that this test makes", group,
+                          golden.text(group + "/optimizer"));
   return Adam({.learning_rate = of("learning_rate").value_or(0.001),
                .beta_1 = of("beta_1").value_or(0.9),
                .beta_2 = of("beta_2").value_or(0.999),

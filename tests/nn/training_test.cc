@@ -249,11 +249,11 @@ TEST(ModelsTest, TrainingIsPassedDown) {
 
 TEST(ModelsTest, OwnLossAndMetricTrain) {
   struct Largest : MetricImpl {
-    Largest() : MetricImpl("sum_of_squares", 1) {}
+    Largest() : MetricImpl("sum_of_squares") { add_state("sum"); }
     std::vector<Value> contributions(const MetricArgs& args) const override {
-      return {ops::cast(ops::reduce_sum(ops::square(args.y_pred)), DType::kF32)};
+      return {ops::reduce_sum(ops::square(args.y_pred))};
     }
-    double result(std::span<const double> states) const override { return states[0]; }
+    Value result(std::span<const Value> states) const override { return states[0]; }
   };
   const Sequential model({Input({.shape = {1}}), Dense({.units = 1, .use_bias = false})});
   model.set_weights({Tensor::from<float>({3}, {1, 1})});

@@ -7,7 +7,7 @@
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/matmul.h"
 #include "cohort/core/ops/reduce.h"
-#include "tests/ops/gradient_check.h"
+#include "tests/support/gradient_check.h"
 
 namespace cohort::testing {
 namespace {

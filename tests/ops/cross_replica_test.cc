@@ -4,8 +4,8 @@
 #include "cohort/core/ops/indexing.h"
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/slices.h"
-#include "tests/ops/evaluate.h"
-#include "tests/ops/gradient_check.h"
+#include "tests/support/evaluate.h"
+#include "tests/support/gradient_check.h"
 #include "tests/ops/op_test.h"
 
 namespace cohort::testing {

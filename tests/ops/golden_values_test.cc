@@ -16,7 +16,7 @@
 #include "cohort/core/ops/reduce.h"
 #include "cohort/core/ops/softmax.h"
 #include "tests/golden/golden.h"
-#include "tests/ops/evaluate.h"
+#include "tests/support/evaluate.h"
 
 namespace cohort::testing {
 namespace {

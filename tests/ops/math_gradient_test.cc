@@ -5,7 +5,7 @@
 #include "cohort/core/ops/constant.h"
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/reduce.h"
-#include "tests/ops/gradient_check.h"
+#include "tests/support/gradient_check.h"
 
 namespace cohort::testing {
 namespace {

@@ -9,7 +9,7 @@
 #include "cohort/core/ops/random.h"
 #include "cohort/core/ops/reduce.h"
 #include "cohort/core/ops/softmax.h"
-#include "tests/ops/gradient_check.h"
+#include "tests/support/gradient_check.h"
 
 namespace cohort::testing {
 namespace {

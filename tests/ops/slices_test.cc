@@ -7,7 +7,7 @@
 #include "cohort/core/ops/indexing.h"
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/reduce.h"
-#include "tests/ops/evaluate.h"
+#include "tests/support/evaluate.h"
 #include "tests/ops/op_test.h"
 
 namespace cohort::testing {

@@ -10,7 +10,7 @@
 #include "cohort/core/ops/softmax.h"
 #include "cohort/core/ops/state.h"
 #include "cohort/core/ops/update.h"
-#include "tests/ops/evaluate.h"
+#include "tests/support/evaluate.h"
 #include "tests/support/expect_error.h"
 
 namespace cohort::testing {

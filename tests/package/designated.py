@@ -30,6 +30,7 @@ REQUIRED = {
     "nn::schedules::InverseTimeDecayOptions": ["initial_learning_rate", "decay_steps", "decay_rate"],
     "nn::schedules::CosineDecayOptions": ["initial_learning_rate", "decay_steps"],
     "nn::metrics::MetricOptions": ["name"],
+    "nn::metrics::MeanIoUOptions": ["num_classes"],
     "nn::ModelOptions": ["inputs", "outputs"],
     "nn::InputOptions": ["shape"],
     "nn::OptimizerOptions": ["learning_rate"],

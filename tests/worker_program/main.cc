@@ -21,6 +21,7 @@
 #include "cohort/cohort.h"
 #include "tests/worker_program/cached_steps.h"
 #include "tests/worker_program/checkpoints.h"
+#include "tests/worker_program/metrics.h"
 #include "tests/worker_program/say.h"
 #include "tests/worker_program/values.h"
 
@@ -143,6 +144,13 @@ void apart(const Setting& setting, const nn::Model& jobs) {
   say("borrowed", refusal([&] { borrows.train_on_batch(images, borrows(images)); }));
 }
 
+/// After every step the chief, and nobody else, reads the weights.
+nn::Callback reading_alone(const Setting& setting, const nn::Model& model) {
+  return nn::LambdaCallback({.on_train_batch_end = [=](int64_t, const nn::Logs&) {
+    if (setting.strategy.is_chief()) say("after a step", model.fingerprint());
+  }});
+}
+
 std::vector<nn::Callback> callbacks(const Setting& setting, const nn::Model& model) {
   if (setting.is("second_thread")) return {second_thread(setting, model)};
   const distribute::Strategy& strategy = setting.strategy;
@@ -154,6 +162,7 @@ std::vector<nn::Callback> callbacks(const Setting& setting, const nn::Model& mod
   if (setting.is("endless") || setting.is("suspended")) return {first_step()};
   if (setting.is("traced"))
     return {nn::StepTrace({.path = std::getenv("TRACE_PATH"), .first_step = 3, .num_steps = 4})};
+  if (setting.is("zero1") || setting.is("replicated")) return {reading_alone(setting, model)};
   if (setting.fails()) return {failing(setting.scenario)};
   return {};
 }
@@ -192,6 +201,10 @@ nn::Model make_model(const Setting& setting) {
   if (setting.is("large"))  // 4.4 MB
     return nn::Sequential({nn::Input({.shape = {8, 8, 1}}), nn::Flatten(),
                            nn::Dense({.units = 16000, .activation = "tanh"}),
+                           nn::Dense({.units = 5})});
+  if (setting.is("zero1") || setting.is("replicated"))
+    return nn::Sequential({nn::Input({.shape = {8, 8, 1}}), nn::Flatten(),
+                           nn::Dense({.units = 200, .activation = "tanh"}),
                            nn::Dense({.units = 5})});
   const int units = setting.odd() && setting.is("other_model") ? 7 : 6;
   if (setting.is("batch_norm"))
@@ -239,6 +252,9 @@ void fit(const Setting& setting) {
       model.predict(setting.is("embedding") ? words(13) : pattern(Shape{13, 8, 8, 1}, 5));
   say("predicted", predicted);
   say("weights", model.fingerprint());
+  if (!setting.is("zero1") && !setting.is("replicated")) return;
+  for (const nn::Variable& slot : model.optimizer().variables())
+    if (slot.shape().rank() == 1) say(slot.path().c_str(), slot.value());
 }
 
 /// A loop of the user's own: y = 3 a - 2 b + 1.
@@ -338,6 +354,9 @@ void run(int argc, char** argv) {
                                      .implementation = implementation,
                                      .gradient_dtype =
                                          rounds ? cohort::DType::kBF16 : cohort::DType::kF32},
+           .sharding = scenario == "zero1" || scenario == "sharded_checkpoints"
+                           ? distribute::Sharding::kZero1
+                           : distribute::Sharding::kNone,
            .startup_timeout = std::chrono::seconds(scenario == "unreachable" ? 12 : 60)}),
       scenario};
   say("chief", setting.strategy.is_chief() ? "yes" : "no");
@@ -353,12 +372,14 @@ void run(int argc, char** argv) {
     cohort::read_copies(setting.strategy);
   else if (setting.is("cached_steps"))
     cached_steps(setting.strategy);
-  else if (setting.is("checkpoints"))
+  else if (setting.is("checkpoints") || setting.is("sharded_checkpoints"))
     checkpoints(setting.strategy);
   else if (setting.is("resumed_checkpoints"))
     resumed_checkpoints(setting.strategy);
   else if (setting.is("unshared_checkpoints"))
     unshared_checkpoints(setting.strategy);
+  else if (setting.is("metrics"))
+    cohort::fit_with_metrics(setting.strategy);
   else
     fit(setting);
 }

@@ -60,6 +60,18 @@ TEST_F(CheckpointOfAJobTest, AnotherNumberOfWorkersGoesOnFromIt) {
     }
 }
 
+TEST_F(CheckpointOfAJobTest, SlotsThatTheWorkersDivideAreSavedWhole) {
+  const auto sharded = run_workers(2, {"sharded_checkpoints", "1", "4"});
+  for (const WorkerResult& result : sharded) {
+    ASSERT_EQ(result.exit_code, 0) << result.output;
+    EXPECT_EQ(result.value("resumed"), sharded[0].value("weights"));
+  }
+  for (const WorkerResult& result : run_workers(3, {"resumed_checkpoints", "1", "4"})) {
+    ASSERT_EQ(result.exit_code, 0) << result.output;
+    EXPECT_EQ(result.value("resumed"), sharded[0].value("weights"));
+  }
+}
+
 TEST_F(CheckpointOfAJobTest, ADirectoryThatIsNotSharedIsNamedOnAllWorkers) {
   for (const WorkerResult& result : run_workers(2, {"unshared_checkpoints", "1", "2"})) {
     EXPECT_EQ(result.exit_code, 3) << result.output;

@@ -13,7 +13,7 @@
 set -euo pipefail
 program=$1 case=$2
 work=$(mktemp -d)
-pids=()
+pids=() writers=()
 
 leave() {
   kill -9 "${pids[@]}" 2>/dev/null || true
@@ -32,10 +32,14 @@ fail() {
 }
 
 start() { # start WORKER COMMAND...: with the environment that mpirun gives
-  local worker=$1
+  local worker=$1 log=$work/$1.log
   shift
+  rm -f "$log.pipe"
+  mkfifo "$log.pipe"
+  cat <"$log.pipe" >"$log" & # a limit of files is not for the log
+  writers+=($!)
   OMPI_COMM_WORLD_RANK=$worker OMPI_COMM_WORLD_SIZE=3 OMPI_COMM_WORLD_LOCAL_RANK=$worker \
-    OMPI_COMM_WORLD_LOCAL_SIZE=3 PMIX_NAMESPACE=limits-$$-$round "$@" > >(cat >"$work/$worker.log") 2>&1 & # a limit of files is not for the log
+    OMPI_COMM_WORLD_LOCAL_SIZE=3 PMIX_NAMESPACE=limits-$$-$round "$@" >"$log.pipe" 2>&1 &
   pids+=($!)
 }
 round=0
@@ -44,7 +48,7 @@ round=0
 under() {
   local limit=$1 limited=$2 reason=$3 codes=() begin=$SECONDS
   ((++round))
-  pids=()
+  pids=() writers=()
   for worker in 0 1 2; do
     local before=:
     [[ $limited != *$worker* ]] || before=$limit
@@ -53,13 +57,14 @@ under() {
   local first=${limited:0:1} code
   timeout 90 tail --pid="${pids[$first]}" -f /dev/null || true
   if ! wait "${pids[$first]}"; then
-    for pid in "${pids[@]}"; do timeout 5 tail --pid="$pid" -f /dev/null || kill "$pid"; done
+    for pid in "${pids[@]}"; do timeout 5 tail --pid="$pid" -f /dev/null || kill "$pid" || true; done
   fi
   for worker in 0 1 2; do
     code=0
     wait "${pids[$worker]}" || code=$?
     codes+=("$code")
   done
+  wait "${writers[@]}"
   echo "$limit for $limited: ${codes[*]} ($((SECONDS - begin)) s)"
   [[ " ${codes[*]} " != *" 124 "* ]] || fail "$limit for $limited: a worker has not ended"
   [[ ${codes[*]} != "0 0 0" ]] || return 0
@@ -84,6 +89,7 @@ case $case in
     export XDG_RUNTIME_DIR=$work/full
     start 0 timeout -k 1 60 "$program" fit 1
     ! wait "${pids[0]}" || fail "the leader succeeded"
+    wait "${writers[@]}"
     grep -q "No space left on device" "$work/0.log" || fail "the leader does not say why"
     [[ $(ls "$work/full") == x ]] || fail "something is left over"
     ;;
@@ -94,6 +100,7 @@ case $case in
     done
     for worker in 0 1; do
       ! wait "${pids[$worker]}" || fail "worker $worker succeeded"
+      wait "${writers[$worker]}"
       grep -q "want it mounted" "$work/$worker.log" || fail "worker $worker does not say why"
     done
     ;;

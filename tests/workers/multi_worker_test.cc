@@ -37,6 +37,25 @@ TEST(MultiWorkerTest, FitHasTheSameBitsOnAnyNumberOfWorkersAndDevices) {
   }
 }
 
+TEST(MultiWorkerTest, ShardedSlotsHaveTheBitsOfReplicatedOnes) {
+  const std::vector<std::string> names{"loss",
+                                       "accuracy",
+                                       "evaluated",
+                                       "predicted",
+                                       "weights",
+                                       "adam/sequential/dense/bias_m",
+                                       "adam/sequential/dense_1/bias_v"};
+  const auto one = run_workers(1, {"replicated", "1", "4"});
+  ASSERT_EQ(one[0].exit_code, 0) << one[0].output;
+  for (const auto& [workers, devices] : {std::pair{1, 2}, {2, 1}, {2, 2}, {4, 1}, {3, 1}}) {
+    SCOPED_TRACE(std::to_string(workers) + " workers of " + std::to_string(devices) + " devices");
+    auto results = run_workers(workers, {"zero1", std::to_string(devices), "4"});
+    EXPECT_EQ(results[0].value("after a step"), one[0].value("after a step"));
+    results.insert(results.begin(), one[0]);
+    expect_equal_on_all(results, names);
+  }
+}
+
 TEST(MultiWorkerTest, ATableTrainedByItsRowsHasTheSameBitsOnAnyNumberOfWorkersAndDevices) {
   const std::vector<std::string> names{"loss", "accuracy", "evaluated", "predicted", "weights"};
   const auto one = run_workers(1, {"embedding", "1", "4"});
@@ -46,6 +65,21 @@ TEST(MultiWorkerTest, ATableTrainedByItsRowsHasTheSameBitsOnAnyNumberOfWorkersAn
     auto results = run_workers(workers, {"embedding", std::to_string(devices), "4"});
     results.insert(results.begin(), one[0]);
     expect_equal_on_all(results, names);
+  }
+}
+
+TEST(MultiWorkerTest, MetricsHaveTheSameBitsOnAnyNumberOfWorkersAndDevices) {
+  const auto one = run_workers(1, {"metrics", "1", "4"});
+  ASSERT_EQ(one[0].exit_code, 0) << one[0].output;
+  for (const char* name :
+       {" auc ", " auc_1 ", " f1_score_0 ", " f1_score_1 ", " loss ", " mae ", " precision_0 ",
+        " precision_2 ", " recall ", " root_mean_squared_error "})
+    EXPECT_THAT(one[0].value("metrics"), HasSubstr(name));
+  for (const auto& [workers, devices] : {std::pair{1, 2}, {2, 1}, {2, 2}, {3, 1}}) {
+    SCOPED_TRACE(std::to_string(workers) + " workers of " + std::to_string(devices) + " devices");
+    auto results = run_workers(workers, {"metrics", std::to_string(devices), "4"});
+    results.insert(results.begin(), one[0]);
+    expect_equal_on_all(results, {"metrics"});
   }
 }
 

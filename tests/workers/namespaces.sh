@@ -14,7 +14,7 @@
 # Exits with 77 where namespaces cannot be made (ctest counts that as skipped).
 set -euo pipefail
 program=$1 case=$2
-id=c$((RANDOM % 10000))
+id=c$$
 count=4
 [[ $case != slow ]] || count=2
 work=$(mktemp -d)

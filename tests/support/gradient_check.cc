@@ -1,4 +1,4 @@
-#include "tests/ops/gradient_check.h"
+#include "tests/support/gradient_check.h"
 
 #include <gtest/gtest.h>
 
@@ -14,7 +14,27 @@
 namespace cohort::testing {
 namespace {
 
-/// A graph of f and its gradients, compiled, with its inputs in reach.
+/// What f depends on: an input, whose elements the graph reads in place, or a variable.
+class Point {
+ public:
+  Point(std::string name, Tensor values, std::shared_ptr<VariableState> variable = nullptr)
+      : name_(std::move(name)), values_(std::move(values)), variable_(std::move(variable)) {}
+
+  const std::string& name() const { return name_; }
+  const Shape& shape() const { return values_.shape(); }
+  double at(size_t element) const { return values_.data<double>()[element]; }
+  void set(size_t element, double value) {
+    values_.data<double>()[element] = value;
+    if (variable_) variable_->assign(values_);
+  }
+
+ private:
+  std::string name_;
+  Tensor values_;
+  std::shared_ptr<VariableState> variable_;
+};
+
+/// A graph of f and its gradients, compiled, with what it depends on in reach.
 class Probe {
  public:
   Probe(const std::function<Value(std::span<const Value>)>& function,
@@ -24,15 +44,16 @@ class Probe {
     for (size_t i = 0; i < inputs.size(); ++i) add_input(inputs[i].clone(), options.batched);
     for (size_t i = 0; i < inputs.size(); ++i) {
       xs_.push_back(graph_.placeholders()[i]->output());
-      if (inputs[i].dtype() == DType::kF64) checked_.push_back(i);
+      if (inputs[i].dtype() == DType::kF64) want("input " + std::to_string(i), memory_[i], xs_[i]);
     }
-    std::vector<Value> wanted;
-    for (size_t i : checked_) wanted.push_back(xs_[i]);
+    for (const auto& variable : options.variables)
+      if (variable->dtype() == DType::kF64)
+        want(variable->name(), variable->value(), graph_.read(variable), variable);
     Value f = weighted_sum(function(xs_));
-    std::vector<Gradient> d = gradients(f, wanted);
+    std::vector<Gradient> d = gradients(f, wanted_);
     for (int k = 1; k < order; ++k) {
       f = weighted_sum_of(d);
-      if (f.defined()) d = gradients(f, wanted);
+      if (f.defined()) d = gradients(f, wanted_);
     }
     std::vector<Value> fetches{f};
     for (const Gradient& g : d) {
@@ -49,24 +70,29 @@ class Probe {
 
   /// False when no gradient depends on any input (nothing to check at this order).
   bool valid() const { return executable_ != nullptr; }
-  const std::vector<size_t>& checked() const { return checked_; }
-  Tensor& input(size_t i) { return memory_[i]; }
+  std::vector<Point>& points() { return points_; }
 
   double value() {
     executable_->run();
     return executable_->output(0).item<double>();
   }
-  /// One for each checked input; zeros where absent.
+  /// One for each point; zeros where absent.
   std::vector<Tensor> gradients_now() {
     executable_->run();
     std::vector<Tensor> result;
-    for (size_t i = 0, fetch = 1; i < checked_.size(); ++i)
+    for (size_t i = 0, fetch = 1; i < points_.size(); ++i)
       result.push_back(present_[i] ? executable_->output(static_cast<int>(fetch++))
-                                   : Tensor(DType::kF64, memory_[checked_[i]].shape()));
+                                   : Tensor(DType::kF64, points_[i].shape()));
     return result;
   }
 
  private:
+  void want(const std::string& name, const Tensor& values, Value in_graph,
+            const std::shared_ptr<VariableState>& variable = nullptr) {
+    points_.emplace_back(name, values, variable);
+    wanted_.push_back(in_graph);
+  }
+
   Value add_input(Tensor tensor, const std::vector<int>& batched) {
     const int number = static_cast<int>(memory_.size());
     Shape shape = tensor.shape();
@@ -99,8 +125,8 @@ class Probe {
   Graph graph_;
   SymbolBindings bindings_;
   std::vector<Tensor> memory_;
-  std::vector<Value> xs_;
-  std::vector<size_t> checked_;
+  std::vector<Value> xs_, wanted_;
+  std::vector<Point> points_;
   std::vector<bool> present_;
   std::unique_ptr<Executable> executable_;
 };
@@ -114,21 +140,20 @@ void check_gradients(const std::function<Value(std::span<const Value>)>& functio
     if (!probe.valid()) return;
     const std::vector<Tensor> gradients = probe.gradients_now();
     for (size_t k = 0; k < gradients.size(); ++k) {
-      Tensor& x = probe.input(probe.checked()[k]);
+      Point& x = probe.points()[k];
       ASSERT_EQ(gradients[k].shape(), x.shape());
       const std::vector<double> got = elements(gradients[k]);
       for (size_t e = 0; e < got.size(); ++e) {
-        double& element = x.data<double>()[e];
-        const double kept = element;
-        element = kept + options.step;
+        const double kept = x.at(e);
+        x.set(e, kept + options.step);
         const double above = probe.value();
-        element = kept - options.step;
+        x.set(e, kept - options.step);
         const double below = probe.value();
-        element = kept;
+        x.set(e, kept);
         const double want = (above - below) / (2 * options.step);
         ASSERT_LE(std::abs(got[e] - want), options.tolerance * std::max(1.0, std::abs(want)))
-            << "order " << order << ", input " << probe.checked()[k] << ", element " << e
-            << ": got " << got[e] << "; want " << want;
+            << "order " << order << ", " << x.name() << ", element " << e << ": got " << got[e]
+            << "; want " << want;
       }
     }
   }

@@ -1,4 +1,4 @@
-#include "tests/ops/evaluate.h"
+#include "tests/support/evaluate.h"
 
 #include <gtest/gtest.h>
 

@@ -1,0 +1,183 @@
+#include <gtest/gtest.h>
+
+#include "cohort/core/graph/op.h"
+#include "cohort/core/graph/scope.h"
+#include "cohort/core/graph/variable.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/cross_replica.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/state.h"
+#include "cohort/core/ops/update.h"
+#include "cohort/core/runtime/runtime.h"
+#include "cohort/distribute/mirrored_strategy.h"
+#include "cohort/distribute/placement/sharded_gradients.h"
+#include "cohort/distribute/placement/zero.h"
+#include "tests/support/expect_error.h"
+
+namespace cohort::distribute {
+namespace {
+
+using testing::expect_error;
+using Variables = ops::Variables;
+
+class ZeroPlacementConcurrentTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() { default_runtime().set_logical_cpu_devices(4, 1); }
+
+  static Variables of_sizes(const std::vector<int64_t>& sizes, const std::string& name) {
+    Variables variables;
+    for (const int64_t size : sizes)
+      variables.push_back(std::make_shared<VariableState>(
+          Tensor(DType::kF32, Shape{size}),
+          VariableOptions{.name = name + std::to_string(variables.size())}));
+    return variables;
+  }
+
+  /// Adam on gradients of ones, each replica's share of which is changed by `change`.
+  Trace adam_step(const std::function<Gradient(const Gradient&)>& change = {},
+                  bool returns_gradient = false) const {
+    return trace(
+        [&](std::span<const Value>) {
+          std::vector<Gradient> gradients;
+          std::vector<Value> none, dense;
+          for (const auto& variable : variables_)
+            gradients.push_back(ops::fill(variable->shape(), DType::kF32, 1));
+          ops::sum_over_replicas(gradients, none);
+          for (const Gradient& gradient : gradients)
+            dense.push_back((change ? change(gradient) : gradient).dense());
+          ops::adam_update(variables_, m_, v_, {}, dense, ops::scalar(0.1, DType::kF32),
+                           ops::scalar(1, DType::kI64),
+                           ops::constant(Tensor::from(std::vector<bool>{true}, Shape{})), {});
+          return returns_gradient ? std::vector<Value>{gradients[0].dense()} : std::vector<Value>{};
+        },
+        {}, "step");
+  }
+  static Trace place(const Trace& made, size_t bucket_bytes = size_t{4} << 20) {
+    ParameterGroups groups;
+    return place_zero(
+        made, {.num_replicas = 4},
+        {.sharding = Sharding::kZero1, .num_carriers = 4, .bucket_bytes = bucket_bytes}, groups);
+  }
+  static std::map<std::string, int> count_ops(const Trace& trace) {
+    std::map<std::string, int> counts;
+    for (const auto& node : trace.graph->nodes()) ++counts[node->op_name()];
+    return counts;
+  }
+
+  const std::vector<int64_t> sizes_{10, 5000, 3000};
+  const Variables variables_ = of_sizes(sizes_, "p"), m_ = of_sizes(sizes_, "m"),
+                  v_ = of_sizes(sizes_, "v");
+};
+
+TEST_F(ZeroPlacementConcurrentTest, AGroupIsOneScatterOneUpdateAndOnePublication) {
+  const Trace placed = place(adam_step());
+  auto counts = count_ops(placed);
+  EXPECT_EQ(counts["ReduceScatter"], 1);
+  EXPECT_EQ(counts["AdamUpdate"], 1);
+  EXPECT_EQ(counts["PublishParameters"], 1);
+  EXPECT_EQ(counts["AllReduce"] + counts["CrossReplica"], 0);
+  ASSERT_EQ(placed.groups.size(), 1u);
+  EXPECT_EQ(placed.groups[0]->segments().size(), 3u);
+  EXPECT_EQ(placed.groups[0]->slots().size(), 2u);
+}
+
+TEST_F(ZeroPlacementConcurrentTest, GroupsHaveAboutTheBytesOfAPack) {
+  EXPECT_EQ(place(adam_step(), 20000).groups.size(), 2u);
+}
+
+TEST_F(ZeroPlacementConcurrentTest, WhatIsDoneToEachGradientIsDoneOnceToTheirGroup) {
+  const Trace placed = place(adam_step([](const Gradient& gradient) {
+    return Gradient(ops::clip(gradient.dense() / 2.0, -0.25, 0.25));
+  }));
+  auto counts = count_ops(placed);
+  EXPECT_EQ(counts["Div"], 1);
+  EXPECT_EQ(counts["Minimum"], 1);
+  EXPECT_EQ(counts["Maximum"], 1);
+}
+
+TEST_F(ZeroPlacementConcurrentTest, TheFirstPlacingMakesSlotsPartsOfTheGroups) {
+  const auto made = adam_step();
+  const Trace first = place(made), second = place(made);
+  EXPECT_EQ(m_[1]->part().whole, m_[0]->part().whole);
+  EXPECT_NE(m_[1]->part().whole, v_[1]->part().whole);
+  EXPECT_EQ(m_[1]->part().offset % ParameterGroup::kLine, 0);
+  EXPECT_EQ(variables_[1]->part().whole, nullptr);
+  EXPECT_EQ(first.groups[0]->slots(), second.groups[0]->slots());
+}
+
+TEST_F(ZeroPlacementConcurrentTest, BytesOfEachClassAreThoseOfTheFormula) {
+  for (const int devices : {2, 3, 4}) {
+    MirroredOptions options{.sharding = Sharding::kZero1};
+    for (int i = 0; i < devices; ++i) options.devices.push_back("cpu:" + std::to_string(i));
+    const Variables p = of_sizes(sizes_, "p"), m = of_sizes(sizes_, "m"), v = of_sizes(sizes_, "v");
+    const Trace made = trace(
+        [&](std::span<const Value>) {
+          std::vector<Gradient> gradients;
+          std::vector<Value> none, dense;
+          for (const auto& variable : p)
+            gradients.push_back(ops::fill(variable->shape(), DType::kF32, 1));
+          ops::sum_over_replicas(gradients, none);
+          for (const Gradient& gradient : gradients) dense.push_back(gradient.dense());
+          ops::adam_update(p, m, v, {}, dense, ops::scalar(0.1, DType::kF32),
+                           ops::scalar(1, DType::kI64),
+                           ops::constant(Tensor::from(std::vector<bool>{true}, Shape{})), {});
+          return std::vector<Value>{};
+        },
+        {}, "step");
+    const auto runner = MirroredStrategy(options).make_runner(made);
+    // 10 in a line, 5000 in two, and 3000 behind them in the second of those.
+    const size_t lines = 3, d = static_cast<size_t>(devices);
+    const size_t elements = (lines + d - 1) / d * d * ParameterGroup::kLine;
+    const GroupMemory memory = runner->memory();
+    EXPECT_EQ(memory.parameters, 4 * elements);
+    EXPECT_EQ(memory.gradients, 4 * elements);
+    EXPECT_EQ(memory.slots, 8 * elements / d);
+  }
+}
+
+TEST_F(ZeroPlacementConcurrentTest, AReaderOfAPartIsRefused) {
+  expect_error(Code::kInvalidArgument, {"outputs", "the gradient of p0", "4 devices on axis data"},
+               [&] { place(adam_step({}, true)); });
+}
+
+TEST_F(ZeroPlacementConcurrentTest, AGradientThatIsNoSumOverReplicasIsRefused) {
+  expect_error(Code::kUnimplemented, {"AdamUpdate", "a gradient of p0", "Fill"}, [&] {
+    place(adam_step([](const Gradient& gradient) {
+      return Gradient(ops::fill(gradient.dense().shape(), DType::kF32, 1));
+    }));
+  });
+}
+
+TEST_F(ZeroPlacementConcurrentTest, DifferentChangesOfGradientsOfOneGroupAreRefused) {
+  expect_error(Code::kUnimplemented, {"the gradient of p", "element by element"}, [&] {
+    place(adam_step([](const Gradient& gradient) {
+      const Value g = gradient.dense();
+      return Gradient(g.shape()[0] == 10 ? ops::exp(g) : ops::square(g));
+    }));
+  });
+}
+
+TEST_F(ZeroPlacementConcurrentTest, AnOptimizerThatIsNotElementwiseIsRefused) {
+  OpRegistry registry;
+  ops::register_state(registry);
+  registry.add({.name = "LayerwiseUpdate",
+                .num_inputs = -1,
+                .infer = [](const InferContext&) { return std::vector<TensorType>{}; },
+                .kind = OpKind::kUpdate,
+                .group_inputs = 0});
+  Graph graph(registry);
+  const Value gradient = graph.placeholder("gradient", {DType::kF32, Shape{10}});
+  const Node* update = graph.add("LayerwiseUpdate", {gradient},
+                                 {{"variables", std::vector{graph.variable_id(variables_[0])}}});
+  expect_error(Code::kUnimplemented, {"LayerwiseUpdate of p0", "element by element"},
+               [&] { ShardedGradients().cut(*update, 100); });
+}
+
+TEST_F(ZeroPlacementConcurrentTest, WhatIsNotThereYetIsRefused) {
+  expect_error(Code::kUnimplemented, {"MirroredStrategy", "kZero2"}, [] {
+    MirroredStrategy({.devices = {"cpu:0", "cpu:1"}, .sharding = Sharding::kZero2});
+  });
+}
+
+}  // namespace
+}  // namespace cohort::distribute

@@ -1,0 +1,248 @@
+// Models whose optimizer's slots are divided over the devices of their strategy.
+#include <optional>
+
+#include "cohort/core/graph/variable.h"
+#include "cohort/core/ops/cross_replica.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/reduce.h"
+#include "cohort/core/runtime/parameter_group.h"
+#include "cohort/distribute/mirrored_strategy.h"
+#include "tests/nn/support.h"
+
+namespace cohort::nn {
+namespace {
+
+using data::Dataset;
+using distribute::Sharding;
+using distribute::Strategy;
+
+constexpr int kReplicas = 4;
+/// About two variables to a group, and groups of more than one line.
+constexpr int64_t kPack = 24 << 10;
+
+Strategy mirrored(int devices, Sharding sharding, int64_t bytes_per_pack = kPack) {
+  distribute::MirroredOptions options{
+      .num_replicas = kReplicas, .bytes_per_pack = bytes_per_pack, .sharding = sharding};
+  for (int i = 0; i < devices; ++i) options.devices.push_back("cpu:" + std::to_string(i));
+  return distribute::MirroredStrategy(options);
+}
+
+Dataset batches() {
+  constexpr int64_t kRows = 64;
+  Tensor x(DType::kF32, {kRows, 20}), y(DType::kI32, {kRows});
+  for (int64_t i = 0; i < x.num_elements(); ++i)
+    x.data<float>()[i] = static_cast<float>(std::sin(1.7 * static_cast<double>(i)));
+  for (int64_t i = 0; i < kRows; ++i) y.data<int32_t>()[i] = static_cast<int32_t>(i * 5 % 3);
+  return Dataset::from_tensor_slices({x, y}).batch(16);
+}
+
+/// 20 -> 300 -> 40 -> 3: kernels of more than one line and of less, biases inside of lines.
+Model make_model(const Strategy& strategy, const Optimizer& optimizer) {
+  set_random_seed(3);
+  return strategy.scope([&] {
+    const Model model = Sequential(
+        {Input({.shape = {20}}), Dense({.units = 300, .activation = "relu"}), BatchNormalization(),
+         Dense({.units = 40, .activation = "tanh"}), Dropout({.rate = 0.1}), Dense({.units = 3})});
+    model.compile({.optimizer = optimizer,
+                   .loss = SparseCategoricalCrossentropy({.from_logits = true}),
+                   .metrics = {"accuracy"}});
+    return model;
+  });
+}
+
+std::vector<Tensor> values_of(const std::vector<Variable>& variables) {
+  std::vector<Tensor> values;
+  for (const Variable& variable : variables) values.push_back(variable.value());
+  return values;
+}
+
+/// What 20 steps leave: weights, then the optimizer's variables.
+std::vector<Tensor> trained(const Strategy& strategy, const Optimizer& optimizer) {
+  const Model model = make_model(strategy, optimizer);
+  model.fit(batches(), {.epochs = 5, .verbose = 0});
+  std::vector<Tensor> all = model.get_weights();
+  for (Tensor& value : values_of(optimizer.variables())) all.push_back(std::move(value));
+  return all;
+}
+
+void expect_same_bits(const std::vector<Tensor>& got, const std::vector<Tensor>& want,
+                      const std::string& what) {
+  ASSERT_EQ(got.size(), want.size()) << what;
+  for (size_t i = 0; i < want.size(); ++i)
+    EXPECT_TRUE(bitwise_equal(got[i], want[i])) << what << ", variable " << i;
+}
+
+using MakeOptimizer = Optimizer (*)();
+
+struct Case {
+  const char* name;
+  MakeOptimizer make;
+};
+
+Optimizer decaying_unevenly() {
+  Adam adam({.learning_rate = 0.01, .weight_decay = 0.1});
+  adam.exclude_from_weight_decay({}, {"bias"});
+  return adam;
+}
+
+const Case kCases[] = {
+    {"sgd", [] { return Optimizer(SGD({.learning_rate = 0.1})); }},
+    {"momentum", [] { return Optimizer(SGD({.learning_rate = 0.1, .momentum = 0.9})); }},
+    {"nesterov",
+     [] { return Optimizer(SGD({.learning_rate = 0.1, .momentum = 0.9, .nesterov = true})); }},
+    {"adam", [] { return Optimizer(Adam({.learning_rate = 0.01})); }},
+    {"amsgrad",
+     [] { return Optimizer(Adam({.learning_rate = 0.01, .amsgrad = true, .weight_decay = 0.1})); }},
+    {"uneven_decay", decaying_unevenly},
+    {"clipvalue", [] { return Optimizer(Adam({.learning_rate = 0.01, .clipvalue = 1e-3})); }},
+    {"accumulation",
+     [] { return Optimizer(Adam({.learning_rate = 0.01, .gradient_accumulation_steps = 3})); }},
+    {"clipped_accumulation",
+     [] {
+       return Optimizer(
+           SGD({.learning_rate = 0.1, .clipvalue = 1e-2, .gradient_accumulation_steps = 2}));
+     }},
+};
+
+class ZeroConcurrentTest : public ::testing::TestWithParam<Case> {};
+INSTANTIATE_TEST_SUITE_P(Optimizers, ZeroConcurrentTest, ::testing::ValuesIn(kCases),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+TEST_P(ZeroConcurrentTest, WeightsAndSlotsHaveTheBitsOfTheReplicatedRun) {
+  const std::vector<Tensor> want = trained(mirrored(1, Sharding::kNone), GetParam().make());
+  for (const int devices : {1, 2, 3, 4})
+    expect_same_bits(trained(mirrored(devices, Sharding::kZero1), GetParam().make()), want,
+                     std::to_string(devices) + " devices");
+}
+
+TEST(ZeroTest, OneGroupHoldsEverythingWithLargePacks) {
+  const auto make = [] { return Optimizer(Adam({.learning_rate = 0.01})); };
+  expect_same_bits(trained(mirrored(4, Sharding::kZero1, 64 << 20), make()),
+                   trained(mirrored(4, Sharding::kNone), make()), "one group");
+}
+
+const VariableState& whole_of(const Variable& slot) { return *slot.shared()->part().whole; }
+
+TEST(ZeroTest, ADeviceHoldsTheSlotsOfItsRangeAlone) {
+  const Optimizer optimizer = Adam({.learning_rate = 0.01});
+  const Model model = make_model(mirrored(4, Sharding::kZero1), optimizer);
+  model.fit(batches(), {.epochs = 1, .verbose = 0});
+  std::set<const VariableState*> wholes;
+  for (const Variable& variable : optimizer.variables())
+    if (variable.shared()->part().whole) wholes.insert(&whole_of(variable));
+  ASSERT_GE(wholes.size(), 4u);  // m and v of several groups
+  int64_t held = 0, all = 0;
+  for (const VariableState* whole : wholes) {
+    ASSERT_EQ(whole->places().size(), 4u);
+    all += whole->shape().num_elements();
+    EXPECT_EQ(whole->shape().num_elements() % (4 * ParameterGroup::kLine), 0);
+    held += whole->places()[2]->elements.size();
+  }
+  EXPECT_EQ(held * 4, all);
+  for (const Variable& variable : optimizer.variables())
+    if (variable.shared()->part().whole)
+      for (const auto& place : variable.shared()->places()) EXPECT_EQ(place->memory, nullptr);
+}
+
+TEST(ZeroTest, SlotsAreAssignedAndReadByTheirElements) {
+  const Optimizer optimizer = SGD({.learning_rate = 0.1, .momentum = 0.9});
+  const Model model = make_model(mirrored(3, Sharding::kZero1), optimizer);
+  model.fit(batches(), {.epochs = 1, .verbose = 0});
+  const std::vector<Tensor> before = values_of(optimizer.variables());
+  for (const Variable& variable : optimizer.variables()) {
+    if (!variable.shared()->part().whole) continue;
+    Tensor value(DType::kF32, variable.shape());
+    for (int64_t i = 0; i < value.num_elements(); ++i)
+      value.data<float>()[i] = static_cast<float>(i % 1013);
+    const Tensor kept = variable.value();
+    variable.assign(value);
+    EXPECT_TRUE(bitwise_equal(variable.value(), value)) << variable.path();
+    variable.assign(kept);
+  }
+  expect_same_bits(values_of(optimizer.variables()), before, "assigned back");
+}
+
+TEST(ZeroTest, WhatWasInTheSlotsBeforeTheFirstStepStays) {
+  const auto run = [](Sharding sharding) {
+    const Optimizer optimizer = SGD({.learning_rate = 0.1, .momentum = 0.9});
+    const Model model = make_model(mirrored(2, sharding), optimizer);
+    optimizer.build(model.trainable_weights());
+    for (const Variable& variable : optimizer.variables())
+      if (variable.path().find("momentum") != std::string::npos)
+        variable.assign(Tensor::full(DType::kF32, variable.shape(), 0.25));
+    model.fit(batches(), {.epochs = 1, .verbose = 0});
+    return model.get_weights();
+  };
+  expect_same_bits(run(Sharding::kZero1), run(Sharding::kNone), "begun at 0.25");
+}
+
+TEST(ZeroTest, EvaluatesAndPredictsBetweenSteps) {
+  const auto run = [](Sharding sharding) {
+    const Model model = make_model(mirrored(3, sharding), Adam({.learning_rate = 0.01}));
+    std::vector<Tensor> seen;
+    const Tensor x = Tensor::full(DType::kF32, Shape{5, 20}, 0.5);
+    model.fit(batches(),
+              {.epochs = 2,
+               .verbose = 0,
+               .callbacks = {LambdaCallback({.on_train_batch_end = [&](int64_t, const Logs&) {
+                 seen.push_back(model.predict(x, {.verbose = 0}));
+               }})}});
+    return seen;
+  };
+  expect_same_bits(run(Sharding::kZero1), run(Sharding::kNone), "predicted");
+}
+
+/// Steps of two functions that lay the same variables out in other groups take turns.
+TEST(ZeroTest, StepsWithOtherGroupsOfTheSameVariablesTakeTurns) {
+  const auto run = [](Sharding sharding) {
+    const Strategy strategy = mirrored(2, sharding);
+    const Model model = make_model(strategy, SGD({.learning_rate = 0.1}));
+    const Optimizer other = SGD({.learning_rate = 0.05});
+    const Function last_layer = function(
+        [&](Value x) {
+          const auto all = model.trainable_weights();
+          const std::vector<Variable> last(all.end() - 2, all.end());
+          const Value loss = ops::reduce_sum(ops::square(model(x, {.training = false})));
+          other.apply(gradients(loss, last), last);
+          return loss;
+        },
+        "last layer");
+    const Tensor x = Tensor::full(DType::kF32, Shape{4, 20}, 0.5);
+    for (int round = 0; round < 3; ++round) {
+      model.fit(batches(), {.epochs = 1, .verbose = 0});
+      strategy.run(last_layer, {x});
+    }
+    return model.get_weights();
+  };
+  expect_same_bits(run(Sharding::kZero1), run(Sharding::kNone), "in turns");
+}
+
+std::string refused(const Optimizer& optimizer) {
+  return error_of(
+      [&] { make_model(mirrored(2, Sharding::kZero1), optimizer).fit(batches(), {.verbose = 0}); });
+}
+
+TEST(ZeroTest, NormsOfGradientsAreRefused) {
+  for (const Optimizer& optimizer :
+       {Optimizer(SGD({.clipnorm = 1.0})), Optimizer(SGD({.global_clipnorm = 1.0}))}) {
+    const std::string error = refused(optimizer);
+    EXPECT_NE(error.find("of which each of 2 devices on axis data has a part (sharding)"),
+              std::string::npos)
+        << error;
+    EXPECT_NE(error.find("the gradient of sequential"), std::string::npos) << error;
+  }
+}
+
+TEST(ZeroTest, AnotherUseOfTheSlotsIsRefused) {
+  const Optimizer optimizer = SGD({.learning_rate = 0.1, .momentum = 0.9});
+  const Model model = make_model(mirrored(2, Sharding::kZero1), optimizer);
+  model.fit(batches(), {.epochs = 1, .verbose = 0});
+  const Variable slot = optimizer.variables().back();
+  const Function twice = function([&] { return slot.read() + slot.read(); });
+  const std::string error = error_of([&] { twice(); });
+  EXPECT_NE(error.find(slot.path()), std::string::npos) << error;
+  EXPECT_NE(error.find("sharded(0) on data of 2"), std::string::npos) << error;
+}
+
+}  // namespace
+}  // namespace cohort::nn

@@ -69,7 +69,9 @@ TEST(CheckpointFaultsTest, AStopAtEveryOperationOfASaveLeavesTheLastWhole) {
       const uint64_t step = loaded_step(storage);
       (step == 2 ? old : done) = true;
       EXPECT_TRUE(step == 2 || step == 3);
-      if (stop == operations) EXPECT_EQ(step, 3u);
+      if (stop == operations) {
+        EXPECT_EQ(step, 3u);
+      }
       // And the next save is none the worse for what was left.
       save_by_two(*storage, 4);
       EXPECT_EQ(loaded_step(storage), 4u);

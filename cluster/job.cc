@@ -9,10 +9,10 @@
 #include "cohort/cluster/address.h"
 #include "cohort/cluster/choose_resolver.h"
 #include "cohort/cluster/mpi_cluster_resolver.h"
-#include "cohort/cluster/process_identity.h"
 #include "cohort/cluster/roles.h"
 #include "cohort/cluster/tf_config_cluster_resolver.h"
 #include "cohort/core/error.h"
+#include "cohort/core/process_identity.h"
 #include "cohort/core/wire/hash.h"
 
 namespace cohort::cluster {

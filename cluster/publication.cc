@@ -14,7 +14,7 @@
 #include <sstream>
 #include <utility>
 
-#include "cohort/cluster/process_identity.h"
+#include "cohort/core/process_identity.h"
 #include "cohort/core/system.h"
 #include "cohort/core/wire/hash.h"
 

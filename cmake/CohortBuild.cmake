@@ -46,7 +46,7 @@ endif()
 
 # The library's headers are "cohort/<folder>/<file>.h" for everybody, this repository included: a
 # program's own core/ or data/ hides none of them. These links stand for what is installed.
-set(COHORT_HEADER_FOLDERS core data cluster distribute nn)
+set(COHORT_HEADER_FOLDERS core data checkpoint cluster distribute nn)
 set(COHORT_INCLUDE_DIR ${PROJECT_BINARY_DIR}/include)
 file(MAKE_DIRECTORY ${COHORT_INCLUDE_DIR}/cohort)
 foreach(name IN LISTS COHORT_HEADER_FOLDERS ITEMS kernels)

@@ -8,7 +8,7 @@
 #include <sstream>
 
 #include "cohort/cluster/job_secret.h"
-#include "cohort/cluster/process_identity.h"
+#include "cohort/core/process_identity.h"
 #include "cohort/core/system.h"
 #include "cohort/core/version.h"
 #include "launch/plan.h"
@@ -39,7 +39,7 @@ std::string make_job_id(int restart) {
   std::array<char, 256> host{};
   ::gethostname(host.data(), host.size() - 1);
   const int pid = ::getpid();
-  return fmt::format("launch-{}-{}-{}-{}", host.data(), pid, cluster::process_start(pid), restart);
+  return fmt::format("launch-{}-{}-{}-{}", host.data(), pid, process_start(pid), restart);
 }
 
 launch::LaunchOptions to_options(Arguments& arguments) {

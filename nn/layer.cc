@@ -68,6 +68,16 @@ void LayerImpl::add_child(const std::string& name, const Layer& layer) {
       throw InvalidArgument("{}: got two layers called \"{}\"; want unique names", name_, name);
   }
   children_.emplace_back(name, layer);
+  if (observer_) layer->observe_parts(observer_);
+}
+
+void LayerImpl::observe_parts(const std::shared_ptr<PartsObserver>& observer) {
+  observer_ = observer;
+  for (const auto& [name, layer] : children_) layer->observe_parts(observer);
+}
+
+void LayerImpl::parts_made() const {
+  if (const std::shared_ptr<PartsObserver> observer = observer_) observer->parts_made();
 }
 
 void LayerImpl::add_loss(Value loss) {
@@ -128,6 +138,7 @@ void LayerImpl::build_once(std::span<const TensorType> inputs) {
   path_ = (parent ? parent->path_ + "/" : "") + name_within_parent();
   build(inputs);
   built_ = true;
+  parts_made();
 }
 
 std::vector<Value> LayerImpl::apply(const std::vector<Value>& inputs, const CallOptions& options) {

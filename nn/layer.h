@@ -12,6 +12,7 @@
 #include "cohort/nn/handle.h"
 #include "cohort/nn/initializers.h"
 #include "cohort/nn/regularizers.h"
+#include "cohort/nn/saving/parts_observer.h"
 #include "cohort/nn/symbolic_tensor.h"
 #include "cohort/nn/variable.h"
 
@@ -148,6 +149,11 @@ class LayerImpl : public std::enable_shared_from_this<LayerImpl> {
   /// The penalties on the trainable weights of this layer and of those inside, each once, as
   /// scalars in the graph being traced.
   std::vector<Value> regularization_losses() const;
+  /// Whether saved names of the layers inside are their classes', counted ("dense", "dense_1"), as
+  /// where they are parts of a Sequential or functional model, and not those given to child().
+  virtual bool counts_children_by_class() const { return false; }
+  /// Tells `observer` when this layer, or one inside it, has been built. Another takes its place.
+  void observe_parts(const std::shared_ptr<PartsObserver>& observer);
   /// Grows when layers are added to or taken from a Sequential.
   int64_t structure_version() const { return structure_version_; }
 
@@ -174,6 +180,7 @@ class LayerImpl : public std::enable_shared_from_this<LayerImpl> {
   /// Adds the penalty on outputs y [N, …], divided by the rows of the global batch. The penalties
   /// of replicas are added, so `regularizer` gives a sum over rows. An undefined one adds nothing.
   void add_activity_loss(const Regularizer& regularizer, Value y);
+  void parts_made() const;
   /// Layers that only pass inputs on (models) take inputs of every dtype.
   virtual bool converts_inputs() const { return true; }
   /// x in this layer's dtype, integers included.
@@ -198,6 +205,7 @@ class LayerImpl : public std::enable_shared_from_this<LayerImpl> {
   std::vector<Variable> own_weights_;
   std::vector<std::pair<Variable, Regularizer>> regularizers_;
   std::vector<TensorType> output_types_;
+  std::shared_ptr<PartsObserver> observer_;
 };
 
 }  // namespace cohort::nn

@@ -49,6 +49,11 @@ void ModelImpl::compile(CompileOptions options) {
   const std::lock_guard lock(default_runtime().tracing());
   trainer_ = std::make_unique<internal::Trainer>(*this, std::move(options));
   compiled_ = true;
+  parts_made();
+}
+
+Optimizer ModelImpl::optimizer() const {
+  return compiled() ? trainer_->options().optimizer : Optimizer();
 }
 
 bool ModelImpl::compiled() const { return compiled_ && trainer_->fits_model(); }

@@ -59,6 +59,10 @@ class ModelImpl : public LayerImpl {
   /// or one that counts otherwise, repeats none.
   distribute::StepNumber step_number() const;
   void count_step() { ++steps_trained_; }
+  int64_t steps_trained() const { return steps_trained_; }
+  void set_steps_trained(int64_t steps) { steps_trained_ = steps; }
+  /// Of compile(); undefined before.
+  Optimizer optimizer() const;
   /// Keeps other threads from compiling, fitting and evaluating it, and from what is collective;
   /// FailedPrecondition names the one that does so already. `what` is a literal: "fit()".
   struct Entered {

@@ -12,3 +12,5 @@
 #include "cohort/nn/model_impl.h"
 #include "cohort/nn/optimizers.h"
 #include "cohort/nn/regularizers.h"
+#include "cohort/nn/saving/checkpoint.h"
+#include "cohort/nn/saving/checkpoint_manager.h"

@@ -90,6 +90,14 @@ void OptimizerImpl::add_slot(const std::string& name, const Variable& variable) 
       [dtype = variable.dtype(), shape = variable.shape()] { return Tensor(dtype, shape); },
       VariableOptions{.name = slot_path(options_.name, name, variable), .trainable = false}));
   slot_of_[key] = slots_.back();
+  slot_owners_.emplace_back(name, variable);
+}
+
+std::vector<OptimizerImpl::Slot> OptimizerImpl::slots() const {
+  std::vector<Slot> slots;
+  for (size_t i = 0; i < slots_.size(); ++i)
+    slots.push_back({slot_owners_[i].first, slot_owners_[i].second, slots_[i]});
+  return slots;
 }
 
 void OptimizerImpl::build(const std::vector<Variable>& variables) {
@@ -100,6 +108,7 @@ void OptimizerImpl::build(const std::vector<Variable>& variables) {
   if (options_.gradient_accumulation_steps)
     for (const Variable& variable : variables) add_slot(std::string(kAccumulator), variable);
   built_ = true;
+  if (const std::shared_ptr<PartsObserver> observer = observer_) observer->parts_made();
 }
 
 // iterations counts the updates of one set of variables: others would start in the middle.

@@ -10,6 +10,7 @@
 #include "cohort/core/graph/op.h"
 #include "cohort/nn/handle.h"
 #include "cohort/nn/learning_rate_schedules.h"
+#include "cohort/nn/saving/parts_observer.h"
 #include "cohort/nn/variable.h"
 
 namespace cohort::nn {
@@ -56,6 +57,14 @@ class OptimizerImpl {
   /// iterations, learning_rate (unless it is scheduled), then the slots.
   std::vector<Variable> variables() const;
   bool built() const { return built_; }
+  struct Slot {
+    std::string name;    ///< "momentum"
+    Variable of, value;  ///< the variable that it belongs to, and its own
+  };
+  /// In the order in which they were made.
+  std::vector<Slot> slots() const;
+  /// Tells `observer` when the slots have been made. Another takes its place.
+  void observe_parts(std::shared_ptr<PartsObserver> observer) { observer_ = std::move(observer); }
   void exclude_from_weight_decay(const std::vector<Variable>& variables,
                                  const std::vector<std::string>& names);
   const OptimizerOptions& options() const { return options_; }
@@ -94,6 +103,8 @@ class OptimizerImpl {
   OptimizerOptions options_;
   Variable iterations_, learning_rate_;
   std::vector<Variable> built_for_, slots_;
+  std::vector<std::pair<std::string, Variable>> slot_owners_;  ///< of slots_, in their order
+  std::shared_ptr<PartsObserver> observer_;
   std::map<std::pair<std::string, const VariableState*>, Variable> slot_of_;
   std::vector<Variable> excluded_;
   std::vector<std::string> excluded_names_;

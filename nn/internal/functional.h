@@ -11,6 +11,7 @@ class FunctionalImpl : public ModelImpl {
 
   std::vector<Value> call(const CallArgs& args) override;
   int num_inputs() const override { return static_cast<int>(inputs_.size()); }
+  bool counts_children_by_class() const override { return true; }
   std::vector<std::string> output_names() const override;
 
   /// Inputs before users, deeper calls first, as Keras orders layers.
@@ -28,6 +29,7 @@ class SequentialImpl : public ModelImpl {
   void add(const Layer& layer);
   void pop();
   std::vector<Value> call(const CallArgs& args) override;
+  bool counts_children_by_class() const override { return true; }
   std::vector<std::string> output_names() const override;
 
  private:

@@ -12,7 +12,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "cohort/cluster/process_identity.h"
+#include "cohort/core/process_identity.h"
 #include "tests/support/expect_error.h"
 
 namespace cohort::cluster {

@@ -17,6 +17,7 @@ from markdown import ROOT, PageError, read_pages
 FOLDERS = (
     "benchmarks",
     "build",
+    "checkpoint",
     "cluster",
     "cmake",
     "cohort",

@@ -16,7 +16,7 @@
 #include <thread>
 #include <vector>
 
-#include "cohort/cluster/process_identity.h"
+#include "cohort/core/process_identity.h"
 
 namespace cohort::launch {
 
@@ -169,9 +169,9 @@ inline void expect_gone(const std::set<int>& processes) {
   const auto until = Clock::now() + kDeadline;
   for (const int pid : processes) {
     // They are not our children: nothing but looking tells us of their end.
-    while (!cluster::process_start(pid).empty() && Clock::now() < until)
+    while (!cohort::process_start(pid).empty() && Clock::now() < until)
       std::this_thread::sleep_for(5ms);
-    EXPECT_EQ(cluster::process_start(pid), "") << "process " << pid << " is still there";
+    EXPECT_EQ(cohort::process_start(pid), "") << "process " << pid << " is still there";
   }
 }
 

@@ -79,7 +79,7 @@ class HouseChecker {
   }
 
   static bool is_in_library(const std::string& relative) {
-    constexpr std::array kFolders = {"core/",       "data/",    "nn/",
+    constexpr std::array kFolders = {"core/",       "data/",    "nn/",     "checkpoint/",
                                      "distribute/", "cluster/", "kernels/"};
     return std::any_of(kFolders.begin(), kFolders.end(),
                        [&](const char* folder) { return relative.starts_with(folder); });

@@ -20,6 +20,7 @@
 #include "cohort/cluster/job.h"
 #include "cohort/cohort.h"
 #include "tests/worker_program/cached_steps.h"
+#include "tests/worker_program/checkpoints.h"
 #include "tests/worker_program/metrics.h"
 #include "tests/worker_program/say.h"
 #include "tests/worker_program/values.h"
@@ -354,8 +355,9 @@ void run(int argc, char** argv) {
                                      .implementation = implementation,
                                      .gradient_dtype =
                                          rounds ? cohort::DType::kBF16 : cohort::DType::kF32},
-           .sharding =
-               scenario == "zero1" ? distribute::Sharding::kZero1 : distribute::Sharding::kNone,
+           .sharding = scenario == "zero1" || scenario == "sharded_checkpoints"
+                           ? distribute::Sharding::kZero1
+                           : distribute::Sharding::kNone,
            .startup_timeout = std::chrono::seconds(scenario == "unreachable" ? 12 : 60)}),
       scenario};
   say("chief", setting.strategy.is_chief() ? "yes" : "no");
@@ -371,6 +373,12 @@ void run(int argc, char** argv) {
     cohort::read_copies(setting.strategy);
   else if (setting.is("cached_steps"))
     cached_steps(setting.strategy);
+  else if (setting.is("checkpoints") || setting.is("sharded_checkpoints"))
+    checkpoints(setting.strategy);
+  else if (setting.is("resumed_checkpoints"))
+    resumed_checkpoints(setting.strategy);
+  else if (setting.is("unshared_checkpoints"))
+    unshared_checkpoints(setting.strategy);
   else if (setting.is("metrics"))
     cohort::fit_with_metrics(setting.strategy);
   else

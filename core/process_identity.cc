@@ -1,9 +1,9 @@
-#include "cohort/cluster/process_identity.h"
+#include "cohort/core/process_identity.h"
 
 #include <fstream>
 #include <sstream>
 
-namespace cohort::cluster {
+namespace cohort {
 
 std::string process_start(int pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
@@ -21,4 +21,4 @@ std::string process_start(int pid) {
   return fields ? field : "";
 }
 
-}  // namespace cohort::cluster
+}  // namespace cohort

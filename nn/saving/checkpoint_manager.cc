@@ -1,0 +1,101 @@
+#include "cohort/nn/saving/checkpoint_manager.h"
+
+#include <map>
+
+#include "cohort/checkpoint/directory_lock.h"
+#include "cohort/checkpoint/step_directory.h"
+#include "cohort/core/terminal.h"
+#include "cohort/nn/saving/agreement.h"
+
+namespace cohort::nn {
+
+struct CheckpointManager::State {
+  Checkpoint checkpoint;
+  CheckpointManagerOptions options;
+  checkpoint::RetentionOptions retention;
+  checkpoint::KeptLock lock;
+  std::shared_ptr<checkpoint::Storage> storage = checkpoint::posix_storage();
+  std::map<uint64_t, checkpoint::SavedStep> known = {};  ///< what manifests say, each read once
+
+  checkpoint::SavedStep describe(uint64_t step);
+  void remove_what_need_not_stay();
+};
+
+/// A step that cannot be read is none of the best.
+checkpoint::SavedStep CheckpointManager::State::describe(uint64_t step) {
+  if (const auto found = known.find(step); found != known.end()) return found->second;
+  checkpoint::SavedStep saved{.step = step};
+  try {
+    const checkpoint::SavedState state(
+        storage, checkpoint::join_path(options.directory, checkpoint::step_name(step)));
+    saved.created_ms = state.manifest().created_ms;
+    saved.metric = state.manifest().metric;
+  } catch (const Error&) {
+    return saved;
+  }
+  return known[step] = saved;
+}
+
+void CheckpointManager::State::remove_what_need_not_stay() {
+  try {
+    std::vector<checkpoint::SavedStep> steps;
+    for (const uint64_t step : checkpoint::steps_in(*storage, options.directory))
+      steps.push_back(describe(step));
+    for (const uint64_t step : checkpoint::steps_to_remove(std::move(steps), retention)) {
+      lock.lock->check();
+      checkpoint::remove_step(*storage, options.directory, step);
+    }
+  } catch (const Error& error) {
+    say(stderr, std::string("warning: checkpoints: old ones stay: ") + error.what() + "\n");
+  }
+}
+
+CheckpointManager::CheckpointManager(Checkpoint checkpoint, CheckpointManagerOptions options)
+    : state_(new State{.checkpoint = std::move(checkpoint),
+                       .options = options,
+                       .retention = {.max_to_keep = options.max_to_keep,
+                                     .keep_every_n_hours = options.keep_checkpoint_every_n_hours,
+                                     .keep_best = options.keep_best,
+                                     .better = options.better},
+                       .lock = {.options = {.job = options.job}}}) {
+  checkpoint::check(state_->retention);
+  if (options.directory.empty())
+    throw InvalidArgument("checkpoints: got an empty directory; want its path");
+}
+
+CheckpointManager::~CheckpointManager() = default;
+CheckpointManager::CheckpointManager(CheckpointManager&&) noexcept = default;
+CheckpointManager& CheckpointManager::operator=(CheckpointManager&&) noexcept = default;
+
+std::string CheckpointManager::save(SaveOptions options) {
+  std::string path = state_->checkpoint.save(state_->options.directory, options, state_->lock);
+  if (state_->checkpoint.strategy_.is_chief()) state_->remove_what_need_not_stay();
+  return path;
+}
+
+std::optional<RestoreStatus> CheckpointManager::restore_or_initialize() const {
+  distribute::Workers& workers = state_->checkpoint.strategy_.workers();
+  const std::string found = workers.guard("restore_or_initialize()", [&] {
+    return internal::Agreement(workers).from_chief(
+        "checkpoints", [&] { return checkpoints().empty() ? "" : "some"; });
+  });
+  if (found.empty()) return {};
+  return state_->checkpoint.restore(state_->options.directory);
+}
+
+std::vector<std::string> CheckpointManager::checkpoints() const {
+  std::vector<std::string> paths;
+  for (const uint64_t step : checkpoint::steps_in(*state_->storage, state_->options.directory))
+    paths.push_back(checkpoint::join_path(state_->options.directory, checkpoint::step_name(step)));
+  return paths;
+}
+
+std::optional<std::string> CheckpointManager::latest_checkpoint() const {
+  std::vector<std::string> paths = checkpoints();
+  if (paths.empty()) return {};
+  return std::move(paths.back());
+}
+
+const std::string& CheckpointManager::directory() const { return state_->options.directory; }
+
+}  // namespace cohort::nn

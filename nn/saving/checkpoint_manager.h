@@ -1,0 +1,51 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cohort/checkpoint/retention.h"
+#include "cohort/nn/saving/checkpoint.h"
+
+namespace cohort::nn {
+
+struct CheckpointManagerOptions {
+  std::string directory;
+  std::optional<int> max_to_keep = 5;  ///< the newest; absent: all
+  /// Besides, one for every so many hours.
+  std::optional<double> keep_checkpoint_every_n_hours = {};
+  /// Besides, so many with the best SaveOptions::metric.
+  int keep_best = 0;
+  checkpoint::Better better = checkpoint::Better::kSmaller;
+  /// The job's name, equal in all its starts: the next start takes the directory over at once, from
+  /// whatever host. "": none.
+  std::string job = "";
+};
+
+/// A directory of checkpoints and which of them stay (tf.train.CheckpointManager). From its first
+/// save() on, no other process writes to the directory. save() and restore_or_initialize() are
+/// collective, as Checkpoint's.
+class CheckpointManager {
+ public:
+  /// Throws InvalidArgument for options that keep nothing.
+  CheckpointManager(Checkpoint checkpoint, CheckpointManagerOptions options);
+  ~CheckpointManager();
+  CheckpointManager(CheckpointManager&&) noexcept;
+  CheckpointManager& operator=(CheckpointManager&&) noexcept;
+
+  /// Checkpoint::save, and then the removal of what need not stay; a failure of that is a warning.
+  std::string save(SaveOptions options = {});
+  /// Checkpoint::restore of the newest whole one; nothing where the directory has none.
+  std::optional<RestoreStatus> restore_or_initialize() const;
+  /// The steps' directories, the oldest first. What is in them is not checked.
+  std::vector<std::string> checkpoints() const;
+  std::optional<std::string> latest_checkpoint() const;
+  const std::string& directory() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace cohort::nn

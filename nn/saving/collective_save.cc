@@ -1,0 +1,243 @@
+#include "cohort/nn/saving/collective_save.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <map>
+#include <random>
+
+#include "cohort/checkpoint/data_file.h"
+#include "cohort/checkpoint/directory_lock.h"
+#include "cohort/checkpoint/reshard_plan.h"
+#include "cohort/checkpoint/step_directory.h"
+#include "cohort/core/runtime/runtime.h"
+#include "cohort/core/version.h"
+#include "cohort/core/wire/hash.h"
+#include "cohort/core/wire/protobuf.h"
+#include "cohort/nn/saving/agreement.h"
+
+// 1. The workers compare names and types. 2. The chief locks the directory and makes the step's;
+// each worker reads there what the chief wrote. 3. Each writes and syncs its tensors. 4. The chief
+// writes the manifest and gives the step its name. After each part all know whether all succeeded.
+namespace cohort::nn::internal {
+namespace {
+
+constexpr std::string_view kNonceName = "nonce";
+constexpr uint64_t kMaxNonceBytes = 64;
+
+std::string signature(const std::vector<SavedValue>& values) {
+  std::string text;
+  for (const SavedValue& value : values)
+    text += fmt::format("{} {} {}\n", value.name, value.dtype, value.shape);
+  return wire::hash128(text).to_string();
+}
+
+std::string random_text() {
+  std::random_device random;
+  return fmt::format("{:08x}{:08x}{:08x}{:08x}", random(), random(), random(), random());
+}
+
+uint64_t now_ms() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+}
+
+/// A file and the offsets in it, for the chief.
+std::string serialize(const checkpoint::WrittenFile& file) {
+  wire::Writer out;
+  out.write_bytes(1, checkpoint::serialize(file.record));
+  out.write_packed_uint(2, file.offsets);
+  return out.take();
+}
+
+checkpoint::WrittenFile parse_written_file(std::string_view bytes) {
+  checkpoint::WrittenFile file;
+  wire::Reader in(bytes, "checkpoint files");
+  while (in.next())
+    if (in.field() == 1)
+      file.record = checkpoint::parse_file_record(in.read_bytes(), "checkpoint files");
+    else
+      in.read_uints(file.offsets);
+  return file;
+}
+
+class CollectiveSave {
+ public:
+  CollectiveSave(const TrackedObjects& objects, const distribute::Strategy& strategy,
+                 const std::string& directory, const SaveOptions& options,
+                 checkpoint::KeptLock& lock)
+      : strategy_(strategy),
+        workers_(strategy.workers()),
+        agreement_(workers_),
+        directory_(directory),
+        options_(options),
+        lock_(lock),
+        values_(walk(objects).values) {}
+
+  std::string run() {
+    share_values();
+    begin();
+    try {
+      if (workers_.count() > 1) check_directory_is_shared();
+      const std::vector<std::string> files =
+          agreement_.gather("checkpoint files", [&] { return write_mine(); });
+      return agreement_.from_chief("checkpoint", [&] { return commit(files); });
+    } catch (const AgreedError&) {
+      abandon();
+      throw;
+    }
+  }
+
+ private:
+  /// Who writes what: the same on every worker.
+  void share_values() {
+    workers_.check_equal("names and types of what is saved", signature(values_));
+    std::vector<uint64_t> bytes;
+    for (const SavedValue& value : values_)
+      bytes.push_back(static_cast<uint64_t>(value.shape.num_elements()) * size_of(value.dtype));
+    writers_ = checkpoint::share_among(bytes, workers_.count());
+    if (workers_.count() == 1) return;
+    // All workers together make these whole, one at a time; who writes one keeps it.
+    for (size_t i = 0; i < values_.size(); ++i) {
+      if (!values_[i].is_of_all()) continue;
+      Tensor made = values_[i].value();
+      if (writers_[i] == workers_.index()) values_[i].value = [made] { return made; };
+    }
+  }
+
+  void begin() {
+    const std::string begun = agreement_.from_chief("checkpoint directory", [&] {
+      checkpoint::make_directories(*storage_, directory_);
+      if (!lock_.lock) lock_.lock.emplace(storage_, directory_, lock_.options);
+      lock_.lock->check();
+      const std::vector<uint64_t> steps = checkpoint::steps_in(*storage_, directory_);
+      const uint64_t step = options_.step.value_or(steps.empty() ? 1 : steps.back() + 1);
+      saving_ = checkpoint::begin_save(*storage_, directory_, step);
+      nonce_ = random_text();
+      if (workers_.count() > 1) checkpoint::write_file(*storage_, nonce_path(), nonce_);
+      wire::Writer out;
+      out.write_uint(1, step);
+      out.write_bytes(2, nonce_);
+      return out.take();
+    });
+    wire::Reader in(begun, "checkpoint directory");
+    while (in.next())
+      if (in.field() == 1)
+        step_ = in.read_uint();
+      else
+        nonce_ = in.read_bytes();
+    saving_ = checkpoint::saving_path(directory_, step_);
+  }
+
+  std::string nonce_path() const { return checkpoint::join_path(saving_, kNonceName); }
+
+  void check_directory_is_shared() {
+    agreement_.gather("shared checkpoint directory", [&] {
+      std::string got;
+      try {
+        got = checkpoint::read_file(*storage_, nonce_path(), kMaxNonceBytes);
+      } catch (const Error& error) {
+        got = error.what();
+      }
+      if (got != nonce_)
+        throw FailedPrecondition(
+            "save: {}: got {} where the chief has just written {}; want a directory that all "
+            "hosts of the job share",
+            directory_, got, nonce_);
+      return "";
+    });
+    agreement_.from_chief("shared checkpoint directory", [&] {
+      storage_->remove_file(nonce_path());
+      return "";
+    });
+  }
+
+  std::string file_name() const {
+    return fmt::format("data-{:05}-of-{:05}.safetensors", workers_.index() + 1, workers_.count());
+  }
+
+  std::string write_mine() {
+    std::vector<checkpoint::PieceSource> pieces;
+    for (size_t i = 0; i < values_.size(); ++i)
+      if (writers_[i] == workers_.index())
+        pieces.push_back({.name = values_[i].name,
+                          .dtype = values_[i].dtype,
+                          .shape = values_[i].shape.numbers(),
+                          .begin = 0,
+                          .end = values_[i].shape.num_elements(),
+                          .value = values_[i].value});
+    if (pieces.empty()) return "";
+    return serialize(
+        checkpoint::write_data_file(*storage_, saving_, file_name(), pieces, {{"format", "pt"}}));
+  }
+
+  std::string commit(const std::vector<std::string>& files) {
+    checkpoint::Manifest manifest{
+        .step = step_,
+        .created_ms = now_ms(),
+        .metric = options_.metric,
+        .trace_hash = options_.trace_hash,
+        .facts = {{"cohort", std::string(version())},
+                  {"strategy", strategy_.name()},
+                  {"processes", std::to_string(workers_.count())},
+                  {"replicas", std::to_string(strategy_.num_replicas_in_sync())},
+                  {"seed", std::to_string(default_runtime().random_seed())}}};
+    std::vector<std::vector<uint64_t>> offsets(files.size());
+    std::vector<uint32_t> number_of_file(files.size());
+    for (size_t worker = 0; worker < files.size(); ++worker) {
+      if (files[worker].empty()) continue;
+      checkpoint::WrittenFile file = parse_written_file(files[worker]);
+      number_of_file[worker] = static_cast<uint32_t>(manifest.files.size());
+      manifest.files.push_back(std::move(file.record));
+      offsets[worker] = std::move(file.offsets);
+    }
+    std::vector<size_t> next(files.size());
+    for (size_t i = 0; i < values_.size(); ++i) {
+      const auto worker = static_cast<size_t>(writers_[i]);
+      const int64_t elements = values_[i].shape.num_elements();
+      checkpoint::TensorRecord tensor{
+          .name = values_[i].name, .dtype = values_[i].dtype, .shape = values_[i].shape.numbers()};
+      const uint64_t offset = offsets[worker].at(next[worker]++);
+      if (elements > 0)
+        tensor.pieces = {
+            {.begin = 0, .end = elements, .file = number_of_file[worker], .offset = offset}};
+      manifest.tensors.push_back(std::move(tensor));
+    }
+    lock_.lock->check();
+    return checkpoint::commit_save(*storage_, directory_, manifest);
+  }
+
+  /// Removes what the attempt left, as far as that goes.
+  void abandon() {
+    if (!workers_.is_chief()) return;
+    try {
+      lock_.lock->check();
+      checkpoint::abandon_save(*storage_, saving_);
+    } catch (const Error&) {
+      // The next save does it.
+    }
+  }
+
+  const distribute::Strategy& strategy_;
+  distribute::Workers& workers_;
+  Agreement agreement_;
+  const std::string& directory_;
+  const SaveOptions& options_;
+  checkpoint::KeptLock& lock_;
+  std::optional<checkpoint::DirectoryLock> own_lock_;
+  std::shared_ptr<checkpoint::Storage> storage_ = checkpoint::posix_storage();
+  std::vector<SavedValue> values_;
+  std::vector<int> writers_;
+  uint64_t step_ = 0;
+  std::string saving_, nonce_;
+};
+
+}  // namespace
+
+std::string save_collectively(const TrackedObjects& objects, const distribute::Strategy& strategy,
+                              const std::string& directory, const SaveOptions& options,
+                              checkpoint::KeptLock& lock) {
+  return CollectiveSave(objects, strategy, directory, options, lock).run();
+}
+
+}  // namespace cohort::nn::internal

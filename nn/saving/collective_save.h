@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string>
+
+#include "cohort/checkpoint/directory_lock.h"
+#include "cohort/nn/saving/checkpoint.h"
+
+namespace cohort::nn::internal {
+
+/// What Checkpoint::save does, on every worker. The chief takes `lock`,
+/// of the directory, unless it holds it already. Throws AgreedError on all workers alike.
+std::string save_collectively(const TrackedObjects& objects, const distribute::Strategy& strategy,
+                              const std::string& directory, const SaveOptions& options,
+                              checkpoint::KeptLock& lock);
+
+}  // namespace cohort::nn::internal

@@ -1,0 +1,79 @@
+#include "tests/worker_program/checkpoints.h"
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "tests/worker_program/say.h"
+
+namespace nn = cohort::nn;
+using cohort::DType;
+using cohort::Shape;
+using cohort::Tensor;
+
+namespace {
+
+cohort::data::Dataset examples() {
+  Tensor x(DType::kF32, Shape{70, 6}), y(DType::kI32, Shape{70});
+  for (int64_t i = 0; i < x.num_elements(); ++i)
+    x.data<float>()[i] = static_cast<float>((i * 7919) % 101) / 101 - 0.5f;
+  for (int64_t i = 0; i < 70; ++i) y.data<int32_t>()[i] = static_cast<int32_t>(i * 3 % 5);
+  return cohort::data::Dataset::from_tensor_slices({x, y}).shuffle(70).batch(16);
+}
+
+nn::Model make_model() {
+  nn::set_random_seed(7);
+  nn::Sequential model({nn::Dense({.units = 8, .activation = "relu"}), nn::BatchNormalization(),
+                        nn::Dropout({.rate = 0.3}), nn::Dense({.units = 5})});
+  model.compile(
+      {.optimizer = nn::Adam(), .loss = nn::SparseCategoricalCrossentropy({.from_logits = true})});
+  return model;
+}
+
+void train(const nn::Model& model, int64_t epoch) {
+  model.fit(examples(), {.epochs = epoch + 1, .verbose = 0, .initial_epoch = epoch});
+}
+
+}  // namespace
+
+void checkpoints(const cohort::distribute::Strategy& strategy) {
+  const std::string directory = std::getenv("CHECKPOINT_PATH");
+  const nn::Model model = strategy.scope(make_model);
+  train(model, 0);
+  const std::string path = nn::Checkpoint({{"model", model}}).save(directory);
+  train(model, 1);
+  say("weights", model.fingerprint());
+  const nn::Model again = strategy.scope(make_model);
+  const nn::RestoreStatus status = nn::Checkpoint({{"model", again}}).restore(directory);
+  train(again, 1);
+  status.assert_consumed();
+  say("resumed", again.fingerprint());
+  int files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(path))
+    files += entry.path().extension() == ".safetensors";
+  say("files", std::to_string(files));
+  // All are told of an error, and the job goes on.
+  try {
+    nn::Checkpoint({{"model", model}}).save(directory, {.step = status.step()});
+  } catch (const cohort::Error& error) {
+    say("refused", std::string(cohort::code_name(error.code())));
+  }
+  train(model, 2);
+  say("at last", model.fingerprint());
+}
+
+void resumed_checkpoints(const cohort::distribute::Strategy& strategy) {
+  const nn::Model model = strategy.scope(make_model);
+  const auto status = nn::Checkpoint({{"model", model}}).restore(std::getenv("CHECKPOINT_PATH"));
+  train(model, 1);
+  status.assert_consumed();
+  say("resumed", model.fingerprint());
+}
+
+void unshared_checkpoints(const cohort::distribute::Strategy& strategy) {
+  const std::string directory = std::string(std::getenv("CHECKPOINT_PATH")) + "/" +
+                                std::to_string(strategy.workers().index());
+  std::filesystem::create_directory(directory);
+  const nn::Model model = strategy.scope(make_model);
+  train(model, 0);
+  nn::Checkpoint({{"model", model}}).save(directory);
+}

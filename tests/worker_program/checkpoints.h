@@ -1,0 +1,12 @@
+#pragma once
+
+#include "cohort/cohort.h"
+
+/// Trains an epoch, saves, and trains a second; then restores into a new model and trains the
+/// second again. Says the weights of both, and how many files were written. CHECKPOINT_PATH is the
+/// directory.
+void checkpoints(const cohort::distribute::Strategy& strategy);
+/// Restores what checkpoints() saved in another job and trains the second epoch. Says the weights.
+void resumed_checkpoints(const cohort::distribute::Strategy& strategy);
+/// Saves into a directory of this process' own.
+void unshared_checkpoints(const cohort::distribute::Strategy& strategy);

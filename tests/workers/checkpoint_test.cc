@@ -1,0 +1,85 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "tests/workers/workers.h"
+
+/// A job saves together, and what it saved is one checkpoint for any number of processes.
+namespace cohort {
+namespace {
+
+using ::testing::HasSubstr;
+
+class CheckpointOfAJobTest : public ::testing::Test {
+ protected:
+  CheckpointOfAJobTest()
+      : path_(std::filesystem::temp_directory_path() /
+              ("cohort_job_checkpoint_" + std::to_string(getpid()))) {
+    std::filesystem::create_directories(path_);
+    setenv("CHECKPOINT_PATH", path_.c_str(), 1);
+  }
+  ~CheckpointOfAJobTest() override {
+    unsetenv("CHECKPOINT_PATH");
+    std::filesystem::remove_all(path_);
+  }
+  void clear() {
+    std::filesystem::remove_all(path_);
+    std::filesystem::create_directories(path_);
+  }
+  std::filesystem::path path_;
+};
+
+TEST_F(CheckpointOfAJobTest, WorkersShareTheTensorsAndResumeWithTheSameBits) {
+  const auto one = run_workers(1, {"checkpoints", "1", "4"});
+  ASSERT_EQ(one[0].exit_code, 0) << one[0].output;
+  EXPECT_EQ(one[0].value("resumed"), one[0].value("weights"));
+  EXPECT_EQ(one[0].value("files"), "1");
+  for (const int workers : {2, 3}) {
+    clear();
+    for (const WorkerResult& result : run_workers(workers, {"checkpoints", "1", "4"})) {
+      ASSERT_EQ(result.exit_code, 0) << result.output;
+      EXPECT_EQ(result.value("weights"), one[0].value("weights"));
+      EXPECT_EQ(result.value("resumed"), one[0].value("weights"));
+      EXPECT_EQ(result.value("files"), std::to_string(workers));
+      EXPECT_EQ(result.value("refused"), "AlreadyExists");
+      EXPECT_EQ(result.value("at last"), one[0].value("at last"));
+    }
+  }
+}
+
+TEST_F(CheckpointOfAJobTest, AnotherNumberOfWorkersGoesOnFromIt) {
+  const auto saved = run_workers(3, {"checkpoints", "1", "4"});
+  ASSERT_EQ(saved[0].exit_code, 0) << saved[0].output;
+  for (const auto& [workers, devices] : {std::pair{4, "1"}, {2, "2"}, {1, "1"}})
+    for (const WorkerResult& result : run_workers(workers, {"resumed_checkpoints", devices, "4"})) {
+      ASSERT_EQ(result.exit_code, 0) << result.output;
+      EXPECT_EQ(result.value("resumed"), saved[0].value("weights")) << workers;
+    }
+}
+
+TEST_F(CheckpointOfAJobTest, SlotsThatTheWorkersDivideAreSavedWhole) {
+  const auto sharded = run_workers(2, {"sharded_checkpoints", "1", "4"});
+  for (const WorkerResult& result : sharded) {
+    ASSERT_EQ(result.exit_code, 0) << result.output;
+    EXPECT_EQ(result.value("resumed"), sharded[0].value("weights"));
+  }
+  for (const WorkerResult& result : run_workers(3, {"resumed_checkpoints", "1", "4"})) {
+    ASSERT_EQ(result.exit_code, 0) << result.output;
+    EXPECT_EQ(result.value("resumed"), sharded[0].value("weights"));
+  }
+}
+
+TEST_F(CheckpointOfAJobTest, ADirectoryThatIsNotSharedIsNamedOnAllWorkers) {
+  for (const WorkerResult& result : run_workers(2, {"unshared_checkpoints", "1", "2"})) {
+    EXPECT_EQ(result.exit_code, 3) << result.output;
+    EXPECT_THAT(result.value("error"), HasSubstr("FailedPrecondition"));
+    EXPECT_THAT(result.value("error"), HasSubstr("task:1"));
+    EXPECT_THAT(result.value("error"), HasSubstr("all hosts of the job share"));
+  }
+}
+
+}  // namespace
+}  // namespace cohort

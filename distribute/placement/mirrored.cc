@@ -1,9 +1,14 @@
 #include "cohort/distribute/placement/mirrored.h"
 
 #include "cohort/core/ops/collective.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/reduce.h"
 #include "cohort/core/ops/slices.h"
+#include "cohort/core/ops/state.h"
 #include "cohort/core/runtime/passes.h"
 #include "cohort/core/symbol.h"
+#include "cohort/distribute/replica_tree.h"
 
 namespace cohort::distribute {
 namespace {
@@ -56,6 +61,22 @@ std::vector<Gradient> MirroredLowering::reduce(ops::ReduceOp op, const std::vect
   together = ops::all_reduce(together, op, gradients);
   for (size_t k = 0; k < places.size(); ++k) reduced[places[k]] = together[k];
   return reduced;
+}
+
+std::vector<Value> MirroredLowering::once_on_each_device(std::vector<Value> values,
+                                                         int num_devices) const {
+  if (num_devices == rows_.num_replicas) return values;
+  std::vector<int64_t> firsts;
+  int64_t first = 0;
+  for (const int block : split_into_blocks(rows_.num_replicas, num_devices)) {
+    firsts.push_back(first);
+    first += block;
+  }
+  const Value is_first = ops::reduce_any(
+      ops::equal(ops::step_info(ops::StepField::kReplicaId),
+                 ops::constant(Tensor::from(firsts, Shape{static_cast<int64_t>(num_devices)}))));
+  for (Value& value : values) value = ops::where(is_first, value, ops::scalar(0, value.dtype()));
+  return values;
 }
 
 Trace place_mirrored(const Trace& trace, const StepRows& rows) {

@@ -208,6 +208,7 @@ class ZeroLowering final : public MirroredLowering {
             ops::segment_sums(flat(part, summed, node), table_of(*part.group), part.number));
         placed.emplace_back(&part, std::move(nodes));
       }
+    sums = once_on_each_device(std::move(sums), mesh_.num_ranks());
     if (!sums.empty()) sums = ops::all_reduce(sums, ops::ReduceOp::kSum);
     for (size_t i = 0; i < placed.size(); ++i) {
       const auto& [part, nodes] = placed[i];

@@ -11,7 +11,7 @@
 namespace cohort::nn {
 
 struct CheckpointManagerOptions {
-  std::string directory;
+  std::string directory = "";
   std::optional<int> max_to_keep = 5;  ///< the newest; absent: all
   /// Besides, one for every so many hours.
   std::optional<double> keep_checkpoint_every_n_hours = {};

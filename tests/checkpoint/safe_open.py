@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The safetensors package of PyPI reads every tensor of the data files that Cohort writes.
+"""Python's safetensors package reads every tensor of the data files that Cohort writes.
 
     tests/checkpoint/safe_open.py build/release/tests/test_checkpoint build/release/launch/cohort-checkpoint
 

@@ -6,6 +6,7 @@
 #include "cohort/core/ops/constant.h"
 #include "cohort/core/ops/state.h"
 #include "cohort/core/runtime/rewrite.h"
+#include "cohort/distribute/placement/lowering.h"
 
 namespace cohort::distribute {
 namespace {
@@ -33,11 +34,7 @@ Trace count_commits(const Trace& placed, const std::shared_ptr<VariableState>& n
   const Value one = ops::scalar(1, DType::kI64);
   for (Node* node : {one.node(), ops::assign_add(number, one)})
     node->set_device(device_of(*commits.front()));
-  GraphFunction function = rewriter.finish();
-  Trace counted = placed;
-  counted.graph = std::move(function.graph);
-  counted.outputs = std::move(function.fetches);
-  return counted;
+  return with_function(placed, rewriter.finish());
 }
 
 }  // namespace cohort::distribute

@@ -127,9 +127,15 @@ Trace Lowering::run() {
   }
   end();
   name_rows(trace_.outputs);
-  GraphFunction placed = rewriter_.finish();
-  return {std::move(placed.graph), std::move(placed.fetches), trace_.shared_inputs,
-          trace_.counts_commits, std::move(groups_)};
+  Trace placed = with_function(trace_, rewriter_.finish());
+  placed.groups = std::move(groups_);
+  return placed;
+}
+
+Trace with_function(Trace trace, GraphFunction function) {
+  trace.graph = std::move(function.graph);
+  trace.outputs = std::move(function.fetches);
+  return trace;
 }
 
 }  // namespace cohort::distribute

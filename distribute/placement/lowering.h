@@ -74,4 +74,7 @@ class Lowering {
   std::vector<std::shared_ptr<ParameterGroup>> groups_;
 };
 
+/// The trace with another graph for the same arguments and outputs; all else that it says stays.
+Trace with_function(Trace trace, GraphFunction function);
+
 }  // namespace cohort::distribute

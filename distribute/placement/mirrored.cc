@@ -81,8 +81,7 @@ std::vector<Value> MirroredLowering::once_on_each_device(std::vector<Value> valu
 
 Trace place_mirrored(const Trace& trace, const StepRows& rows) {
   if (rows.num_replicas > 1) return MirroredLowering(trace, rows).run();
-  GraphFunction alone = drop_reductions(*trace.graph, trace.outputs);
-  return {std::move(alone.graph), std::move(alone.fetches), trace.shared_inputs};
+  return with_function(trace, drop_reductions(*trace.graph, trace.outputs));
 }
 
 }  // namespace cohort::distribute

@@ -21,6 +21,7 @@
 #include "cohort/cohort.h"
 #include "tests/worker_program/cached_steps.h"
 #include "tests/worker_program/checkpoints.h"
+#include "tests/worker_program/faults.h"
 #include "tests/worker_program/metrics.h"
 #include "tests/worker_program/say.h"
 #include "tests/worker_program/values.h"
@@ -52,55 +53,6 @@ Tensor pattern(Shape shape, uint32_t x) {
     t.data<float>()[i] =
         static_cast<float>((x = x * 1664525 + 1013904223) >> 8) / 16777216.f - 0.5f;
   return t;
-}
-
-/// Dies or stands still at its fourth step.
-class Stop : public nn::CallbackImpl {
- public:
-  explicit Stop(int signal) : signal_(signal) {}
-  void on_train_batch_end(int64_t batch, const nn::Logs&) override {
-    if (batch == 3) std::raise(signal_);
-  }
-
- private:
-  int signal_;
-};
-
-/// Never comes back from its fourth step.
-nn::Callback stuck() {
-  return nn::LambdaCallback({.on_train_batch_end = [](int64_t batch, const nn::Logs&) {
-    while (batch == 3) pause();
-  }});
-}
-
-/// Says when the first step is made, and when one comes a while after another: this process was
-/// stopped in between.
-nn::Callback first_step() {
-  auto last = std::chrono::steady_clock::now();
-  return nn::LambdaCallback({.on_epoch_end = [last](int64_t epoch, const nn::Logs&) mutable {
-    const auto now = std::chrono::steady_clock::now();
-    if (epoch == 0) say("step", "made");
-    if (epoch > 0 && now - last > std::chrono::seconds(5)) say("step", "went on");
-    last = now;
-  }});
-}
-
-/// How a step, or the end of an epoch, fails.
-nn::Callback failing(const std::string& scenario) {
-  return nn::LambdaCallback(
-      {.on_epoch_end =
-           [scenario](int64_t, const nn::Logs&) {
-             if (scenario == "throws_at_epoch") throw std::runtime_error("a full disk");
-             if (scenario == "throws_int") throw 42;
-           },
-       .on_train_batch_end =
-           [scenario](int64_t batch, const nn::Logs&) {
-             if (batch != 3) return;
-             if (scenario == "throws_in_callback") throw std::runtime_error("a full disk");
-             if (scenario == "exits_in_callback") std::exit(0);
-             if (scenario == "aborts_on_thread")
-               std::thread([] { throw std::runtime_error("an exception of a thread"); }).join();
-           }});
 }
 
 /// The first words of the Error that `body` throws in a thread of its own.
@@ -155,9 +107,8 @@ std::vector<nn::Callback> callbacks(const Setting& setting, const nn::Model& mod
   if (setting.is("second_thread")) return {second_thread(setting, model)};
   const distribute::Strategy& strategy = setting.strategy;
   const bool last = strategy.impl().first_replica() + 1 == strategy.num_replicas_in_sync();
-  if (last && setting.is("killed")) return {nn::Callback(std::make_shared<Stop>(SIGKILL))};
-  if (setting.odd() && setting.is("stopped"))
-    return {nn::Callback(std::make_shared<Stop>(SIGSTOP))};
+  if (last && setting.is("killed")) return {raising(SIGKILL)};
+  if (setting.odd() && setting.is("stopped")) return {raising(SIGSTOP)};
   if (setting.odd() && setting.is("stuck")) return {stuck()};
   if (setting.is("endless") || setting.is("suspended")) return {first_step()};
   if (setting.is("traced"))

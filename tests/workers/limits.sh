@@ -57,6 +57,7 @@ under() {
   local first=${limited:0:1} code
   timeout 90 tail --pid="${pids[$first]}" -f /dev/null || true
   if ! wait "${pids[$first]}"; then
+    # The others hear of it, and end by themselves or are ended; one may be gone by then.
     for pid in "${pids[@]}"; do timeout 5 tail --pid="$pid" -f /dev/null || kill "$pid" || true; done
   fi
   for worker in 0 1 2; do

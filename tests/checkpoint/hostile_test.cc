@@ -9,6 +9,7 @@
 #include "cohort/core/wire/protobuf.h"
 #include "tests/checkpoint/memory_storage.h"
 #include "tests/checkpoint/support.h"
+#include "tests/support/damaged.h"
 #include "tests/support/expect_error.h"
 
 /// Files of other programs and of people who mean harm: every one ends in success or an Error.
@@ -185,34 +186,13 @@ TEST(ManifestTest, ForeignAndCutOffBytesAreNamed) {
                  [&] { parse_manifest(foreign, "m"); });
 }
 
-std::string damaged(std::string bytes, std::mt19937& random) {
-  const int num_changes = 1 + static_cast<int>(random() % 4);
-  for (int i = 0; i < num_changes && !bytes.empty(); ++i) {
-    const size_t at = random() % bytes.size();
-    switch (random() % 4) {
-      case 0:
-        bytes[at] = static_cast<char>(random());
-        break;
-      case 1:
-        bytes[at] = static_cast<char>(bytes[at] ^ (1 << (random() % 8)));
-        break;
-      case 2:
-        bytes.insert(at, 1 + random() % 9, static_cast<char>(random()));
-        break;
-      default:
-        bytes.erase(at, 1 + random() % 9);
-    }
-  }
-  return bytes;
-}
-
 /// Parses damaged copies; how many were refused. Anything but an Error of the file's ends the test.
 int num_refused(const std::string& bytes, int rounds,
                 const std::function<void(const std::string&)>& parse) {
   std::mt19937 random(7);
   int refused = 0;
   for (int round = 0; round < rounds; ++round) try {
-      parse(damaged(bytes, random));
+      parse(testing::damaged(bytes, random));
     } catch (const Error& error) {
       ++refused;
       EXPECT_TRUE(error.code() == Code::kDataLoss || error.code() == Code::kUnimplemented)

@@ -4,37 +4,13 @@
 #include "cohort/data/example.h"
 #include "tests/data/support.h"
 #include "tests/data/temporary_files.h"
+#include "tests/support/damaged.h"
 
 /// Damaged files of every kind end in success or in a cohort::Error, whatever the damage.
 namespace cohort::data {
 namespace {
 
 constexpr int kRounds = 400;
-
-/// Some bytes changed, inserted, taken out or cut off.
-std::string damaged(std::string bytes, std::mt19937& random) {
-  const int num_changes = 1 + static_cast<int>(random() % 4);
-  for (int i = 0; i < num_changes && !bytes.empty(); ++i) {
-    const size_t at = random() % bytes.size();
-    switch (random() % 5) {
-      case 0:
-        bytes[at] = static_cast<char>(random());
-        break;
-      case 1:
-        bytes[at] = static_cast<char>(bytes[at] ^ (1 << (random() % 8)));
-        break;
-      case 2:
-        bytes.insert(at, 1 + random() % 9, static_cast<char>(random()));
-        break;
-      case 3:
-        bytes.erase(at, 1 + random() % 9);
-        break;
-      default:
-        bytes.resize(at);
-    }
-  }
-  return bytes;
-}
 
 /// Reads `kRounds` damaged copies of `bytes`; returns how many were refused.
 template <class Read>
@@ -43,7 +19,7 @@ int num_refused(const std::string& bytes, Read read) {
   int refused = 0;
   for (int round = 0; round < kRounds; ++round) {
     try {
-      read(damaged(bytes, random));
+      read(testing::damaged(bytes, random));
     } catch (const Error& error) {
       ++refused;
       EXPECT_NE(error.code(), Code::kInternal) << error.what();

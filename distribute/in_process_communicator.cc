@@ -138,6 +138,7 @@ class InProcessRequest : public Communicator::Request {
   }
 
   void do_start() override {
+    if (group_->aborted.load()) group_->throw_failure();
     Progress& mine = meeting_->progress[static_cast<size_t>(rank_)];
     mine.ready.store(mine.ready.load(std::memory_order_relaxed) + 1, std::memory_order_release);
   }

@@ -124,7 +124,7 @@ class Communicator {
 class Communicator::Request {
  public:
   virtual ~Request() = default;
-  /// Says that this rank's data is ready; returns at once.
+  /// Says that this rank's data is ready; returns at once. Throws what the group was aborted with.
   void start() {
     ++counted_->calls;
     do_start();

@@ -209,7 +209,7 @@ void HostGroup::wait_slowly(const Awaited& awaited, const Caller& caller) const 
   SlowWait wait(*this, awaited, caller);
   const int yields = oversubscribed_ ? kYieldsWhenCrowded : kYields;
   for (int n = 0; !awaited.has_come(awaited.peer); ++n) {
-    if (failed()) throw_failure();
+    expect_whole();
     if (n < yields) {
       sched_yield();
       continue;
@@ -246,7 +246,7 @@ void HostGroup::fail(const Error& error) const {
 
 void HostGroup::fail_and_throw(const Error& error) const {
   fail(error);
-  if (failed()) throw_failure();
+  expect_whole();
   throw Error(error);
 }
 

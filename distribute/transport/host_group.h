@@ -107,6 +107,11 @@ class HostGroup {
   void fail(const Error& error) const;
   bool failed() const { return head_->failed.load(std::memory_order_acquire) == 2; }
   [[noreturn]] void throw_failure() const;
+  /// Throws what the group failed with, if it has. First in every start: what a rank began after
+  /// its abort would complete calls of the others.
+  void expect_whole() const {
+    if (failed()) throw_failure();
+  }
   /// fail(error), then throws what the group failed with.
   [[noreturn]] void fail_and_throw(const Error& error) const;
 

@@ -67,6 +67,7 @@ class NetworkRequest : public Communicator::Request {
 
  private:
   void do_start() override {
+    host().expect_whole();
     ++call_;
     record_ = &host()
                    .flight(host_rank_)
@@ -83,7 +84,7 @@ class NetworkRequest : public Communicator::Request {
   }
 
   void do_wait() override {
-    if (host().failed()) host().throw_failure();
+    host().expect_whole();
     host().wait_for(lines(0).done, call_, progress_rank_, caller_);
     take_result();
     RankFlight::end(*record_);

@@ -122,7 +122,7 @@ void NetworkEngine::run() {
   try {
     loop();
     // The failure may have come with the end: the other nodes are to hear of it, not of a good-bye.
-    if (host().failed()) host().throw_failure();
+    host().expect_whole();
     say_goodbye();
     release_memory();
     return;
@@ -144,7 +144,7 @@ void NetworkEngine::loop() {
   while (!stop_ || !idle()) {
     const int count = epoll_wait(epoll_.get(), events.data(), events.size(), wait_ms);
     const std::lock_guard lock(mutex_);
-    if (host().failed()) host().throw_failure();
+    host().expect_whole();
     for (int i = 0; i < count; ++i) {
       const epoll_event& event = events[static_cast<size_t>(i)];
       if (event.data.u64 == kBell) {
@@ -226,6 +226,7 @@ size_t NetworkEngine::write_some(int node, std::span<const iovec> parts) {
     if (sent > 0) vain_polls_ = 0;
     return sent;
   } catch (const Error& error) {
+    hear_last_words(node);
     throw Error(error.code(), fmt::format("{} is gone: {}", link_name(node), error.what()));
   }
 }

@@ -100,6 +100,7 @@ class NetworkEngine {
   bool has_unread() const;
   size_t write_some(int node, std::span<const iovec> parts);
   size_t read_some(int node, char* to, size_t bytes);
+  void hear_last_words(int node);
   static void send_last(Connection& connection, const FrameHeader& frame,
                         const std::string& message);
   int next_wait_ms();

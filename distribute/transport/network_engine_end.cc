@@ -46,6 +46,21 @@ void NetworkEngine::tell_failure() {
   }
 }
 
+/// Of a peer that takes nothing any more: throws what it aborted with, if that has come here. What
+/// came before it is dropped where this node is not ready for it.
+void NetworkEngine::hear_last_words(int node) {
+  Link& link = links_[static_cast<size_t>(node)];
+  while (!link.has_left) {
+    if (std::exchange(link.paused, false)) {
+      unwanted_.resize(kMaxFrameBytes);
+      link.place = unwanted_.data();
+      link.frame.collective = UINT32_MAX;
+      if (link.frame.bytes == 0) close_frame(node);
+    }
+    if (!receive_some(node) && !link.paused) return;
+  }
+}
+
 /// The peer may be gone: then nothing is sent.
 void NetworkEngine::send_last(Connection& connection, const FrameHeader& frame,
                               const std::string& message) {

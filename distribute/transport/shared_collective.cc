@@ -22,7 +22,7 @@ SharedCollective::SharedCollective(std::shared_ptr<SharedRank> self, const Colle
 SharedCollective::~SharedCollective() { group().leave_meeting(caller_.meeting, &lines(0), rank()); }
 
 void SharedCollective::do_wait() {
-  if (group().failed()) group().throw_failure();
+  group().expect_whole();
   if (!agreed_) {
     for (int peer = 0; peer < size(); ++peer) {
       group().wait_for(lines(peer).prepared, 1, peer, caller_);

@@ -35,6 +35,7 @@ class SharedCollective : public Communicator::Request {
   virtual void exchange() = 0;
   /// Counts the call; first in do_start().
   void begin_call() {
+    group().expect_whole();
     ++call_;
     record_ =
         &group().flight(rank()).begin(static_cast<uint32_t>(caller_.meeting), call_, description_);

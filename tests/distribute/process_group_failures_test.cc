@@ -56,6 +56,7 @@ TEST_P(ProcessGroupConcurrentFailureTest, AbortEndsEveryWaitAndLaterCalls) {
     const auto request = rank.prepare({.count = 16, .buffer = &data});
     if (rank.rank() == 1) {
       rank.abort(Unavailable("peer down"));
+      testing::expect_error(Code::kUnavailable, {"peer down"}, [&] { request->start(); });
     } else {
       testing::expect_error(Code::kUnavailable, {"peer down"}, [&] {
         request->start();

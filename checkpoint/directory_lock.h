@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -10,6 +9,7 @@
 #include <thread>
 
 #include "cohort/checkpoint/storage.h"
+#include "cohort/core/chrono.h"
 
 namespace cohort::checkpoint {
 

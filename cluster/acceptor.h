@@ -3,7 +3,6 @@
 #include <sys/socket.h>
 
 #include <array>
-#include <chrono>
 #include <compare>
 #include <functional>
 #include <list>
@@ -14,6 +13,7 @@
 
 #include "cohort/cluster/descriptor.h"
 #include "cohort/cluster/endpoint.h"
+#include "cohort/core/chrono.h"
 
 namespace cohort::cluster {
 

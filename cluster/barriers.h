@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <functional>
 #include <list>
 #include <map>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "cohort/cluster/task.h"
+#include "cohort/core/chrono.h"
 #include "cohort/core/error.h"
 
 namespace cohort::cluster {

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <chrono>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "cohort/cluster/address.h"
+#include "cohort/core/chrono.h"
 
 namespace cohort::cluster {
 

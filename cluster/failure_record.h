@@ -1,10 +1,10 @@
 #pragma once
 
-#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "cohort/core/chrono.h"
 #include "cohort/core/error.h"
 
 namespace cohort::cluster {

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <chrono>
 #include <string>
 
 #include "cohort/cluster/tls.h"
+#include "cohort/core/chrono.h"
 
 namespace cohort::cluster {
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <stop_token>
@@ -10,6 +9,7 @@
 #include "cohort/cluster/membership.h"
 #include "cohort/cluster/tls.h"
 #include "cohort/cluster/wait_board.h"
+#include "cohort/core/chrono.h"
 
 namespace cohort::cluster {
 

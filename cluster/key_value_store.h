@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <map>
@@ -8,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "cohort/core/chrono.h"
 #include "cohort/core/error.h"
 
 namespace cohort::cluster {

@@ -2,12 +2,12 @@
 
 #include <poll.h>
 
-#include <chrono>
 #include <functional>
 #include <span>
 #include <string>
 
 #include "cohort/cluster/key_value_store.h"
+#include "cohort/core/chrono.h"
 
 namespace cohort::cluster {
 

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
 
 #include "cohort/cluster/message.h"
+#include "cohort/core/chrono.h"
 
 namespace cohort::cluster {
 

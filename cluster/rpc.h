@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -8,6 +7,7 @@
 #include "cohort/cluster/endpoint.h"
 #include "cohort/cluster/pipe.h"
 #include "cohort/cluster/tls.h"
+#include "cohort/core/chrono.h"
 
 namespace cohort::cluster {
 

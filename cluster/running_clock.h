@@ -1,6 +1,6 @@
 #pragma once
 
-#include <chrono>
+#include "cohort/core/chrono.h"
 
 namespace cohort::cluster {
 

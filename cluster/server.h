@@ -1,11 +1,11 @@
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <string>
 
 #include "cohort/cluster/cluster_resolver.h"
 #include "cohort/cluster/tls.h"
+#include "cohort/core/chrono.h"
 
 namespace cohort::cluster {
 

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "cohort/core/chrono.h"
 #include "cohort/core/dtype.h"
 
 namespace cohort::distribute {

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <vector>
 
+#include "cohort/core/chrono.h"
 #include "cohort/core/runtime/communicator.h"
 
 namespace cohort::distribute {

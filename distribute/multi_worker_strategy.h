@@ -1,10 +1,10 @@
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "cohort/core/chrono.h"
 #include "cohort/distribute/communication_options.h"
 #include "cohort/distribute/sharding.h"
 #include "cohort/distribute/strategy.h"

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,6 +8,7 @@
 #include "cohort/cluster/port_range.h"
 #include "cohort/cluster/tls.h"
 #include "cohort/cluster/wait_board.h"
+#include "cohort/core/chrono.h"
 #include "cohort/core/runtime/communicator.h"
 
 namespace cohort::distribute {

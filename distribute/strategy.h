@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -8,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cohort/core/chrono.h"
 #include "cohort/core/device/device_turn.h"
 #include "cohort/core/reduce_op.h"
 #include "cohort/core/runtime/function.h"

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <functional>
 #include <future>
 #include <memory>
@@ -16,6 +15,7 @@
 #include "cohort/cluster/port_range.h"
 #include "cohort/cluster/tls.h"
 #include "cohort/cluster/wait_board.h"
+#include "cohort/core/chrono.h"
 #include "cohort/distribute/abort_switch.h"
 #include "cohort/distribute/process_exchange.h"
 #include "cohort/distribute/workers.h"

@@ -13,6 +13,7 @@ demo=(
   dataset-fashion-mnist                                 # its data
 )
 build=(
+  libhdf5-dev         # files of weights as Keras has them
   libcpp-httplib-dev  # metrics over HTTP
   libopenmpi-dev      # MPI between hosts; brings openmpi-bin along
 )

@@ -2,10 +2,11 @@
 
 #include <signal.h>
 
-#include <chrono>
 #include <list>
 #include <optional>
 #include <vector>
+
+#include "cohort/core/chrono.h"
 
 #include "launch/child.h"
 #include "launch/input_relay.h"

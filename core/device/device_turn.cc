@@ -108,7 +108,7 @@ void TurnLock::refuse_second_job(const Device& device, const void* job) const {
 }
 
 void TurnLock::leave_line(Waiter& waiter) {
-  line_.remove(&waiter);
+  std::erase(line_, &waiter);
   State expected = kWanted;
   if (line_.empty()) state_.compare_exchange_strong(expected, kTaken, std::memory_order_relaxed);
 }
@@ -120,7 +120,7 @@ void TurnLock::hand_over() {
     return;
   }
   Waiter& next = *line_.front();
-  line_.pop_front();
+  line_.erase(line_.begin());
   job_.store(next.job, std::memory_order_relaxed);
   if (line_.empty()) state_.store(kTaken, std::memory_order_relaxed);
   next.has_turn = true;

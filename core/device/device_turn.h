@@ -3,12 +3,12 @@
 #include <sys/types.h>
 
 #include <atomic>
-#include <chrono>
-#include <list>
 #include <mutex>
 #include <span>
 #include <utility>
 #include <vector>
+
+#include "cohort/core/chrono.h"
 
 namespace cohort {
 
@@ -53,7 +53,7 @@ class TurnLock {
   int depth_ = 0;                          // the owner's
   std::atomic<const void*> last_user_{nullptr};
   std::mutex mutex_;
-  std::list<Waiter*> line_;  // guarded by mutex_
+  std::vector<Waiter*> line_;  // guarded by mutex_
 };
 
 /// This thread's right to use some devices while it lives: to compile for them, to run on them, and

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
@@ -154,7 +153,7 @@ class Graph {
   int64_t variable_id(const std::shared_ptr<VariableState>& variable);
   const std::vector<std::shared_ptr<VariableState>>& variables() const { return variables_; }
 
-  const std::deque<std::unique_ptr<Node>>& nodes() const { return nodes_; }
+  const std::vector<std::unique_ptr<Node>>& nodes() const { return nodes_; }
   /// Finds a node by its full name; nullptr when there is none.
   Node* find(std::string_view name) const;
   /// Nodes of the commit stage, in creation order: roots of every execution besides the fetches.
@@ -169,7 +168,7 @@ class Graph {
   struct Index;
 
   const OpRegistry* ops_;
-  std::deque<std::unique_ptr<Node>> nodes_;
+  std::vector<std::unique_ptr<Node>> nodes_;
   std::vector<Node*> placeholders_;
   std::vector<std::shared_ptr<VariableState>> variables_;
   std::unique_ptr<Index> index_;  // names and variables, to be found

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <vector>
 
+#include "cohort/core/chrono.h"
 #include "cohort/core/runtime/communicator.h"
 #include "cohort/core/runtime/parameter_group.h"
 #include "cohort/core/runtime/rewrite.h"

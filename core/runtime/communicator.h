@@ -1,7 +1,6 @@
 #pragma once
 
 #include <array>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -9,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "cohort/core/chrono.h"
 #include "cohort/core/dtype.h"
 #include "cohort/core/error.h"
 #include "cohort/core/reduce_op.h"

@@ -1,9 +1,10 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <exception>
 #include <thread>
+
+#include "cohort/core/chrono.h"
 
 namespace cohort {
 

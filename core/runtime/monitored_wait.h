@@ -1,11 +1,12 @@
 #pragma once
 
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
+
+#include "cohort/core/chrono.h"
 
 namespace cohort {
 

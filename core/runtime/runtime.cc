@@ -14,13 +14,13 @@ void Runtime::add_device(std::unique_ptr<Device> device) { devices_.push_back(st
 void Runtime::keep(std::shared_ptr<void> owned) { kept_.push_back(std::move(owned)); }
 
 const Runtime::BackEnd* Runtime::find_back_end(DeviceType type) const {
-  for (const BackEnd& back_end : back_ends_)
-    if (back_end.type == type) return &back_end;
+  for (const auto& back_end : back_ends_)
+    if (back_end->type == type) return back_end.get();
   return nullptr;
 }
 
 Runtime::BackEnd& Runtime::back_end(DeviceType type) {
-  if (!find_back_end(type)) back_ends_.push_back({.type = type});
+  if (!find_back_end(type)) back_ends_.push_back(std::make_unique<BackEnd>(BackEnd{.type = type}));
   return const_cast<BackEnd&>(*find_back_end(type));
 }
 

@@ -2,7 +2,6 @@
 
 #include <array>
 #include <atomic>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -112,7 +111,7 @@ class Runtime {
   OpRegistry ops_;
   KernelRegistry kernels_;
   std::vector<std::unique_ptr<Device>> devices_;
-  std::deque<BackEnd> back_ends_;  // one for each type at most; they stay where they are
+  std::vector<std::unique_ptr<BackEnd>> back_ends_;  // one for each type at most
   std::atomic<TraceRecorder*> recorder_ = nullptr;
   std::atomic<uint64_t> seed_ = 0;
   std::array<std::atomic<bool>, 2> in_use_{};  // by DeviceType

@@ -1,7 +1,8 @@
 #pragma once
 
 #include <algorithm>
-#include <chrono>
+
+#include "cohort/core/chrono.h"
 
 namespace cohort {
 

@@ -1,8 +1,8 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 
+#include "cohort/core/chrono.h"
 #include "cohort/core/runtime/communicator.h"
 #include "cohort/core/runtime/kernel.h"
 #include "cohort/core/runtime/replica_turns.h"

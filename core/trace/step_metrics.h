@@ -1,8 +1,8 @@
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 
+#include "cohort/core/chrono.h"
 #include "cohort/core/trace/metrics.h"
 
 namespace cohort {

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <chrono>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "cohort/cluster/key_value_store.h"
+#include "cohort/core/chrono.h"
 #include "cohort/distribute/transport/shared_file.h"
 
 namespace cohort::distribute {

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
 
 #include "cohort/cluster/wait_board.h"
+#include "cohort/core/chrono.h"
 #include "cohort/core/dtype.h"
 #include "cohort/core/error.h"
 #include "cohort/core/runtime/spin_wait.h"

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -9,6 +8,7 @@
 
 #include "cohort/cluster/environment.h"
 #include "cohort/cluster/key_value_store.h"
+#include "cohort/core/chrono.h"
 #include "cohort/distribute/transport/connection.h"
 
 namespace cohort::distribute {

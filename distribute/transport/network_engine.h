@@ -2,7 +2,6 @@
 
 #include <array>
 #include <atomic>
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -11,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "cohort/core/chrono.h"
 #include "cohort/core/error.h"
 #include "cohort/distribute/transport/connection.h"
 #include "cohort/distribute/transport/frame.h"

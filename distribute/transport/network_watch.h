@@ -1,11 +1,11 @@
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "cohort/cluster/key_value_store.h"
+#include "cohort/core/chrono.h"
 #include "cohort/distribute/transport/host_group.h"
 #include "cohort/distribute/transport/network_collective.h"
 

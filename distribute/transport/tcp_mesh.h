@@ -1,12 +1,12 @@
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "cohort/cluster/key_value_store.h"
 #include "cohort/cluster/port_range.h"
+#include "cohort/core/chrono.h"
 #include "cohort/distribute/transport/connection.h"
 
 namespace cohort::distribute {

@@ -1,10 +1,10 @@
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <span>
 #include <vector>
 
+#include "cohort/core/chrono.h"
 #include "cohort/core/device/device.h"
 #include "cohort/core/runtime/communicator.h"
 #include "cohort/core/runtime/job_group.h"

@@ -1,10 +1,10 @@
 #pragma once
 
-#include <chrono>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "cohort/core/chrono.h"
 #include "cohort/core/trace/step_metrics.h"
 #include "cohort/distribute/strategy.h"
 #include "cohort/nn/internal/step_clock.h"

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -9,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "cohort/core/chrono.h"
 #include "cohort/core/runtime/job_group.h"
 #include "cohort/kernels/cuda/nccl/library.h"
 

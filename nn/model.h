@@ -92,6 +92,15 @@ struct BatchOptions {
   ClassWeight class_weight = {};
 };
 
+struct SaveWeightsOptions {
+  bool overwrite = true;  ///< false: AlreadyExists where the file is there
+};
+
+struct LoadWeightsOptions {
+  /// Loads what fits and names the rest on standard error, instead of throwing.
+  bool skip_mismatch = false;
+};
+
 struct SummaryOptions {
   std::optional<int> line_length = {};  ///< columns; absent: at most 88, or 108 with connections
   std::function<void(const std::string& line)> print_fn = {};  ///< absent: standard output
@@ -165,6 +174,17 @@ class Model : public Layer {
   using Layer::operator();
   /// Compiles and runs the model on concrete tensors, as one replica.
   Tensor operator()(const Tensor& x) const;
+
+  /// Writes the weights as Keras does, for `keras.Model.load_weights` or another program of ours;
+  /// not the optimizer's state, which a Checkpoint has. `filepath` ends in ".weights.h5". The file
+  /// takes its place whole. Collective in a job of several processes: the chief writes. Throws
+  /// FailedPrecondition where a layer is not built yet and where this build is without HDF5.
+  void save_weights(const std::string& filepath, SaveWeightsOptions options = {}) const;
+  /// Takes the weights of such a file, from Keras or from here. Throws InvalidArgument, with all
+  /// that does not fit, where the file has other layers, names that somebody gave ("head", not
+  /// "dense_1"), shapes or dtypes than the model, or a weight that no layer takes: nothing has
+  /// changed then. An optimizer's state in the file is left there. Collective, each worker reads.
+  void load_weights(const std::string& filepath, LoadWeightsOptions options = {}) const;
 
   std::string summary_text(SummaryOptions options = {}) const;
   void summary(SummaryOptions options = {}) const;

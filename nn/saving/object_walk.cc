@@ -18,18 +18,6 @@ std::string weight_name(const LayerImpl& layer, const Variable& weight) {
   return weight.path().starts_with(prefix) ? weight.path().substr(prefix.size()) : weight.name();
 }
 
-/// As Keras sorts attributes: "_private" ones last.
-bool comes_before(const std::string& a, const std::string& b) {
-  const bool a_private = a.starts_with('_'), b_private = b.starts_with('_');
-  return a_private != b_private ? b_private : a < b;
-}
-
-bool is_of_all(const VariableState& state) {
-  const VariableState::Part part = state.part();
-  return state.is_sharded() || (part.whole && part.whole->is_sharded()) ||
-         state.options().synchronization == VariableSynchronization::kOnRead;
-}
-
 class Walker {
  public:
   explicit Walker(const TrackedObjects& objects) {
@@ -107,8 +95,9 @@ class Walker {
 
   void add_named(const std::string& prefix, const LayerImpl& layer) {
     auto children = layer.children();
-    std::sort(children.begin(), children.end(),
-              [](const auto& a, const auto& b) { return comes_before(a.first, b.first); });
+    std::sort(children.begin(), children.end(), [](const auto& a, const auto& b) {
+      return attribute_comes_before(a.first, b.first);
+    });
     for (const auto& [name, child] : children) add(prefix + name, child);
   }
 
@@ -180,6 +169,17 @@ class Walker {
 };
 
 }  // namespace
+
+bool attribute_comes_before(const std::string& a, const std::string& b) {
+  const bool a_private = a.starts_with('_'), b_private = b.starts_with('_');
+  return a_private != b_private ? b_private : a < b;
+}
+
+bool is_of_all(const VariableState& state) {
+  const VariableState::Part part = state.part();
+  return state.is_sharded() || (part.whole && part.whole->is_sharded()) ||
+         state.options().synchronization == VariableSynchronization::kOnRead;
+}
 
 Walked walk(const TrackedObjects& objects) { return Walker(objects).take(); }
 

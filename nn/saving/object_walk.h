@@ -52,6 +52,11 @@ struct Walked {
   bool complete = true;  ///< nothing is there whose values are still to be made
 };
 
+/// As Keras sorts attributes: "_private" ones last.
+bool attribute_comes_before(const std::string& a, const std::string& b);
+/// SavedValue::is_of_all.
+bool is_of_all(const VariableState& state);
+
 /// Walks through all that `objects` reach. Throws InvalidArgument where two things get one name.
 Walked walk(const TrackedObjects& objects);
 

@@ -77,3 +77,33 @@ void unshared_checkpoints(const cohort::distribute::Strategy& strategy) {
   train(model, 0);
   nn::Checkpoint({{"model", model}}).save(directory);
 }
+
+void weights_files(const cohort::distribute::Strategy& strategy) {
+  const std::string directory = std::getenv("CHECKPOINT_PATH");
+  const std::string first = directory + "/first.weights.h5",
+                    second = directory + "/second.weights.h5";
+  const nn::Model model = strategy.scope(make_model);
+  train(model, 0);
+  model.save_weights(first);
+  train(model, 1);
+  model.save_weights(second);
+  say("weights", model.fingerprint());
+  const nn::Model again = strategy.scope(make_model);
+  train(again, 0);
+  again.load_weights(second);
+  say("loaded", again.fingerprint());
+  const auto refused = [](const char* name, const auto& call) {
+    try {
+      call();
+    } catch (const cohort::Error& error) {
+      say(name, std::string(cohort::code_name(error.code())));
+    }
+  };
+  refused("lacking", [&] { again.load_weights(directory + "/none.weights.h5"); });
+  refused("there", [&] { again.save_weights(first, {.overwrite = false}); });
+  refused("different",
+          [&] { again.load_weights(strategy.workers().index() == 0 ? first : second); });
+  again.load_weights(second);
+  train(again, 2);
+  train(model, 2);
+}

@@ -10,3 +10,6 @@ void checkpoints(const cohort::distribute::Strategy& strategy);
 void resumed_checkpoints(const cohort::distribute::Strategy& strategy);
 /// Saves into a directory of this process' own.
 void unshared_checkpoints(const cohort::distribute::Strategy& strategy);
+/// Saves weights as Keras does and loads them into another model. Says the weights of both, and the
+/// codes of the errors that every worker gets.
+void weights_files(const cohort::distribute::Strategy& strategy);

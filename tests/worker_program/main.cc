@@ -330,6 +330,8 @@ void run(int argc, char** argv) {
     resumed_checkpoints(setting.strategy);
   else if (setting.is("unshared_checkpoints"))
     unshared_checkpoints(setting.strategy);
+  else if (setting.is("weights_files"))
+    weights_files(setting.strategy);
   else if (setting.is("metrics"))
     cohort::fit_with_metrics(setting.strategy);
   else

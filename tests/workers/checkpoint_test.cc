@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "tests/support/built_with.h"
 #include "tests/workers/workers.h"
 
 /// A job saves together, and what it saved is one checkpoint for any number of processes.
@@ -78,6 +79,17 @@ TEST_F(CheckpointOfAJobTest, ADirectoryThatIsNotSharedIsNamedOnAllWorkers) {
     EXPECT_THAT(result.value("error"), HasSubstr("FailedPrecondition"));
     EXPECT_THAT(result.value("error"), HasSubstr("task:1"));
     EXPECT_THAT(result.value("error"), HasSubstr("all hosts of the job share"));
+  }
+}
+
+TEST_F(CheckpointOfAJobTest, WeightsAsKerasHasThemAreWrittenOnceAndReadByAll) {
+  if (!testing::built_with::hdf5) GTEST_SKIP() << "this build has no HDF5";
+  for (const WorkerResult& result : run_workers(2, {"weights_files", "1", "2"})) {
+    ASSERT_EQ(result.exit_code, 0) << result.output;
+    EXPECT_EQ(result.value("loaded"), result.value("weights"));
+    EXPECT_EQ(result.value("lacking"), "NotFound");
+    EXPECT_EQ(result.value("there"), "AlreadyExists");
+    EXPECT_EQ(result.value("different"), "FailedPrecondition");
   }
 }
 

@@ -1,5 +1,6 @@
 #include "cohort/checkpoint/hdf5_file.h"
 
+#include "cohort/checkpoint/hdf5_process.h"
 #include "cohort/core/error.h"
 #include "cohort/core/runtime/module.h"
 
@@ -24,7 +25,9 @@ const Hdf5Module& hdf5() {
 
 }  // namespace
 
-std::unique_ptr<Hdf5Reader> open_hdf5(const std::string& path) { return hdf5().open(path); }
+std::unique_ptr<Hdf5Reader> open_hdf5(const std::string& path) {
+  return read_in_child(path, hdf5().open);
+}
 std::unique_ptr<Hdf5Writer> create_hdf5(const std::string& path) { return hdf5().create(path); }
 
 }  // namespace cohort::checkpoint

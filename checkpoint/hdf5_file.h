@@ -19,7 +19,8 @@ struct Hdf5Dataset {
 };
 
 /// A file that is read. It may come from anywhere: links and data that lie in other files are
-/// refused, and nothing larger than the file is allocated before read() is asked for it.
+/// refused, nothing larger than the file is allocated before read() is asked for it, and a child of
+/// this process reads it, so that one on which HDF5's library crashes is an error like others.
 class Hdf5Reader {
  public:
   virtual ~Hdf5Reader() = default;

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 #include <hdf5.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -365,6 +366,9 @@ extern "C" __attribute__((visibility("default"))) void cohort_hdf5_module(
     cohort::checkpoint::Hdf5Module& module) {
   namespace checkpoint = cohort::checkpoint;
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // errors are thrown, not printed
+  // A child finds the library at rest, and free.
+  pthread_atfork([] { checkpoint::library().lock(); }, [] { checkpoint::library().unlock(); },
+                 [] { checkpoint::library().unlock(); });
   module.open = [](const std::string& path) -> std::unique_ptr<checkpoint::Hdf5Reader> {
     return std::make_unique<checkpoint::Reader>(path);
   };

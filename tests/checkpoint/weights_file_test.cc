@@ -197,6 +197,13 @@ TEST_P(WeightsFile, LinksToOtherFilesAreRefused) {
                [&] { checkpoint::open_hdf5(COHORT_SOURCE_DIR "/tests/golden/weights/huge.h5"); });
 }
 
+/// On which HDF5 1.10 crashes.
+TEST_P(WeightsFile, AFileThatTheLibraryDoesNotBearIsAnErrorToo) {
+  const std::string path = COHORT_SOURCE_DIR "/tests/golden/weights/crash.h5";
+  expect_error(Code::kDataLoss, {path}, [&] { checkpoint::open_hdf5(path); });
+  EXPECT_FALSE(checkpoint::open_hdf5(recorded("nested"))->datasets().empty());
+}
+
 TEST_P(WeightsFile, EveryDTypeComesBack) {
   const TemporaryDirectory folder;
   const std::string path = folder.path() + "/a.h5";

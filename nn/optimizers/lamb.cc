@@ -22,9 +22,21 @@ class LambImpl final : public OptimizerImpl {
 
  protected:
   std::vector<SlotOptions> slot_options() const override { return {{"momentum"}, {"velocity"}}; }
+  // All steps before the first norm: where each device has a part of them, their sums travel
+  // together.
   void update(const Group& group) override {
+    const DType dtype = group.variables[0].dtype();
+    const Value of_m = correction(group, options_.beta_1, dtype);
+    const Value of_v = correction(group, options_.beta_2, dtype);
     Group scaled = group;
-    for (size_t i = 0; i < group.variables.size(); ++i) scaled.gradients[i] = scaled_step(group, i);
+    for (size_t i = 0; i < group.variables.size(); ++i) {
+      const Value g = group.gradients[i];
+      const Value m = kept("momentum", group, i, g, options_.beta_1);
+      const Value v = kept("velocity", group, i, ops::square(g), options_.beta_2);
+      scaled.gradients[i] = m / of_m / (ops::sqrt(v / of_v) + options_.epsilon);
+    }
+    for (size_t i = 0; i < group.variables.size(); ++i)
+      scaled.gradients[i] = scaled.gradients[i] * ratio(group, i, scaled.gradients[i]);
     by_element(scaled, {});
   }
   void update_element(ElementUpdate& e) const override {
@@ -32,19 +44,15 @@ class LambImpl final : public OptimizerImpl {
   }
 
  private:
-  Value scaled_step(const Group& group, size_t i) const {
-    const Value g = group.gradients[i];
-    const Value m = kept("momentum", group, i, g, options_.beta_1);
-    const Value v = kept("velocity", group, i, ops::square(g), options_.beta_2);
-    const Value step =
-        m / correction(group, options_.beta_1, g.dtype()) /
-        (ops::sqrt(v / correction(group, options_.beta_2, g.dtype())) + options_.epsilon);
+  /// |p| / |step|; 1 where one of them is 0.
+  static Value ratio(const Group& group, size_t i, Value step) {
     Value weight = norm(group.variables[i].read());
-    if (!group.weight_decay.empty())
-      weight = weight * (1 - group.weight_decay[i] * ops::cast(group.learning_rate, g.dtype()));
+    if (!group.weight_decay.empty())  // by which p is smaller when the step is taken
+      weight =
+          weight * (1 - group.weight_decay[i] * ops::cast(group.learning_rate, weight.dtype()));
     const Value zero = ops::zeros_like(weight), of_step = norm(step);
     const Value both = ops::logical_and(ops::greater(weight, zero), ops::greater(of_step, zero));
-    return step * ops::where(both, weight / of_step, ops::ones_like(weight));
+    return ops::where(both, weight / of_step, ops::ones_like(weight));
   }
 
   /// The slot with x in it, as it is from this step on.

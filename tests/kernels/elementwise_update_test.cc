@@ -182,7 +182,8 @@ TEST(ElementwiseUpdateTest, HalvesAreComputedInSinglePrecision) {
       wide.variables[i] = test.variables[i].cast(DType::kF32);
     const KernelResult want = run_kernel(wide, "blocks");
     for (size_t i = 0; i < got.variables.size(); ++i)
-      EXPECT_TRUE(bitwise_equal(got.variables[i], want.variables[i].cast(dtype))) << to_string(dtype) << ", variable " << i;
+      EXPECT_TRUE(bitwise_equal(got.variables[i], want.variables[i].cast(dtype)))
+          << fmt::format("{}, variable {}", dtype, i);
   }
 }
 

@@ -8,8 +8,8 @@
 namespace cohort::testing {
 namespace {
 
-/// Sizes around a block of 1024 elements, of none, and of less than a vector.
-const std::vector<Shape> kShapes{{37, 5}, {5}, {0}, {1024}, {3 * 1024 + 17}, {1}, {2, 64}, {1023}};
+/// Sizes around a block of 4096 floats, of none, and of less than a vector.
+const std::vector<Shape> kShapes{{37, 5}, {5}, {0}, {4096}, {3 * 4096 + 17}, {1}, {2, 64}, {4095}};
 
 using Record = void (*)(ops::UpdateBody& body, Value rate, Value alpha);
 

@@ -14,6 +14,10 @@
 namespace cohort::cpu::plain {
 namespace {
 
+/// Of one value: a few share the second-level cache. Bodies are long, and the calls of their ops
+/// cost more than that cache does (benchmarks/update_bodies.cc).
+constexpr int64_t kUpdateBlockBytes = 16 << 10;
+
 /// The part of a body that is the same for all elements, for one thread: its numbers, and what its
 /// ops make of these alone.
 class BodyNumbers {
@@ -93,7 +97,7 @@ class ElementwiseUpdateKernel final : public UpdateKernel {
         decays_(!request.node.attrs().get<std::vector<double>>("weight_decay").empty()),
         num_arrays_(1 + request.variables.size() / static_cast<size_t>(count())),
         element_bytes_(size_of(request.variables[0].dtype)),
-        block_(kBlockBytes / widest_element(*body_)),
+        block_(kUpdateBlockBytes / widest_element(*body_)),
         one_thread_(make_cpu_device(0, 1)) {
     int64_t elements = 0;
     for (int i = 0; i < count(); ++i) elements += parameter(i).num_elements();
@@ -172,7 +176,7 @@ class ElementwiseUpdateKernel final : public UpdateKernel {
   }
   std::byte* begin_of(size_t number, int i) const { return array(number, i).data<std::byte>(); }
 
-  size_t buffer_bytes() const { return kBlockBytes + 64; }  // not all at one cache set
+  size_t buffer_bytes() const { return kUpdateBlockBytes + 64; }  // not all at one cache set
   size_t lane_bytes() const {
     return static_cast<size_t>(num_buffers_) * buffer_bytes() + op_workspace_;
   }

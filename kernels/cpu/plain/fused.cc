@@ -124,7 +124,8 @@ class FusedElementwiseKernel final : public CpuKernel {
   }
 
   size_t buffer_bytes() const {
-    return static_cast<size_t>(block_elements_ * widest_element(*body_)) + 64;  // not all at one cache set
+    return static_cast<size_t>(block_elements_ * widest_element(*body_)) +
+           64;  // not all at one cache set
   }
   size_t lane_bytes() const {
     return static_cast<size_t>(num_buffers_) * buffer_bytes() + op_workspace_;

@@ -32,7 +32,7 @@ void train() {
 
   const auto [model, optimizer] = strategy.scope([] {
     return std::pair(nn::Sequential({nn::Input({.shape = {2}}), nn::Dense({.units = 1})}),
-                     nn::SGD({.learning_rate = 0.2}));
+                     nn::Optimizer(nn::SGD{.learning_rate = 0.2}));
   });
   const cohort::Function step = cohort::function(
       [model = model, optimizer = optimizer](Value x, Value y) {

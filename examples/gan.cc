@@ -66,8 +66,8 @@ void train(int epochs) {
       images.shuffle(images.cardinality()).batch(kBatch, {.drop_remainder = true}).prefetch();
 
   const nn::Model generator = make_generator(), discriminator = make_discriminator();
-  const nn::Adam generator_optimizer({.learning_rate = 2e-4, .beta_1 = 0.5});
-  const nn::Adam discriminator_optimizer({.learning_rate = 2e-4, .beta_1 = 0.5});
+  const nn::Optimizer generator_optimizer = nn::Adam{.learning_rate = 2e-4, .beta_1 = 0.5};
+  const nn::Optimizer discriminator_optimizer = nn::Adam{.learning_rate = 2e-4, .beta_1 = 0.5};
   const cohort::Function step = cohort::function([=](Value real) -> std::vector<Value> {
     const nn::BinaryCrossentropy loss({.from_logits = true});
     const Value code = ops::random_normal({kBatch, kCode}, DType::kF32);

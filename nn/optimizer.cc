@@ -7,7 +7,7 @@
 #include "cohort/core/ops/reduce.h"
 #include "cohort/core/ops/slices.h"
 #include "cohort/core/ops/state.h"
-#include "cohort/nn/optimizers.h"
+#include "cohort/nn/optimizer.h"
 
 namespace cohort::nn {
 namespace {
@@ -56,6 +56,18 @@ Slices combined(const Slices& slices) {
   return ops::is_combined(slices) ? slices : ops::combine_slices(slices);
 }
 
+/// One for each, and not all absent.
+void want_gradients_of(const std::string& name, const std::vector<Gradient>& gradients,
+                       const std::vector<Variable>& variables) {
+  if (gradients.size() != variables.size())
+    throw InvalidArgument("{}: got {} gradients for {} variables; want one for each", name,
+                          gradients.size(), variables.size());
+  if (std::all_of(gradients.begin(), gradients.end(), [](const auto& g) { return g.absent(); }))
+    throw FailedPrecondition(
+        "{}: got no gradient for any of {} variables; want a loss that depends on them", name,
+        variables.size());
+}
+
 }  // namespace
 
 OptimizerImpl::~OptimizerImpl() = default;
@@ -69,6 +81,14 @@ OptimizerImpl::OptimizerImpl(OptimizerOptions options)
   check_positive(name(), "clipnorm", options_.clipnorm);
   check_positive(name(), "clipvalue", options_.clipvalue);
   check_positive(name(), "global_clipnorm", options_.global_clipnorm);
+  check_positive(name(), "loss_scale_factor", options_.loss_scale_factor);
+  if (!(options_.ema_momentum >= 0 && options_.ema_momentum <= 1))
+    throw InvalidArgument("{}: got ema_momentum {}; want 0 to 1", name(), options_.ema_momentum);
+  if (options_.ema_overwrite_frequency &&
+      (!options_.use_ema || *options_.ema_overwrite_frequency < 1))
+    throw InvalidArgument(
+        "{}: got ema_overwrite_frequency {}, use_ema {}; want 1 or more, and use_ema", name(),
+        *options_.ema_overwrite_frequency, options_.use_ema);
   if (options_.clipnorm.has_value() + options_.clipvalue.has_value() +
           options_.global_clipnorm.has_value() >
       1)
@@ -82,12 +102,15 @@ OptimizerImpl::OptimizerImpl(OptimizerOptions options)
                           *options_.gradient_accumulation_steps);
 }
 
-void OptimizerImpl::add_slot(const std::string& name, const Variable& variable) {
+void OptimizerImpl::add_slot(const SlotOptions& slot, const Variable& variable) {
+  const auto& [name, initial_value] = slot;
   const auto key = std::pair(name, variable.shared().get());
   if (slot_of_.contains(key)) return;
   slots_.emplace_back(std::make_shared<VariableState>(
       variable.dtype(), variable.shape(),
-      [dtype = variable.dtype(), shape = variable.shape()] { return Tensor(dtype, shape); },
+      [dtype = variable.dtype(), shape = variable.shape(), value = initial_value] {
+        return Tensor::full(dtype, shape, value);
+      },
       VariableOptions{.name = slot_path(options_.name, name, variable), .trainable = false}));
   slot_of_[key] = slots_.back();
   slot_owners_.emplace_back(name, variable);
@@ -103,10 +126,10 @@ std::vector<OptimizerImpl::Slot> OptimizerImpl::slots() const {
 void OptimizerImpl::build(const std::vector<Variable>& variables) {
   if (built_) return check_known(variables);
   built_for_ = variables;
-  for (const std::string& name : slot_names())
-    for (const Variable& variable : variables) add_slot(name, variable);
+  for (const SlotOptions& slot : all_slots())
+    for (const Variable& variable : variables) add_slot(slot, variable);
   if (options_.gradient_accumulation_steps)
-    for (const Variable& variable : variables) add_slot(std::string(kAccumulator), variable);
+    for (const Variable& variable : variables) add_slot({std::string(kAccumulator)}, variable);
   built_ = true;
   if (const std::shared_ptr<PartsObserver> observer = observer_) observer->parts_made();
 }
@@ -136,6 +159,7 @@ std::vector<std::shared_ptr<VariableState>> OptimizerImpl::slots(
 std::vector<Variable> OptimizerImpl::variables() const {
   std::vector<Variable> all{iterations_};
   if (!options_.learning_rate.is_scheduled()) all.push_back(learning_rate_);
+  all.insert(all.end(), states_.begin(), states_.end());
   all.insert(all.end(), slots_.begin(), slots_.end());
   return all;
 }
@@ -211,7 +235,7 @@ void OptimizerImpl::clip(std::vector<Gradient>& gradients) const {
 }
 
 bool OptimizerImpl::keeps_slices(const Variable& variable) const {
-  return updates_rows() && !options_.gradient_accumulation_steps &&
+  return updates_rows() && !options_.gradient_accumulation_steps && !options_.use_ema &&
          variable.shape()[0].number() <= ops::kLargestTable &&
          !(options_.weight_decay && decay_of(variable) != 0);
 }
@@ -222,9 +246,7 @@ void OptimizerImpl::update_rows(const Variable&, const Slices&, Value, Value) {
 
 void OptimizerImpl::apply(const std::vector<Gradient>& gradients,
                           const std::vector<Variable>& variables) {
-  if (gradients.size() != variables.size())
-    throw InvalidArgument("{}: got {} gradients for {} variables; want one for each", name(),
-                          gradients.size(), variables.size());
+  want_gradients_of(name(), gradients, variables);
   std::vector<Gradient> ready;
   std::vector<Variable> present;
   for (size_t i = 0; i < gradients.size(); ++i) {
@@ -232,20 +254,17 @@ void OptimizerImpl::apply(const std::vector<Gradient>& gradients,
     const bool sliced = gradients[i].is_slices() && keeps_slices(variables[i]);
     ready.push_back(sliced ? Gradient(combined(gradients[i].slices()))
                            : Gradient(gradients[i].dense()));
+    if (options_.loss_scale_factor)
+      set_numbers(ready.back(), numbers_of(ready.back()) / *options_.loss_scale_factor);
     present.push_back(variables[i]);
   }
-  if (ready.empty())
-    throw FailedPrecondition(
-        "{}: got no gradient for any of {} variables; want a loss that depends on them", name(),
-        variables.size());
   build(variables);
-  const int64_t steps = options_.gradient_accumulation_steps.value_or(1);
-  Value updates = iterations_.read();
-  if (steps > 1) updates = updates / static_cast<double>(steps);
+  const Value updates = updates_made();
   const Value applies = step_applies();
   accumulate(ready, present, applies);
   clip(ready);
   const Value learning_rate = current_learning_rate();
+  update_states(ops::cast(updates + 1.0, DType::kF64), applies);
   std::map<DType, Group> groups;
   for (size_t i = 0; i < present.size(); ++i) {
     if (ready[i].is_slices()) {
@@ -261,8 +280,15 @@ void OptimizerImpl::apply(const std::vector<Gradient>& gradients,
     group.learning_rate = learning_rate;
     group.step = updates + 1.0;
     group.apply = applies;
+    averaged_ = false;
     update(group);
+    if (options_.use_ema && !averaged_)
+      throw Unimplemented(
+          "{}: got use_ema; want an optimizer that says what becomes of an element "
+          "(update_element)",
+          name());
   }
+  if (options_.use_ema) average_absent(present);
   ops::assign_add(iterations_.shared(), ops::scalar(1, DType::kI64));
 }
 
@@ -282,6 +308,11 @@ void Optimizer::apply(const std::vector<Gradient>& gradients,
   std::vector<Value> none;
   ops::sum_over_replicas(reduced, none);
   impl().apply(reduced, variables);
+}
+
+Value Optimizer::scale_loss(Value loss) const {
+  const std::optional<double> factor = impl().options().loss_scale_factor;
+  return factor ? loss * *factor : loss;
 }
 
 int64_t Optimizer::iterations() const {

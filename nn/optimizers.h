@@ -1,169 +1,37 @@
 #pragma once
 
-#include <map>
-#include <memory>
-#include <optional>
-#include <string>
-#include <utility>
-#include <vector>
+#include "cohort/nn/optimizer.h"
 
-#include "cohort/core/graph/op.h"
-#include "cohort/nn/handle.h"
-#include "cohort/nn/learning_rate_schedules.h"
-#include "cohort/nn/saving/parts_observer.h"
-#include "cohort/nn/variable.h"
-
+/// Keras' optimizers: each is an aggregate of its options, in Keras' order with Keras' defaults,
+/// which makes an Optimizer wherever one is wanted. Options that all have: OptimizerOptions. g is
+/// the gradient, p the parameter, lr the rate, t the step from 1.
 namespace cohort::nn {
 
-class Optimizer;
-
-/// Hyper-parameters that all optimizers share.
-struct OptimizerOptions {
-  LearningRate learning_rate;
+/// Without momentum p -= lr g. Otherwise m = momentum m - lr g; p += m, or with nesterov
+/// p += momentum m - lr g.
+struct SGD {
+  LearningRate learning_rate = 0.01;
+  double momentum = 0.0;
+  bool nesterov = false;
   std::optional<double> weight_decay = {};
   std::optional<double> clipnorm = {};
   std::optional<double> clipvalue = {};
   std::optional<double> global_clipnorm = {};
-  std::optional<int64_t> gradient_accumulation_steps = {};
-  std::string name = "";
-};
-
-/// What an optimizer is: it turns gradients into the ops that update variables. iterations and
-/// learning_rate are variables, so that neither is frozen in a traced step; a scheduled rate is
-/// computed in the step from iterations.
-class OptimizerImpl {
- public:
-  using HandleType = Optimizer;
-  explicit OptimizerImpl(OptimizerOptions options);
-  virtual ~OptimizerImpl();
-
-  /// Records the update of `variables` by gradients that are already summed over the replicas:
-  /// accumulation, clipping, weight decay, update, iterations. Absent gradients leave their
-  /// variables alone; FailedPrecondition when all are absent. Slices stay slices where the update
-  /// changes nothing but their rows, and are the same as the dense gradient otherwise.
-  void apply(const std::vector<Gradient>& gradients, const std::vector<Variable>& variables);
-  /// Makes the slots for these variables, which are from then on all that this optimizer updates:
-  /// FailedPrecondition, later and in apply(), for others. The first apply() does it.
-  void build(const std::vector<Variable>& variables);
-
-  const std::string& name() const { return options_.name; }
-  /// Counts batches, those included whose gradients were only accumulated.
-  const Variable& iterations() const { return iterations_; }
-  int64_t batches_seen() const;
-  /// The rate of the next step.
-  double learning_rate() const;
-  /// FailedPrecondition with a schedule.
-  void set_learning_rate(double learning_rate) const;
-  /// iterations, learning_rate (unless it is scheduled), then the slots.
-  std::vector<Variable> variables() const;
-  bool built() const { return built_; }
-  struct Slot {
-    std::string name;    ///< "momentum"
-    Variable of, value;  ///< the variable that it belongs to, and its own
-  };
-  /// In the order in which they were made.
-  std::vector<Slot> slots() const;
-  /// Tells `observer` when the slots have been made. Another takes its place.
-  void observe_parts(std::shared_ptr<PartsObserver> observer) { observer_ = std::move(observer); }
-  void exclude_from_weight_decay(const std::vector<Variable>& variables,
-                                 const std::vector<std::string>& names);
-  const OptimizerOptions& options() const { return options_; }
-
- protected:
-  /// Variables of one dtype, to be updated by one node.
-  struct Group {
-    std::vector<Variable> variables;
-    std::vector<Value> gradients;
-    std::vector<double> weight_decay;  ///< one for each variable; empty: none
-    Value learning_rate, step, apply;
-  };
-  virtual void update(const Group& group) = 0;
-  /// True when a row whose gradient is 0 stays as it is; then update_rows does what update would.
-  virtual bool updates_rows() const { return false; }
-  virtual void update_rows(const Variable& variable, const Slices& gradient, Value learning_rate,
-                           Value apply);
-  /// The slots that one variable has: "momentum".
-  virtual std::vector<std::string> slot_names() const = 0;
-  /// Slot `name` of each variable.
-  std::vector<std::shared_ptr<VariableState>> slots(const std::string& name,
-                                                    const std::vector<Variable>& variables) const;
-
- private:
-  Value current_learning_rate() const;
-  Value step_applies() const;
-  void accumulate(std::vector<Gradient>& gradients, const std::vector<Variable>& variables,
-                  Value applies);
-  void clip(std::vector<Gradient>& gradients) const;
-  bool keeps_slices(const Variable& variable) const;
-  double decay_of(const Variable& variable) const;
-  void check_known(const std::vector<Variable>& variables) const;
-  Variable slot(const std::string& name, const Variable& variable) const;
-  void add_slot(const std::string& name, const Variable& variable);
-
-  OptimizerOptions options_;
-  Variable iterations_, learning_rate_;
-  std::vector<Variable> built_for_, slots_;
-  std::vector<std::pair<std::string, Variable>> slot_owners_;  ///< of slots_, in their order
-  std::shared_ptr<PartsObserver> observer_;
-  std::map<std::pair<std::string, const VariableState*>, Variable> slot_of_;
-  std::vector<Variable> excluded_;
-  std::vector<std::string> excluded_names_;
-  bool built_ = false;
-};
-
-using GradientAndVariable = std::pair<Gradient, Variable>;
-
-/// A handle to an optimizer. Given by name, in any case ("adam", "SGD"), or as one of the classes
-/// below. It belongs to one set of variables, those of build() or of its first step.
-class Optimizer : public Handle<OptimizerImpl> {
- public:
-  Optimizer() = default;
-  explicit Optimizer(std::shared_ptr<OptimizerImpl> impl) : Handle(std::move(impl)) {}
-  /// Throws InvalidArgument that lists the known names.
-  Optimizer(const char* name);         // NOLINT: given by name
-  Optimizer(const std::string& name);  // NOLINT
-
-  /// Inside a traced function: sums the gradients over all replicas, then records the update.
-  void apply_gradients(const std::vector<GradientAndVariable>& pairs) const;
-  /// The same, Keras 3's form.
-  void apply(const std::vector<Gradient>& gradients, const std::vector<Variable>& variables) const;
-  void build(const std::vector<Variable>& variables) const { impl().build(variables); }
-
-  /// Updates made, as in Keras: with gradient_accumulation_steps k, one for every k batches. The
-  /// variable of that name counts batches, as do schedules and random ops.
-  int64_t iterations() const;
-  /// The rate of the next step.
-  double learning_rate() const { return impl().learning_rate(); }
-  /// Takes effect at the next step. FailedPrecondition where the rate is scheduled.
-  void set_learning_rate(double learning_rate) const { impl().set_learning_rate(learning_rate); }
-  std::vector<Variable> variables() const { return impl().variables(); }
-  /// No weight decay for these, and for those whose path contains one of `names`. Before the first
-  /// step.
-  void exclude_from_weight_decay(const std::vector<Variable>& variables,
-                                 const std::vector<std::string>& names = {}) const {
-    impl().exclude_from_weight_decay(variables, names);
-  }
-};
-
-struct SGDOptions {
-  LearningRate learning_rate = 0.01;  ///< a number, or a schedule
-  double momentum = 0.0;
-  bool nesterov = false;
-  std::optional<double> weight_decay = {};     ///< p -= decay * learning_rate * p before the update
-  std::optional<double> clipnorm = {};         ///< of each gradient
-  std::optional<double> clipvalue = {};        ///< of each element
-  std::optional<double> global_clipnorm = {};  ///< of all gradients together
-  /// The means of this many batches' gradients are applied after every so many batches.
+  bool use_ema = false;
+  double ema_momentum = 0.99;
+  std::optional<int64_t> ema_overwrite_frequency = {};
+  std::optional<double> loss_scale_factor = {};
   std::optional<int64_t> gradient_accumulation_steps = {};
   std::string name = "SGD";
-};
-class SGD : public Optimizer {
- public:
-  explicit SGD(SGDOptions options = {});
+
+  operator Optimizer() const;  // NOLINT: a description is given where an optimizer is wanted
 };
 
-struct AdamOptions {
-  LearningRate learning_rate = 0.001;  ///< a number, or a schedule
+/// Kingma & Ba 2015: m += (g - m)(1 - beta_1); v += (g^2 - v)(1 - beta_2);
+/// p -= lr sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon). With amsgrad the largest v
+/// so far takes v's place.
+struct Adam {
+  LearningRate learning_rate = 0.001;
   double beta_1 = 0.9;
   double beta_2 = 0.999;
   double epsilon = 1e-7;
@@ -172,19 +40,200 @@ struct AdamOptions {
   std::optional<double> clipnorm = {};
   std::optional<double> clipvalue = {};
   std::optional<double> global_clipnorm = {};
+  bool use_ema = false;
+  double ema_momentum = 0.99;
+  std::optional<int64_t> ema_overwrite_frequency = {};
+  std::optional<double> loss_scale_factor = {};
   std::optional<int64_t> gradient_accumulation_steps = {};
   std::string name = "adam";
-};
-class Adam : public Optimizer {
- public:
-  explicit Adam(AdamOptions options = {});
+
+  operator Optimizer() const;  // NOLINT: a description is given where an optimizer is wanted
 };
 
-/// The gradients of a scalar with respect to variables, inside a traced function: of this replica's
-/// rows; apply_gradients sums them over the replicas.
-std::vector<Gradient> gradients(Value loss, const std::vector<Variable>& variables);
-/// Pairs for apply_gradients.
-std::vector<GradientAndVariable> zip(const std::vector<Gradient>& gradients,
-                                     const std::vector<Variable>& variables);
+/// Loshchilov & Hutter 2019: Adam whose weights decay.
+struct AdamW {
+  LearningRate learning_rate = 0.001;
+  std::optional<double> weight_decay = 0.004;
+  double beta_1 = 0.9;
+  double beta_2 = 0.999;
+  double epsilon = 1e-7;
+  bool amsgrad = false;
+  std::optional<double> clipnorm = {};
+  std::optional<double> clipvalue = {};
+  std::optional<double> global_clipnorm = {};
+  bool use_ema = false;
+  double ema_momentum = 0.99;
+  std::optional<int64_t> ema_overwrite_frequency = {};
+  std::optional<double> loss_scale_factor = {};
+  std::optional<int64_t> gradient_accumulation_steps = {};
+  std::string name = "adamw";
+
+  operator Optimizer() const;  // NOLINT: a description is given where an optimizer is wanted
+};
+
+/// v = rho v + (1 - rho) g^2; p -= lr g / sqrt(v + epsilon). With momentum the steps are
+/// m = momentum m + lr g / …; p -= m. With centered the square of a moving average of g is taken
+/// from v.
+struct RMSprop {
+  LearningRate learning_rate = 0.001;
+  double rho = 0.9;
+  double momentum = 0.0;
+  double epsilon = 1e-7;
+  bool centered = false;
+  std::optional<double> weight_decay = {};
+  std::optional<double> clipnorm = {};
+  std::optional<double> clipvalue = {};
+  std::optional<double> global_clipnorm = {};
+  bool use_ema = false;
+  double ema_momentum = 0.99;
+  std::optional<int64_t> ema_overwrite_frequency = {};
+  std::optional<double> loss_scale_factor = {};
+  std::optional<int64_t> gradient_accumulation_steps = {};
+  std::string name = "rmsprop";
+
+  operator Optimizer() const;  // NOLINT: a description is given where an optimizer is wanted
+};
+
+/// Duchi et al. 2011: a += g^2; p -= lr g / sqrt(a + epsilon).
+struct Adagrad {
+  LearningRate learning_rate = 0.001;
+  double initial_accumulator_value = 0.1;
+  double epsilon = 1e-7;
+  std::optional<double> weight_decay = {};
+  std::optional<double> clipnorm = {};
+  std::optional<double> clipvalue = {};
+  std::optional<double> global_clipnorm = {};
+  bool use_ema = false;
+  double ema_momentum = 0.99;
+  std::optional<int64_t> ema_overwrite_frequency = {};
+  std::optional<double> loss_scale_factor = {};
+  std::optional<int64_t> gradient_accumulation_steps = {};
+  std::string name = "adagrad";
+
+  operator Optimizer() const;  // NOLINT: a description is given where an optimizer is wanted
+};
+
+/// Zeiler 2012: a = rho a + (1 - rho) g^2; d = -sqrt(s + epsilon) / sqrt(a + epsilon) g;
+/// s = rho s + (1 - rho) d^2; p += lr d.
+struct Adadelta {
+  LearningRate learning_rate = 0.001;
+  double rho = 0.95;
+  double epsilon = 1e-7;
+  std::optional<double> weight_decay = {};
+  std::optional<double> clipnorm = {};
+  std::optional<double> clipvalue = {};
+  std::optional<double> global_clipnorm = {};
+  bool use_ema = false;
+  double ema_momentum = 0.99;
+  std::optional<int64_t> ema_overwrite_frequency = {};
+  std::optional<double> loss_scale_factor = {};
+  std::optional<int64_t> gradient_accumulation_steps = {};
+  std::string name = "adadelta";
+
+  operator Optimizer() const;  // NOLINT: a description is given where an optimizer is wanted
+};
+
+/// Kingma & Ba 2015, section 7: m += (g - m)(1 - beta_1); u = max(beta_2 u, |g|);
+/// p -= lr / (1 - beta_1^t) m / (u + epsilon).
+struct Adamax {
+  LearningRate learning_rate = 0.001;
+  double beta_1 = 0.9;
+  double beta_2 = 0.999;
+  double epsilon = 1e-7;
+  std::optional<double> weight_decay = {};
+  std::optional<double> clipnorm = {};
+  std::optional<double> clipvalue = {};
+  std::optional<double> global_clipnorm = {};
+  bool use_ema = false;
+  double ema_momentum = 0.99;
+  std::optional<int64_t> ema_overwrite_frequency = {};
+  std::optional<double> loss_scale_factor = {};
+  std::optional<int64_t> gradient_accumulation_steps = {};
+  std::string name = "adamax";
+
+  operator Optimizer() const;  // NOLINT: a description is given where an optimizer is wanted
+};
+
+/// Dozat 2016: Adam with Nesterov's momentum. The product of its momentum schedule is a state.
+struct Nadam {
+  LearningRate learning_rate = 0.001;
+  double beta_1 = 0.9;
+  double beta_2 = 0.999;
+  double epsilon = 1e-7;
+  std::optional<double> weight_decay = {};
+  std::optional<double> clipnorm = {};
+  std::optional<double> clipvalue = {};
+  std::optional<double> global_clipnorm = {};
+  bool use_ema = false;
+  double ema_momentum = 0.99;
+  std::optional<int64_t> ema_overwrite_frequency = {};
+  std::optional<double> loss_scale_factor = {};
+  std::optional<int64_t> gradient_accumulation_steps = {};
+  std::string name = "nadam";
+
+  operator Optimizer() const;  // NOLINT: a description is given where an optimizer is wanted
+};
+
+/// Chen et al. 2023: p -= lr sign(beta_1 m + (1 - beta_1) g); m = beta_2 m + (1 - beta_2) g.
+struct Lion {
+  LearningRate learning_rate = 0.001;
+  double beta_1 = 0.9;
+  double beta_2 = 0.99;
+  std::optional<double> weight_decay = {};
+  std::optional<double> clipnorm = {};
+  std::optional<double> clipvalue = {};
+  std::optional<double> global_clipnorm = {};
+  bool use_ema = false;
+  double ema_momentum = 0.99;
+  std::optional<int64_t> ema_overwrite_frequency = {};
+  std::optional<double> loss_scale_factor = {};
+  std::optional<int64_t> gradient_accumulation_steps = {};
+  std::string name = "lion";
+
+  operator Optimizer() const;  // NOLINT: a description is given where an optimizer is wanted
+};
+
+/// McMahan et al. 2013, "follow the regularized leader", in Keras' form.
+struct Ftrl {
+  LearningRate learning_rate = 0.001;
+  double learning_rate_power = -0.5;
+  double initial_accumulator_value = 0.1;
+  double l1_regularization_strength = 0.0;
+  double l2_regularization_strength = 0.0;
+  double l2_shrinkage_regularization_strength = 0.0;
+  double beta = 0.0;
+  std::optional<double> weight_decay = {};
+  std::optional<double> clipnorm = {};
+  std::optional<double> clipvalue = {};
+  std::optional<double> global_clipnorm = {};
+  bool use_ema = false;
+  double ema_momentum = 0.99;
+  std::optional<int64_t> ema_overwrite_frequency = {};
+  std::optional<double> loss_scale_factor = {};
+  std::optional<int64_t> gradient_accumulation_steps = {};
+  std::string name = "ftrl";
+
+  operator Optimizer() const;  // NOLINT: a description is given where an optimizer is wanted
+};
+
+/// You et al. 2020: Adam's step, scaled for each variable by |p| / |step|.
+struct Lamb {
+  LearningRate learning_rate = 0.001;
+  double beta_1 = 0.9;
+  double beta_2 = 0.999;
+  double epsilon = 1e-7;
+  std::optional<double> weight_decay = {};
+  std::optional<double> clipnorm = {};
+  std::optional<double> clipvalue = {};
+  std::optional<double> global_clipnorm = {};
+  bool use_ema = false;
+  double ema_momentum = 0.99;
+  std::optional<int64_t> ema_overwrite_frequency = {};
+  std::optional<double> loss_scale_factor = {};
+  std::optional<int64_t> gradient_accumulation_steps = {};
+  std::string name = "lamb";
+
+  operator Optimizer() const;  // NOLINT: a description is given where an optimizer is wanted
+};
 
 }  // namespace cohort::nn

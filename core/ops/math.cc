@@ -21,6 +21,19 @@ Gradients gradient_select(const Node& node, std::span<const Gradient> dy) {
           sum_to_shape(where(condition, zero, d), node.input(2).shape())};
 }
 
+Types infer_fma(const InferContext& in) {
+  want_floating(in, 0, "fma");
+  want_same_dtypes(in, "fma");
+  return {{in.dtype(0), broadcast(broadcast(in.shape(0), in.shape(1), "fma"), in.shape(2), "fma")}};
+}
+
+// da = dy b;  db = dy a;  dc = dy.
+Gradients gradient_fma(const Node& node, std::span<const Gradient> dy) {
+  const Value a = node.input(0), b = node.input(1), d = dy[0].dense();
+  return {sum_to_shape(d * b, a.shape()), sum_to_shape(d * a, b.shape()),
+          sum_to_shape(d, node.input(2).shape())};
+}
+
 Types infer_cast(const InferContext& in) { return {{in.attrs().get<DType>("dtype"), in.shape(0)}}; }
 
 Gradients gradient_cast(const Node& node, std::span<const Gradient> dy) {
@@ -73,6 +86,8 @@ Gradients gradient_add_n(const Node& node, std::span<const Gradient> dy) {
 
 }  // namespace
 
+Value fma(Value a, Value b, Value c) { return record("Fma", {a, b, c}); }
+Value fma(Value a, double b, Value c) { return fma(a, number_like(a, b), c); }
 Value where(Value condition, Value a, Value b) { return record("Select", {condition, a, b}); }
 Value cast(Value x, DType dtype) {
   return x.dtype() == dtype ? x : record("Cast", {x}, {{"dtype", dtype}});
@@ -101,6 +116,11 @@ void register_math(OpRegistry& ops) {
            .num_inputs = 3,
            .infer = infer_select,
            .gradient = gradient_select,
+           .elementwise = true});
+  ops.add({.name = "Fma",
+           .num_inputs = 3,
+           .infer = infer_fma,
+           .gradient = gradient_fma,
            .elementwise = true});
   ops.add({.name = "Cast",
            .num_inputs = 1,

@@ -41,6 +41,9 @@ Value pow(Value a, Value b);
 Value maximum(Value a, Value b);  ///< NaN wins; at a tie the gradient goes to a
 Value minimum(Value a, Value b);
 Value squared_difference(Value a, Value b);
+/// a b + c for floating dtypes, rounded once where the processor's vectors can.
+Value fma(Value a, Value b, Value c);
+Value fma(Value a, double b, Value c);
 Value floor_mod(Value a, Value b);  ///< the sign of b, as in Python
 
 // bool results.

@@ -19,6 +19,7 @@
 #include "cohort/core/ops/softmax.h"
 #include "cohort/core/ops/state.h"
 #include "cohort/core/ops/update.h"
+#include "cohort/core/ops/update_body.h"
 
 namespace cohort::ops {
 
@@ -42,6 +43,7 @@ void register_ops(OpRegistry& ops) {
   register_softmax(ops);
   register_state(ops);
   register_update(ops);
+  register_update_body(ops);
 }
 
 }  // namespace cohort::ops

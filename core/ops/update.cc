@@ -1,7 +1,11 @@
 #include "cohort/core/ops/update.h"
 
+#include <array>
+
 #include "cohort/core/graph/variable.h"
 #include "cohort/core/ops/common.h"
+#include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/math.h"
 
 namespace cohort::ops {
 namespace {
@@ -37,6 +41,14 @@ Types infer_sparse_sgd(const InferContext& in) {
   return {};
 }
 
+void want_weight_decay(const std::vector<double>& decay, size_t n, std::string_view where) {
+  if (!decay.empty() && decay.size() != n)
+    throw InvalidArgument("{}: got {} weight decays for {} variables; want one for each, or none",
+                          where, decay.size(), n);
+}
+
+}  // namespace
+
 void want_gradients(const Variables& variables, std::span<const Value> gradients,
                     std::string_view where) {
   if (variables.empty() || gradients.size() != variables.size())
@@ -55,7 +67,6 @@ void want_gradients(const Variables& variables, std::span<const Value> gradients
   }
 }
 
-/// Slots are wanted when the update uses them, equal in number and shapes to the variables.
 void want_slots(const Variables& variables, const Variables& slots, bool used,
                 std::string_view name, std::string_view where) {
   if (slots.size() != (used ? variables.size() : 0))
@@ -68,26 +79,17 @@ void want_slots(const Variables& variables, const Variables& slots, bool used,
                             variables[i]->name(), variables[i]->dtype(), variables[i]->shape());
 }
 
-void want_weight_decay(const std::vector<double>& decay, size_t n, std::string_view where) {
-  if (!decay.empty() && decay.size() != n)
-    throw InvalidArgument("{}: got {} weight decays for {} variables; want one for each, or none",
-                          where, decay.size(), n);
-}
-
-Node* record_update(std::string_view op, std::initializer_list<const Variables*> groups,
-                    std::span<const Value> gradients, Value learning_rate, Value step, Value apply,
-                    Attrs attrs) {
+Node* record_update(std::string_view op, std::span<const Variables* const> groups,
+                    std::span<const Value> gradients, std::vector<Value> of_group, Attrs attrs) {
   Graph& graph = gradients.front().graph();
   std::vector<int64_t> ids;
   for (const Variables* group : groups)
     for (const auto& variable : *group) ids.push_back(graph.variable_id(variable));
   attrs.set("variables", ids);
   std::vector<Value> inputs(gradients.begin(), gradients.end());
-  inputs.insert(inputs.end(), {learning_rate, step, apply});
+  inputs.insert(inputs.end(), of_group.begin(), of_group.end());
   return record_node(op, std::move(inputs), std::move(attrs));
 }
-
-}  // namespace
 
 Node* sgd_update(const Variables& variables, const Variables& momentums,
                  std::span<const Value> gradients, Value learning_rate, Value step, Value apply,
@@ -95,7 +97,8 @@ Node* sgd_update(const Variables& variables, const Variables& momentums,
   want_gradients(variables, gradients, "sgd_update");
   want_slots(variables, momentums, options.momentum != 0, "momentum", "sgd_update");
   want_weight_decay(options.weight_decay, variables.size(), "sgd_update");
-  return record_update("SgdUpdate", {&variables, &momentums}, gradients, learning_rate, step, apply,
+  return record_update("SgdUpdate", std::array{&variables, &momentums}, gradients,
+                       {learning_rate, step, apply},
                        {{"momentum", options.momentum},
                         {"nesterov", options.nesterov},
                         {"weight_decay", options.weight_decay}});
@@ -109,13 +112,39 @@ Node* adam_update(const Variables& variables, const Variables& m, const Variable
   want_slots(variables, v, true, "v", "adam_update");
   want_slots(variables, v_max, options.amsgrad, "v_max", "adam_update");
   want_weight_decay(options.weight_decay, variables.size(), "adam_update");
-  return record_update("AdamUpdate", {&variables, &m, &v, &v_max}, gradients, learning_rate, step,
-                       apply,
+  return record_update("AdamUpdate", std::array{&variables, &m, &v, &v_max}, gradients,
+                       {learning_rate, step, apply},
                        {{"beta_1", options.beta_1},
                         {"beta_2", options.beta_2},
                         {"epsilon", options.epsilon},
                         {"amsgrad", options.amsgrad},
                         {"weight_decay", options.weight_decay}});
+}
+
+void sgd_body(UpdateBody& body, Value learning_rate, const SgdOptions& options) {
+  const Value change = body.gradient * learning_rate;
+  if (options.momentum == 0) {
+    body.parameter = body.parameter - change;
+    return;
+  }
+  Value& m = body.slots[0];
+  m = m * options.momentum - change;
+  body.parameter = body.parameter + (options.nesterov ? m * options.momentum - change : m);
+}
+
+void adam_body(UpdateBody& body, Value alpha, const AdamOptions& options) {
+  const Value g = body.gradient;
+  Value &m = body.slots[0], &v = body.slots[1];
+  m = fma(g - m, 1 - options.beta_1, m);
+  v = fma(g * g - v, 1 - options.beta_2, v);
+  Value second = v;
+  if (options.amsgrad) second = body.slots[2] = maximum(body.slots[2], v);
+  body.parameter = body.parameter - m * alpha / (sqrt(second) + options.epsilon);
+}
+
+Value adam_alpha(Value learning_rate, Value step, const AdamOptions& options) {
+  const auto power = [&](double beta) { return pow(scalar(beta, DType::kF64), step); };
+  return learning_rate * sqrt(1 - power(options.beta_2)) / (1 - power(options.beta_1));
 }
 
 Node* sparse_sgd_update(const std::shared_ptr<VariableState>& variable, const Slices& gradient,

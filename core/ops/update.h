@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cohort/core/graph/op.h"
+#include "cohort/core/ops/update_body.h"
 
 /// Optimizer updates: one node for all variables of one dtype and one set of hyper-parameters, so
 /// that the compiler can lay them out in a bucket and one kernel can walk it. Commit ops: they
@@ -10,8 +11,6 @@
 /// is sharded, a node has attr "group" (core/runtime/parameter_group.h), one flat gradient, of this
 /// rank's range, and as "variables" the group's slots alone.
 namespace cohort::ops {
-
-using Variables = std::vector<std::shared_ptr<VariableState>>;
 
 struct SgdOptions {
   double momentum = 0;
@@ -27,6 +26,9 @@ Node* sgd_update(const Variables& variables, const Variables& momentums,
                  std::span<const Value> gradients, Value learning_rate, Value step, Value apply,
                  SgdOptions options);
 
+/// The same as the body of an elementwise update, with the same bits on every processor.
+void sgd_body(UpdateBody& body, Value learning_rate, const SgdOptions& options);
+
 struct AdamOptions {
   double beta_1 = 0.9;
   double beta_2 = 0.999;
@@ -41,11 +43,27 @@ Node* adam_update(const Variables& variables, const Variables& m, const Variable
                   const Variables& v_max, std::span<const Value> gradients, Value learning_rate,
                   Value step, Value apply, AdamOptions options);
 
+/// The same as the body of an elementwise update, with the same bits on every processor; alpha is a
+/// number of the body.
+void adam_body(UpdateBody& body, Value alpha, const AdamOptions& options);
+/// alpha of a step: f64 scalars.
+Value adam_alpha(Value learning_rate, Value step, const AdamOptions& options);
+
 /// Adds the rows of a sliced gradient times -lr: the sparse form of SGD, which touches these rows
 /// alone. Op "SparseSgdUpdate":
 /// (indices, values, learning_rate, apply).
 Node* sparse_sgd_update(const std::shared_ptr<VariableState>& variable, const Slices& gradient,
                         Value learning_rate, Value apply);
+
+// Checks that updates of groups share; errors begin with `where`.
+void want_gradients(const Variables& variables, std::span<const Value> gradients,
+                    std::string_view where);
+/// Slots are wanted when the update uses them, equal in number and shapes to the variables.
+void want_slots(const Variables& variables, const Variables& slots, bool used,
+                std::string_view name, std::string_view where);
+/// Records one: the variables of all groups, the gradients and then `of_group` are its own.
+Node* record_update(std::string_view op, std::span<const Variables* const> groups,
+                    std::span<const Value> gradients, std::vector<Value> of_group, Attrs attrs);
 
 void register_update(OpRegistry& ops);
 

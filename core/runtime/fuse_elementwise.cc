@@ -45,8 +45,8 @@ class ElementwiseFuser {
         rewriter_(graph, fetches,
                   [=, &runtime, &device](const Node& holder, const Graph& nested,
                                          std::span<const Value> results) {
-                    if (is_fused(holder))
-                      return GraphFunction();  // its kernel wants the ops themselves
+                    if (is_fused(holder) || holder.op().by_element)
+                      return GraphFunction();  // the kernel wants the ops themselves
                     return ElementwiseFuser(runtime, device, nested, results, smallest).run();
                   }) {
     for (const Node* node : rewriter_.nodes())

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "cohort/core/graph/op.h"
 #include "cohort/kernels/cpu/cpu_kernel.h"
 
 namespace cohort::cpu {
@@ -12,7 +13,7 @@ class UpdateKernel : public CpuKernel {
   explicit UpdateKernel(const KernelRequest& request)
       : CpuKernel(request),
         decay_(request.node.attrs().get_or<std::vector<double>>("weight_decay", {})),
-        count_(num_inputs() - 3) {}
+        count_(num_inputs() - *request.node.op().group_inputs) {}
 
   /// Parameters, which is also the number of gradients.
   int count() const { return count_; }
@@ -22,9 +23,10 @@ class UpdateKernel : public CpuKernel {
   const Operand& slot(int number, int i) const {
     return variables()[static_cast<size_t>((number + 1) * count_ + i)];
   }
+  // Of updates that have them; apply is the last input of all.
   double learning_rate() const { return static_cast<double>(*in(count_).data<float>()); }
   int64_t step_number() const { return *in(count_ + 1).data<int64_t>(); }
-  bool apply() const { return *in(count_ + 2).data<bool>(); }
+  bool apply() const { return *in(num_inputs() - 1).data<bool>(); }
   double decay(int i) const { return decay_.empty() ? 0 : decay_[static_cast<size_t>(i)]; }
 
  private:

@@ -90,11 +90,19 @@ std::unique_ptr<Kernel> make_sgd(const KernelRequest& request) {
       });
 }
 
+std::unique_ptr<Kernel> refuse_body(const KernelRequest& request) {
+  throw Unimplemented(
+      "{}: got an update by a body on a GPU ({}); want SGD or Adam without use_ema there, or the "
+      "variables on CPU devices",
+      request.node.attrs().get<std::string>("update"), request.node.name());
+}
+
 }  // namespace
 
 void register_update(KernelRegistry& kernels) {
   kernels.add("AdamUpdate", DeviceType::kGPU, "cuda", make_adam);
   kernels.add("SgdUpdate", DeviceType::kGPU, "cuda", make_sgd);
+  kernels.add("ElementwiseUpdate", DeviceType::kGPU, "none", refuse_body);
 }
 
 }  // namespace cohort::cuda

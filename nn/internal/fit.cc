@@ -75,6 +75,7 @@ class Fit {
       follow_chief();
       if (model_.stop_training) break;
     }
+    if (epochs > 0) trainer_.options().optimizer.finalize_variable_values();
     callbacks.call(&CallbackImpl::on_train_end, last);
     return history;
   }

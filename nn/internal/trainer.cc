@@ -166,7 +166,8 @@ void Trainer::record_update(Objective::Terms& terms) {
     warn(model_.strategy(), "{}: no trainable weight: training changes statistics only",
          model_.name());
   std::vector<Gradient> gradients =
-      variables.empty() ? std::vector<Gradient>() : nn::gradients(terms.total, variables);
+      variables.empty() ? std::vector<Gradient>()
+                        : nn::gradients(options_.optimizer.scale_loss(terms.total), variables);
   ops::sum_over_replicas(gradients, terms.contributions);
   if (!variables.empty()) options_.optimizer.impl().apply(gradients, variables);
 }

@@ -132,6 +132,8 @@ class Walker {
     add(name + "/iterations", optimizer->iterations());
     if (!optimizer->options().learning_rate.is_scheduled())
       add(name + "/learning_rate", optimizer->variables().at(1));
+    for (const Variable& state : optimizer->states())
+      add(name + "/" + state.path().substr(state.path().rfind('/') + 1), state);
     std::map<std::string, int> count;
     for (const OptimizerImpl::Slot& slot : optimizer->slots()) {
       const int number = count[slot.name]++;

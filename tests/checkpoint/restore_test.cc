@@ -55,6 +55,8 @@ std::vector<std::pair<std::string, MakeOptimizer>> optimizers() {
           {"adam", [] { return Adam(); }},
           {"amsgrad", [] { return Adam({.amsgrad = true, .clipvalue = 0.05}); }},
           {"accumulating", [] { return Adam({.gradient_accumulation_steps = 3}); }},
+          {"nadam", [] { return Nadam(); }},
+          {"rmsprop", [] { return RMSprop({.momentum = 0.5, .centered = true}); }},
           {"scheduled", [] {
              return SGD({.learning_rate = schedules::ExponentialDecay(
                              {.initial_learning_rate = 0.1, .decay_steps = 4, .decay_rate = 0.5})});

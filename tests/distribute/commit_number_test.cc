@@ -43,7 +43,8 @@ TEST_P(CommitNumberConcurrentTest, CountsTheStepsOfFitAndNoOthers) {
 
 TEST_P(CommitNumberConcurrentTest, CountsStepsThatOnlyAccumulate) {
   const Strategy on = strategy();
-  const auto optimizer = on.scope([] { return nn::SGD({.gradient_accumulation_steps = 4}); });
+  const auto optimizer =
+      on.scope([]() -> nn::Optimizer { return nn::SGD({.gradient_accumulation_steps = 4}); });
   const nn::Model trained = on.scope([&] { return model(optimizer); });
   trained.fit(rows(), labels(), {.batch_size = 8, .epochs = 1, .verbose = 0});
   EXPECT_EQ(optimizer.iterations(), 0);

@@ -124,7 +124,7 @@ uint64_t collectives_of_a_step(const Strategy& strategy) {
     return nn::Sequential(
         {nn::Input({.shape = {2}}), nn::Dense({.units = 3}), nn::Dense({.units = 1})});
   });
-  const nn::SGD optimizer({.learning_rate = 0.1});
+  const nn::Optimizer optimizer = nn::SGD({.learning_rate = 0.1});
   const Trace step = [&] {
     const StrategyScope scope(strategy);
     return trace(

@@ -241,6 +241,8 @@ SUPPORTING_CLASSES = {
     "nn::MetricArgs",
     "nn::Metric",
     "nn::OptimizerOptions",
+    "nn::SlotOptions",
+    "nn::ElementUpdate",
     "nn::Optimizer",
     "nn::StepRows",
     "nn::PerOutput",

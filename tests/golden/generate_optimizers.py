@@ -2,7 +2,11 @@
 
 Every case starts from start/{a,b} and sees the same gradients gradient<step>/{a,b}, scaled by
 gradient_scale. A case holds the optimizer's class and the arguments that differ from its defaults,
-and {a,b}<step>. Variable b is excluded from weight decay where exclude_b is 1.
+and {a,b}<step>. Variable b is excluded from weight decay where exclude_b is 1. The arguments that
+all optimizers share are in these cases, too; `final` is 1 where the values after step 20 are those
+after finalize_variable_values().
+
+The cases are independent: a new one changes no line of the others.
 """
 
 import os
@@ -29,6 +33,65 @@ CASES = {
     "adam_amsgrad": ("Adam", dict(learning_rate=0.05, amsgrad=True)),
     "adam_weight_decay": ("Adam", dict(learning_rate=0.05, weight_decay=0.02)),
 }
+# Of these, clipping is recorded for the first of each class alone.
+BODIES = {
+    "adamw": ("AdamW", {}),
+    "adamw_rate": ("AdamW", dict(learning_rate=0.05, weight_decay=0.02, amsgrad=True)),
+    "rmsprop": ("RMSprop", {}),
+    "rmsprop_rate": ("RMSprop", dict(learning_rate=0.02, rho=0.8, epsilon=1e-3)),
+    "rmsprop_momentum": ("RMSprop", dict(learning_rate=0.01, momentum=0.8)),
+    "rmsprop_centered": ("RMSprop", dict(learning_rate=0.01, centered=True, epsilon=1e-3)),
+    "rmsprop_all": (
+        "RMSprop",
+        dict(learning_rate=0.01, momentum=0.5, centered=True, epsilon=1e-3, weight_decay=0.02),
+    ),
+    "adagrad": ("Adagrad", {}),
+    "adagrad_rate": (
+        "Adagrad",
+        dict(
+            learning_rate=0.1, initial_accumulator_value=0.3, epsilon=1e-3, weight_decay=0.02
+        ),
+    ),
+    "adadelta": ("Adadelta", {}),
+    "adadelta_rate": ("Adadelta", dict(learning_rate=1.0, rho=0.8, epsilon=1e-3)),
+    "adadelta_weight_decay": ("Adadelta", dict(learning_rate=0.5, weight_decay=0.02)),
+    "adamax": ("Adamax", {}),
+    "adamax_rate": (
+        "Adamax",
+        dict(learning_rate=0.05, beta_1=0.8, beta_2=0.95, epsilon=1e-3, weight_decay=0.02),
+    ),
+    "nadam": ("Nadam", {}),
+    "nadam_rate": (
+        "Nadam",
+        dict(learning_rate=0.05, beta_1=0.8, beta_2=0.95, epsilon=1e-3, weight_decay=0.02),
+    ),
+    "lion": ("Lion", {}),
+    "lion_rate": ("Lion", dict(learning_rate=0.02, beta_1=0.8, beta_2=0.95, weight_decay=0.02)),
+    "ftrl": ("Ftrl", {}),
+    "ftrl_rate": (
+        "Ftrl",
+        dict(
+            learning_rate=0.1,
+            l1_regularization_strength=0.02,
+            l2_regularization_strength=0.05,
+            l2_shrinkage_regularization_strength=0.03,
+            beta=0.1,
+        ),
+    ),
+    "ftrl_power": ("Ftrl", dict(learning_rate=0.1, learning_rate_power=-0.7, weight_decay=0.02)),
+    "lamb": ("Lamb", {}),
+    "lamb_rate": (
+        "Lamb",
+        dict(learning_rate=0.02, beta_1=0.8, beta_2=0.95, epsilon=1e-3, weight_decay=0.05),
+    ),
+}
+SHARED = {
+    "ema": dict(use_ema=True, ema_momentum=0.9),
+    "ema_overwrite": dict(use_ema=True, ema_momentum=0.8, ema_overwrite_frequency=4),
+    "ema_accumulated": dict(use_ema=True, ema_momentum=0.8, gradient_accumulation_steps=4),
+    "accumulated": dict(gradient_accumulation_steps=5),
+    "loss_scale": dict(loss_scale_factor=8.0),
+}
 
 
 def main():
@@ -50,7 +113,7 @@ def main():
         for n, v in g.items():
             out.add(f"gradient{step}/{n}", v)
 
-    def run(name, cls, arguments, exclude_b=False, gradient_scale=1.0):
+    def run(name, cls, arguments, exclude_b=False, gradient_scale=1.0, final=False):
         group = f"optimizers/{name}"
         out.case(group, optimizer=cls, gradient_scale=np.float32(gradient_scale))
         for key, value in arguments.items():
@@ -68,10 +131,13 @@ def main():
                 [tf.constant(g[n] * np.float32(gradient_scale)) for n in variables],
                 list(variables.values()),
             )
+            if final and step == STEPS:
+                out.add(f"{group}/final", np.array(True))
+                optimizer.finalize_variable_values(list(variables.values()))
             if step in RECORDED:
                 for n, v in variables.items():
                     out.add(f"{group}/{n}{step}", v.numpy())
-        assert int(optimizer.iterations) == STEPS
+        assert int(optimizer.iterations) == STEPS // arguments.get("gradient_accumulation_steps", 1)
 
     for name, (cls, arguments) in CASES.items():
         run(name, cls, arguments)
@@ -81,6 +147,16 @@ def main():
         run(name + "_excluded", *CASES[name], exclude_b=True)
     for clip, limit in CLIPS.items():  # far below the limit: nothing is clipped
         run(f"sgd_small_gradients_{clip}", "SGD", {clip: limit}, gradient_scale=1e-3)
+    for name, (cls, arguments) in BODIES.items():
+        run(name, cls, arguments)
+        for clip, limit in CLIPS.items() if name == cls.lower() else []:
+            run(f"{name}_{clip}", cls, {**arguments, clip: limit})
+    for name in ["adamw_rate", "rmsprop_all", "lamb_rate"]:
+        run(name + "_excluded", *BODIES[name], exclude_b=True)
+    for name in ["sgd_momentum", "adam_weight_decay", "rmsprop_all", "nadam_rate", "lamb_rate"]:
+        cls, arguments = {**CASES, **BODIES}[name]
+        for shared, more in SHARED.items():
+            run(f"{name}_{shared}", cls, {**arguments, **more}, final=shared == "ema")
     out.save()
 
 

@@ -301,6 +301,19 @@ TEST(VectorKernelTest, ChecksOfFinitenessEqualPlain) {
     }
 }
 
+TEST(VectorKernelTest, FmaBroadcastsAsPlain) {
+  const Shape shapes[][3] = {{{3, 5}, {3, 5}, {3, 5}},
+                             {{257, 300}, {300}, {}},
+                             {{}, {4, 7}, {4, 1}},
+                             {{70001}, {}, {70001}}};
+  for (const DType dtype : kFloats)
+    for (const auto& [a, b, c] : shapes)
+      expect_simd({.op = "Fma",
+                   .inputs = {random_tensor(dtype, a), random_tensor(dtype, b, 2),
+                              random_tensor(dtype, c, 3)}},
+                  dtype);
+}
+
 KernelCase update_case(const char* op, DType dtype, int slots, Attrs attrs) {
   KernelCase test{.op = op, .attrs = std::move(attrs)};
   const Shape shapes[] = {{37, 5}, {5}, {0}, {300, 301}};

@@ -115,7 +115,7 @@ TEST(CompiledModelTest, WeightsBehindAFrozenAndAFreeWayAreCountedOnce) {
 }
 
 TEST(OptimizerTest, BelongsToOneSetOfVariables) {
-  const Adam adam({.learning_rate = 0.001});
+  const Optimizer adam = Adam({.learning_rate = 0.001});
   const auto make = [&] {
     const Sequential model({Input({.shape = {1}}), line(0)});
     model.compile({.optimizer = adam, .loss = prediction()});
@@ -135,7 +135,7 @@ TEST(OptimizerTest, BelongsToOneSetOfVariables) {
 TEST(OptimizerTest, UpdatesPartsOfWhatItWasBuiltFor) {
   const Variable a(Tensor::scalar(1.0f), "a"), b(Tensor::scalar(1.0f), "b"),
       c(Tensor::scalar(1.0f), "c");
-  const SGD sgd({.learning_rate = 0.5, .momentum = 0.9});
+  const Optimizer sgd = SGD({.learning_rate = 0.5, .momentum = 0.9});
   sgd.build({a, b});
   EXPECT_NE(error_of([&] { sgd.build({c}); }).find("got variable c"), std::string::npos);
   const auto update = [&](const Variable& variable) {

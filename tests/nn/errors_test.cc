@@ -62,10 +62,10 @@ TEST_F(ErrorsTest, OptionsOutOfRange) {
               HasSubstr("groups 2"));
   EXPECT_THAT(error_of([] { Conv2D({.filters = 3, .kernel_size = 3, .padding = "full"}); }),
               AllOf(HasSubstr("full"), HasSubstr("valid, same")));
-  EXPECT_THAT(error_of([] { Adam({.beta_1 = 1.0}); }), HasSubstr("beta_1 1"));
-  EXPECT_THAT(error_of([] { SGD({.clipnorm = 1.0, .clipvalue = 1.0}); }),
+  EXPECT_THAT(error_of([] { Optimizer(Adam({.beta_1 = 1.0})); }), HasSubstr("beta_1 1"));
+  EXPECT_THAT(error_of([] { Optimizer(SGD({.clipnorm = 1.0, .clipvalue = 1.0})); }),
               HasSubstr("more than one"));
-  EXPECT_THAT(error_of([] { SGD({.gradient_accumulation_steps = 0}); }),
+  EXPECT_THAT(error_of([] { Optimizer(SGD({.gradient_accumulation_steps = 0})); }),
               HasSubstr("gradient_accumulation_steps 0"));
 }
 

@@ -59,7 +59,7 @@ TEST_F(FitMetricsTest, ALoopOfTheUsersOwnIsCounted) {
   const distribute::Strategy strategy =
       distribute::MirroredStrategy({.devices = {"cpu:0", "cpu:1"}});
   const auto [model, optimizer] = strategy.scope([] {
-    return std::pair(Sequential({Input({.shape = {2}}), Dense({.units = 1})}), SGD());
+    return std::pair(Sequential({Input({.shape = {2}}), Dense({.units = 1})}), Optimizer(SGD()));
   });
   const Function step = function(
       [model = model, optimizer = optimizer](Value x) {

@@ -195,7 +195,7 @@ TEST(BroadcastingTest, LabelsOfMeanSquaredError) {
 
 TEST(OptimizerIterationsTest, CountUpdatesWhereGradientsAreAccumulated) {
   const Sequential model({Input({.shape = {1}}), Dense({.units = 1})});
-  const SGD sgd({.gradient_accumulation_steps = 2});
+  const Optimizer sgd = SGD({.gradient_accumulation_steps = 2});
   model.compile({.optimizer = sgd, .loss = "mse"});
   model.fit(Tensor(DType::kF32, {5, 1}), Tensor(DType::kF32, {5, 1}),
             {.batch_size = 1, .verbose = 0});

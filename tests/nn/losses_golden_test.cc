@@ -1,4 +1,4 @@
-// Losses, optimizers and initializers against what Keras recorded.
+// Losses and initializers against what Keras recorded.
 #include "cohort/core/graph/gradients.h"
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/reduce.h"
@@ -56,59 +56,6 @@ TEST(LossesGoldenTest, ValuesAndGradientsOfEveryReduction) {
     for (const char* reduction :
          {"sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none"})
       check(golden, "losses/" + name, reduction);
-}
-
-std::optional<double> number(const Golden& golden, const std::string& name) {
-  return golden.has(name) ? std::optional(golden.number(name)) : std::nullopt;
-}
-
-Optimizer make_optimizer(const Golden& golden, const std::string& group) {
-  const auto of = [&](const char* name) { return number(golden, group + "/" + name); };
-  if (golden.text(group + "/optimizer") == "SGD")
-    return SGD({.learning_rate = of("learning_rate").value_or(0.01),
-                .momentum = of("momentum").value_or(0),
-                .nesterov = of("nesterov").value_or(0) != 0,
-                .weight_decay = of("weight_decay"),
-                .clipnorm = of("clipnorm"),
-                .clipvalue = of("clipvalue"),
-                .global_clipnorm = of("global_clipnorm")});
-  if (golden.text(group + "/optimizer") != "Adam")
-    throw InvalidArgument("{}: got optimizer {}; want one that this test makes", group,
-                          golden.text(group + "/optimizer"));
-  return Adam({.learning_rate = of("learning_rate").value_or(0.001),
-               .beta_1 = of("beta_1").value_or(0.9),
-               .beta_2 = of("beta_2").value_or(0.999),
-               .epsilon = of("epsilon").value_or(1e-7),
-               .amsgrad = of("amsgrad").value_or(0) != 0,
-               .weight_decay = of("weight_decay"),
-               .clipnorm = of("clipnorm"),
-               .clipvalue = of("clipvalue"),
-               .global_clipnorm = of("global_clipnorm")});
-}
-
-TEST(OptimizersGoldenTest, TwentySteps) {
-  const Golden golden("optimizers");
-  for (const std::string& name : golden.cases("optimizers")) {
-    const std::string group = "optimizers/" + name;
-    const Optimizer optimizer = make_optimizer(golden, group);
-    const std::vector<Variable> variables{Variable(golden["start/a"], "a"),
-                                          Variable(golden["start/b"], "b")};
-    if (golden.has(group + "/exclude_b")) optimizer.exclude_from_weight_decay({variables[1]});
-    const double scale = golden.number(group + "/gradient_scale");
-    const Function step([&](std::span<const Value> in) {
-      optimizer.apply_gradients(zip({Gradient(in[0] * scale), Gradient(in[1] * scale)}, variables));
-      return std::vector<Value>();
-    });
-    for (int i = 1; i <= 20; ++i) {
-      const std::string k = std::to_string(i);
-      step(golden["gradient" + k + "/a"], golden["gradient" + k + "/b"]);
-      if (!golden.has(group + "/a" + k)) continue;
-      expect_near(variables[0].value(), golden[group + "/a" + k], 1e-5, group + "/a" + k);
-      expect_near(variables[1].value(), golden[group + "/b" + k], 1e-5, group + "/b" + k);
-    }
-    const int64_t k = optimizer->options().gradient_accumulation_steps.value_or(1);
-    EXPECT_EQ(optimizer.iterations(), 20 / k) << name;
-  }
 }
 
 TEST(InitializersGoldenTest, MomentsAndLimits) {

@@ -45,7 +45,7 @@ TEST_P(ObjectivesGoldenTest, OneWeightForEachRowOfLossesOfRank3) {
           strategy.scope([&] { return Variable(golden["data/kernel"], "kernel"); });
       const Loss loss = make_loss(name, reduction);
       // The shares of the replicas add up; the gradient is what SGD(1) takes from the kernel.
-      const SGD sgd({.learning_rate = 1});
+      const Optimizer sgd = SGD({.learning_rate = 1});
       const Function step = function([&](Value x, Value y, Value weight, Value bias) {
         const Value share = loss(y, ops::matmul(x, kernel) + bias, weight);
         sgd.apply_gradients(zip(gradients(share, {kernel}), {kernel}));

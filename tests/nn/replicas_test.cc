@@ -88,6 +88,9 @@ TEST_P(ReplicasTest, EqualOneInDoublePrecisionWithEveryOptimizer) {
       [] {
         return Adam({.learning_rate = 0.01, .amsgrad = true, .gradient_accumulation_steps = 2});
       },
+      [] { return RMSprop({.learning_rate = 0.01, .momentum = 0.9, .weight_decay = 0.01}); },
+      [] { return Nadam({.learning_rate = 0.01, .use_ema = true, .ema_momentum = 0.9}); },
+      [] { return Lamb({.learning_rate = 0.01, .weight_decay = 0.01}); },
   };
   for (const auto& optimizer : optimizers)
     expect_same(train(mirrored(GetParam()), DType::kF64, optimizer),
@@ -192,8 +195,8 @@ TEST(CustomLoopTest, EqualsFitUnderEveryStrategy) {
   for (const int replicas : {1, 2, 3}) {
     set_random_seed(2);
     const Strategy strategy = mirrored(replicas);
-    const auto [model, optimizer] =
-        strategy.scope([&] { return std::pair(make_classifier(), Adam({.learning_rate = 0.02})); });
+    const auto [model, optimizer] = strategy.scope(
+        [&] { return std::pair(make_classifier(), Optimizer(Adam({.learning_rate = 0.02}))); });
     const Function step = function([&, model = model, optimizer = optimizer](Value a, Value b) {
       const Value per_example = loss.impl().call(b, model(a, {.training = true}));
       const Value value = compute_average_loss(per_example);
@@ -282,7 +285,7 @@ TEST(LossScalingTest, SharesOfReplicasSumToTheWhole) {
 TEST(ApplyGradientsTest, SumsTheGradientsOfTheReplicas) {
   const Strategy strategy = mirrored(2);
   const Variable v(Tensor(DType::kF32, {2}), "v");
-  const SGD sgd({.learning_rate = 0.1});
+  const Optimizer sgd = SGD({.learning_rate = 0.1});
   const Function step = function([&](Value g) {
     sgd.apply_gradients({{Gradient(g), v}});
     return std::vector<Value>();

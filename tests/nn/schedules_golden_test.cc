@@ -113,12 +113,12 @@ TEST(SchedulesTest, AUsersScheduleIsRecordedInTheStep) {
 }
 
 TEST(SchedulesTest, AScheduledRateCannotBeSetAndIsNoVariable) {
-  const SGD sgd(
+  const Optimizer sgd = SGD(
       {.learning_rate = schedules::CosineDecay({.initial_learning_rate = 0.5, .decay_steps = 10})});
   EXPECT_THROW(sgd.set_learning_rate(0.1), Error);
   EXPECT_EQ(sgd.learning_rate(), 0.5);
   EXPECT_EQ(sgd.variables().size(), 1u);
-  EXPECT_EQ(SGD().variables().size(), 2u);
+  EXPECT_EQ(Optimizer(SGD()).variables().size(), 2u);
 }
 
 TEST(SchedulesTest, BadArgumentsAreRefused) {

@@ -115,7 +115,7 @@ TEST(TrainingTest, AFrozenModelFreezesWhatIsInIt) {
 TEST(TrainingTest, LearningRateAndIterationsAreVariables) {
   const Sequential model({Input({.shape = {1}}), Dense({.units = 1, .use_bias = false})});
   model.set_weights({Tensor::from<float>({1}, {1, 1})});
-  const SGD sgd({.learning_rate = 0.1});
+  const Optimizer sgd = SGD({.learning_rate = 0.1});
   model.compile({.optimizer = sgd, .loss = "mse"});
   const Tensor x = Tensor::from<float>({1, 1}, {2, 1}), y(DType::kF32, {2, 1});
   model.train_on_batch(x, y);

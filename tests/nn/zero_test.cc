@@ -81,7 +81,7 @@ struct Case {
 };
 
 Optimizer decaying_unevenly() {
-  Adam adam({.learning_rate = 0.01, .weight_decay = 0.1});
+  const Optimizer adam = Adam({.learning_rate = 0.01, .weight_decay = 0.1});
   adam.exclude_from_weight_decay({}, {"bias"});
   return adam;
 }
@@ -95,6 +95,27 @@ const Case kCases[] = {
     {"amsgrad",
      [] { return Optimizer(Adam({.learning_rate = 0.01, .amsgrad = true, .weight_decay = 0.1})); }},
     {"uneven_decay", decaying_unevenly},
+    {"adamw", [] { return Optimizer(AdamW({.learning_rate = 0.01})); }},
+    {"rmsprop",
+     [] { return Optimizer(RMSprop({.learning_rate = 0.01, .momentum = 0.9, .centered = true})); }},
+    {"adagrad", [] { return Optimizer(Adagrad({.learning_rate = 0.1})); }},
+    {"adadelta", [] { return Optimizer(Adadelta({.learning_rate = 1.0})); }},
+    {"adamax", [] { return Optimizer(Adamax({.learning_rate = 0.01})); }},
+    {"nadam", [] { return Optimizer(Nadam({.learning_rate = 0.01, .weight_decay = 0.1})); }},
+    {"lion", [] { return Optimizer(Lion({.learning_rate = 1e-3})); }},
+    {"ftrl",
+     [] {
+       return Optimizer(
+           Ftrl({.learning_rate = 0.1, .l1_regularization_strength = 1e-3, .beta = 0.1}));
+     }},
+    {"averaged",
+     [] {
+       return Optimizer(Adam({.learning_rate = 0.01,
+                              .use_ema = true,
+                              .ema_momentum = 0.9,
+                              .ema_overwrite_frequency = 3,
+                              .gradient_accumulation_steps = 2}));
+     }},
     {"clipvalue", [] { return Optimizer(Adam({.learning_rate = 0.01, .clipvalue = 1e-3})); }},
     {"accumulation",
      [] { return Optimizer(Adam({.learning_rate = 0.01, .gradient_accumulation_steps = 3})); }},
@@ -241,6 +262,7 @@ TEST(ZeroTest, StepsWithOtherGroupsOfTheSameVariablesTakeTurns) {
 }
 
 const Case kNorms[] = {
+    {"lamb", [] { return Optimizer(Lamb({.learning_rate = 0.01, .weight_decay = 0.1})); }},
     {"clipnorm", [] { return Optimizer(Adam({.learning_rate = 0.01, .clipnorm = 0.02})); }},
     {"global_clipnorm",
      [] {

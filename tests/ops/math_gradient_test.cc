@@ -88,6 +88,13 @@ TEST(MathGradientTest, SelectSendsTheGradientToTheBranchTaken) {
                   {condition, random_tensor({3, 4}, 1), random_tensor({4}, 2)});
 }
 
+TEST(MathGradientTest, FmaIsAProductAndASum) {
+  const std::vector<Tensor> inputs{random_tensor({3, 4}, 1), random_tensor({4}, 2),
+                                   random_tensor({3, 1}, 3)};
+  check_gradients([](std::span<const Value> x) { return ops::fma(x[0], x[1], x[2]); }, inputs);
+  check_gradients([](std::span<const Value> x) { return ops::fma(x[0], 0.75, x[1]); }, inputs);
+}
+
 TEST(MathGradientTest, BackwardOpsHaveGradients) {
   const std::vector<Tensor> inputs{random_tensor({3, 4}, 1), random_tensor({3, 4}, 2)};
   for (auto op : {ops::relu_grad, ops::sigmoid_grad, ops::tanh_grad})

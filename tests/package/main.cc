@@ -79,7 +79,6 @@ class SignDescentImpl : public nn::OptimizerImpl {
                               cohort::ops::where(group.apply, step, cohort::ops::zeros_like(step)));
     }
   }
-  std::vector<std::string> slot_names() const override { return {}; }
 };
 
 class EpochCounter : public nn::CallbackImpl {

@@ -41,6 +41,11 @@ struct Setting {
   std::string scenario;
 
   bool is(const char* name) const { return scenario == name; }
+  bool rmsprop() const { return scenario.ends_with("_rmsprop"); }
+  /// The scenarios that say what is in the slots, whoever has them.
+  bool shows_slots() const {
+    return scenario.starts_with("zero1") || scenario.starts_with("replicated");
+  }
   /// The scenarios in which one worker differs from the chief.
   bool odd() const { return !strategy.is_chief(); }
   /// The scenarios in which one worker fails.
@@ -113,7 +118,7 @@ std::vector<nn::Callback> callbacks(const Setting& setting, const nn::Model& mod
   if (setting.is("endless") || setting.is("suspended")) return {first_step()};
   if (setting.is("traced"))
     return {nn::StepTrace({.path = std::getenv("TRACE_PATH"), .first_step = 3, .num_steps = 4})};
-  if (setting.is("zero1") || setting.is("replicated")) return {reading_alone(setting, model)};
+  if (setting.shows_slots()) return {reading_alone(setting, model)};
   if (setting.fails()) return {failing(setting.scenario)};
   return {};
 }
@@ -153,7 +158,7 @@ nn::Model make_model(const Setting& setting) {
     return nn::Sequential({nn::Input({.shape = {8, 8, 1}}), nn::Flatten(),
                            nn::Dense({.units = 16000, .activation = "tanh"}),
                            nn::Dense({.units = 5})});
-  if (setting.is("zero1") || setting.is("replicated"))
+  if (setting.shows_slots())
     return nn::Sequential({nn::Input({.shape = {8, 8, 1}}), nn::Flatten(),
                            nn::Dense({.units = 200, .activation = "tanh"}),
                            nn::Dense({.units = 5})});
@@ -175,6 +180,7 @@ void fit(const Setting& setting) {
     nn::Optimizer optimizer = nn::Adam({.learning_rate = 1e-2});
     if (setting.is("embedding") || setting.is("large"))
       optimizer = nn::SGD({.learning_rate = 0.3, .global_clipnorm = 0.2});
+    if (setting.rmsprop()) optimizer = nn::RMSprop({.learning_rate = 1e-2, .momentum = 0.5});
     model.compile({.optimizer = optimizer,
                    .loss = nn::SparseCategoricalCrossentropy({.from_logits = true}),
                    .metrics = {"accuracy"}});
@@ -204,7 +210,7 @@ void fit(const Setting& setting) {
   say("predicted", predicted);
   say("weights", model.fingerprint());
   say("commits", std::to_string(setting.strategy.commit_number()));
-  if (!setting.is("zero1") && !setting.is("replicated")) return;
+  if (!setting.shows_slots()) return;
   for (const nn::Variable& slot : model.optimizer().variables())
     if (slot.shape().rank() == 1) say(slot.path().c_str(), slot.value());
 }
@@ -220,7 +226,7 @@ void custom_loop(const Setting& setting) {
       data::Dataset::from_tensor_slices({x, y}).shuffle(50).batch(16));
   const auto [model, optimizer] = strategy.scope([] {
     return std::pair(nn::Sequential({nn::Input({.shape = {2}}), nn::Dense({.units = 1})}),
-                     nn::SGD({.learning_rate = 0.2}));
+                     nn::Optimizer(nn::SGD({.learning_rate = 0.2})));
   });
   const cohort::Function step = cohort::function(
       [model = model, optimizer = optimizer](Value x, Value y) {
@@ -306,7 +312,7 @@ void run(int argc, char** argv) {
                                      .implementation = implementation,
                                      .gradient_dtype =
                                          rounds ? cohort::DType::kBF16 : cohort::DType::kF32},
-           .sharding = scenario == "zero1" || scenario == "sharded_checkpoints"
+           .sharding = scenario.starts_with("zero1") || scenario == "sharded_checkpoints"
                            ? distribute::Sharding::kZero1
                            : distribute::Sharding::kNone,
            .startup_timeout = std::chrono::seconds(scenario == "unreachable" ? 12 : 60)}),

@@ -57,6 +57,24 @@ TEST(MultiWorkerTest, ShardedSlotsHaveTheBitsOfReplicatedOnes) {
   }
 }
 
+TEST(MultiWorkerTest, AnUpdateByItsBodyHasTheSameBitsReplicatedAndSharded) {
+  const std::vector<std::string> names{"loss",
+                                       "accuracy",
+                                       "evaluated",
+                                       "weights",
+                                       "rmsprop/sequential/dense/bias_momentum",
+                                       "rmsprop/sequential/dense_1/bias_velocity"};
+  const auto one = run_workers(1, {"replicated_rmsprop", "1", "4"});
+  ASSERT_EQ(one[0].exit_code, 0) << one[0].output;
+  for (const char* scenario : {"replicated_rmsprop", "zero1_rmsprop"})
+    for (const auto& [workers, devices] : {std::pair{1, 2}, {2, 1}, {2, 2}, {3, 1}}) {
+      SCOPED_TRACE(fmt::format("{}: {} workers of {} devices", scenario, workers, devices));
+      auto results = run_workers(workers, {scenario, std::to_string(devices), "4"});
+      results.insert(results.begin(), one[0]);
+      expect_equal_on_all(results, names);
+    }
+}
+
 TEST(MultiWorkerTest, ATableTrainedByItsRowsHasTheSameBitsOnAnyNumberOfWorkersAndDevices) {
   const std::vector<std::string> names{"loss", "accuracy", "evaluated", "predicted", "weights"};
   const auto one = run_workers(1, {"embedding", "1", "4"});

@@ -10,20 +10,26 @@
 namespace cohort::cpu::plain {
 namespace {
 
-// Copy; and Reshape, Identity, StopGradient, where the compiler could not make the output an alias.
+// Copy and Tuple; and Reshape, Identity, StopGradient, where the compiler could not make the output
+// an alias.
 class CopyKernel final : public CpuKernel {
  public:
   explicit CopyKernel(const KernelRequest& request) : CpuKernel(request) {}
   void run() override {
-    const std::byte* from = in(0).data<std::byte>();
-    std::byte* to = out(0).data<std::byte>();
+    for (int i = 0; i < num_outputs(); ++i) copy(i);
+  }
+  bool can_share(int output, int input) const override { return output == input; }
+
+ private:
+  void copy(int i) const {
+    const std::byte* from = in(i).data<std::byte>();
+    std::byte* to = out(i).data<std::byte>();
     if (from == to) return;
-    parallel_for(threads(), static_cast<int64_t>(out(0).num_bytes()), 2 * kForkBytes,
+    parallel_for(threads(), static_cast<int64_t>(out(i).num_bytes()), 2 * kForkBytes,
                  [=](int64_t begin, int64_t end) {
                    std::memcpy(to + begin, from + begin, static_cast<size_t>(end - begin));
                  });
   }
-  bool can_share(int, int) const override { return true; }
 };
 
 template <class T>
@@ -66,7 +72,7 @@ std::unique_ptr<Kernel> make_fill(const KernelRequest& request) {
 }  // namespace
 
 void register_copy(KernelRegistry& registry) {
-  for (const std::string_view op : {"Copy", "Reshape", "Identity", "StopGradient"})
+  for (const std::string_view op : {"Copy", "Tuple", "Reshape", "Identity", "StopGradient"})
     registry.add(op, DeviceType::kCPU, kPlain, make_copy<CopyKernel>);
   registry.add("Fill", DeviceType::kCPU, kPlain, make_fill);
   registry.add("Shape0", DeviceType::kCPU, kPlain, make_copy<RowsKernel>);

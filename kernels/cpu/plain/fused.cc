@@ -1,21 +1,20 @@
-// A fused node's kernel is made of the kernels of its ops, each made for one block of the walk: a
-// block goes through all of them before the next is begun, so that what lies between stays in the
-// first-level cache. The same kernels as unfused, hence the same bits.
+// A fused node's kernel is made of the kernels of its ops, each made for one block of the walk
+// (block_program.h).
 #include "cohort/core/ops/fused.h"
 
 #include <algorithm>
-#include <map>
 
 #include "cohort/core/runtime/cpu_device.h"
+#include "cohort/core/runtime/rewrite.h"
 #include "cohort/kernels/cpu/cpu_kernel.h"
 #include "cohort/kernels/cpu/parallel.h"
+#include "cohort/kernels/cpu/plain/block_program.h"
 #include "cohort/kernels/cpu/plain/register.h"
 
 namespace cohort::cpu::plain {
 namespace {
 
-constexpr int64_t kBlockBytes = 4 << 10;  // of one value: several share the first-level cache
-constexpr int64_t kFlopsEach = 8;         // of one op and element, about
+constexpr int64_t kFlopsEach = 8;  // of one op and element, about
 
 int64_t pieces_of(int64_t n, int64_t piece) { return (n + piece - 1) / piece; }
 
@@ -43,155 +42,12 @@ struct Blocks {
   }
 };
 
-struct Block {
-  int64_t row, column;
-};
-
-/// The ops of the body, bound to blocks of one size. One thread runs it at a time.
-class BlockProgram {
- public:
-  BlockProgram(const KernelRequest& request, const Graph& body, const ops::FusedWalk& walk,
-               int64_t rows, int64_t columns, Device& device)
-      : walk_columns_(walk.columns), slots_(body.nodes().size(), nullptr) {
-    operands_.resize(slots_.size());
-    for (size_t i = 0; i < walk.inputs.size(); ++i)
-      add_input(*body.placeholders()[i], request.inputs[i], walk.inputs[i], rows, columns);
-    for (const auto& node : body.nodes())
-      if (node->op().source != Source::kInput) add_op(request, *node, Shape{rows, columns}, device);
-    result_ = &slots_.back();
-    result_size_ = static_cast<int64_t>(size_of(operands_.back().dtype));
-    choose_buffers(body);
-  }
-
-  int num_buffers() const { return num_buffers_; }
-
-  size_t workspace_bytes() const {
-    size_t bytes = 0;
-    for (const auto& kernel : kernels_) bytes = std::max(bytes, kernel->workspace_bytes());
-    return bytes;
-  }
-
-  void use(std::byte* buffers, size_t buffer_bytes, void* workspace) {
-    for (const auto& [slot, buffer] : buffers_)
-      *slot = buffers + static_cast<size_t>(buffer) * buffer_bytes;
-    workspace_ = workspace;
-  }
-
-  void run(const std::vector<Operand>& inputs, const Operand& output, Block block) {
-    for (size_t i = 0; i < inputs_.size(); ++i)
-      *inputs_[i].slot = inputs[i].data<std::byte>() + block.row * inputs_[i].row_bytes +
-                         block.column * inputs_[i].column_bytes;
-    *result_ = output.data<std::byte>() + (block.row * walk_columns_ + block.column) * result_size_;
-    for (const auto& kernel : kernels_) kernel->run();
-  }
-
-  /// Whether the result may lie on the memory of this input, whose elements are where the result's
-  /// are: whoever reads it runs before the last op, or is the last op and allows it.
-  bool can_share(const Graph& body, int input) const {
-    const Node& last = *body.nodes().back();
-    const Node* placeholder = body.placeholders()[static_cast<size_t>(input)];
-    for (size_t i = 0; i < last.inputs().size(); ++i)
-      if (last.inputs()[i].node() == placeholder &&
-          !kernels_.back()->can_share(0, static_cast<int>(i)))
-        return false;
-    return true;
-  }
-
- private:
-  struct Input {
-    void** slot;
-    int64_t row_bytes, column_bytes;
-  };
-
-  void add_input(const Node& placeholder, const Operand& whole, const ops::FusedWalk::Input& moves,
-                 int64_t rows, int64_t columns) {
-    const auto size = static_cast<int64_t>(size_of(whole.dtype));
-    void** slot = &slots_[static_cast<size_t>(placeholder.id())];
-    const bool full = moves.by_row && moves.by_column;
-    const Shape shape = full              ? Shape{rows, columns}
-                        : moves.by_row    ? Shape{rows, 1}
-                        : moves.by_column ? Shape{columns}
-                                          : Shape{};
-    inputs_.push_back(
-        {slot, moves.by_row ? (full ? walk_columns_ : 1) * size : 0, moves.by_column ? size : 0});
-    operands_[static_cast<size_t>(placeholder.id())] = {whole.dtype, shape, slot, nullptr};
-  }
-
-  void add_op(const KernelRequest& request, const Node& node, const Shape& block, Device& device) {
-    const auto id = static_cast<size_t>(node.id());
-    operands_[id] = {node.output_types()[0].dtype, block, &slots_[id], nullptr};
-    std::vector<Operand> inputs;
-    for (const Value& input : node.inputs())
-      inputs.push_back(operands_[static_cast<size_t>(input.node()->id())]);
-    kernels_.push_back(request.kernels->make({.node = node,
-                                              .inputs = inputs,
-                                              .outputs = std::span(&operands_[id], 1),
-                                              .variables = {},
-                                              .workspace = &workspace_,
-                                              .step = request.step,
-                                              .device = device}));
-  }
-
-  // In order of the ops: a result takes the buffer of an input that dies there, if its kernel may
-  // work in place, or one that is free.
-  void choose_buffers(const Graph& body) {
-    const std::map<const Node*, size_t> last_uses = find_last_uses(body);
-    std::map<const Node*, int> buffer_of;
-    std::vector<int> free;
-    size_t at = 0;
-    for (const auto& node : body.nodes()) {
-      if (node->op().source == Source::kInput) continue;
-      std::map<const Node*, int> dying;
-      for (const Value& input : node->inputs())
-        if (buffer_of.count(input.node()) && last_uses.at(input.node()) == at)
-          dying[input.node()] = buffer_of.at(input.node());
-      if (node != body.nodes().back()) {
-        const Node* shared = shared_input(*node, dying, *kernels_[at]);
-        if (!shared && free.empty()) free.push_back(num_buffers_++);
-        buffer_of[node.get()] = shared ? dying.at(shared) : free.back();
-        if (!shared) free.pop_back();
-        if (shared) dying.erase(shared);
-        buffers_.push_back({&slots_[static_cast<size_t>(node->id())], buffer_of[node.get()]});
-      }
-      for (const auto& [dead, buffer] : dying) free.push_back(buffer);
-      ++at;
-    }
-  }
-
-  static std::map<const Node*, size_t> find_last_uses(const Graph& body) {
-    std::map<const Node*, size_t> last_uses;
-    size_t at = 0;
-    for (const auto& node : body.nodes()) {
-      if (node->op().source == Source::kInput) continue;
-      for (const Value& input : node->inputs()) last_uses[input.node()] = at;
-      ++at;
-    }
-    return last_uses;
-  }
-
-  static const Node* shared_input(const Node& node, const std::map<const Node*, int>& dying,
-                                  const Kernel& kernel) {
-    for (const auto& [dead, buffer] : dying) {
-      bool allowed =
-          size_of(dead->output_types()[0].dtype) == size_of(node.output_types()[0].dtype);
-      for (size_t i = 0; i < node.inputs().size(); ++i)
-        if (node.inputs()[i].node() == dead)
-          allowed = allowed && kernel.can_share(0, static_cast<int>(i));
-      if (allowed) return dead;
-    }
-    return nullptr;
-  }
-
-  int64_t walk_columns_;
-  std::vector<void*> slots_;  ///< by node id of the body
-  std::vector<Operand> operands_;
-  std::vector<Input> inputs_;
-  std::vector<std::unique_ptr<Kernel>> kernels_;
-  std::vector<std::pair<void**, int>> buffers_;  ///< slots of what lies between, and their buffers
-  int num_buffers_ = 0;
-  void** result_ = nullptr;
-  int64_t result_size_ = 0;
-  void* workspace_ = nullptr;
+/// A thread's programs, and where their inputs are.
+struct Lane {
+  std::vector<void*> inputs;
+  std::unique_ptr<BlockProgram> whole;
+  std::unique_ptr<BlockProgram>
+      last;  ///< where the last block, or the last of every row, is smaller
 };
 
 class FusedElementwiseKernel final : public CpuKernel {
@@ -201,18 +57,19 @@ class FusedElementwiseKernel final : public CpuKernel {
         body_(request.node.attrs().get<std::shared_ptr<const Graph>>("body")),
         walk_(std::move(walk)),
         inputs_(request.inputs.begin(), request.inputs.end()),
-        block_elements_(kBlockBytes / widest(*body_)),
+        block_elements_(kBlockBytes / widest_element(*body_)),
         blocks_(walk_, block_elements_),
         one_thread_(make_cpu_device(0, 1)) {
     if (blocks_.count() == 0) return;
     num_lanes_ = forks(request) ? std::min<int64_t>(threads(), blocks_.count()) : 1;
     const int64_t last = blocks_.count() - 1;
-    for (int64_t lane = 0; lane < num_lanes_; ++lane) {
-      whole_.push_back(program(request, 0));
-      // The last block, or the last of every row, may be smaller.
-      last_.push_back(is_whole(last) ? nullptr : program(request, last));
+    lanes_.resize(static_cast<size_t>(num_lanes_));
+    for (Lane& lane : lanes_) {
+      lane.inputs.resize(inputs_.size());
+      lane.whole = program(request, 0, lane);
+      if (!is_whole(last)) lane.last = program(request, last, lane);
     }
-    for (const auto& p : {whole_.front().get(), last_.front().get()}) {
+    for (const auto& p : {lanes_.front().whole.get(), lanes_.front().last.get()}) {
       if (!p) continue;
       num_buffers_ = std::max(num_buffers_, p->num_buffers());
       op_workspace_ = std::max(op_workspace_, (p->workspace_bytes() + 63) / 64 * 64);
@@ -231,18 +88,11 @@ class FusedElementwiseKernel final : public CpuKernel {
     const auto i = static_cast<size_t>(input);
     if (!walk_.inputs[i].by_row || !walk_.inputs[i].by_column || num_lanes_ == 0) return false;
     return size_of(in(input).dtype) == size_of(out(0).dtype) &&
-           whole_.front()->can_share(*body_, input) &&
-           (!last_.front() || last_.front()->can_share(*body_, input));
+           lanes_.front().whole->can_share(*body_, input) &&
+           (!lanes_.front().last || lanes_.front().last->can_share(*body_, input));
   }
 
  private:
-  static int64_t widest(const Graph& body) {
-    size_t bytes = 1;
-    for (const auto& node : body.nodes())
-      bytes = std::max(bytes, size_of(node->output_types()[0].dtype));
-    return static_cast<int64_t>(bytes);
-  }
-
   bool forks(const KernelRequest& request) const {
     int64_t bytes = static_cast<int64_t>(out(0).num_bytes());
     for (const Operand& input : request.inputs) bytes += static_cast<int64_t>(input.num_bytes());
@@ -256,29 +106,58 @@ class FusedElementwiseKernel final : public CpuKernel {
            blocks_.columns_of(block) == blocks_.block_columns;
   }
 
-  std::unique_ptr<BlockProgram> program(const KernelRequest& request, int64_t block) const {
-    return std::make_unique<BlockProgram>(request, *body_, walk_, blocks_.rows_of(block),
-                                          blocks_.columns_of(block), *one_thread_);
+  std::unique_ptr<BlockProgram> program(const KernelRequest& request, int64_t block,
+                                        Lane& lane) const {
+    const int64_t rows = blocks_.rows_of(block), columns = blocks_.columns_of(block);
+    BodyPlaces places{std::vector<Operand>(body_->nodes().size()), results_of(*body_)};
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+      const auto [by_row, by_column] = walk_.inputs[i];
+      const Shape shape = by_row && by_column ? Shape{rows, columns}
+                          : by_row            ? Shape{rows, 1}
+                          : by_column         ? Shape{columns}
+                                              : Shape{};
+      places.operands[static_cast<size_t>(body_->placeholders()[i]->id())] = {
+          inputs_[i].dtype, shape, &lane.inputs[i], nullptr};
+    }
+    return std::make_unique<BlockProgram>(request, *body_, std::move(places), Shape{rows, columns},
+                                          *one_thread_);
   }
 
   size_t buffer_bytes() const {
-    return static_cast<size_t>(block_elements_ * widest(*body_)) + 64;  // not all at one cache set
+    return static_cast<size_t>(block_elements_ * widest_element(*body_)) +
+           64;  // not all at one cache set
   }
   size_t lane_bytes() const {
     return static_cast<size_t>(num_buffers_) * buffer_bytes() + op_workspace_;
   }
 
-  void run_lane(int64_t lane) {
-    std::byte* buffers = workspace() + static_cast<size_t>(lane) * lane_bytes();
+  void run_lane(int64_t number) {
+    std::byte* buffers = workspace() + static_cast<size_t>(number) * lane_bytes();
     std::byte* op_workspace = buffers + static_cast<size_t>(num_buffers_) * buffer_bytes();
-    const auto i = static_cast<size_t>(lane);
-    whole_[i]->use(buffers, buffer_bytes(), op_workspace);
-    if (last_[i]) last_[i]->use(buffers, buffer_bytes(), op_workspace);
-    const int64_t end = blocks_.count() * (lane + 1) / num_lanes_;
-    for (int64_t block = blocks_.count() * lane / num_lanes_; block < end; ++block) {
-      BlockProgram& program = is_whole(block) ? *whole_[i] : *last_[i];
-      program.run(inputs_, out(0), {blocks_.first_row(block), blocks_.first_column(block)});
-    }
+    Lane& lane = lanes_[static_cast<size_t>(number)];
+    lane.whole->use(buffers, buffer_bytes(), op_workspace);
+    if (lane.last) lane.last->use(buffers, buffer_bytes(), op_workspace);
+    const int64_t end = blocks_.count() * (number + 1) / num_lanes_;
+    for (int64_t block = blocks_.count() * number / num_lanes_; block < end; ++block)
+      run_block(lane, block);
+  }
+
+  void run_block(Lane& lane, int64_t block) {
+    BlockProgram& program = is_whole(block) ? *lane.whole : *lane.last;
+    const int64_t row = blocks_.first_row(block), column = blocks_.first_column(block);
+    for (size_t i = 0; i < inputs_.size(); ++i)
+      lane.inputs[i] =
+          inputs_[i].data<std::byte>() +
+          offset(walk_.inputs[i], row, column) * static_cast<int64_t>(size_of(inputs_[i].dtype));
+    program.set_result(
+        0, out(0).data<std::byte>() +
+               (row * walk_.columns + column) * static_cast<int64_t>(size_of(out(0).dtype)));
+    program.run();
+  }
+
+  int64_t offset(const ops::FusedWalk::Input& moves, int64_t row, int64_t column) const {
+    const int64_t row_elements = moves.by_column ? walk_.columns : 1;
+    return (moves.by_row ? row * row_elements : 0) + (moves.by_column ? column : 0);
   }
 
   std::shared_ptr<const Graph> body_;
@@ -288,7 +167,7 @@ class FusedElementwiseKernel final : public CpuKernel {
   Blocks blocks_;
   std::unique_ptr<Device> one_thread_;
   int64_t num_lanes_ = 0;
-  std::vector<std::unique_ptr<BlockProgram>> whole_, last_;  ///< one for each lane
+  std::vector<Lane> lanes_;
   int num_buffers_ = 0;
   size_t op_workspace_ = 0;
 };

@@ -23,6 +23,7 @@ void register_plain_kernels(KernelRegistry& registry) {
   plain::register_random(registry);
   plain::register_state(registry);
   plain::register_update(registry);
+  plain::register_elementwise_update(registry);
 }
 
 }  // namespace cohort::cpu

@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "cohort/kernels/cpu/broadcast.h"
 #include "cohort/kernels/cpu/cpu_kernel.h"
 #include "cohort/kernels/cpu/parallel.h"
@@ -37,6 +39,41 @@ class SelectKernel final : public CpuKernel {
   BroadcastPlan plan_;
 };
 
+// y = a b + c, rounded once.
+template <class T>
+class FmaKernel final : public CpuKernel {
+ public:
+  explicit FmaKernel(const KernelRequest& request)
+      : CpuKernel(request),
+        plan_(request.outputs[0].shape, std::array{request.inputs[0].shape, request.inputs[1].shape,
+                                                   request.inputs[2].shape}) {}
+
+  void run() override {
+    using C = Compute<T>;
+    const T* a = in(0).template data<T>();
+    const T* b = in(1).template data<T>();
+    const T* c = in(2).template data<T>();
+    T* y = out(0).template data<T>();
+    const int64_t sa = plan_.inner_stride(0), sb = plan_.inner_stride(1),
+                  sc = plan_.inner_stride(2);
+    parallel_for(threads(), plan_.num_elements(), grain_for(2, 4 * sizeof(T)),
+                 [=, this](int64_t begin, int64_t end) {
+                   plan_.for_each_run(begin, end, [=](int64_t at, const auto& from, int64_t n) {
+                     for (int64_t i = 0; i < n; ++i)
+                       y[at + i] = static_cast<T>(std::fma(static_cast<C>(a[from[0] + i * sa]),
+                                                           static_cast<C>(b[from[1] + i * sb]),
+                                                           static_cast<C>(c[from[2] + i * sc])));
+                   });
+                 });
+  }
+  bool can_share(int, int input) const override {
+    return in(input).num_elements() == out(0).num_elements();
+  }
+
+ private:
+  BroadcastPlan plan_;
+};
+
 // y = x_0 + x_1 + …, in this order.
 template <class T>
 class AddNKernel final : public CpuKernel {
@@ -66,6 +103,12 @@ std::unique_ptr<Kernel> make_select(const KernelRequest& request) {
   });
 }
 
+std::unique_ptr<Kernel> make_fma(const KernelRequest& request) {
+  return for_floating(request.outputs[0].dtype, [&](auto type) -> std::unique_ptr<Kernel> {
+    return std::make_unique<FmaKernel<decltype(type)>>(request);
+  });
+}
+
 std::unique_ptr<Kernel> make_add_n(const KernelRequest& request) {
   return for_numbers(request.outputs[0].dtype, [&](auto type) -> std::unique_ptr<Kernel> {
     return std::make_unique<AddNKernel<decltype(type)>>(request);
@@ -76,6 +119,7 @@ std::unique_ptr<Kernel> make_add_n(const KernelRequest& request) {
 
 void register_select(KernelRegistry& registry) {
   registry.add("Select", DeviceType::kCPU, kPlain, make_select);
+  registry.add("Fma", DeviceType::kCPU, kPlain, make_fma);
   registry.add("AddN", DeviceType::kCPU, kPlain, make_add_n);
 }
 

@@ -78,6 +78,19 @@ void arithmetic_binary(Arithmetic f, Stream<T> a, Stream<T> b, T* y, Index count
 }
 
 template <class T>
+void multiply_add(Stream<T> a, Stream<T> b, Stream<T> c, T* y, Index count) {
+  if (c.walks) {
+    walk(a, b, count, [&](Index i, Vec<T> x, Vec<T> z, auto lanes) {
+      store(y + i, fma(x, z, load(c.data + i, lanes)), lanes);
+    });
+  } else {
+    const Vec<T> all = broadcast(*c.data);
+    walk(a, b, count,
+         [&](Index i, Vec<T> x, Vec<T> z, auto lanes) { store(y + i, fma(x, z, all), lanes); });
+  }
+}
+
+template <class T>
 void compare(Comparison f, Stream<T> a, Stream<T> b, std::uint8_t* y, Index count) {
   const auto loop = [&](auto of) {
     walk(a, b, count, [&](Index i, Vec<T> x, Vec<T> z, auto lanes) {
@@ -112,6 +125,7 @@ template <class T>
 void add(ArithmeticRoutines<T>& routines) {
   routines.arithmetic_unary = arithmetic_unary<T>;
   routines.arithmetic_binary = arithmetic_binary<T>;
+  routines.fma = multiply_add<T>;
   routines.compare = compare<T>;
   routines.select = select<T>;
 }

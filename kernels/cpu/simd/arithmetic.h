@@ -38,6 +38,8 @@ struct ArithmeticRoutines {
   void (*arithmetic_unary)(Arithmetic f, const T* x, T* y, std::ptrdiff_t count);
   /// Those of two. y may be an operand that walks.
   void (*arithmetic_binary)(Arithmetic f, Stream<T> a, Stream<T> b, T* y, std::ptrdiff_t count);
+  /// y = a b + c, rounded once where the processor's vectors can. y may be an operand that walks.
+  void (*fma)(Stream<T> a, Stream<T> b, Stream<T> c, T* y, std::ptrdiff_t count);
   /// y is 1 where a ? b holds, else 0; nothing but kNotEqual holds for NaN.
   void (*compare)(Comparison f, Stream<T> a, Stream<T> b, std::uint8_t* y, std::ptrdiff_t count);
   /// y = condition ? a : b, bit by bit. y may be a or b where they walk.

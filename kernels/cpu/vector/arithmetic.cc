@@ -70,6 +70,19 @@ class BinaryKernel final : public BroadcastKernel {
   }
 };
 
+template <class T>
+class FmaKernel final : public BroadcastKernel {
+ public:
+  explicit FmaKernel(const KernelRequest& request) : BroadcastKernel(request) {}
+  void run() override {
+    T* y = out(0).template data<T>();
+    for_each_run(4 * sizeof(T), [=, this](int64_t at, const auto& from, int64_t n) {
+      simd().of<T>().fma(this->stream<T>(0, from), this->stream<T>(1, from),
+                         this->stream<T>(2, from), y + at, n);
+    });
+  }
+};
+
 template <Comparison kF, class T>
 class ComparisonKernel final : public BroadcastKernel {
  public:
@@ -256,6 +269,7 @@ void register_arithmetic(KernelRegistry& registry) {
   add("Maximum", make_binary<Arithmetic::kMaximum>);
   add("Minimum", make_binary<Arithmetic::kMinimum>);
   add("SquaredDifference", make_binary<Arithmetic::kSquaredDifference>);
+  add("Fma", make_by_output<FmaKernel>);
   add("Equal", make_comparison<Comparison::kEqual>);
   add("NotEqual", make_comparison<Comparison::kNotEqual>);
   add("Less", make_comparison<Comparison::kLess>);

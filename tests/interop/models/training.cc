@@ -57,15 +57,14 @@ Maker<Optimizer> optimizer(std::pair<const char*, Fields>... fields) {
 }
 
 const std::vector<Class<Optimizer>>& optimizer_classes() {
-  using nn::AdamOptions;
-  using nn::SGDOptions;
+  using nn::Adam;
+  using nn::SGD;
   static const std::vector<Class<Optimizer>> known{
-      {"SGD", optimizer<nn::SGD, SGDOptions>(std::pair("momentum", &SGDOptions::momentum),
-                                             std::pair("nesterov", &SGDOptions::nesterov))},
-      {"Adam", optimizer<nn::Adam, AdamOptions>(std::pair("beta_1", &AdamOptions::beta_1),
-                                                std::pair("beta_2", &AdamOptions::beta_2),
-                                                std::pair("epsilon", &AdamOptions::epsilon),
-                                                std::pair("amsgrad", &AdamOptions::amsgrad))},
+      {"SGD", optimizer<SGD, SGD>(std::pair("momentum", &SGD::momentum),
+                                  std::pair("nesterov", &SGD::nesterov))},
+      {"Adam", optimizer<Adam, Adam>(
+                   std::pair("beta_1", &Adam::beta_1), std::pair("beta_2", &Adam::beta_2),
+                   std::pair("epsilon", &Adam::epsilon), std::pair("amsgrad", &Adam::amsgrad))},
   };
   return known;
 }

@@ -1,0 +1,203 @@
+// Updates by a body, and the forms of known bodies that have kernels of their own.
+#include <cmath>
+
+#include "cohort/core/ops/math.h"
+#include "cohort/core/ops/update.h"
+#include "tests/kernels/compare.h"
+
+namespace cohort::testing {
+namespace {
+
+/// Sizes around a block of 4096 floats, of none, and of less than a vector.
+const std::vector<Shape> kShapes{{37, 5}, {5}, {0}, {4096}, {3 * 4096 + 17}, {1}, {2, 64}, {4095}};
+
+using Record = void (*)(ops::UpdateBody& body, Value rate, Value alpha);
+
+struct BodyCase {
+  int slots = 0;
+  Record record = nullptr;
+  bool decays = false;
+};
+
+constexpr double kRate = 0.1f;  // as it comes from an f32 scalar
+constexpr int64_t kStep = 3;
+
+std::vector<double> decays_of_variables() {
+  std::vector<double> decays;
+  for (size_t i = 0; i < kShapes.size(); ++i) decays.push_back(i % 3 == 0 ? 0.02 : 0.01);
+  return decays;
+}
+
+void add_arrays(KernelCase& test, DType dtype, int slots) {
+  for (const Shape& shape : kShapes) test.inputs.push_back(random_tensor(dtype, shape, 9));
+  for (int slot = 0; slot <= slots; ++slot)
+    for (const Shape& shape : kShapes) {
+      Tensor value = random_tensor(dtype, shape, static_cast<uint64_t>(slot));
+      if (slot >= 2)  // second moments are not negative
+        value = run_kernel({.op = "Square", .inputs = {value}}).outputs[0];
+      test.variables.push_back(value);
+    }
+}
+
+Tensor yes() { return Tensor::full(DType::kBool, {}, 1); }
+
+KernelCase by_body(const BodyCase& body_case, DType dtype) {
+  const OpRegistry& registry = BoundKernel::op_registry();
+  Graph step(registry);
+  const Value rate = step.placeholder("rate", {DType::kF64, {}});
+  const Value alpha = step.placeholder("alpha", {DType::kF64, {}});
+  ops::UpdateBody body("test", dtype, static_cast<size_t>(body_case.slots), registry);
+  if (body_case.decays) body.decay(rate);
+  const Value of_rate = body.number(rate), of_alpha = body.number(alpha);
+  body_case.record(body, of_rate, of_alpha);
+  KernelCase test{.op = "ElementwiseUpdate"};
+  add_arrays(test, dtype, body_case.slots);
+  const double bias = std::sqrt(1 - std::pow(0.999, 3.0)) / (1 - std::pow(0.9, 3.0));
+  const double scaled = kRate * std::sqrt(1 - std::pow(0.999, 3.0)) / (1 - std::pow(0.9, 3.0));
+  EXPECT_NEAR(scaled, kRate * bias, 1e-12);
+  std::vector<double> numbers{kRate, scaled};
+  if (body_case.decays) numbers.insert(numbers.begin(), kRate);
+  const auto count = static_cast<int64_t>(numbers.size());
+  test.inputs.push_back(Tensor::from<double>(numbers, Shape{count}));
+  test.inputs.push_back(yes());
+  test.attrs = {{"body", body.finish()},
+                {"weight_decay", body_case.decays ? decays_of_variables() : std::vector<double>()}};
+  return test;
+}
+
+KernelCase by_hand(const char* op, int slots, DType dtype, bool decays, Attrs attrs) {
+  KernelCase test{.op = op, .attrs = std::move(attrs)};
+  test.attrs.set("weight_decay", decays ? decays_of_variables() : std::vector<double>());
+  add_arrays(test, dtype, slots);
+  test.inputs.push_back(Tensor::scalar(0.1f));
+  test.inputs.push_back(Tensor::scalar(kStep));
+  test.inputs.push_back(yes());
+  return test;
+}
+
+void expect_same_bits(const KernelCase& body, const KernelCase& hand) {
+  const KernelResult want = run_kernel(hand, "simd");
+  for (const int threads : {1, 2, 3}) {
+    KernelCase test = body;
+    test.threads = threads;
+    const KernelResult got = run_kernel(test, "blocks");
+    ASSERT_EQ(got.variables.size(), want.variables.size());
+    for (size_t i = 0; i < want.variables.size(); ++i)
+      EXPECT_TRUE(bitwise_equal(got.variables[i], want.variables[i]))
+          << hand.op << ", variable " << i << ", " << threads << " threads";
+  }
+}
+
+TEST(ElementwiseUpdateTest, AdamsBodyHasTheBitsOfItsKernel) {
+  for (const DType dtype : {DType::kF32, DType::kF64})
+    for (const bool decays : {false, true}) {
+      const auto attrs = [](bool amsgrad) {
+        return Attrs{{"beta_1", 0.9}, {"beta_2", 0.999}, {"epsilon", 1e-7}, {"amsgrad", amsgrad}};
+      };
+      expect_same_bits(
+          by_body({2, [](ops::UpdateBody& b, Value, Value alpha) { ops::adam_body(b, alpha, {}); },
+                   decays},
+                  dtype),
+          by_hand("AdamUpdate", 2, dtype, decays, attrs(false)));
+      expect_same_bits(by_body({3,
+                                [](ops::UpdateBody& b, Value, Value alpha) {
+                                  ops::adam_body(b, alpha, {.amsgrad = true});
+                                },
+                                decays},
+                               dtype),
+                       by_hand("AdamUpdate", 3, dtype, decays, attrs(true)));
+    }
+}
+
+TEST(ElementwiseUpdateTest, SgdsBodyHasTheBitsOfItsKernel) {
+  for (const DType dtype : {DType::kF32, DType::kF64})
+    for (const bool decays : {false, true}) {
+      const auto attrs = [](double momentum, bool nesterov) {
+        return Attrs{{"momentum", momentum}, {"nesterov", nesterov}};
+      };
+      expect_same_bits(
+          by_body({0, [](ops::UpdateBody& b, Value rate, Value) { ops::sgd_body(b, rate, {}); },
+                   decays},
+                  dtype),
+          by_hand("SgdUpdate", 0, dtype, decays, attrs(0, false)));
+      expect_same_bits(by_body({1,
+                                [](ops::UpdateBody& b, Value rate, Value) {
+                                  ops::sgd_body(b, rate, {.momentum = 0.9});
+                                },
+                                decays},
+                               dtype),
+                       by_hand("SgdUpdate", 1, dtype, decays, attrs(0.9, false)));
+      expect_same_bits(by_body({1,
+                                [](ops::UpdateBody& b, Value rate, Value) {
+                                  ops::sgd_body(b, rate, {.momentum = 0.9, .nesterov = true});
+                                },
+                                decays},
+                               dtype),
+                       by_hand("SgdUpdate", 1, dtype, decays, attrs(0.9, true)));
+    }
+}
+
+/// Old values may be wanted after new ones are made, and by other slots.
+TEST(ElementwiseUpdateTest, OldValuesStayUntilNobodyWantsThem) {
+  const KernelCase test = by_body({2,
+                                   [](ops::UpdateBody& b, Value, Value) {
+                                     const Value p = b.parameter, s = b.slots[0];
+                                     b.parameter = b.gradient + s;
+                                     b.slots[0] = p;
+                                     b.slots[1] = b.slots[1] + p * s;
+                                   }},
+                                  DType::kF32);
+  const KernelResult got = run_kernel(test, "blocks");
+  const size_t n = kShapes.size();
+  for (size_t i = 0; i < n; ++i)
+    for (int64_t k = 0; k < kShapes[i].num_elements(); ++k) {
+      const auto at = [&](const Tensor& t) { return t.data<float>()[k]; };
+      const float g = at(test.inputs[i]), p = at(test.variables[i]), s = at(test.variables[n + i]);
+      ASSERT_EQ(at(got.variables[i]), g + s);
+      ASSERT_EQ(at(got.variables[n + i]), p);
+      ASSERT_EQ(at(got.variables[2 * n + i]), at(test.variables[2 * n + i]) + p * s);
+    }
+}
+
+TEST(ElementwiseUpdateTest, WhatDoesNotApplyLeavesEveryBit) {
+  KernelCase test = by_body(
+      {2, [](ops::UpdateBody& b, Value, Value alpha) { ops::adam_body(b, alpha, {}); }, true},
+      DType::kF32);
+  test.inputs.back() = Tensor::full(DType::kBool, {}, 0);
+  const KernelResult result = run_kernel(test, "blocks");
+  for (size_t i = 0; i < result.variables.size(); ++i)
+    EXPECT_TRUE(bitwise_equal(result.variables[i], test.variables[i]));
+}
+
+/// Elements of 16 bits are rounded once, behind everything.
+TEST(ElementwiseUpdateTest, HalvesAreComputedInSinglePrecision) {
+  const BodyCase adam{2,
+                      [](ops::UpdateBody& b, Value, Value alpha) { ops::adam_body(b, alpha, {}); }};
+  for (const DType dtype : {DType::kF16, DType::kBF16}) {
+    const KernelCase test = by_body(adam, dtype);
+    const KernelResult got = run_kernel(test, "blocks");
+    KernelCase wide = by_body(adam, DType::kF32);
+    for (size_t i = 0; i < kShapes.size(); ++i) wide.inputs[i] = test.inputs[i].cast(DType::kF32);
+    for (size_t i = 0; i < test.variables.size(); ++i)
+      wide.variables[i] = test.variables[i].cast(DType::kF32);
+    const KernelResult want = run_kernel(wide, "blocks");
+    for (size_t i = 0; i < got.variables.size(); ++i)
+      EXPECT_TRUE(bitwise_equal(got.variables[i], want.variables[i].cast(dtype)))
+          << fmt::format("{}, variable {}", dtype, i);
+  }
+}
+
+TEST(ElementwiseUpdateTest, PlaceholdersThatChangePlacesAreRefused) {
+  const KernelCase test =
+      by_body({1, [](ops::UpdateBody& b, Value, Value) { std::swap(b.parameter, b.slots[0]); }},
+              DType::kF32);
+  try {
+    run_kernel(test, "blocks");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::kUnimplemented) << error.what();
+  }
+}
+
+}  // namespace
+}  // namespace cohort::testing

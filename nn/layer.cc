@@ -166,7 +166,8 @@ std::vector<Value> LayerImpl::apply(const std::vector<Value>& inputs, const Call
   return outputs;
 }
 
-std::vector<SymbolicTensor> LayerImpl::apply_symbolic(const std::vector<SymbolicTensor>& inputs) {
+std::vector<SymbolicTensor> LayerImpl::apply_symbolic(const std::vector<SymbolicTensor>& inputs,
+                                                      const SymbolicCallOptions& options) {
   std::vector<TensorType> types;
   for (const SymbolicTensor& input : inputs) {
     if (!input.defined()) throw InvalidArgument("{}: got an empty symbolic tensor", name_);
@@ -176,6 +177,7 @@ std::vector<SymbolicTensor> LayerImpl::apply_symbolic(const std::vector<Symbolic
   auto call = std::make_shared<LayerCall>();
   call->layer = Layer(shared_from_this());
   call->inputs = inputs;
+  call->options = options;
   call->outputs = output_types_;
   call->index = symbolic_calls_++;
   call->device = current_device_scope();

@@ -37,7 +37,29 @@ struct CallOptions {
   std::vector<Value> initial_state = {};
 };
 
-/// A handle to a layer: weights, and how outputs are made from inputs.
+/// The same for a call on symbolic tensors, of which a functional model makes a call on values. The
+/// mask is another symbolic tensor.
+struct SymbolicCallOptions {
+  std::optional<bool> training = {};
+  SymbolicTensor mask = {};
+  std::vector<SymbolicTensor> initial_state = {};
+};
+
+/// What a layer is called on: one symbolic tensor, or several.
+struct SymbolicInputs {
+  SymbolicInputs(const SymbolicTensor& one) : tensors{one} {}                           // NOLINT
+  SymbolicInputs(std::vector<SymbolicTensor> several) : tensors(std::move(several)) {}  // NOLINT
+  SymbolicInputs(std::initializer_list<SymbolicTensor> several) : tensors(several) {}
+
+  std::vector<SymbolicTensor> tensors;
+};
+
+/// A handle to a layer: weights, and how outputs are made from inputs. The layers of this folder
+/// are aggregates of their options that convert to it, each time to a new layer; so only a handle
+/// has weights, and is called more than once:
+///
+///   const nn::Layer shared = nn::Dense{.units = 16};
+///   const nn::SymbolicTensor y = nn::Dense{.units = 4}(shared(x));
 class Layer : public Handle<LayerImpl> {
  public:
   using Handle::Handle;
@@ -48,9 +70,12 @@ class Layer : public Handle<LayerImpl> {
   std::vector<Value> call(const std::vector<Value>& inputs, CallOptions options = {}) const;
 
   /// The functional form: builds the layer and says what it would return.
-  SymbolicTensor operator()(const SymbolicTensor& input) const;
-  SymbolicTensor operator()(const std::vector<SymbolicTensor>& inputs) const;
-  std::vector<SymbolicTensor> call(const std::vector<SymbolicTensor>& inputs) const;
+  SymbolicTensor operator()(const SymbolicTensor& input,
+                            const SymbolicCallOptions& options = {}) const;
+  SymbolicTensor operator()(const std::vector<SymbolicTensor>& inputs,
+                            const SymbolicCallOptions& options = {}) const;
+  std::vector<SymbolicTensor> call(const std::vector<SymbolicTensor>& inputs,
+                                   const SymbolicCallOptions& options = {}) const;
 
   /// Makes the weights for inputs of these types, if they are not there yet.
   void build(const std::vector<TensorType>& inputs) const;
@@ -78,6 +103,7 @@ class Layer : public Handle<LayerImpl> {
 struct LayerCall {
   Layer layer;
   std::vector<SymbolicTensor> inputs;
+  SymbolicCallOptions options;
   std::vector<TensorType> outputs;
   int index = 0;           ///< counts the calls of this layer
   DeviceName device = {};  ///< of the DeviceScope in which it was made
@@ -89,6 +115,12 @@ struct LayerOptions {
   DType dtype = DType::kF32;  ///< of weights and arithmetic; floating inputs are converted
   std::string name = "";      ///< "": automatic
 };
+
+/// Of the options of a layer those that every layer has.
+template <class Options>
+LayerOptions common_options(const Options& options) {
+  return {.trainable = options.trainable, .dtype = options.dtype, .name = options.name};
+}
 
 struct WeightOptions {
   Shape shape = {};
@@ -159,15 +191,20 @@ class LayerImpl : public std::enable_shared_from_this<LayerImpl> {
 
   // --- how it is used (Layer does) ----------------------------------------------------------
   std::vector<Value> apply(const std::vector<Value>& inputs, const CallOptions& options);
-  std::vector<SymbolicTensor> apply_symbolic(const std::vector<SymbolicTensor>& inputs);
+  std::vector<SymbolicTensor> apply_symbolic(const std::vector<SymbolicTensor>& inputs,
+                                             const SymbolicCallOptions& options);
   void build_for(const std::vector<TensorType>& inputs);
 
  protected:
   /// A weight saved as "<path>/<name>". Call it in build().
   Variable add_weight(const std::string& name, WeightOptions options);
   /// A layer inside this one, saved under `name`. Returns it.
+  Layer child(const std::string& name, const Layer& layer) {
+    add_child(name, layer);
+    return layer;
+  }
   template <class L>
-  L child(const std::string& name, L layer) {
+  requires std::is_base_of_v<Layer, L> L child(const std::string& name, const L& layer) {
     add_child(name, layer);
     return layer;
   }

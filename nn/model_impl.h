@@ -26,8 +26,8 @@ class Trainer;
 ///       return {head_(hidden_(args.input()))};
 ///     }
 ///    private:
-///     nn::Layer hidden_ = child("hidden", nn::Dense({.units = 64, .activation = "relu"}));
-///     nn::Layer head_ = child("head", nn::Dense({.units = 10}));
+///     nn::Layer hidden_ = child("hidden", nn::Dense{.units = 64, .activation = "relu"});
+///     nn::Layer head_ = child("head", nn::Dense{.units = 10});
 ///   };
 ///   nn::Model model = nn::make<Classifier>();
 class ModelImpl : public LayerImpl {

@@ -80,9 +80,9 @@ void Objective::resolve(const std::vector<std::string>& outputs, const std::vect
     if (loss.impl().reduction() == Reduction::kNone)
       throw InvalidArgument("{}: got reduction \"none\"; want one that gives a number",
                             loss.name());
-  total_ = Mean({.name = "loss"});
+  total_ = Mean{.name = "loss"};
   for (size_t i = 0; outputs.size() > 1 && i < outputs.size(); ++i)
-    output_losses_.push_back(Mean({.name = outputs[i] + "_loss"}));
+    output_losses_.push_back(Mean{.name = outputs[i] + "_loss"});
   add_metrics(options_.metrics, false, "compile: metrics", outputs, y_true, y_pred);
   add_metrics(options_.weighted_metrics, true, "compile: weighted_metrics", outputs, y_true,
               y_pred);

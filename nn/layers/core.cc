@@ -10,15 +10,11 @@
 namespace cohort::nn {
 namespace {
 
-template <class Options>
-LayerOptions common(const Options& options) {
-  return {.trainable = options.trainable, .dtype = options.dtype, .name = options.name};
-}
-
 class ActivationImpl : public LayerImpl {
  public:
-  explicit ActivationImpl(ActivationOptions options)
-      : LayerImpl("Activation", common(options)), activation_(std::move(options.activation)) {}
+  explicit ActivationImpl(Activation options)
+      : LayerImpl("Activation", common_options(options)),
+        activation_(std::move(options.activation)) {}
   std::vector<Value> call(const CallArgs& args) override {
     return {activation_(as_floating(args.input()))};
   }
@@ -29,7 +25,7 @@ class ActivationImpl : public LayerImpl {
 
 class FlattenImpl : public LayerImpl {
  public:
-  explicit FlattenImpl(const FlattenOptions& options) : LayerImpl("Flatten", common(options)) {}
+  explicit FlattenImpl(const Flatten& options) : LayerImpl("Flatten", common_options(options)) {}
   std::vector<Value> call(const CallArgs& args) override {
     const Value x = args.input();
     if (x.rank() == 0) throw InvalidArgument("{}: got a scalar; want [N, …]", name());
@@ -39,8 +35,8 @@ class FlattenImpl : public LayerImpl {
 
 class ReshapeImpl : public LayerImpl {
  public:
-  explicit ReshapeImpl(const ReshapeOptions& options)
-      : LayerImpl("Reshape", common(options)), target_(options.target_shape) {
+  explicit ReshapeImpl(const Reshape& options)
+      : LayerImpl("Reshape", common_options(options)), target_(options.target_shape) {
     if (std::count(target_.begin(), target_.end(), -1) > 1 ||
         std::any_of(target_.begin(), target_.end(), [](int64_t d) { return d < -1; }))
       throw InvalidArgument("{}: got a target_shape with a negative dimension; want one -1 at most",
@@ -66,8 +62,8 @@ class ReshapeImpl : public LayerImpl {
 
 class DropoutImpl : public LayerImpl {
  public:
-  explicit DropoutImpl(const DropoutOptions& options)
-      : LayerImpl("Dropout", common(options)), rate_(options.rate), seed_(options.seed) {
+  explicit DropoutImpl(const Dropout& options)
+      : LayerImpl("Dropout", common_options(options)), rate_(options.rate), seed_(options.seed) {
     if (!(rate_ >= 0 && rate_ < 1))
       throw InvalidArgument("{}: got rate {}; want 0 <= rate < 1", name(), rate_);
     if (seed_ && *seed_ < 0)
@@ -85,8 +81,10 @@ class DropoutImpl : public LayerImpl {
 
 class RescalingImpl : public LayerImpl {
  public:
-  explicit RescalingImpl(const RescalingOptions& options)
-      : LayerImpl("Rescaling", common(options)), scale_(options.scale), offset_(options.offset) {}
+  explicit RescalingImpl(const Rescaling& options)
+      : LayerImpl("Rescaling", common_options(options)),
+        scale_(options.scale),
+        offset_(options.offset) {}
   std::vector<Value> call(const CallArgs& args) override {
     const Value y = as_floating(args.input()) * scale_;
     return {offset_ == 0 ? y : y + offset_};
@@ -98,8 +96,8 @@ class RescalingImpl : public LayerImpl {
 
 class ConcatenateImpl : public LayerImpl {
  public:
-  explicit ConcatenateImpl(const ConcatenateOptions& options)
-      : LayerImpl("Concatenate", common(options)), axis_(options.axis) {}
+  explicit ConcatenateImpl(const Concatenate& options)
+      : LayerImpl("Concatenate", common_options(options)), axis_(options.axis) {}
   std::vector<Value> call(const CallArgs& args) override {
     if (args.inputs.size() < 2)
       throw InvalidArgument("{}: got {} input; want two or more", name(), args.inputs.size());
@@ -118,7 +116,7 @@ Value expand_to_rank(Value x, int rank) {
 
 class AddImpl : public LayerImpl {
  public:
-  explicit AddImpl(const AddOptions& options) : LayerImpl("Add", common(options)) {}
+  explicit AddImpl(const Add& options) : LayerImpl("Add", common_options(options)) {}
   std::vector<Value> call(const CallArgs& args) override {
     if (args.inputs.size() < 2)
       throw InvalidArgument("{}: got {} input; want two or more", name(), args.inputs.size());
@@ -148,16 +146,12 @@ class AddImpl : public LayerImpl {
 
 }  // namespace
 
-Activation::Activation(ActivationFunction activation)
-    : Activation(ActivationOptions{.activation = std::move(activation)}) {}
-Activation::Activation(ActivationOptions options)
-    : Layer(std::make_shared<ActivationImpl>(std::move(options))) {}
-Flatten::Flatten(FlattenOptions options) : Layer(std::make_shared<FlattenImpl>(options)) {}
-Reshape::Reshape(ReshapeOptions options) : Layer(std::make_shared<ReshapeImpl>(options)) {}
-Dropout::Dropout(DropoutOptions options) : Layer(std::make_shared<DropoutImpl>(options)) {}
-Rescaling::Rescaling(RescalingOptions options) : Layer(std::make_shared<RescalingImpl>(options)) {}
-Concatenate::Concatenate(ConcatenateOptions options)
-    : Layer(std::make_shared<ConcatenateImpl>(options)) {}
-Add::Add(AddOptions options) : Layer(std::make_shared<AddImpl>(options)) {}
+Activation::operator Layer() const { return make<ActivationImpl>(*this); }
+Flatten::operator Layer() const { return make<FlattenImpl>(*this); }
+Reshape::operator Layer() const { return make<ReshapeImpl>(*this); }
+Dropout::operator Layer() const { return make<DropoutImpl>(*this); }
+Rescaling::operator Layer() const { return make<RescalingImpl>(*this); }
+Concatenate::operator Layer() const { return make<ConcatenateImpl>(*this); }
+Add::operator Layer() const { return make<AddImpl>(*this); }
 
 }  // namespace cohort::nn

@@ -7,10 +7,8 @@ namespace {
 
 class EmbeddingImpl : public LayerImpl {
  public:
-  explicit EmbeddingImpl(EmbeddingOptions options)
-      : LayerImpl("Embedding",
-                  {.trainable = options.trainable, .dtype = options.dtype, .name = options.name}),
-        options_(std::move(options)) {
+  explicit EmbeddingImpl(Embedding options)
+      : LayerImpl("Embedding", common_options(options)), options_(std::move(options)) {
     if (options_.input_dim < 1 || options_.output_dim < 1)
       throw InvalidArgument("{}: got input_dim {}, output_dim {}; want 1 or more", name(),
                             options_.input_dim, options_.output_dim);
@@ -32,13 +30,12 @@ class EmbeddingImpl : public LayerImpl {
   }
 
  private:
-  EmbeddingOptions options_;
+  Embedding options_;
   Variable table_;
 };
 
 }  // namespace
 
-Embedding::Embedding(EmbeddingOptions options)
-    : Layer(std::make_shared<EmbeddingImpl>(std::move(options))) {}
+Embedding::operator Layer() const { return make<EmbeddingImpl>(*this); }
 
 }  // namespace cohort::nn

@@ -13,10 +13,8 @@ namespace {
 
 class BatchNormalizationImpl : public LayerImpl {
  public:
-  explicit BatchNormalizationImpl(BatchNormalizationOptions options)
-      : LayerImpl("BatchNormalization",
-                  {.trainable = options.trainable, .dtype = options.dtype, .name = options.name}),
-        options_(std::move(options)) {
+  explicit BatchNormalizationImpl(BatchNormalization options)
+      : LayerImpl("BatchNormalization", common_options(options)), options_(std::move(options)) {
     if (!(options_.momentum >= 0 && options_.momentum <= 1))
       throw InvalidArgument("{}: got momentum {}; want 0 to 1", name(), options_.momentum);
     if (!(options_.epsilon > 0))
@@ -146,14 +144,13 @@ class BatchNormalizationImpl : public LayerImpl {
     move(moving_variance_, variance);
   }
 
-  BatchNormalizationOptions options_;
+  BatchNormalization options_;
   int64_t channels_ = 0;
   Variable gamma_, beta_, moving_mean_, moving_variance_;
 };
 
 }  // namespace
 
-BatchNormalization::BatchNormalization(BatchNormalizationOptions options)
-    : Layer(std::make_shared<BatchNormalizationImpl>(std::move(options))) {}
+BatchNormalization::operator Layer() const { return make<BatchNormalizationImpl>(*this); }
 
 }  // namespace cohort::nn

@@ -63,10 +63,9 @@ Value MeanMetricImpl::result(std::span<const Value> states) const {
 
 namespace metrics {
 
-Mean::Mean(MeanOptions options) : Metric(std::make_shared<MeanImpl>(std::move(options.name))) {}
-Sum::Sum(SumOptions options) : Metric(std::make_shared<SumImpl>(std::move(options.name))) {}
-MeanOfLoss::MeanOfLoss(Loss loss, std::string name)
-    : Metric(std::make_shared<MeanOfLossImpl>(std::move(loss), std::move(name))) {}
+Mean::operator Metric() const { return make<MeanImpl>(name); }
+Sum::operator Metric() const { return make<SumImpl>(name); }
+MeanOfLoss::operator Metric() const { return make<MeanOfLossImpl>(loss, name); }
 
 }  // namespace metrics
 }  // namespace cohort::nn

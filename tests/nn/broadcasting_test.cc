@@ -164,7 +164,7 @@ TEST(IntegersTest, MetricsCompareIntegersWithFloatsAsFloats) {
   accuracy.update_state(Tensor::from<float>({0.7f, 1}, {2, 1}),
                         Tensor::from<int32_t>({0, 1}, {2, 1}));
   EXPECT_EQ(accuracy.result(), 0.5);
-  const BinaryAccuracy binary({.threshold = 0.7});
+  const Metric binary = BinaryAccuracy{.threshold = 0.7};
   binary.update_state(column({0, 1}), Tensor::from<int32_t>({0, 1}, {2, 1}));
   EXPECT_EQ(binary.result(), 1);
   const SparseCategoricalAccuracy sparse;

@@ -93,9 +93,9 @@ TEST(CallbacksTest, EarlyStoppingWaitsForItsFirstEpochAndHonoursTheBaseline) {
 
 /// Fits for as many epochs as there are `weights`, with which each is measured: losses of w^2.
 void measure(const Line& line, const std::vector<float>& weights, const Callback& callback) {
-  const LambdaCallback set({.on_epoch_begin = [&](int64_t epoch) {
+  const Callback set = LambdaCallback{.on_epoch_begin = [&](int64_t epoch) {
     line.model.set_weights({Tensor::from<float>({weights[static_cast<size_t>(epoch)]}, {1, 1})});
-  }});
+  }};
   line.fit({.epochs = static_cast<int64_t>(weights.size()), .callbacks = {set, callback}});
 }
 

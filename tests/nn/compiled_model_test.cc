@@ -47,7 +47,7 @@ TEST(CompiledModelTest, AdversariesTrainInTurnAsTheyWereCompiled) {
 }
 
 TEST(CompiledModelTest, FrozenNormalizationIsSoForModelsCompiledAfterwards) {
-  const BatchNormalization norm({.momentum = 0.5});
+  const Layer norm = BatchNormalization{.momentum = 0.5};
   const Sequential first({Input({.shape = {1}}), norm});
   first.compile({.optimizer = SGD({.learning_rate = 0}), .loss = "mse"});
   norm.set_trainable(false);

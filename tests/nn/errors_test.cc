@@ -40,7 +40,7 @@ TEST_F(ErrorsTest, LayersNameThemselvesAndSayWhatTheyGotAndWant) {
               AllOf(HasSubstr("reshape"), HasSubstr("[N, 6]"), HasSubstr("[N, 5]")));
   EXPECT_THAT(error(BatchNormalization(), {}), HasSubstr("batch_normalization"));
 
-  const Dense dense({.units = 2, .name = "head"});
+  const Layer dense = Dense{.units = 2, .name = "head"};
   dense(Input({.shape = {4}}));
   EXPECT_THAT(error(dense, {5}),
               AllOf(HasSubstr("head: got input [N, 5]"), HasSubstr("last dimension of 4")));

@@ -74,7 +74,7 @@ TEST(KerasNamesTest, WeightedMetricsThatShareANameWithAPlainOne) {
 
 TEST(OutputNamesTest, OutputsOfOneLayerAreNumbered) {
   const auto x = Input({.shape = {1}}), y = Input({.shape = {1}});
-  const Dense d({.units = 1, .use_bias = false, .kernel_initializer = "ones", .name = "d"});
+  const Layer d = Dense{.units = 1, .use_bias = false, .kernel_initializer = "ones", .name = "d"};
   const Model model({.inputs = {x, y}, .outputs = {d(x), d(y)}});
   EXPECT_EQ(model.output_names(), (std::vector<std::string>{"d", "d_1"}));
   model.compile({.optimizer = SGD({.learning_rate = 0}), .loss = {{"d_1", "mse"}, {"d", "mse"}}});

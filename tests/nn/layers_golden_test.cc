@@ -140,12 +140,13 @@ void check_batch_normalization(bool synchronized) {
   const Golden golden("layers");
   for (const std::string& name : golden.cases("batch_normalization")) {
     const std::string group = "batch_normalization/" + name;
-    const BatchNormalization layer({.axis = static_cast<int64_t>(golden.number(group + "/axis")),
-                                    .momentum = golden.number(group + "/momentum"),
-                                    .epsilon = golden.number(group + "/epsilon"),
-                                    .center = golden.number(group + "/center") != 0,
-                                    .scale = golden.number(group + "/scale") != 0,
-                                    .synchronized = synchronized});
+    const Layer layer =
+        BatchNormalization{.axis = static_cast<int64_t>(golden.number(group + "/axis")),
+                           .momentum = golden.number(group + "/momentum"),
+                           .epsilon = golden.number(group + "/epsilon"),
+                           .center = golden.number(group + "/center") != 0,
+                           .scale = golden.number(group + "/scale") != 0,
+                           .synchronized = synchronized};
     layer.build({{DType::kF32, golden[group + "/x0"].shape()}});
     std::vector<std::string> names{"x"};
     for (const Variable& weight : layer.trainable_weights()) {

@@ -186,9 +186,9 @@ TEST(MetricsTest, LookingAtResultsAllocatesNothing) {
 TEST(MetricsTest, APredictionThatIsNoNumberLiesAboveNoThreshold) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const Tensor y_true = column({1, 0, 1, 0}), y_pred = column({nan, nan, 0.9f, 0.1f});
-  const Precision precision({.thresholds = {0, 0.5, 1}});
+  const Metric precision = Precision{.thresholds = {0, 0.5, 1}};
   const Recall recall;
-  const AUC auc({.num_thresholds = 3});
+  const Metric auc = AUC{.num_thresholds = 3};
   for (const Metric& metric : {Metric(precision), Metric(recall), Metric(auc)})
     metric.update_state(y_true, y_pred);
   EXPECT_THAT(precision.results(), ElementsAre(0.5, 1, 0));

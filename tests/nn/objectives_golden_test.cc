@@ -116,7 +116,7 @@ Model make_conv2d() {
 
 Model make_shared() {
   const auto a = Input({.shape = {3}}), b = Input({.shape = {3}}), c = Input({.shape = {3}});
-  const Dense shared({.units = 2, .kernel_regularizer = regularizers::L2({.l2 = 0.1})});
+  const Layer shared = Dense{.units = 2, .kernel_regularizer = regularizers::L2({.l2 = 0.1})};
   const Model inner({.inputs = {a}, .outputs = {shared(a)}});
   const auto head = Dense({.units = 1, .name = "head"})(Add()({inner(b), shared(c)}));
   return Model(
@@ -177,7 +177,7 @@ TEST_P(ObjectivesGoldenTest, NormalizationCalledTwiceMovesItsStatisticsOneAfterT
   const Golden golden("objectives");
   const Model model = mirrored_over(GetParam()).scope([] {
     const auto a = Input({.shape = {2}}), b = Input({.shape = {2}});
-    const BatchNormalization norm({.momentum = 0.25, .synchronized = true});
+    const Layer norm = BatchNormalization{.momentum = 0.25, .synchronized = true};
     return Model({.inputs = {a, b}, .outputs = {Add()({norm(a), norm(b)})}});
   });
   model.compile({.optimizer = SGD({.learning_rate = 0.1}), .loss = "mse"});

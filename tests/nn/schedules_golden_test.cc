@@ -147,10 +147,10 @@ TEST(SchedulesTest, BadArgumentsAreRefused) {
 TEST(LearningRateSchedulerTest, SetsTheRateBeforeEachEpoch) {
   const ScheduleLine line(SGD({.learning_rate = 0.5}));
   std::vector<double> before;
-  const LearningRateScheduler scheduler({.schedule = [&](int64_t epoch, double rate) {
+  const Callback scheduler = LearningRateScheduler{.schedule = [&](int64_t epoch, double rate) {
     before.push_back(rate);
     return epoch == 0 ? 0.25 : 0.0;
-  }});
+  }};
   line.fit(2, {scheduler});
   EXPECT_EQ(before, (std::vector<double>{0.5, 0.25}));
   EXPECT_NEAR(line.model.get_weights()[0].item<double>(), 0.5, 1e-6);

@@ -203,7 +203,7 @@ TEST(ModelsTest, NamesAreCountedAsInKeras) {
 
 TEST(ModelsTest, SharedLayersHaveOneSetOfWeights) {
   const auto a = Input({.shape = {3}}), b = Input({.shape = {3}});
-  const Dense shared({.units = 2, .use_bias = false});
+  const Layer shared = Dense{.units = 2, .use_bias = false};
   const Model model({.inputs = {a, b}, .outputs = {Add()({shared(a), shared(b)})}});
   EXPECT_EQ(model.weights().size(), 1u);
   model.set_weights({Tensor::from<float>({1, 2, 3, 4, 5, 6}, {3, 2})});

@@ -20,12 +20,14 @@ namespace cohort::nn {
 
 class LayerImpl;
 
-/// What one call of a layer gets. Values belong to the graph being traced.
+/// What one call of a layer gets. Values belong to the graph being traced. A mask says which
+/// elements count: bool, of the first dimensions of its input ([N, T] of [N, T, K]).
 struct CallArgs {
   std::vector<Value> inputs;
   bool training = false;
-  Value mask = {};                        ///< undefined: none
+  Value mask = {};                        ///< of the first input; undefined: none
   std::vector<Value> initial_state = {};  ///< empty: the layer's own
+  std::vector<Value> masks = {};          ///< one for each input; undefined: none
 
   Value input(int i = 0) const { return inputs[static_cast<size_t>(i)]; }
 };
@@ -33,6 +35,7 @@ struct CallArgs {
 struct CallOptions {
   /// Absent: what the calling layer was given; false at the outermost call.
   std::optional<bool> training = {};
+  /// Undefined: the one that came with the input, from the layer that made it.
   Value mask = {};
   std::vector<Value> initial_state = {};
 };
@@ -80,6 +83,12 @@ class Layer : public Handle<LayerImpl> {
   /// Makes the weights for inputs of these types, if they are not there yet.
   void build(const std::vector<TensorType>& inputs) const;
 
+  /// Of the first call on symbolic tensors; of a functional model, and of a Sequential one that
+  /// begins with an Input, its own. `model.get_layer("hidden").output()` is where another model can
+  /// end. FailedPrecondition without such a call, InvalidArgument where there are several.
+  SymbolicTensor input() const;
+  SymbolicTensor output() const;
+
   const std::string& name() const;
   bool built() const;
   bool trainable() const;
@@ -107,6 +116,9 @@ struct LayerCall {
   std::vector<TensorType> outputs;
   int index = 0;           ///< counts the calls of this layer
   DeviceName device = {};  ///< of the DeviceScope in which it was made
+
+  /// Everything that flows in: inputs, mask, initial state.
+  std::vector<SymbolicTensor> sources() const;
 };
 
 /// Arguments that every layer has, in Keras' order.
@@ -162,6 +174,12 @@ class LayerImpl : public std::enable_shared_from_this<LayerImpl> {
   virtual void build(std::span<const TensorType> inputs);
   /// Records the layer's ops. Errors get the layer's name in front.
   virtual std::vector<Value> call(const CallArgs& args) = 0;
+  /// Whether masks go on from inputs to outputs; a layer that does not say so drops them, with a
+  /// warning.
+  virtual bool supports_masking() const { return false; }
+  /// The mask of the outputs, in the graph being traced; undefined: none. Asked for where
+  /// supports_masking(); the first input's unless overridden.
+  virtual Value compute_mask(const CallArgs& args) const { return args.masks.front(); }
 
   // --- what it is ---------------------------------------------------------------------------
   const std::string& name() const { return name_; }
@@ -188,12 +206,18 @@ class LayerImpl : public std::enable_shared_from_this<LayerImpl> {
   void observe_parts(const std::shared_ptr<PartsObserver>& observer);
   /// Grows when layers are added to or taken from a Sequential.
   int64_t structure_version() const { return structure_version_; }
+  /// See Layer::input() and output(); empty without a call.
+  virtual std::vector<SymbolicTensor> symbolic_inputs() const;
+  virtual std::vector<SymbolicTensor> symbolic_outputs() const;
 
   // --- how it is used (Layer does) ----------------------------------------------------------
   std::vector<Value> apply(const std::vector<Value>& inputs, const CallOptions& options);
   std::vector<SymbolicTensor> apply_symbolic(const std::vector<SymbolicTensor>& inputs,
                                              const SymbolicCallOptions& options);
   void build_for(const std::vector<TensorType>& inputs);
+  /// What a call gives; builds the layer. Undefined types in `options`: none.
+  std::vector<TensorType> trace_types(const std::vector<SymbolicTensor>& inputs,
+                                      const SymbolicCallOptions& options);
 
  protected:
   /// A weight saved as "<path>/<name>". Call it in build().
@@ -218,13 +242,16 @@ class LayerImpl : public std::enable_shared_from_this<LayerImpl> {
   /// of replicas are added, so `regularizer` gives a sum over rows. An undefined one adds nothing.
   void add_activity_loss(const Regularizer& regularizer, Value y);
   void parts_made() const;
-  /// Layers that only pass inputs on (models) take inputs of every dtype.
+  /// Layers that only pass inputs on (models) take inputs of every dtype, and leave masks to the
+  /// layers inside.
   virtual bool converts_inputs() const { return true; }
   /// x in this layer's dtype, integers included.
   Value as_floating(Value x) const;
 
  private:
   friend class Layer;
+  CallArgs arguments(const std::vector<Value>& inputs, const CallOptions& options, bool training);
+  void pass_masks_on(const CallArgs& args, const std::vector<Value>& outputs);
   void add_child(const std::string& name, const Layer& layer);
   std::string name_within_parent() const;
   void build_once(std::span<const TensorType> inputs);
@@ -236,7 +263,9 @@ class LayerImpl : public std::enable_shared_from_this<LayerImpl> {
   DType dtype_;
   bool trainable_;
   bool built_ = false;
+  bool has_dropped_a_mask_ = false;
   int symbolic_calls_ = 0;
+  std::weak_ptr<const LayerCall> first_symbolic_call_;
   int64_t structure_version_ = 0;
   std::vector<std::pair<std::string, Layer>> children_;
   std::vector<Variable> own_weights_;

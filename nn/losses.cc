@@ -6,6 +6,7 @@
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/reduce.h"
 #include "cohort/core/ops/softmax.h"
+#include "cohort/nn/internal/masks.h"
 #include "cohort/nn/internal/names.h"
 #include "cohort/nn/internal/shapes.h"
 
@@ -207,9 +208,12 @@ Value Loss::operator()(Value y_true, Value y_pred, Value sample_weight) const {
   GraphScope graph(y_pred.graph());
   NameScope scope(name());
   try {
+    Value mask = internal::mask_of(y_pred);
     if (!is_floating(y_pred.dtype())) y_pred = ops::cast(y_pred, DType::kF32);
-    return internal::reduce_weighted(impl().call(y_true, y_pred), sample_weight,
-                                     impl().mask(y_true, y_pred), impl().reduction());
+    if (const Value counted = impl().mask(y_true, y_pred); counted.defined())
+      mask = mask.defined() ? ops::logical_and(mask, counted) : counted;
+    return internal::reduce_weighted(impl().call(y_true, y_pred), sample_weight, mask,
+                                     impl().reduction());
   } catch (const Error& error) {
     throw error.within(current_name_scope());
   }

@@ -52,7 +52,8 @@ class Loss : public Handle<LossImpl> {
   const std::string& name() const { return impl().name(); }
   /// The weighted, reduced loss, inside a traced function. In a step of several replicas: this
   /// replica's share of the loss of the global batch (see Reduction). Weights of a lower rank than
-  /// the losses count from the front: [N] weighs rows. InvalidArgument where they do not fit.
+  /// the losses count from the front: [N] weighs rows. InvalidArgument where they do not fit. The
+  /// mask that layers gave y_pred leaves elements out, of the sum and of the divisor.
   Value operator()(Value y_true, Value y_pred, Value sample_weight = {}) const;
 };
 

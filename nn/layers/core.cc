@@ -3,8 +3,10 @@
 #include <algorithm>
 
 #include "cohort/core/ops/array.h"
+#include "cohort/core/ops/constant.h"
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/random.h"
+#include "cohort/core/ops/reduce.h"
 #include "cohort/nn/internal/shapes.h"
 
 namespace cohort::nn {
@@ -18,6 +20,7 @@ class ActivationImpl : public LayerImpl {
   std::vector<Value> call(const CallArgs& args) override {
     return {activation_(as_floating(args.input()))};
   }
+  bool supports_masking() const override { return true; }
 
  private:
   ActivationFunction activation_;
@@ -73,6 +76,7 @@ class DropoutImpl : public LayerImpl {
     if (!args.training || rate_ == 0) return {args.input()};
     return {ops::dropout(as_floating(args.input()), rate_, seed_.value_or(-1))};
   }
+  bool supports_masking() const override { return true; }
 
  private:
   double rate_;
@@ -89,6 +93,7 @@ class RescalingImpl : public LayerImpl {
     const Value y = as_floating(args.input()) * scale_;
     return {offset_ == 0 ? y : y + offset_};
   }
+  bool supports_masking() const override { return true; }
 
  private:
   double scale_, offset_;
@@ -102,6 +107,24 @@ class ConcatenateImpl : public LayerImpl {
     if (args.inputs.size() < 2)
       throw InvalidArgument("{}: got {} input; want two or more", name(), args.inputs.size());
     return {ops::concat(args.inputs, axis_)};
+  }
+
+  bool supports_masking() const override { return true; }
+  /// Masks joined as the inputs are; an input without one counts everywhere.
+  Value compute_mask(const CallArgs& args) const override {
+    const auto is_there = [](Value mask) { return mask.defined(); };
+    if (std::none_of(args.masks.begin(), args.masks.end(), is_there)) return {};
+    std::vector<Value> masks;
+    for (size_t i = 0; i < args.inputs.size(); ++i) {
+      const Shape& shape = args.inputs[i].shape();
+      if (!args.masks[i].defined())
+        masks.push_back(ops::fill(shape, DType::kBool, 1));
+      else if (args.masks[i].rank() < shape.rank())
+        masks.push_back(ops::broadcast_to(ops::expand_dims(args.masks[i], -1), shape));
+      else
+        masks.push_back(args.masks[i]);
+    }
+    return ops::reduce_any(ops::concat(masks, axis_), {.axis = {-1}});
   }
 
  private:
@@ -134,6 +157,17 @@ class AddImpl : public LayerImpl {
     return {sum};
   }
 
+  bool supports_masking() const override { return true; }
+  /// What counts in one of the inputs, where all have masks.
+  Value compute_mask(const CallArgs& args) const override {
+    Value any;
+    for (const Value& mask : args.masks) {
+      if (!mask.defined()) return {};
+      any = any.defined() ? ops::logical_or(any, mask) : mask;
+    }
+    return any;
+  }
+
  private:
   [[noreturn]] void refuse(const CallArgs& args) const {
     std::string shapes;
@@ -142,6 +176,27 @@ class AddImpl : public LayerImpl {
     throw InvalidArgument("{}: got inputs {}; want equal shapes, or such as broadcast row by row",
                           name(), shapes);
   }
+};
+
+class MaskingImpl : public LayerImpl {
+ public:
+  explicit MaskingImpl(const Masking& options)
+      : LayerImpl("Masking", common_options(options)), mask_value_(options.mask_value) {}
+
+  std::vector<Value> call(const CallArgs& args) override {
+    const Value x = args.input();
+    if (x.rank() < 2) throw InvalidArgument("{}: got input {}; want [N, …, K]", name(), x.shape());
+    return {ops::where(ops::expand_dims(compute_mask(args), -1), x, ops::scalar(0, x.dtype()))};
+  }
+
+  bool supports_masking() const override { return true; }
+  Value compute_mask(const CallArgs& args) const override {
+    const Value x = args.input();
+    return ops::reduce_any(ops::not_equal(x, ops::scalar(mask_value_, x.dtype())), {.axis = {-1}});
+  }
+
+ private:
+  double mask_value_;
 };
 
 }  // namespace
@@ -153,5 +208,6 @@ Dropout::operator Layer() const { return make<DropoutImpl>(*this); }
 Rescaling::operator Layer() const { return make<RescalingImpl>(*this); }
 Concatenate::operator Layer() const { return make<ConcatenateImpl>(*this); }
 Add::operator Layer() const { return make<AddImpl>(*this); }
+Masking::operator Layer() const { return make<MaskingImpl>(*this); }
 
 }  // namespace cohort::nn

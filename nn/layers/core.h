@@ -31,13 +31,13 @@ struct Dense {
 /// Rows of a table: [N, …] of 0 … input_dim - 1 -> [N, …, output_dim]; weight "embeddings"
 /// [input_dim, output_dim]. Inputs that are not integers are rounded towards zero. The gradient
 /// stays slices, rows and their numbers, as long as that is less than the table. InvalidArgument
-/// for dimensions < 1, Unimplemented for mask_zero; OutOfRange, in a step, for another index.
+/// for dimensions < 1; OutOfRange, in a step, for another index.
 struct Embedding {
   int64_t input_dim;   ///< rows of the table
   int64_t output_dim;  ///< elements of a row
   Initializer embeddings_initializer = "uniform";
   Regularizer embeddings_regularizer = {};
-  bool mask_zero = false;  ///< refused: no layer here makes masks
+  bool mask_zero = false;  ///< rows of number 0 are masked: they stand for nothing
   bool trainable = true;
   DType dtype = DType::kF32;
   std::string name = "";
@@ -137,6 +137,20 @@ struct Concatenate {
 /// The sum of two or more inputs. Behind the rows a dimension of 1 broadcasts, and inputs of a
 /// lower rank get dimensions of 1: [N, 3] + [N, 4, 3] is [N, 1, 3] + [N, 4, 3].
 struct Add {
+  bool trainable = true;
+  DType dtype = DType::kF32;
+  std::string name = "";
+
+  operator Layer() const;
+  SymbolicTensor operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) && {
+    return Layer(*this)(x.tensors, options);
+  }
+  void operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) const& = delete;
+};
+
+/// Steps [N, T, K] all of whose elements are mask_value are masked, and set to 0.
+struct Masking {
+  double mask_value = 0.0;
   bool trainable = true;
   DType dtype = DType::kF32;
   std::string name = "";

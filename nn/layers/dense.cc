@@ -37,6 +37,7 @@ class DenseImpl : public LayerImpl {
     add_activity_loss(options_.activity_regularizer, y);
     return {y};
   }
+  bool supports_masking() const override { return true; }
 
  private:
   static const Dim& last_dim(const Shape& shape) { return shape[shape.rank() - 1]; }

@@ -1,3 +1,4 @@
+#include "cohort/core/ops/constant.h"
 #include "cohort/core/ops/indexing.h"
 #include "cohort/core/ops/math.h"
 #include "cohort/nn/layers/core.h"
@@ -12,8 +13,6 @@ class EmbeddingImpl : public LayerImpl {
     if (options_.input_dim < 1 || options_.output_dim < 1)
       throw InvalidArgument("{}: got input_dim {}, output_dim {}; want 1 or more", name(),
                             options_.input_dim, options_.output_dim);
-    if (options_.mask_zero)
-      throw Unimplemented("{}: got mask_zero; want false: layers do not pass masks on", name());
   }
 
   void build(std::span<const TensorType>) override {
@@ -27,6 +26,11 @@ class EmbeddingImpl : public LayerImpl {
     if (rows.dtype() != DType::kI32 && rows.dtype() != DType::kI64)
       rows = ops::cast(rows, DType::kI32);
     return {ops::gather(table_, rows)};
+  }
+
+  bool supports_masking() const override { return options_.mask_zero; }
+  Value compute_mask(const CallArgs& args) const override {
+    return ops::not_equal(args.input(), ops::scalar(0, args.input().dtype()));
   }
 
  private:

@@ -7,7 +7,8 @@ namespace cohort::nn {
 /// [N, …, C] normalised over all axes but `axis`: in training by the batch's statistics, else
 /// (and when not trainable) by the moving ones. Weights "gamma", "beta", "moving_mean",
 /// "moving_variance", all [C]. In training the moving statistics become momentum * old +
-/// (1 - momentum) * the mean over the replicas that have rows; without rows they stay.
+/// (1 - momentum) * the mean over the replicas that have rows; without rows they stay. A mask
+/// [N, …], of one dimension less, leaves elements out of the batch's statistics.
 struct BatchNormalization {
   int64_t axis = -1;  ///< of the channels; channels last is the fastest
   double momentum = 0.99;

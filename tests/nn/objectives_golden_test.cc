@@ -192,9 +192,9 @@ TEST_P(ObjectivesGoldenTest, NormalizationCalledTwiceMovesItsStatisticsOneAfterT
 
 TEST_P(ObjectivesGoldenTest, LossesOfOutputsAreWeighedByRowsAndAddUp) {
   const Model model = mirrored_over(GetParam()).scope([] {
-    const DenseOptions zero{.units = 1, .use_bias = false, .kernel_initializer = "zeros"};
+    const Dense zero{.units = 1, .use_bias = false, .kernel_initializer = "zeros"};
     const auto x = Input({.shape = {1}});
-    DenseOptions a = zero, b = zero;
+    Dense a = zero, b = zero;
     a.name = "a", b.name = "b";
     return Model({.inputs = {x}, .outputs = {Dense(a)(x), Dense(b)(x)}});
   });

@@ -9,7 +9,7 @@
 /// The fields of an aggregate, by name and in order: what a layer, loss, metric, schedule,
 /// initializer, regularizer or callback has as options, written once, as the members of its struct.
 /// Of aggregates without a base, with 1 to 24 fields.
-namespace cohort::nn {
+namespace cohort {
 namespace internal {
 
 /// Stands for a value of any type while fields are counted.
@@ -186,4 +186,4 @@ void for_each_field(T& of, Visit&& visit) {
   (std::make_index_sequence<internal::kNumFields<T>>());
 }
 
-}  // namespace cohort::nn
+}  // namespace cohort

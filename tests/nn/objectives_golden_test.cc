@@ -76,7 +76,7 @@ TEST_P(ObjectivesGoldenTest, OneWeightForEachRowOfLossesOfRank3) {
 TEST(MetricsGoldenTest, OneWeightForEachRowOfValuesOfRank3) {
   const Golden golden("objectives");
   for (const std::string& name : golden.cases("weights")) {
-    const metrics::MeanOfLoss metric(make_loss(name, "sum"));
+    const Metric metric = metrics::MeanOfLoss{.loss = make_loss(name, "sum")};
     const Tensor logits = run(
         [](std::span<const Value> in) {
           return std::vector<Value>{ops::matmul(in[0], in[1]) + in[2]};
@@ -90,7 +90,7 @@ TEST(MetricsGoldenTest, OneWeightForEachRowOfValuesOfRank3) {
 TEST(MetricsGoldenTest, MeansOfLossesLeaveOutWhatTheLossLeavesOut) {
   const Golden golden("objectives");
   const Loss loss = SparseCategoricalCrossentropy({.from_logits = true, .ignore_class = 2});
-  const metrics::MeanOfLoss plain(loss), weighted(loss);
+  const Metric plain = metrics::MeanOfLoss{loss}, weighted = metrics::MeanOfLoss{loss};
   plain.update_state(golden["ignored/y_true"], golden["ignored/y_pred"]);
   EXPECT_NEAR(plain.result(), golden.number("ignored/metric"), 2e-5);
   weighted.update_state(golden["ignored/y_true"], golden["ignored/y_pred"],

@@ -18,8 +18,8 @@ std::vector<TensorType> types_of(const LayerImpl& layer,
   return types;
 }
 
-SymbolicTensor only(const LayerImpl& layer, const std::vector<SymbolicTensor>& tensors,
-                    std::string_view what) {
+SymbolicTensor only_one(const LayerImpl& layer, const std::vector<SymbolicTensor>& tensors,
+                        std::string_view what) {
   if (tensors.empty())
     throw FailedPrecondition(
         "{}: {}: got a layer that no functional model calls; want one that was called on symbolic "
@@ -96,7 +96,9 @@ std::vector<SymbolicTensor> LayerImpl::symbolic_outputs() const {
   return outputs;
 }
 
-SymbolicTensor Layer::input() const { return only(impl(), impl().symbolic_inputs(), "input"); }
-SymbolicTensor Layer::output() const { return only(impl(), impl().symbolic_outputs(), "output"); }
+SymbolicTensor Layer::input() const { return only_one(impl(), impl().symbolic_inputs(), "input"); }
+SymbolicTensor Layer::output() const {
+  return only_one(impl(), impl().symbolic_outputs(), "output");
+}
 
 }  // namespace cohort::nn

@@ -153,12 +153,13 @@ class BatchNormalizationImpl : public LayerImpl {
       const Value counted = counts.defined() ? ops::where(counts, y, ops::scalar(0, dtype())) : y;
       return over_replicas(ops::reduce_sum(counted, others));
     };
-    const Value count = sum(ops::ones_like(x));
+    const Value ones = ops::ones_like(x);
+    const Value all = over_replicas(ops::reduce_sum(ones, others));
     const Value number =
-        counts.defined() ? count + kFuzz : ops::maximum(count, ops::scalar(1, dtype()));
+        counts.defined() ? sum(ones) + kFuzz : ops::maximum(all, ops::scalar(1, dtype()));
     const Value mean = sum(x) / number;
     const Value variance = sum(ops::squared_difference(x, mean)) / number;
-    move_statistics(mean, variance, count);
+    move_statistics(mean, variance, all);
     return scaled(x, mean, variance, gamma, beta);
   }
 

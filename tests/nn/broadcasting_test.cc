@@ -115,7 +115,7 @@ TEST(BroadcastingTest, LossesOfEveryRowWithEveryOtherAreRefused) {
   };
   EXPECT_THAT(error({.loss = pairs}),
               AllOf(HasSubstr("pairs: got losses [N, N]"), HasSubstr("axis 0 alone")));
-  EXPECT_THAT(error({.loss = "mse", .metrics = {metrics::MeanOfLoss(pairs)}}),
+  EXPECT_THAT(error({.loss = "mse", .metrics = {metrics::MeanOfLoss{.loss = pairs}}}),
               HasSubstr("got values [N, N]"));
 }
 
@@ -171,7 +171,7 @@ TEST(IntegersTest, MetricsCompareIntegersWithFloatsAsFloats) {
   sparse.update_state(Tensor::from<float>({1.5f, 1}, {2}),
                       Tensor::from<float>({0, 1, 0, 1}, {2, 2}));
   EXPECT_EQ(sparse.result(), 0.5);
-  const metrics::MeanOfLoss mse("mse");
+  const Metric mse = metrics::MeanOfLoss{.loss = "mse"};
   mse.update_state(Tensor::from<int32_t>({0, 0}, {2, 1}), Tensor::from<int32_t>({1, 0}, {2, 1}));
   EXPECT_EQ(mse.result(), 0.5);
 }

@@ -160,7 +160,7 @@ TEST(OwnStepErrorsTest, AStepThatGivesNoScalarIsRefused) {
   EXPECT_THAT(error_of([&] { fit(model); }), HasSubstr("scalar"));
   const Model plain = make<Plain>();
   EXPECT_THAT(error_of([&] { plain.model_impl().compute_loss({}); }),
-              HasSubstr("plain: compute_loss: got a call outside of a step"));
+              HasSubstr("compute_loss: got a call outside of a step of fit or evaluate"));
 }
 
 }  // namespace

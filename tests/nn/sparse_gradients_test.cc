@@ -285,9 +285,6 @@ TEST(EmbeddingTest, TakesRowsOfItsTable) {
 TEST(EmbeddingTest, RefusesWhatItCannotDo) {
   expect_error(Code::kInvalidArgument, {"got input_dim 0"},
                [] { const Layer layer = Embedding{.input_dim = 0, .output_dim = 2}; });
-  expect_error(Code::kUnimplemented, {"mask_zero"}, [] {
-    const Layer layer = Embedding{.input_dim = 2, .output_dim = 2, .mask_zero = true};
-  });
   const Layer layer = Embedding{.input_dim = 3, .output_dim = 2};
   expect_error(Code::kOutOfRange, {"got index 3 at position 0; want 0 to 2"}, [&] {
     run([&](std::span<const Value> in) { return std::vector<Value>{layer(in[0])}; },

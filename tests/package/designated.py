@@ -78,7 +78,7 @@ def structs(text):
         elif not name:
             opened.pop()
         elif name not in INTERNAL and (name.endswith(("Options", "Feature", "Overrides"))
-                                       or re.search(r"^  operator \w+\(\) const;", body, re.M)):
+                                       or re.search(r"^  operator [A-Z]\w+\(\) const;", body, re.M)):
             prefix = "::".join(opened).removeprefix("cohort").removeprefix("::")
             yield (prefix + "::" if prefix else "") + name, members(body)
 

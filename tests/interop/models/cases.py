@@ -23,11 +23,8 @@ def some(r, config, **chances):
 
 def regularizer(r):
     kind, size = r.choice(["L1", "L2", "L1L2"]), round(r.uniform(0.001, 0.1), 3)
-    return {
-  "class" : kind, "config" : {
-  one: size for one in (["l1", "l2"] if kind == "L1L2" else [kind.lower()])
-  }
-}
+    return {"class": kind, "config": {one: size for one in (["l1", "l2"] if kind == "L1L2" else [kind.lower()])}}
+
 
 def activation(r, channels, also=()):
     return r.choice([a for a in ACTIVATIONS + list(also) if a and (a != "glu" or channels % 2 == 0)])
@@ -84,8 +81,7 @@ def reshape(r, shape):
 
 
 def sequential(r, shape):
-    layers = [{
-    "class" : "Dense", "config" : dense(r, shape)} for _ in range(r.randint(1, 3))]
+    layers = [{"class": "Dense", "config": dense(r, shape)} for _ in range(r.randint(1, 3))]
     return some(r, {"layers": layers}, trainable=lambda: False)
 
 
@@ -98,30 +94,19 @@ def anything(shape):
 
 
 LAYERS = {
-    "Dense" : (anything, dense),
-              "Conv2D" : (is_image, conv2d),
-                         "MaxPooling2D" : (is_image, pooling2d),
-                                          "AveragePooling2D" : (is_image, pooling2d),
-                                                               "GlobalMaxPooling2D"
-        : (is_image, lambda r, s
-           : some(r, {}, keepdims = lambda
-                  : True)),
-          "GlobalAveragePooling2D" : (is_image, lambda r, s
-                                      : some(r, {}, keepdims = lambda
-                                             : True)),
-                                     "BatchNormalization" : (anything, batch_normalization),
-                                                            "Activation"
-        : (anything, lambda r, s
-           : {"activation" : activation(r, s[-1])}),
-          "Flatten" : (anything, lambda r, s
-                       : {}),
-                      "Reshape" : (anything, reshape),
-                                  "Rescaling"
-        : (anything, lambda r, s
-           : some(r, {"scale" : 0.5}, offset = lambda : 0.25)),
-          "Dropout" : (anything, lambda r, s
-                       : {"rate" : 0.5}),
-                      "Sequential" : (anything, sequential),
+    "Dense": (anything, dense),
+    "Conv2D": (is_image, conv2d),
+    "MaxPooling2D": (is_image, pooling2d),
+    "AveragePooling2D": (is_image, pooling2d),
+    "GlobalMaxPooling2D": (is_image, lambda r, s: some(r, {}, keepdims=lambda: True)),
+    "GlobalAveragePooling2D": (is_image, lambda r, s: some(r, {}, keepdims=lambda: True)),
+    "BatchNormalization": (anything, batch_normalization),
+    "Activation": (anything, lambda r, s: {"activation": activation(r, s[-1])}),
+    "Flatten": (anything, lambda r, s: {}),
+    "Reshape": (anything, reshape),
+    "Rescaling": (anything, lambda r, s: some(r, {"scale": 0.5}, offset=lambda: 0.25)),
+    "Dropout": (anything, lambda r, s: {"rate": 0.5}),
+    "Sequential": (anything, sequential),
 }
 
 
@@ -151,8 +136,7 @@ class Graph:
 
     def add(self, cls, config, inputs):
         name = f"l{len(self.layers)}"
-        self.layers[name] = {
-    "class" : cls, "config" : { "name" : name, **config }}
+        self.layers[name] = {"class": cls, "config": {"name": name, **config}}
         self.built[name] = keras_side.build(self.layers[name])
         return self.call(name, inputs)
 
@@ -184,10 +168,8 @@ class Graph:
                 calls.insert(0, call)
         used = {call["layer"] for call in calls}
         return {"inputs": [i for i in self.inputs if i["name"] in needed], "calls": calls,
-                "layers": {
-    name: layer for name, layer in self.layers.items() if name in used
-    }
-    , "outputs" : outputs}
+                "layers": {name: layer for name, layer in self.layers.items() if name in used},
+                "outputs": outputs}
 
 
 def broadcast(a, b):
@@ -209,8 +191,7 @@ def head(r, graph, name, shape):
                                      "mean_with_sample_weight"])}
     categorical = kind.endswith("CategoricalCrossentropy")
     units = r.randint(2, 4) if categorical else r.randint(1, 3)
-    last = {
-    "units" : units}
+    last = {"units": units}
     if kind != "MeanSquaredError":
         config["from_logits"] = r.random() < 0.5
         if not config["from_logits"]:
@@ -246,8 +227,7 @@ def schedule(r):
     rate = round(r.uniform(0.005, 0.05), 4)
     kind = r.choice(["ExponentialDecay", "InverseTimeDecay", "PiecewiseConstantDecay", "PolynomialDecay",
                      "CosineDecay"])
-    config = {
-    "initial_learning_rate" : rate, "decay_steps" : r.randint(1, 5)}
+    config = {"initial_learning_rate": rate, "decay_steps": r.randint(1, 5)}
     if kind in ("ExponentialDecay", "InverseTimeDecay"):
         config = some(r, {**config, "decay_rate": 0.8}, staircase=lambda: True)
     elif kind == "PiecewiseConstantDecay":
@@ -260,8 +240,7 @@ def schedule(r):
 
 
 def optimizer(r):
-    config = {
-    "learning_rate" : schedule(r) if r.random() < 0.3 else round(r.uniform(0.005, 0.05), 4)}
+    config = {"learning_rate": schedule(r) if r.random() < 0.3 else round(r.uniform(0.005, 0.05), 4)}
     kind = r.choice(["SGD", "Adam"])
     if kind == "SGD":
         some(r, config, momentum=lambda: 0.9, nesterov=lambda: True)
@@ -322,9 +301,8 @@ def random_case(r):
             shape = (count, *one["shape"])
             ids = one["dtype"] == "int32"
             data[part].append(tensor(n.integers(0, 9, shape), "int32") if ids else tensor(n.standard_normal(shape)))
-#Dropout 's masks are not Keras' : such a model is not trained.
-    fit = {
-    "batch_size" : batch_size, "epochs" : 0 if "Dropout" in classes else r.randint(1, 3)}
+    # Dropout's masks are not Keras': such a model is not trained.
+    fit = {"batch_size": batch_size, "epochs": 0 if "Dropout" in classes else r.randint(1, 3)}
     compiled = {"optimizer": optimizer(r), "losses": [loss for _, loss, *_ in heads],
                 "metrics": [r.sample(metrics, r.randint(0, 2)) for *_, metrics in heads]}
     some(r, compiled, steps_per_execution=lambda: 2)
@@ -334,8 +312,7 @@ def random_case(r):
         data["sample_weight"] = [tensor(n.uniform(0, 2, rows)) for _ in heads]
         compiled["weighted_metrics"] = [r.sample(metrics, 1) for *_, metrics in heads]
     elif len(heads) == 1 and "Sparse" in compiled["losses"][0]["class"] and r.random() < 0.5:
-        fit["class_weight"] = {
-    "0" : 2.0, "1" : 0.5}
+        fit["class_weight"] = {"0": 2.0, "1": 0.5}
     case = {"model": model_description, "compile": compiled, "fit": fit, "data": data}
     keras.backend.clear_session()
     model = keras_side.build_model(model_description)

@@ -14,8 +14,8 @@ from keras.src.backend.tensorflow import nn as backend_nn  # noqa: E402
 
 MODULES = (keras.layers, keras.losses, keras.optimizers, keras.optimizers.schedules, keras.regularizers)
 
-#-- - What is wrong in Keras, and \
-    what it ought to be -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- --
+
+# --- What is wrong in Keras, and what it ought to be ------------------------------------------------
 
 def sparsemax(x, axis=-1):
     """Keras' threshold takes the sum of all partial sums of the support, not the last one."""
@@ -107,8 +107,8 @@ def mend_keras():
     loss.reduce_weighted_values = weights_count_from_the_front(loss.reduce_weighted_values)
     rows_of_batches_count(keras.src.trainers.compile_utils.CompileLoss)
 
-#-- - \
-    Descriptions -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -
+
+# --- Descriptions -----------------------------------------------------------------------------------
 
 def build(description):
     """The object that a description names; arguments may be descriptions themselves."""
@@ -118,15 +118,13 @@ def build(description):
         return description
     name, config = description["class"], description["config"]
     if name == "Sequential":
-        made = keras.Sequential(build(config["layers"]), **{
-k: config[k] for k in config if k != "layers"})
+        made = keras.Sequential(build(config["layers"]), **{k: config[k] for k in config if k != "layers"})
         if not config.get("trainable", True):  # Keras does not tell the layers, and trains them
             for layer in made.layers:
                 layer.trainable = False
         return made
     cls = next(getattr(module, name) for module in MODULES if hasattr(module, name))
-    return cls(**{
-argument: build(value) for argument, value in config.items()})
+    return cls(**{argument: build(value) for argument, value in config.items()})
 
 
 def build_model(description):
@@ -179,8 +177,6 @@ def train(model, case):
                         epochs=fit["epochs"], shuffle=False, verbose=0, class_weight=class_weight,
                         sample_weight=weight, validation_data=(x_val, y_val)).history
     logs = model.evaluate(x_val, y_val, batch_size=4, verbose=0, return_dict=True)
-    return {
-  "history" : history,
-              "evaluate" : logs,
-                           "predictions" : flat(model.predict(x_val, batch_size = 4, verbose = 0)),
-                                           "weights" : flat(model.get_weights())}
+    return {"history": history, "evaluate": logs,
+            "predictions": flat(model.predict(x_val, batch_size=4, verbose=0)),
+            "weights": flat(model.get_weights())}

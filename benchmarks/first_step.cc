@@ -30,10 +30,10 @@ double started_after_boot() {
 int main() try {
   using namespace cohort;
   const nn::Model model =
-      nn::Sequential({nn::Input({.shape = {64}}), nn::Dense({.units = 64, .activation = "relu"}),
-                      nn::Dense({.units = 64, .activation = "relu"}), nn::Dense({.units = 10})});
+      nn::Sequential({nn::Input({.shape = {64}}), nn::Dense{.units = 64, .activation = "relu"},
+                      nn::Dense{.units = 64, .activation = "relu"}, nn::Dense{.units = 10}});
   model.compile(
-      {.optimizer = nn::Adam(), .loss = nn::SparseCategoricalCrossentropy({.from_logits = true})});
+      {.optimizer = nn::Adam(), .loss = nn::SparseCategoricalCrossentropy{.from_logits = true}});
   model.train_on_batch(Tensor::full(DType::kF32, Shape{32, 64}, 0.5),
                        Tensor(DType::kI32, Shape{32}));
   timespec now{};

@@ -76,10 +76,10 @@ int main(int argc, char** argv) try {
   const double seconds = argc > 2 ? std::atof(argv[2]) : 3;
   default_runtime().set_logical_cpu_devices(1, threads);
   const nn::Sequential model({nn::Input({.shape = {784}}),
-                              nn::Dense({.units = 128, .activation = "relu"}),
-                              nn::Dense({.units = 10})});
+                              nn::Dense{.units = 128, .activation = "relu"},
+                              nn::Dense{.units = 10}});
   model.compile(
-      {.optimizer = nn::Adam(), .loss = nn::SparseCategoricalCrossentropy({.from_logits = true})});
+      {.optimizer = nn::Adam(), .loss = nn::SparseCategoricalCrossentropy{.from_logits = true}});
   Tensor x(DType::kF32, {256, 784});
   for (int64_t i = 0; i < x.num_elements(); ++i)
     x.data<float>()[i] = static_cast<float>(i * 7919 % 256) / 255.0f;

@@ -29,13 +29,13 @@ class Trainer {
     model_ = strategy.scope([] {
       const nn::Model model = nn::Sequential(
           {nn::Input({.shape = {28, 28, 1}}),
-           nn::Conv2D({.filters = 32, .kernel_size = 3, .padding = "same", .activation = "relu"}),
-           nn::MaxPooling2D(),
-           nn::Conv2D({.filters = 64, .kernel_size = 3, .padding = "same", .activation = "relu"}),
-           nn::MaxPooling2D(), nn::Flatten(), nn::Dense({.units = 128, .activation = "relu"}),
-           nn::Dense({.units = 10})});
+           nn::Conv2D{.filters = 32, .kernel_size = 3, .padding = "same", .activation = "relu"},
+           nn::MaxPooling2D{},
+           nn::Conv2D{.filters = 64, .kernel_size = 3, .padding = "same", .activation = "relu"},
+           nn::MaxPooling2D{}, nn::Flatten{}, nn::Dense{.units = 128, .activation = "relu"},
+           nn::Dense{.units = 10}});
       model.compile({.optimizer = nn::Adam(),
-                     .loss = nn::SparseCategoricalCrossentropy({.from_logits = true})});
+                     .loss = nn::SparseCategoricalCrossentropy{.from_logits = true}});
       return model;
     });
     samples_per_second(10);

@@ -80,7 +80,7 @@ void lead(const cluster::Job& job, const Scale& scale) {
 /// The training step of `layers` Dense layers: twice as many variables, and Adam's.
 Trace make_trace(int layers) {
   std::vector<nn::Layer> all{nn::Input({.shape = {256}})};
-  for (int i = 0; i < layers; ++i) all.push_back(nn::Dense({.units = 256, .activation = "relu"}));
+  for (int i = 0; i < layers; ++i) all.push_back(nn::Dense{.units = 256, .activation = "relu"});
   const nn::Model stack = nn::Sequential(all);
   const nn::Optimizer optimizer = nn::Adam();
   return function(

@@ -34,11 +34,11 @@ int main(int argc, char** argv) try {
   const auto strategy = distribute::MultiWorkerMirroredStrategy();
   const int64_t joined_ns = now_ns();
   const nn::Model model = strategy.scope([] {
-    const nn::Model model = nn::Sequential({nn::Input({.shape = {784}}),
-                                            nn::Dense({.units = 128, .activation = "relu"}),
-                                            nn::Dropout({.rate = 0.2}), nn::Dense({.units = 10})});
+    const nn::Model model =
+        nn::Sequential({nn::Input({.shape = {784}}), nn::Dense{.units = 128, .activation = "relu"},
+                        nn::Dropout{.rate = 0.2}, nn::Dense{.units = 10}});
     model.compile({.optimizer = nn::Adam({.learning_rate = 1e-3}),
-                   .loss = nn::SparseCategoricalCrossentropy({.from_logits = true}),
+                   .loss = nn::SparseCategoricalCrossentropy{.from_logits = true},
                    .metrics = {"accuracy"}});
     return model;
   });
@@ -48,9 +48,9 @@ int main(int argc, char** argv) try {
   int64_t stepped_ns = 0;
   model.fit(dataset.batch(128).prefetch(),
             {.verbose = 0,
-             .callbacks = {nn::LambdaCallback({.on_epoch_end = [&](int64_t, const nn::Logs& logs) {
+             .callbacks = {nn::LambdaCallback{.on_epoch_end = [&](int64_t, const nn::Logs& logs) {
                if (logs["loss"] > 0) stepped_ns = now_ns();  // read: a GPU would have finished
-             }})}});
+             }}}});
   fmt::print("start_up {} {} {} {}\n", main_ns, joined_ns, compiled_ns, stepped_ns);
 } catch (const cohort::Error& error) {
   fmt::print(stderr, "start_up: {}\n", error.what());

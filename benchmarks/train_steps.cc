@@ -72,18 +72,16 @@ nn::Model make_model(const Case& c) {
   if (c.name == "cnn_b64")
     return nn::Sequential(
         {nn::Input({.shape = {28, 28, 1}}),
-         nn::Conv2D({.filters = 32, .kernel_size = 3, .padding = "same", .activation = "relu"}),
-         nn::MaxPooling2D(),
-         nn::Conv2D({.filters = 64, .kernel_size = 3, .padding = "same", .activation = "relu"}),
-         nn::MaxPooling2D(), nn::Flatten(), nn::Dense({.units = 128, .activation = "relu"}),
-         nn::Dense({.units = 10})});
+         nn::Conv2D{.filters = 32, .kernel_size = 3, .padding = "same", .activation = "relu"},
+         nn::MaxPooling2D{},
+         nn::Conv2D{.filters = 64, .kernel_size = 3, .padding = "same", .activation = "relu"},
+         nn::MaxPooling2D{}, nn::Flatten{}, nn::Dense{.units = 128, .activation = "relu"},
+         nn::Dense{.units = 10}});
   if (is_small(c))
-    return nn::Sequential(
-        {nn::Input({.shape = {64}}), nn::Dense({.units = 64, .activation = "relu"}),
-         nn::Dense({.units = 64, .activation = "relu"}), nn::Dense({.units = 10})});
-  return nn::Sequential({nn::Input({.shape = {784}}),
-                         nn::Dense({.units = 128, .activation = "relu"}),
-                         nn::Dropout({.rate = 0.2}), nn::Dense({.units = 10})});
+    return nn::Sequential({nn::Input({.shape = {64}}), nn::Dense{.units = 64, .activation = "relu"},
+                           nn::Dense{.units = 64, .activation = "relu"}, nn::Dense{.units = 10}});
+  return nn::Sequential({nn::Input({.shape = {784}}), nn::Dense{.units = 128, .activation = "relu"},
+                         nn::Dropout{.rate = 0.2}, nn::Dense{.units = 10}});
 }
 
 data::Dataset make_dataset(const Case& c) {
@@ -176,7 +174,7 @@ class Trainer {
         c.name == "small_sgd" ? nn::Optimizer(nn::SGD({.learning_rate = 0.01, .momentum = 0.9}))
                               : nn::Optimizer(nn::Adam({.learning_rate = 1e-3}));
     model_.compile(
-        {.optimizer = optimizer, .loss = nn::SparseCategoricalCrossentropy({.from_logits = true})});
+        {.optimizer = optimizer, .loss = nn::SparseCategoricalCrossentropy{.from_logits = true}});
   }
 
   /// Trains `steps` steps on every worker; returns their mean loss.

@@ -31,7 +31,7 @@ void train() {
       strategy.experimental_distribute_dataset(make_dataset(64));
 
   const auto [model, optimizer] = strategy.scope([] {
-    return std::pair(nn::Sequential({nn::Input({.shape = {2}}), nn::Dense({.units = 1})}),
+    return std::pair(nn::Sequential({nn::Input({.shape = {2}}), nn::Dense{.units = 1}}),
                      nn::Optimizer(nn::SGD{.learning_rate = 0.2}));
   });
   const cohort::Function step = cohort::function(

@@ -101,19 +101,19 @@ distribute::Strategy make_strategy(const Arguments& arguments) {
 
 nn::Model make_model(const std::string& kind) {
   if (kind == "mlp")
-    return nn::Sequential({nn::Input({.shape = {28, 28}}), nn::Flatten(),
-                           nn::Dense({.units = 128, .activation = "relu"}),
-                           nn::Dropout({.rate = 0.2}), nn::Dense({.units = 10})});
+    return nn::Sequential({nn::Input({.shape = {28, 28}}), nn::Flatten{},
+                           nn::Dense{.units = 128, .activation = "relu"}, nn::Dropout{.rate = 0.2},
+                           nn::Dense{.units = 10}});
   return nn::Sequential({
       nn::Input({.shape = {28, 28}}),
-      nn::Reshape({.target_shape = {28, 28, 1}}),
-      nn::Conv2D({.filters = 32, .kernel_size = 3, .padding = "same", .activation = "relu"}),
-      nn::MaxPooling2D(),
-      nn::Conv2D({.filters = 64, .kernel_size = 3, .padding = "same", .activation = "relu"}),
-      nn::MaxPooling2D(),
-      nn::Flatten(),
-      nn::Dense({.units = 128, .activation = "relu"}),
-      nn::Dense({.units = 10}),
+      nn::Reshape{.target_shape = {28, 28, 1}},
+      nn::Conv2D{.filters = 32, .kernel_size = 3, .padding = "same", .activation = "relu"},
+      nn::MaxPooling2D{},
+      nn::Conv2D{.filters = 64, .kernel_size = 3, .padding = "same", .activation = "relu"},
+      nn::MaxPooling2D{},
+      nn::Flatten{},
+      nn::Dense{.units = 128, .activation = "relu"},
+      nn::Dense{.units = 10},
   });
 }
 
@@ -127,7 +127,7 @@ void train(const Arguments& arguments) {
   const nn::Model model = strategy.scope([&] {
     const nn::Model model = make_model(arguments.model);
     model.compile({.optimizer = nn::Adam({.learning_rate = 1e-3}),
-                   .loss = nn::SparseCategoricalCrossentropy({.from_logits = true}),
+                   .loss = nn::SparseCategoricalCrossentropy{.from_logits = true},
                    .metrics = {"accuracy"}});
     return model;
   });

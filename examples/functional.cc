@@ -35,11 +35,11 @@ Pairs make_pairs(int64_t count) {
 nn::Model make_model() {
   const auto left = nn::Input({.shape = {2}, .name = "left"});
   const auto right = nn::Input({.shape = {2}, .name = "right"});
-  const nn::Dense embed({.units = 16, .activation = "tanh", .name = "embed"});  // shared
-  const auto both = nn::Concatenate()({embed(left), embed(right)});
-  const auto hidden = nn::Dense({.units = 32, .activation = "relu"})(both);
-  const auto near = nn::Dense({.units = 2, .name = "near"})(hidden);
-  const auto distance = nn::Dense({.units = 1, .name = "distance"})(hidden);
+  const nn::Layer embed = nn::Dense{.units = 16, .activation = "tanh", .name = "embed"};  // shared
+  const auto both = nn::Concatenate{}({embed(left), embed(right)});
+  const auto hidden = nn::Dense{.units = 32, .activation = "relu"}(both);
+  const auto near = nn::Dense{.units = 2, .name = "near"}(hidden);
+  const auto distance = nn::Dense{.units = 1, .name = "distance"}(hidden);
   return nn::Model({.inputs = {left, right}, .outputs = {near, distance}, .name = "pairs"});
 }
 
@@ -51,13 +51,13 @@ int main() {
     const nn::Model model = make_model();
     model.summary();
     model.compile({.optimizer = nn::Adam({.learning_rate = 0.01}),
-                   .loss = {{"near", nn::SparseCategoricalCrossentropy({.from_logits = true})},
+                   .loss = {{"near", nn::SparseCategoricalCrossentropy{.from_logits = true}},
                             {"distance", "mse"}},
                    .loss_weights = {{"near", 1.0}, {"distance", 0.5}},
                    .metrics = {{"near", {"accuracy"}}, {"distance", {"mse"}}}});
     const Pairs train = make_pairs(4000), test = make_pairs(500);
     model.fit({train.left, train.right}, {train.near, train.distance},
-              {.epochs = 5, .callbacks = {nn::EarlyStopping({.monitor = "loss", .patience = 2})}});
+              {.epochs = 5, .callbacks = {nn::EarlyStopping{.monitor = "loss", .patience = 2}}});
     const nn::Logs result =
         model.evaluate({test.left, test.right}, {test.near, test.distance}, {.verbose = 0});
     std::printf("test accuracy: %.4f\n", result["near_accuracy"]);

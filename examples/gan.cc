@@ -21,19 +21,19 @@ constexpr int64_t kBatch = 128;
 /// [N, kCode] -> images [N, 28, 28] of 0 … 1.
 nn::Model make_generator() {
   return nn::Sequential(
-      {nn::Input({.shape = {kCode}}), nn::Dense({.units = 128, .activation = "leaky_relu"}),
-       nn::BatchNormalization(), nn::Dense({.units = 256, .activation = "leaky_relu"}),
-       nn::BatchNormalization(), nn::Dense({.units = 28 * 28, .activation = "sigmoid"}),
-       nn::Reshape({.target_shape = {28, 28}})});
+      {nn::Input({.shape = {kCode}}), nn::Dense{.units = 128, .activation = "leaky_relu"},
+       nn::BatchNormalization{}, nn::Dense{.units = 256, .activation = "leaky_relu"},
+       nn::BatchNormalization{}, nn::Dense{.units = 28 * 28, .activation = "sigmoid"},
+       nn::Reshape{.target_shape = {28, 28}}});
 }
 
 /// Images -> [N, 1]: above 0 for those it takes for real.
 nn::Model make_discriminator() {
-  return nn::Sequential({nn::Input({.shape = {28, 28}}), nn::Flatten(),
-                         nn::Dense({.units = 256, .activation = "leaky_relu"}),
-                         nn::Dropout({.rate = 0.3}),
-                         nn::Dense({.units = 128, .activation = "leaky_relu"}),
-                         nn::Dropout({.rate = 0.3}), nn::Dense({.units = 1})});
+  return nn::Sequential({nn::Input({.shape = {28, 28}}), nn::Flatten{},
+                         nn::Dense{.units = 256, .activation = "leaky_relu"},
+                         nn::Dropout{.rate = 0.3},
+                         nn::Dense{.units = 128, .activation = "leaky_relu"},
+                         nn::Dropout{.rate = 0.3}, nn::Dense{.units = 1}});
 }
 
 /// Some images [M, 28, 28] side by side, two rows of pixels to a line.
@@ -69,7 +69,7 @@ void train(int epochs) {
   const nn::Optimizer generator_optimizer = nn::Adam{.learning_rate = 2e-4, .beta_1 = 0.5};
   const nn::Optimizer discriminator_optimizer = nn::Adam{.learning_rate = 2e-4, .beta_1 = 0.5};
   const cohort::Function step = cohort::function([=](Value real) -> std::vector<Value> {
-    const nn::BinaryCrossentropy loss({.from_logits = true});
+    const nn::Loss loss = nn::BinaryCrossentropy{.from_logits = true};
     const Value code = ops::random_normal({kBatch, kCode}, DType::kF32);
     const Value fake = generator(code, {.training = true});
     const Value on_real = discriminator(real, {.training = true});

@@ -20,22 +20,22 @@ nn::SymbolicTensor make_tower(const std::string& device, const nn::SymbolicTenso
                               const std::string& name, const std::string& activation) {
   const DeviceScope scope(device);
   const auto hidden =
-      nn::Dense({.units = 128, .activation = activation, .name = name + "_hidden"})(pixels);
-  return nn::Dense({.units = 64, .activation = activation, .name = name})(hidden);
+      nn::Dense{.units = 128, .activation = activation, .name = name + "_hidden"}(pixels);
+  return nn::Dense{.units = 64, .activation = activation, .name = name}(hidden);
 }
 
 /// Outside of scopes ops run on the device of the strategy, here the default one: cpu:0.
 nn::Model make_model(const std::string& left_device, const std::string& right_device) {
   nn::set_random_seed(1);
   const auto image = nn::Input({.shape = {28, 28}, .name = "image"});
-  const auto pixels = nn::Flatten()(nn::Rescaling({.scale = 1.0 / 255})(image));
+  const auto pixels = nn::Flatten{}(nn::Rescaling{.scale = 1.0 / 255}(image));
   const auto left = make_tower(left_device, pixels, "left", "relu");
   const auto right = make_tower(right_device, pixels, "right", "tanh");
-  const auto both = nn::Concatenate({.name = "both"})({left, right});
-  const auto logits = nn::Dense({.units = 10, .name = "logits"})(both);
+  const auto both = nn::Concatenate{.name = "both"}({left, right});
+  const auto logits = nn::Dense{.units = 10, .name = "logits"}(both);
   const nn::Model model({.inputs = {image}, .outputs = {logits}, .name = "towers"});
   model.compile({.optimizer = nn::Adam({.learning_rate = 1e-3}),
-                 .loss = nn::SparseCategoricalCrossentropy({.from_logits = true}),
+                 .loss = nn::SparseCategoricalCrossentropy{.from_logits = true},
                  .metrics = {"accuracy"}});
   return model;
 }

@@ -70,12 +70,12 @@ nn::Model make_model() {
   const nn::Sequential encoder(
       {
           nn::Input({.shape = {28, 28}}),
-          nn::Rescaling({.scale = 1.0 / 255}),
-          nn::Reshape({.target_shape = {28, 28, 1}}),
-          nn::Conv2D({.filters = 16, .kernel_size = 3, .strides = 2, .activation = "relu"}),
-          nn::Conv2D({.filters = 32, .kernel_size = 3, .strides = 2, .activation = "relu"}),
-          nn::Flatten(),
-          nn::Dense({.units = 32}),
+          nn::Rescaling{.scale = 1.0 / 255},
+          nn::Reshape{.target_shape = {28, 28, 1}},
+          nn::Conv2D{.filters = 16, .kernel_size = 3, .strides = 2, .activation = "relu"},
+          nn::Conv2D{.filters = 32, .kernel_size = 3, .strides = 2, .activation = "relu"},
+          nn::Flatten{},
+          nn::Dense{.units = 32},
       },
       {.name = "encoder"});
   const auto left = nn::Input({.shape = {28, 28}, .name = "left"});
@@ -94,7 +94,7 @@ void train(int epochs) {
   model.summary();
   model.compile({.optimizer = nn::Adam({.learning_rate = 1e-3}),
                  .loss = contrastive_loss,
-                 .metrics = {nn::BinaryAccuracy({.threshold = kMargin / 2})}});
+                 .metrics = {nn::BinaryAccuracy{.threshold = kMargin / 2}}});
   model.fit(train.shuffle(1000).batch(64).prefetch(), {.epochs = epochs, .validation_data = test});
   std::printf("test accuracy: %.4f\n", model.evaluate(test, {.verbose = 0})["binary_accuracy"]);
 }

@@ -61,11 +61,11 @@ data::Dataset read_records(const std::string& prefix) {
 }
 
 nn::Model make_model() {
-  const nn::Sequential model({nn::Input({.shape = {28, 28}}), nn::Flatten(),
-                              nn::Dense({.units = 128, .activation = "relu"}),
-                              nn::Dense({.units = 10})});
+  const nn::Sequential model({nn::Input({.shape = {28, 28}}), nn::Flatten{},
+                              nn::Dense{.units = 128, .activation = "relu"},
+                              nn::Dense{.units = 10}});
   model.compile({.optimizer = nn::Adam({.learning_rate = 1e-3}),
-                 .loss = nn::SparseCategoricalCrossentropy({.from_logits = true}),
+                 .loss = nn::SparseCategoricalCrossentropy{.from_logits = true},
                  .metrics = {"accuracy"}});
   return model;
 }
@@ -83,7 +83,7 @@ void train(int epochs) {
           .with_options({.auto_shard_policy = data::AutoShardPolicy::kFile}));
   const nn::Model model = strategy.scope(make_model);
   const cohort::Function step = cohort::function([model](Value images, Value labels) {
-    const nn::SparseCategoricalCrossentropy crossentropy({.from_logits = true});
+    const nn::Loss crossentropy = nn::SparseCategoricalCrossentropy{.from_logits = true};
     const Value loss = crossentropy(labels, model(images, {.training = true}));
     const std::vector<nn::Variable> weights = model.trainable_weights();
     model.optimizer().apply_gradients(nn::zip(nn::gradients(loss, weights), weights));

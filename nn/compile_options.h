@@ -55,6 +55,9 @@ class MetricSpec {
   MetricSpec(const char* name);  // NOLINT
   MetricSpec(std::string name);  // NOLINT
   MetricSpec(Metric metric);     // NOLINT
+  template <class M>
+  requires std::is_convertible_v<M, Metric> MetricSpec(const M& metric)  // NOLINT
+      : MetricSpec(static_cast<Metric>(metric)) {}
   MetricSpec(const MetricSpec& other);
   MetricSpec(MetricSpec&& other) noexcept;
   MetricSpec& operator=(const MetricSpec& other);

@@ -4,6 +4,7 @@
 
 #include "cohort/core/graph/scope.h"
 #include "cohort/nn/internal/functional.h"
+#include "cohort/nn/internal/masks.h"
 #include "cohort/nn/layers/input_layer.h"
 
 namespace cohort::nn::internal {
@@ -22,7 +23,7 @@ class Ordering {
       int& of_layer = layer_depth_[(*it)->layer.shared().get()];
       int& depth = depth_[it->get()];
       depth = of_layer = std::max(depth, of_layer);
-      for (const SymbolicTensor& input : (*it)->inputs) {
+      for (const SymbolicTensor& input : (*it)->sources()) {
         int& below = depth_[input.shared_call().get()];
         below = std::max(below, depth + 1);
       }
@@ -43,7 +44,7 @@ class Ordering {
   void visit(const Call& call) {
     if (!seen_.insert(call.get()).second) return;
     met_.emplace(call->layer.shared().get(), met_.size());
-    for (const SymbolicTensor& input : call->inputs) visit(input.shared_call());
+    for (const SymbolicTensor& input : call->sources()) visit(input.shared_call());
     finished_.push_back(call);
   }
 
@@ -106,17 +107,24 @@ std::vector<Value> FunctionalImpl::call(const CallArgs& args) {
   std::map<const LayerCall*, std::vector<Value>> results;
   for (size_t i = 0; i < inputs_.size(); ++i) {
     const auto& input = static_cast<const InputLayerImpl&>(inputs_[i].layer().impl());
-    results[&inputs_[i].call()] = {input.convert(args.inputs[i])};
+    results[&inputs_[i].call()] = {with_mask(input.convert(args.inputs[i]), args.masks[i])};
   }
   const auto value_of = [&](const SymbolicTensor& tensor) {
     return results.at(&tensor.call())[static_cast<size_t>(tensor.index())];
   };
   for (const Call& call : calls_) {
     if (call->inputs.empty()) continue;
-    std::vector<Value> values;
-    for (const SymbolicTensor& input : call->inputs) values.push_back(value_of(input));
+    const auto values_of = [&](const std::vector<SymbolicTensor>& tensors) {
+      std::vector<Value> values;
+      for (const SymbolicTensor& tensor : tensors) values.push_back(value_of(tensor));
+      return values;
+    };
+    const SymbolicCallOptions& options = call->options;
     const DeviceScope scope(call->device.to_string());
-    results[call.get()] = call->layer.call(values);
+    results[call.get()] = call->layer.call(
+        values_of(call->inputs), {.training = options.training,
+                                  .mask = options.mask.defined() ? value_of(options.mask) : Value(),
+                                  .initial_state = values_of(options.initial_state)});
   }
   std::vector<Value> outputs;
   for (const SymbolicTensor& output : outputs_) outputs.push_back(value_of(output));
@@ -135,11 +143,13 @@ void SequentialImpl::add(const Layer& layer) {
   child(layer.name(), layer);
   change_structure();
   build_if_input_is_known();
+  extend_chain();
 }
 
 void SequentialImpl::pop() {
   if (children().empty()) throw FailedPrecondition("{}: pop: got no layer to take away", name());
   remove_last_child();
+  if (chain_.size() > children().size()) chain_.pop_back();
   change_structure();
   build_if_input_is_known();
 }
@@ -150,6 +160,26 @@ void SequentialImpl::build_if_input_is_known() {
   if (input) build_for({input->type()});
 }
 
+/// By the layer that was added last; ends where a layer gives several values.
+void SequentialImpl::extend_chain() {
+  const Layer& layer = children().back().second;
+  if (children().size() == 1) {
+    chain_.clear();
+    if (const auto* input = dynamic_cast<const InputLayerImpl*>(&layer.impl()))
+      chain_.push_back(input->symbol());
+  } else if (chain_.size() + 1 == children().size() && layer->output_types().size() == 1) {
+    chain_.push_back(layer(chain_.back()));
+  }
+}
+
+std::vector<SymbolicTensor> SequentialImpl::symbolic_inputs() const {
+  return chain_.empty() ? LayerImpl::symbolic_inputs() : std::vector{chain_.front()};
+}
+std::vector<SymbolicTensor> SequentialImpl::symbolic_outputs() const {
+  return chain_.empty() || chain_.size() != children().size() ? LayerImpl::symbolic_outputs()
+                                                              : std::vector{chain_.back()};
+}
+
 std::vector<std::string> SequentialImpl::output_names() const {
   return {children().empty() ? "output" : children().back().second.name()};
 }
@@ -157,6 +187,7 @@ std::vector<std::string> SequentialImpl::output_names() const {
 std::vector<Value> SequentialImpl::call(const CallArgs& args) {
   if (children().empty()) throw FailedPrecondition("{}: got no layers; call add()", name());
   std::vector<Value> values = args.inputs;
+  for (size_t i = 0; i < values.size(); ++i) values[i] = with_mask(values[i], args.masks[i]);
   for (const auto& [name, layer] : children()) values = layer.call(values);
   return values;
 }

@@ -201,30 +201,33 @@ Initializer::Initializer(std::string_view name) : function_(initializer_by_name(
 
 namespace initializers {
 
-Zeros::Zeros() : Initializer(constant(0)) {}
-Ones::Ones() : Initializer(constant(1)) {}
-Constant::Constant(ConstantOptions o) : Initializer(constant(o.value)) {}
-RandomUniform::RandomUniform(RandomUniformOptions o)
-    : Initializer(uniform(o.minval, o.maxval, o.seed)) {}
-RandomNormal::RandomNormal(RandomNormalOptions o) : Initializer(normal(o.mean, o.stddev, o.seed)) {}
-TruncatedNormal::TruncatedNormal(RandomNormalOptions o)
-    : Initializer(truncated_normal(o.mean, o.stddev, o.seed)) {}
-VarianceScaling::VarianceScaling(VarianceScalingOptions o)
-    : Initializer(variance_scaling(o.scale, o.mode, o.distribution, o.seed)) {}
-GlorotUniform::GlorotUniform(SeedOptions o)
-    : Initializer(variance_scaling(1, "fan_avg", "uniform", o.seed)) {}
-GlorotNormal::GlorotNormal(SeedOptions o)
-    : Initializer(variance_scaling(1, "fan_avg", "truncated_normal", o.seed)) {}
-HeUniform::HeUniform(SeedOptions o)
-    : Initializer(variance_scaling(2, "fan_in", "uniform", o.seed)) {}
-HeNormal::HeNormal(SeedOptions o)
-    : Initializer(variance_scaling(2, "fan_in", "truncated_normal", o.seed)) {}
-LecunUniform::LecunUniform(SeedOptions o)
-    : Initializer(variance_scaling(1, "fan_in", "uniform", o.seed)) {}
-LecunNormal::LecunNormal(SeedOptions o)
-    : Initializer(variance_scaling(1, "fan_in", "truncated_normal", o.seed)) {}
-Identity::Identity(IdentityOptions o) : Initializer(identity(o.gain)) {}
-Orthogonal::Orthogonal(OrthogonalOptions o) : Initializer(orthogonal(o.gain, o.seed)) {}
+Zeros::operator Initializer() const { return constant(0); }
+Ones::operator Initializer() const { return constant(1); }
+Constant::operator Initializer() const { return constant(value); }
+RandomUniform::operator Initializer() const { return uniform(minval, maxval, seed); }
+RandomNormal::operator Initializer() const { return normal(mean, stddev, seed); }
+TruncatedNormal::operator Initializer() const { return truncated_normal(mean, stddev, seed); }
+VarianceScaling::operator Initializer() const {
+  return variance_scaling(scale, mode, distribution, seed);
+}
+GlorotUniform::operator Initializer() const {
+  return variance_scaling(1, "fan_avg", "uniform", seed);
+}
+GlorotNormal::operator Initializer() const {
+  return variance_scaling(1, "fan_avg", "truncated_normal", seed);
+}
+HeUniform::operator Initializer() const { return variance_scaling(2, "fan_in", "uniform", seed); }
+HeNormal::operator Initializer() const {
+  return variance_scaling(2, "fan_in", "truncated_normal", seed);
+}
+LecunUniform::operator Initializer() const {
+  return variance_scaling(1, "fan_in", "uniform", seed);
+}
+LecunNormal::operator Initializer() const {
+  return variance_scaling(1, "fan_in", "truncated_normal", seed);
+}
+Identity::operator Initializer() const { return identity(gain); }
+Orthogonal::operator Initializer() const { return orthogonal(gain, seed); }
 
 }  // namespace initializers
 }  // namespace cohort::nn

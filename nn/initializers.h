@@ -41,84 +41,104 @@ class Initializer {
 /// field (the product of the others).
 namespace initializers {
 
-struct ConstantOptions {
-  double value = 0.0;
+struct Zeros {
+  operator Initializer() const;
 };
-struct RandomUniformOptions {
+
+struct Ones {
+  operator Initializer() const;
+};
+
+struct Constant {
+  double value = 0.0;
+
+  operator Initializer() const;
+};
+
+struct RandomUniform {
   double minval = -0.05;
   double maxval = 0.05;
   std::optional<uint64_t> seed = {};
+
+  operator Initializer() const;
 };
-struct RandomNormalOptions {
+
+struct RandomNormal {
   double mean = 0.0;
   double stddev = 0.05;
   std::optional<uint64_t> seed = {};
+
+  operator Initializer() const;
 };
-struct VarianceScalingOptions {
+
+/// A normal, drawn again outside two of its deviations.
+struct TruncatedNormal {
+  double mean = 0.0;
+  double stddev = 0.05;
+  std::optional<uint64_t> seed = {};
+
+  operator Initializer() const;
+};
+
+/// Variance scale / fan.
+struct VarianceScaling {
   double scale = 1.0;
   std::string mode = "fan_in";                    ///< or "fan_out", "fan_avg"
   std::string distribution = "truncated_normal";  ///< or "untruncated_normal", "uniform"
   std::optional<uint64_t> seed = {};
-};
-struct SeedOptions {
-  std::optional<uint64_t> seed = {};
-};
-struct IdentityOptions {
-  double gain = 1.0;
-};
-struct OrthogonalOptions {
-  double gain = 1.0;
-  std::optional<uint64_t> seed = {};
+
+  operator Initializer() const;
 };
 
-struct Zeros : Initializer {
-  Zeros();
+struct GlorotUniform {
+  std::optional<uint64_t> seed = {};
+
+  operator Initializer() const;
 };
-struct Ones : Initializer {
-  Ones();
+
+struct GlorotNormal {
+  std::optional<uint64_t> seed = {};
+
+  operator Initializer() const;
 };
-struct Constant : Initializer {
-  Constant(ConstantOptions options = {});  // NOLINT
+
+struct HeUniform {
+  std::optional<uint64_t> seed = {};
+
+  operator Initializer() const;
 };
-struct RandomUniform : Initializer {
-  RandomUniform(RandomUniformOptions options = {});  // NOLINT
+
+struct HeNormal {
+  std::optional<uint64_t> seed = {};
+
+  operator Initializer() const;
 };
-struct RandomNormal : Initializer {
-  RandomNormal(RandomNormalOptions options = {});  // NOLINT
+
+struct LecunUniform {
+  std::optional<uint64_t> seed = {};
+
+  operator Initializer() const;
 };
-/// A normal, drawn again outside two of its deviations.
-struct TruncatedNormal : Initializer {
-  TruncatedNormal(RandomNormalOptions options = {});  // NOLINT
+
+struct LecunNormal {
+  std::optional<uint64_t> seed = {};
+
+  operator Initializer() const;
 };
-/// Variance scale / fan.
-struct VarianceScaling : Initializer {
-  VarianceScaling(VarianceScalingOptions options = {});  // NOLINT
-};
-struct GlorotUniform : Initializer {
-  GlorotUniform(SeedOptions options = {});  // NOLINT
-};
-struct GlorotNormal : Initializer {
-  GlorotNormal(SeedOptions options = {});  // NOLINT
-};
-struct HeUniform : Initializer {
-  HeUniform(SeedOptions options = {});  // NOLINT
-};
-struct HeNormal : Initializer {
-  HeNormal(SeedOptions options = {});  // NOLINT
-};
-struct LecunUniform : Initializer {
-  LecunUniform(SeedOptions options = {});  // NOLINT
-};
-struct LecunNormal : Initializer {
-  LecunNormal(SeedOptions options = {});  // NOLINT
-};
+
 /// gain on the diagonal of a matrix, 0 elsewhere; InvalidArgument, when used, for another rank.
-struct Identity : Initializer {
-  Identity(IdentityOptions options = {});  // NOLINT
+struct Identity {
+  double gain = 1.0;
+
+  operator Initializer() const;
 };
+
 /// Rows or columns orthonormal, times gain; rank 2 or more, flattened to [all but last, last].
-struct Orthogonal : Initializer {
-  Orthogonal(OrthogonalOptions options = {});  // NOLINT
+struct Orthogonal {
+  double gain = 1.0;
+  std::optional<uint64_t> seed = {};
+
+  operator Initializer() const;
 };
 
 }  // namespace initializers

@@ -1,16 +1,17 @@
 #include "cohort/nn/layer.h"
 
 #include <algorithm>
-#include <mutex>
 
 #include "cohort/core/graph/scope.h"
 #include "cohort/core/ops/math.h"
 #include "cohort/core/runtime/runtime.h"
 #include "cohort/nn/internal/call_context.h"
 #include "cohort/nn/internal/compiled_state.h"
+#include "cohort/nn/internal/masks.h"
 #include "cohort/nn/internal/names.h"
 #include "cohort/nn/internal/reduction.h"
 #include "cohort/nn/internal/replica_copies.h"
+#include "cohort/nn/internal/warning.h"
 
 namespace cohort::nn {
 
@@ -141,6 +142,45 @@ void LayerImpl::build_once(std::span<const TensorType> inputs) {
   parts_made();
 }
 
+/// Inputs in this layer's dtype, each with its mask.
+CallArgs LayerImpl::arguments(const std::vector<Value>& inputs, const CallOptions& options,
+                              bool training) {
+  CallArgs args{.inputs = inputs, .training = training, .initial_state = options.initial_state};
+  if (options.mask.defined() && inputs.size() > 1)
+    throw InvalidArgument(
+        "{}: got a mask for {} inputs; want one input: masks of several come "
+        "with them",
+        name_, inputs.size());
+  for (Value& input : args.inputs) {
+    Value mask = options.mask.defined() ? options.mask : internal::mask_of(input);
+    if (mask.defined()) mask = internal::checked_mask(mask, input, name_);
+    if (converts_inputs() && is_floating(input.dtype()))
+      input = internal::with_mask(as_floating(input), mask);
+    args.masks.push_back(mask);
+  }
+  args.mask = args.masks.front();
+  return args;
+}
+
+void LayerImpl::pass_masks_on(const CallArgs& args, const std::vector<Value>& outputs) {
+  const auto has_mask = [](Value x) { return internal::mask_of(x).defined(); };
+  if (std::all_of(outputs.begin(), outputs.end(), has_mask)) return;
+  if (supports_masking()) {
+    const Value mask = compute_mask(args);
+    if (!mask.defined()) return;
+    // As in Keras: one mask belongs to the first output.
+    internal::set_mask(outputs[0], internal::checked_mask(mask, outputs[0], name_));
+    return;
+  }
+  const auto is_there = [](Value mask) { return mask.defined(); };
+  const bool drops = std::any_of(args.masks.begin(), args.masks.end(), is_there);
+  if (!drops || !converts_inputs() || has_dropped_a_mask_) return;
+  has_dropped_a_mask_ = true;
+  internal::warn(distribute::current_strategy(),
+                 "{}: got an input with a mask, which layers of class {} do not pass on", name_,
+                 type_name_);
+}
+
 std::vector<Value> LayerImpl::apply(const std::vector<Value>& inputs, const CallOptions& options) {
   if (inputs.empty()) throw InvalidArgument("{}: got no input; want one or more", name_);
   for (const Value& input : inputs)
@@ -149,49 +189,19 @@ std::vector<Value> LayerImpl::apply(const std::vector<Value>& inputs, const Call
   const bool training = options.training.value_or(outer ? outer->training : false);
   GraphScope graph(inputs[0].graph());
   NameScope names(name_within_parent());
-  CallArgs args{inputs, training, options.mask, options.initial_state};
-  if (converts_inputs())
-    for (Value& input : args.inputs)
-      if (is_floating(input.dtype())) input = as_floating(input);
+  const CallArgs args = arguments(inputs, options, training);
   std::vector<TensorType> types;
   for (const Value& input : args.inputs) types.push_back(input.type());
   build_once(types);
   internal::CallContext context(this, training);
   std::vector<Value> outputs = call(args);
   if (outputs.empty()) throw InvalidArgument("{}: call returned no value; want one or more", name_);
+  pass_masks_on(args, outputs);
   if (output_types_.empty() || inputs[0].shape().rank() == 0 || inputs[0].shape()[0].is_symbol()) {
     output_types_.clear();
     for (const Value& output : outputs) output_types_.push_back(output.type());
   }
   return outputs;
-}
-
-std::vector<SymbolicTensor> LayerImpl::apply_symbolic(const std::vector<SymbolicTensor>& inputs) {
-  std::vector<TensorType> types;
-  for (const SymbolicTensor& input : inputs) {
-    if (!input.defined()) throw InvalidArgument("{}: got an empty symbolic tensor", name_);
-    types.push_back(input.type());
-  }
-  build_for(types);
-  auto call = std::make_shared<LayerCall>();
-  call->layer = Layer(shared_from_this());
-  call->inputs = inputs;
-  call->outputs = output_types_;
-  call->index = symbolic_calls_++;
-  call->device = current_device_scope();
-  std::vector<SymbolicTensor> outputs;
-  for (size_t i = 0; i < output_types_.size(); ++i) outputs.emplace_back(call, static_cast<int>(i));
-  return outputs;
-}
-
-/// Records the layer in a graph that is thrown away: weights and output types stay.
-void LayerImpl::build_for(const std::vector<TensorType>& inputs) {
-  const std::lock_guard lock(default_runtime().tracing());
-  Graph scratch(default_runtime().ops());
-  GraphScope scope(scratch);
-  std::vector<Value> values;
-  for (const TensorType& type : inputs) values.push_back(scratch.placeholder("input", type));
-  apply(values, {});
 }
 
 }  // namespace cohort::nn

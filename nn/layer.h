@@ -20,12 +20,14 @@ namespace cohort::nn {
 
 class LayerImpl;
 
-/// What one call of a layer gets. Values belong to the graph being traced.
+/// What one call of a layer gets. Values belong to the graph being traced. A mask says which
+/// elements count: bool, of the first dimensions of its input ([N, T] of [N, T, K]).
 struct CallArgs {
   std::vector<Value> inputs;
   bool training = false;
-  Value mask = {};                        ///< undefined: none
+  Value mask = {};                        ///< of the first input; undefined: none
   std::vector<Value> initial_state = {};  ///< empty: the layer's own
+  std::vector<Value> masks = {};          ///< one for each input; undefined: none
 
   Value input(int i = 0) const { return inputs[static_cast<size_t>(i)]; }
 };
@@ -33,11 +35,34 @@ struct CallArgs {
 struct CallOptions {
   /// Absent: what the calling layer was given; false at the outermost call.
   std::optional<bool> training = {};
+  /// Undefined: the one that came with the input, from the layer that made it.
   Value mask = {};
   std::vector<Value> initial_state = {};
 };
 
-/// A handle to a layer: weights, and how outputs are made from inputs.
+/// The same for a call on symbolic tensors, of which a functional model makes a call on values. The
+/// mask is another symbolic tensor.
+struct SymbolicCallOptions {
+  std::optional<bool> training = {};
+  SymbolicTensor mask = {};
+  std::vector<SymbolicTensor> initial_state = {};
+};
+
+/// What a layer is called on: one symbolic tensor, or several.
+struct SymbolicInputs {
+  SymbolicInputs(const SymbolicTensor& one) : tensors{one} {}                           // NOLINT
+  SymbolicInputs(std::vector<SymbolicTensor> several) : tensors(std::move(several)) {}  // NOLINT
+  SymbolicInputs(std::initializer_list<SymbolicTensor> several) : tensors(several) {}
+
+  std::vector<SymbolicTensor> tensors;
+};
+
+/// A handle to a layer: weights, and how outputs are made from inputs. The layers of this folder
+/// are aggregates of their options that convert to it, each time to a new layer; so only a handle
+/// has weights, and is called more than once:
+///
+///   const nn::Layer shared = nn::Dense{.units = 16};
+///   const nn::SymbolicTensor y = nn::Dense{.units = 4}(shared(x));
 class Layer : public Handle<LayerImpl> {
  public:
   using Handle::Handle;
@@ -48,12 +73,21 @@ class Layer : public Handle<LayerImpl> {
   std::vector<Value> call(const std::vector<Value>& inputs, CallOptions options = {}) const;
 
   /// The functional form: builds the layer and says what it would return.
-  SymbolicTensor operator()(const SymbolicTensor& input) const;
-  SymbolicTensor operator()(const std::vector<SymbolicTensor>& inputs) const;
-  std::vector<SymbolicTensor> call(const std::vector<SymbolicTensor>& inputs) const;
+  SymbolicTensor operator()(const SymbolicTensor& input,
+                            const SymbolicCallOptions& options = {}) const;
+  SymbolicTensor operator()(const std::vector<SymbolicTensor>& inputs,
+                            const SymbolicCallOptions& options = {}) const;
+  std::vector<SymbolicTensor> call(const std::vector<SymbolicTensor>& inputs,
+                                   const SymbolicCallOptions& options = {}) const;
 
   /// Makes the weights for inputs of these types, if they are not there yet.
   void build(const std::vector<TensorType>& inputs) const;
+
+  /// Of the first call on symbolic tensors; of a functional model, and of a Sequential one that
+  /// begins with an Input, its own. `model.get_layer("hidden").output()` is where another model can
+  /// end. FailedPrecondition without such a call, InvalidArgument where there are several.
+  SymbolicTensor input() const;
+  SymbolicTensor output() const;
 
   const std::string& name() const;
   bool built() const;
@@ -78,9 +112,13 @@ class Layer : public Handle<LayerImpl> {
 struct LayerCall {
   Layer layer;
   std::vector<SymbolicTensor> inputs;
+  SymbolicCallOptions options;
   std::vector<TensorType> outputs;
   int index = 0;           ///< counts the calls of this layer
   DeviceName device = {};  ///< of the DeviceScope in which it was made
+
+  /// Everything that flows in: inputs, mask, initial state.
+  std::vector<SymbolicTensor> sources() const;
 };
 
 /// Arguments that every layer has, in Keras' order.
@@ -89,6 +127,12 @@ struct LayerOptions {
   DType dtype = DType::kF32;  ///< of weights and arithmetic; floating inputs are converted
   std::string name = "";      ///< "": automatic
 };
+
+/// Of the options of a layer those that every layer has.
+template <class Options>
+LayerOptions common_options(const Options& options) {
+  return {.trainable = options.trainable, .dtype = options.dtype, .name = options.name};
+}
 
 struct WeightOptions {
   Shape shape = {};
@@ -130,6 +174,12 @@ class LayerImpl : public std::enable_shared_from_this<LayerImpl> {
   virtual void build(std::span<const TensorType> inputs);
   /// Records the layer's ops. Errors get the layer's name in front.
   virtual std::vector<Value> call(const CallArgs& args) = 0;
+  /// Whether masks go on from inputs to outputs; a layer that does not say so drops them, with a
+  /// warning.
+  virtual bool supports_masking() const { return false; }
+  /// The mask of the outputs, in the graph being traced; undefined: none. Asked for where
+  /// supports_masking(); the first input's unless overridden.
+  virtual Value compute_mask(const CallArgs& args) const { return args.masks.front(); }
 
   // --- what it is ---------------------------------------------------------------------------
   const std::string& name() const { return name_; }
@@ -156,18 +206,29 @@ class LayerImpl : public std::enable_shared_from_this<LayerImpl> {
   void observe_parts(const std::shared_ptr<PartsObserver>& observer);
   /// Grows when layers are added to or taken from a Sequential.
   int64_t structure_version() const { return structure_version_; }
+  /// See Layer::input() and output(); empty without a call.
+  virtual std::vector<SymbolicTensor> symbolic_inputs() const;
+  virtual std::vector<SymbolicTensor> symbolic_outputs() const;
 
   // --- how it is used (Layer does) ----------------------------------------------------------
   std::vector<Value> apply(const std::vector<Value>& inputs, const CallOptions& options);
-  std::vector<SymbolicTensor> apply_symbolic(const std::vector<SymbolicTensor>& inputs);
+  std::vector<SymbolicTensor> apply_symbolic(const std::vector<SymbolicTensor>& inputs,
+                                             const SymbolicCallOptions& options);
   void build_for(const std::vector<TensorType>& inputs);
+  /// What a call gives; builds the layer. Undefined types in `options`: none.
+  std::vector<TensorType> trace_types(const std::vector<SymbolicTensor>& inputs,
+                                      const SymbolicCallOptions& options);
 
  protected:
   /// A weight saved as "<path>/<name>". Call it in build().
   Variable add_weight(const std::string& name, WeightOptions options);
   /// A layer inside this one, saved under `name`. Returns it.
+  Layer child(const std::string& name, const Layer& layer) {
+    add_child(name, layer);
+    return layer;
+  }
   template <class L>
-  L child(const std::string& name, L layer) {
+  requires std::is_base_of_v<Layer, L> L child(const std::string& name, const L& layer) {
     add_child(name, layer);
     return layer;
   }
@@ -181,13 +242,16 @@ class LayerImpl : public std::enable_shared_from_this<LayerImpl> {
   /// of replicas are added, so `regularizer` gives a sum over rows. An undefined one adds nothing.
   void add_activity_loss(const Regularizer& regularizer, Value y);
   void parts_made() const;
-  /// Layers that only pass inputs on (models) take inputs of every dtype.
+  /// Layers that only pass inputs on (models) take inputs of every dtype, and leave masks to the
+  /// layers inside.
   virtual bool converts_inputs() const { return true; }
   /// x in this layer's dtype, integers included.
   Value as_floating(Value x) const;
 
  private:
   friend class Layer;
+  CallArgs arguments(const std::vector<Value>& inputs, const CallOptions& options, bool training);
+  void pass_masks_on(const CallArgs& args, const std::vector<Value>& outputs);
   void add_child(const std::string& name, const Layer& layer);
   std::string name_within_parent() const;
   void build_once(std::span<const TensorType> inputs);
@@ -199,7 +263,9 @@ class LayerImpl : public std::enable_shared_from_this<LayerImpl> {
   DType dtype_;
   bool trainable_;
   bool built_ = false;
+  bool has_dropped_a_mask_ = false;
   int symbolic_calls_ = 0;
+  std::weak_ptr<const LayerCall> first_symbolic_call_;
   int64_t structure_version_ = 0;
   std::vector<std::pair<std::string, Layer>> children_;
   std::vector<Variable> own_weights_;

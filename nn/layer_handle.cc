@@ -47,14 +47,17 @@ Value Layer::operator()(const std::vector<Value>& inputs, CallOptions options) c
 std::vector<Value> Layer::call(const std::vector<Value>& inputs, CallOptions options) const {
   return impl().apply(inputs, options);
 }
-SymbolicTensor Layer::operator()(const SymbolicTensor& input) const {
-  return only(*this, call(std::vector<SymbolicTensor>{input}));
+SymbolicTensor Layer::operator()(const SymbolicTensor& input,
+                                 const SymbolicCallOptions& options) const {
+  return only(*this, call(std::vector<SymbolicTensor>{input}, options));
 }
-SymbolicTensor Layer::operator()(const std::vector<SymbolicTensor>& inputs) const {
-  return only(*this, call(inputs));
+SymbolicTensor Layer::operator()(const std::vector<SymbolicTensor>& inputs,
+                                 const SymbolicCallOptions& options) const {
+  return only(*this, call(inputs, options));
 }
-std::vector<SymbolicTensor> Layer::call(const std::vector<SymbolicTensor>& inputs) const {
-  return impl().apply_symbolic(inputs);
+std::vector<SymbolicTensor> Layer::call(const std::vector<SymbolicTensor>& inputs,
+                                        const SymbolicCallOptions& options) const {
+  return impl().apply_symbolic(inputs, options);
 }
 
 void Layer::build(const std::vector<TensorType>& inputs) const {

@@ -38,7 +38,7 @@ Value periods(Value step, double decay_steps, bool staircase) {
 
 class ExponentialDecayImpl : public LearningRateScheduleImpl {
  public:
-  explicit ExponentialDecayImpl(const ExponentialDecayOptions& o) : o_(o) {
+  explicit ExponentialDecayImpl(const ExponentialDecay& o) : o_(o) {
     check("ExponentialDecay", o.initial_learning_rate, o.decay_steps);
     check_rate("ExponentialDecay", "decay_rate", o.decay_rate);
   }
@@ -48,12 +48,12 @@ class ExponentialDecayImpl : public LearningRateScheduleImpl {
   }
 
  private:
-  ExponentialDecayOptions o_;
+  ExponentialDecay o_;
 };
 
 class PiecewiseConstantDecayImpl : public LearningRateScheduleImpl {
  public:
-  explicit PiecewiseConstantDecayImpl(PiecewiseConstantDecayOptions o) : o_(std::move(o)) {
+  explicit PiecewiseConstantDecayImpl(PiecewiseConstantDecay o) : o_(std::move(o)) {
     if (o_.boundaries.empty() || o_.boundaries.size() + 1 != o_.values.size())
       throw InvalidArgument(
           "PiecewiseConstantDecay: got {} boundaries and {} values; want one boundary or more and "
@@ -74,12 +74,12 @@ class PiecewiseConstantDecayImpl : public LearningRateScheduleImpl {
   }
 
  private:
-  PiecewiseConstantDecayOptions o_;
+  PiecewiseConstantDecay o_;
 };
 
 class PolynomialDecayImpl : public LearningRateScheduleImpl {
  public:
-  explicit PolynomialDecayImpl(const PolynomialDecayOptions& o) : o_(o) {
+  explicit PolynomialDecayImpl(const PolynomialDecay& o) : o_(o) {
     check("PolynomialDecay", o.initial_learning_rate, o.decay_steps);
     check_rate("PolynomialDecay", "end_learning_rate", o.end_learning_rate);
   }
@@ -97,12 +97,12 @@ class PolynomialDecayImpl : public LearningRateScheduleImpl {
   }
 
  private:
-  PolynomialDecayOptions o_;
+  PolynomialDecay o_;
 };
 
 class InverseTimeDecayImpl : public LearningRateScheduleImpl {
  public:
-  explicit InverseTimeDecayImpl(const InverseTimeDecayOptions& o) : o_(o) {
+  explicit InverseTimeDecayImpl(const InverseTimeDecay& o) : o_(o) {
     check("InverseTimeDecay", o.initial_learning_rate, o.decay_steps);
     check_rate("InverseTimeDecay", "decay_rate", o.decay_rate);
   }
@@ -112,12 +112,12 @@ class InverseTimeDecayImpl : public LearningRateScheduleImpl {
   }
 
  private:
-  InverseTimeDecayOptions o_;
+  InverseTimeDecay o_;
 };
 
 class CosineDecayImpl : public LearningRateScheduleImpl {
  public:
-  explicit CosineDecayImpl(const CosineDecayOptions& o) : o_(o) {
+  explicit CosineDecayImpl(const CosineDecay& o) : o_(o) {
     check("CosineDecay", o.initial_learning_rate, o.decay_steps);
     if (o.warmup_target) check_rate("CosineDecay", "warmup_target", *o.warmup_target);
     if (o.warmup_steps < 0 || (o.warmup_steps > 0 && !o.warmup_target))
@@ -143,21 +143,22 @@ class CosineDecayImpl : public LearningRateScheduleImpl {
     return (cosine * (1 - o_.alpha) + o_.alpha) * from;
   }
 
-  CosineDecayOptions o_;
+  CosineDecay o_;
 };
 
 }  // namespace
 
-ExponentialDecay::ExponentialDecay(ExponentialDecayOptions options)
-    : LearningRateSchedule(std::make_shared<ExponentialDecayImpl>(options)) {}
-PiecewiseConstantDecay::PiecewiseConstantDecay(PiecewiseConstantDecayOptions options)
-    : LearningRateSchedule(std::make_shared<PiecewiseConstantDecayImpl>(std::move(options))) {}
-PolynomialDecay::PolynomialDecay(PolynomialDecayOptions options)
-    : LearningRateSchedule(std::make_shared<PolynomialDecayImpl>(options)) {}
-InverseTimeDecay::InverseTimeDecay(InverseTimeDecayOptions options)
-    : LearningRateSchedule(std::make_shared<InverseTimeDecayImpl>(options)) {}
-CosineDecay::CosineDecay(CosineDecayOptions options)
-    : LearningRateSchedule(std::make_shared<CosineDecayImpl>(options)) {}
+ExponentialDecay::operator LearningRateSchedule() const {
+  return make<ExponentialDecayImpl>(*this);
+}
+PiecewiseConstantDecay::operator LearningRateSchedule() const {
+  return make<PiecewiseConstantDecayImpl>(*this);
+}
+PolynomialDecay::operator LearningRateSchedule() const { return make<PolynomialDecayImpl>(*this); }
+InverseTimeDecay::operator LearningRateSchedule() const {
+  return make<InverseTimeDecayImpl>(*this);
+}
+CosineDecay::operator LearningRateSchedule() const { return make<CosineDecayImpl>(*this); }
 
 }  // namespace schedules
 }  // namespace cohort::nn

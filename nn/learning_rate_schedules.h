@@ -35,8 +35,10 @@ class LearningRateSchedule : public Handle<LearningRateScheduleImpl> {
 /// What an optimizer's learning_rate takes: a number, or a schedule.
 class LearningRate {
  public:
-  LearningRate(double rate) : rate_(rate) {}                                   // NOLINT
-  LearningRate(const LearningRateSchedule& schedule) : schedule_(schedule) {}  // NOLINT
+  LearningRate(double rate) : rate_(rate) {}  // NOLINT
+  template <class S>
+  requires std::is_convertible_v<S, LearningRateSchedule> LearningRate(const S& schedule)  // NOLINT
+      : schedule_(schedule) {}
 
   bool is_scheduled() const { return schedule_.defined(); }
   double rate() const { return rate_; }
@@ -50,66 +52,56 @@ class LearningRate {
 /// Keras' schedules, computed in f32. All throw InvalidArgument unless decay_steps > 0.
 namespace schedules {
 
-struct ExponentialDecayOptions {
+/// initial * decay_rate ^ (step / decay_steps).
+struct ExponentialDecay {
   double initial_learning_rate;
   double decay_steps;
   double decay_rate;
   bool staircase = false;  ///< only whole multiples of decay_steps count
-};
-/// initial * decay_rate ^ (step / decay_steps).
-class ExponentialDecay : public LearningRateSchedule {
- public:
-  explicit ExponentialDecay(ExponentialDecayOptions options);
+
+  operator LearningRateSchedule() const;
 };
 
-struct PiecewiseConstantDecayOptions {
-  std::vector<int64_t> boundaries;
-  std::vector<double> values;
-};
 /// values[i] up to and including step boundaries[i], then the last. InvalidArgument unless
 /// boundaries grow and there is one value more.
-class PiecewiseConstantDecay : public LearningRateSchedule {
- public:
-  explicit PiecewiseConstantDecay(PiecewiseConstantDecayOptions options);
+struct PiecewiseConstantDecay {
+  std::vector<int64_t> boundaries;
+  std::vector<double> values;
+
+  operator LearningRateSchedule() const;
 };
 
-struct PolynomialDecayOptions {
+/// (initial - end) * (1 - step / decay_steps) ^ power + end, and end from decay_steps on.
+struct PolynomialDecay {
   double initial_learning_rate;
   double decay_steps;
   double end_learning_rate = 0.0001;
   double power = 1;
   bool cycle = false;  ///< starts anew, over the next multiple of decay_steps
-};
-/// (initial - end) * (1 - step / decay_steps) ^ power + end, and end from decay_steps on.
-class PolynomialDecay : public LearningRateSchedule {
- public:
-  explicit PolynomialDecay(PolynomialDecayOptions options);
+
+  operator LearningRateSchedule() const;
 };
 
-struct InverseTimeDecayOptions {
+/// initial / (1 + decay_rate * step / decay_steps).
+struct InverseTimeDecay {
   double initial_learning_rate;
   double decay_steps;
   double decay_rate;
   bool staircase = false;
-};
-/// initial / (1 + decay_rate * step / decay_steps).
-class InverseTimeDecay : public LearningRateSchedule {
- public:
-  explicit InverseTimeDecay(InverseTimeDecayOptions options);
+
+  operator LearningRateSchedule() const;
 };
 
-struct CosineDecayOptions {
+/// Half a cosine from initial down to alpha * initial over decay_steps. With warmup_target: a line
+/// from initial to the target over warmup_steps, then the cosine from there.
+struct CosineDecay {
   double initial_learning_rate;
   double decay_steps;
   double alpha = 0;  ///< the share of the rate that is left in the end
   std::optional<double> warmup_target = {};
   int64_t warmup_steps = 0;
-};
-/// Half a cosine from initial down to alpha * initial over decay_steps. With warmup_target: a line
-/// from initial to the target over warmup_steps, then the cosine from there.
-class CosineDecay : public LearningRateSchedule {
- public:
-  explicit CosineDecay(CosineDecayOptions options);
+
+  operator LearningRateSchedule() const;
 };
 
 }  // namespace schedules

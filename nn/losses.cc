@@ -6,6 +6,7 @@
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/reduce.h"
 #include "cohort/core/ops/softmax.h"
+#include "cohort/nn/internal/masks.h"
 #include "cohort/nn/internal/names.h"
 #include "cohort/nn/internal/shapes.h"
 
@@ -55,7 +56,7 @@ void check_smoothing(const std::string& name, double smoothing) {
 
 class SparseImpl : public LossImpl {
  public:
-  explicit SparseImpl(const SparseCategoricalCrossentropyOptions& options)
+  explicit SparseImpl(const SparseCategoricalCrossentropy& options)
       : LossImpl(options.name, options.reduction),
         from_logits_(options.from_logits),
         ignore_(options.ignore_class) {}
@@ -99,7 +100,7 @@ class SparseImpl : public LossImpl {
 
 class CategoricalImpl : public LossImpl {
  public:
-  explicit CategoricalImpl(const CategoricalCrossentropyOptions& options)
+  explicit CategoricalImpl(const CategoricalCrossentropy& options)
       : LossImpl(options.name, options.reduction),
         from_logits_(options.from_logits),
         smoothing_(options.label_smoothing) {
@@ -132,7 +133,7 @@ class CategoricalImpl : public LossImpl {
 
 class BinaryImpl : public LossImpl {
  public:
-  explicit BinaryImpl(const BinaryCrossentropyOptions& options)
+  explicit BinaryImpl(const BinaryCrossentropy& options)
       : LossImpl(options.name, options.reduction),
         from_logits_(options.from_logits),
         smoothing_(options.label_smoothing) {
@@ -157,7 +158,7 @@ class BinaryImpl : public LossImpl {
 
 class MeanSquaredErrorImpl : public LossImpl {
  public:
-  explicit MeanSquaredErrorImpl(const MeanSquaredErrorOptions& options)
+  explicit MeanSquaredErrorImpl(const MeanSquaredError& options)
       : LossImpl(options.name, options.reduction) {}
   Value call(Value y_true, Value y_pred) const override {
     const auto [labels, predictions] = as_columns(y_true, y_pred);
@@ -181,12 +182,12 @@ class FunctionImpl : public LossImpl {
 
 Loss loss_by_name(std::string_view name) {
   const internal::Named<Loss> known[] = {
-      {"sparse_categorical_crossentropy", SparseCategoricalCrossentropy()},
-      {"categorical_crossentropy", CategoricalCrossentropy()},
-      {"binary_crossentropy", BinaryCrossentropy()},
-      {"bce", BinaryCrossentropy()},
-      {"mean_squared_error", MeanSquaredError()},
-      {"mse", MeanSquaredError()},
+      {"sparse_categorical_crossentropy", SparseCategoricalCrossentropy{}},
+      {"categorical_crossentropy", CategoricalCrossentropy{}},
+      {"binary_crossentropy", BinaryCrossentropy{}},
+      {"bce", BinaryCrossentropy{}},
+      {"mean_squared_error", MeanSquaredError{}},
+      {"mse", MeanSquaredError{}},
   };
   return internal::find_named_class<Loss>("loss", name, known);
 }
@@ -207,22 +208,20 @@ Value Loss::operator()(Value y_true, Value y_pred, Value sample_weight) const {
   GraphScope graph(y_pred.graph());
   NameScope scope(name());
   try {
+    Value mask = internal::mask_of(y_pred);
     if (!is_floating(y_pred.dtype())) y_pred = ops::cast(y_pred, DType::kF32);
-    return internal::reduce_weighted(impl().call(y_true, y_pred), sample_weight,
-                                     impl().mask(y_true, y_pred), impl().reduction());
+    if (const Value counted = impl().mask(y_true, y_pred); counted.defined())
+      mask = mask.defined() ? ops::logical_and(mask, counted) : counted;
+    return internal::reduce_weighted(impl().call(y_true, y_pred), sample_weight, mask,
+                                     impl().reduction());
   } catch (const Error& error) {
     throw error.within(current_name_scope());
   }
 }
 
-SparseCategoricalCrossentropy::SparseCategoricalCrossentropy(
-    SparseCategoricalCrossentropyOptions options)
-    : Loss(std::make_shared<SparseImpl>(options)) {}
-CategoricalCrossentropy::CategoricalCrossentropy(CategoricalCrossentropyOptions options)
-    : Loss(std::make_shared<CategoricalImpl>(options)) {}
-BinaryCrossentropy::BinaryCrossentropy(BinaryCrossentropyOptions options)
-    : Loss(std::make_shared<BinaryImpl>(options)) {}
-MeanSquaredError::MeanSquaredError(MeanSquaredErrorOptions options)
-    : Loss(std::make_shared<MeanSquaredErrorImpl>(options)) {}
+SparseCategoricalCrossentropy::operator Loss() const { return make<SparseImpl>(*this); }
+CategoricalCrossentropy::operator Loss() const { return make<CategoricalImpl>(*this); }
+BinaryCrossentropy::operator Loss() const { return make<BinaryImpl>(*this); }
+MeanSquaredError::operator Loss() const { return make<MeanSquaredErrorImpl>(*this); }
 
 }  // namespace cohort::nn

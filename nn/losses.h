@@ -52,54 +52,47 @@ class Loss : public Handle<LossImpl> {
   const std::string& name() const { return impl().name(); }
   /// The weighted, reduced loss, inside a traced function. In a step of several replicas: this
   /// replica's share of the loss of the global batch (see Reduction). Weights of a lower rank than
-  /// the losses count from the front: [N] weighs rows. InvalidArgument where they do not fit.
+  /// the losses count from the front: [N] weighs rows. InvalidArgument where they do not fit. The
+  /// mask that layers gave y_pred leaves elements out, of the sum and of the divisor.
   Value operator()(Value y_true, Value y_pred, Value sample_weight = {}) const;
 };
 
-struct SparseCategoricalCrossentropyOptions {
+/// y_true: class numbers [N] or [N, 1]; y_pred: logits or probabilities [N, K].
+struct SparseCategoricalCrossentropy {
   bool from_logits = false;
   std::optional<int64_t> ignore_class = {};  ///< rows of this label count nowhere
   std::string reduction = "sum_over_batch_size";
   std::string name = "sparse_categorical_crossentropy";
-};
-/// y_true: class numbers [N] or [N, 1]; y_pred: logits or probabilities [N, K].
-class SparseCategoricalCrossentropy : public Loss {
- public:
-  explicit SparseCategoricalCrossentropy(SparseCategoricalCrossentropyOptions options = {});
+
+  operator Loss() const;
 };
 
-struct CategoricalCrossentropyOptions {
+/// y_true: probabilities (one-hot) [N, K]; y_pred: logits or probabilities [N, K].
+struct CategoricalCrossentropy {
   bool from_logits = false;
   double label_smoothing = 0.0;
   std::string reduction = "sum_over_batch_size";
   std::string name = "categorical_crossentropy";
-};
-/// y_true: probabilities (one-hot) [N, K]; y_pred: logits or probabilities [N, K].
-class CategoricalCrossentropy : public Loss {
- public:
-  explicit CategoricalCrossentropy(CategoricalCrossentropyOptions options = {});
+
+  operator Loss() const;
 };
 
-struct BinaryCrossentropyOptions {
+/// y_true: 0 or 1, y_pred: logits or probabilities, [N, K]; the mean over K.
+struct BinaryCrossentropy {
   bool from_logits = false;
   double label_smoothing = 0.0;
   std::string reduction = "sum_over_batch_size";
   std::string name = "binary_crossentropy";
-};
-/// y_true: 0 or 1, y_pred: logits or probabilities, [N, K]; the mean over K.
-class BinaryCrossentropy : public Loss {
- public:
-  explicit BinaryCrossentropy(BinaryCrossentropyOptions options = {});
+
+  operator Loss() const;
 };
 
-struct MeanSquaredErrorOptions {
+/// [N, K]: the mean over K. A dimension of 1 behind the rows broadcasts: labels [N, 1].
+struct MeanSquaredError {
   std::string reduction = "sum_over_batch_size";
   std::string name = "mean_squared_error";
-};
-/// [N, K]: the mean over K. A dimension of 1 behind the rows broadcasts: labels [N, 1].
-class MeanSquaredError : public Loss {
- public:
-  explicit MeanSquaredError(MeanSquaredErrorOptions options = {});
+
+  operator Loss() const;
 };
 
 }  // namespace cohort::nn

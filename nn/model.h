@@ -192,6 +192,12 @@ class Model : public Layer {
   std::vector<Layer> layers() const;
   /// Throws NotFound that lists the layers.
   Layer get_layer(const std::string& name) const;
+  /// In the order of layers(), from 0. OutOfRange.
+  Layer get_layer(int64_t index) const;
+  /// Of a functional model, and of a Sequential one that begins with an Input: where it begins and
+  /// ends, for another functional model. FailedPrecondition for others.
+  std::vector<SymbolicTensor> inputs() const;
+  std::vector<SymbolicTensor> outputs() const;
   /// FailedPrecondition before compile().
   Optimizer optimizer() const;
   std::vector<std::string> output_names() const;

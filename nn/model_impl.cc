@@ -102,6 +102,8 @@ internal::Trainer& ModelImpl::trainer() {
   return *trainer_;
 }
 
+Model ModelImpl::handle() { return Model(std::static_pointer_cast<ModelImpl>(shared_from_this())); }
+
 Model CallbackImpl::model() const {
   if (!model_)
     throw FailedPrecondition(
@@ -124,6 +126,35 @@ Layer Model::get_layer(const std::string& name) const {
     names += " " + layer.name();
   }
   throw NotFound("{}: get_layer: got \"{}\"; want one of{}", this->name(), name, names);
+}
+
+Layer Model::get_layer(int64_t index) const {
+  const std::vector<Layer> all = layers();
+  if (index < 0 || index >= static_cast<int64_t>(all.size()))
+    throw OutOfRange("{}: get_layer: got {}; want 0 to {}, less than the number of layers", name(),
+                     index, all.size());
+  return all[static_cast<size_t>(index)];
+}
+
+namespace {
+
+std::vector<SymbolicTensor> known(std::vector<SymbolicTensor> tensors, const Model& model,
+                                  std::string_view what) {
+  if (tensors.empty())
+    throw FailedPrecondition(
+        "{}: {}: got a model without symbolic tensors; want a functional one, or a Sequential one "
+        "that begins with an Input",
+        model.name(), what);
+  return tensors;
+}
+
+}  // namespace
+
+std::vector<SymbolicTensor> Model::inputs() const {
+  return known(impl().symbolic_inputs(), *this, "inputs");
+}
+std::vector<SymbolicTensor> Model::outputs() const {
+  return known(impl().symbolic_outputs(), *this, "outputs");
 }
 
 Optimizer Model::optimizer() const {

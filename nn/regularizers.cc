@@ -29,9 +29,9 @@ Regularizer::Regularizer(const char* name) : penalty_(penalty_by_name(name)) {}
 
 namespace regularizers {
 
-L1::L1(L1Options options) : Regularizer(penalty(options.l1, 0)) {}
-L2::L2(L2Options options) : Regularizer(penalty(0, options.l2)) {}
-L1L2::L1L2(L1L2Options options) : Regularizer(penalty(options.l1, options.l2)) {}
+L1::operator Regularizer() const { return penalty(l1, 0); }
+L2::operator Regularizer() const { return penalty(0, l2); }
+L1L2::operator Regularizer() const { return penalty(l1, l2); }
 
 }  // namespace regularizers
 }  // namespace cohort::nn

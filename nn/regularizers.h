@@ -25,26 +25,26 @@ class Regularizer {
 
 namespace regularizers {
 
-struct L1Options {
+/// l1 * sum |x|
+struct L1 {
   double l1 = 0.01;
+
+  operator Regularizer() const;
 };
-struct L2Options {
+
+/// l2 * sum x^2
+struct L2 {
   double l2 = 0.01;
+
+  operator Regularizer() const;
 };
-struct L1L2Options {
+
+/// l1 * sum |x| + l2 * sum x^2
+struct L1L2 {
   double l1 = 0.0;
   double l2 = 0.0;
-};
-/// l1 * sum |x|
-struct L1 : Regularizer {
-  L1(L1Options options = {});  // NOLINT
-};
-/// l2 * sum x^2
-struct L2 : Regularizer {
-  L2(L2Options options = {});  // NOLINT
-};
-struct L1L2 : Regularizer {
-  L1L2(L1L2Options options = {});  // NOLINT
+
+  operator Regularizer() const;
 };
 
 }  // namespace regularizers

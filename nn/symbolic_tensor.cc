@@ -40,11 +40,15 @@ Value InputLayerImpl::convert(Value x) const {
 }
 
 SymbolicTensor Input(InputOptions options) {
-  auto layer = std::make_shared<InputLayerImpl>(std::move(options));
+  const auto layer = std::make_shared<InputLayerImpl>(std::move(options));
   layer->build_for({layer->type()});
+  return layer->symbol();
+}
+
+SymbolicTensor InputLayerImpl::symbol() const {
   auto call = std::make_shared<LayerCall>();
-  call->layer = Layer(layer);
-  call->outputs = {layer->type()};
+  call->layer = Layer(std::const_pointer_cast<LayerImpl>(shared_from_this()));
+  call->outputs = {type_};
   return SymbolicTensor(call, 0);
 }
 

@@ -18,7 +18,7 @@ struct CloseFile {
 
 class CSVLoggerImpl : public CallbackImpl {
  public:
-  explicit CSVLoggerImpl(CSVLoggerOptions options) : options_(std::move(options)) {
+  explicit CSVLoggerImpl(CSVLogger options) : options_(std::move(options)) {
     if (options_.filename.empty()) throw InvalidArgument("CSVLogger: got no filename; want one");
   }
 
@@ -68,7 +68,7 @@ class CSVLoggerImpl : public CallbackImpl {
       keys_.push_back("val_" + keys_[i]);
   }
 
-  CSVLoggerOptions options_;
+  CSVLogger options_;
   std::unique_ptr<std::FILE, CloseFile> file_;
   bool header_ = true;
   std::vector<std::string> keys_;
@@ -76,7 +76,7 @@ class CSVLoggerImpl : public CallbackImpl {
 
 class TerminateOnNaNImpl : public CallbackImpl {
  public:
-  explicit TerminateOnNaNImpl(TerminateOnNaNOptions options) : options_(options) {}
+  explicit TerminateOnNaNImpl(TerminateOnNaN options) : options_(options) {}
 
   bool same_on_all_workers() const override { return true; }
 
@@ -92,12 +92,12 @@ class TerminateOnNaNImpl : public CallbackImpl {
   }
 
  private:
-  TerminateOnNaNOptions options_;
+  TerminateOnNaN options_;
 };
 
 class LambdaCallbackImpl : public CallbackImpl {
  public:
-  explicit LambdaCallbackImpl(LambdaCallbackOptions options) : on_(std::move(options)) {}
+  explicit LambdaCallbackImpl(LambdaCallback options) : on_(std::move(options)) {}
 
   void on_epoch_begin(int64_t epoch) override { call(on_.on_epoch_begin, epoch); }
   void on_epoch_end(int64_t epoch, const Logs& logs) override {
@@ -116,16 +116,13 @@ class LambdaCallbackImpl : public CallbackImpl {
     if (function) function(args...);
   }
 
-  LambdaCallbackOptions on_;
+  LambdaCallback on_;
 };
 
 }  // namespace
 
-CSVLogger::CSVLogger(CSVLoggerOptions options)
-    : Callback(std::make_shared<CSVLoggerImpl>(std::move(options))) {}
-TerminateOnNaN::TerminateOnNaN(TerminateOnNaNOptions options)
-    : Callback(std::make_shared<TerminateOnNaNImpl>(options)) {}
-LambdaCallback::LambdaCallback(LambdaCallbackOptions options)
-    : Callback(std::make_shared<LambdaCallbackImpl>(std::move(options))) {}
+CSVLogger::operator Callback() const { return make<CSVLoggerImpl>(*this); }
+TerminateOnNaN::operator Callback() const { return make<TerminateOnNaNImpl>(*this); }
+LambdaCallback::operator Callback() const { return make<LambdaCallbackImpl>(*this); }
 
 }  // namespace cohort::nn

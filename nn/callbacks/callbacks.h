@@ -13,41 +13,35 @@
 
 namespace cohort::nn {
 
-struct CSVLoggerOptions {
-  std::string filename;
-  std::string separator = ",";
-  bool append = false;  ///< go on with an existing file, without a second header
-};
 /// One line for each epoch: its number, then the logs in alphabetical order; "NA" where one is
 /// missing. Throws from fit: NotFound when the file cannot be opened, DataLoss when it cannot be
 /// written.
-class CSVLogger : public Callback {
- public:
-  explicit CSVLogger(CSVLoggerOptions options);
+struct CSVLogger {
+  std::string filename;
+  std::string separator = ",";
+  bool append = false;  ///< go on with an existing file, without a second header
+
+  operator Callback() const;
 };
 
-struct TerminateOnNaNOptions {
-  /// Throw an InvalidArgument instead of ending training.
-  bool raise_error = false;
-};
 /// Ends training when a batch's loss is NaN or infinite. Looks at the loss after every batch, which
 /// on a GPU waits for it.
-class TerminateOnNaN : public Callback {
- public:
-  explicit TerminateOnNaN(TerminateOnNaNOptions options = {});
+struct TerminateOnNaN {
+  /// Throw an InvalidArgument instead of ending training.
+  bool raise_error = false;
+
+  operator Callback() const;
 };
 
-struct LambdaCallbackOptions {
+struct LambdaCallback {
   std::function<void(int64_t epoch)> on_epoch_begin = {};
   std::function<void(int64_t epoch, const Logs&)> on_epoch_end = {};
   std::function<void()> on_train_begin = {};
   std::function<void(const Logs&)> on_train_end = {};
   std::function<void(int64_t batch)> on_train_batch_begin = {};
   std::function<void(int64_t batch, const Logs&)> on_train_batch_end = {};
-};
-class LambdaCallback : public Callback {
- public:
-  explicit LambdaCallback(LambdaCallbackOptions options);
+
+  operator Callback() const;
 };
 
 }  // namespace cohort::nn

@@ -14,7 +14,7 @@ namespace {
 
 class EarlyStoppingImpl : public CallbackImpl {
  public:
-  explicit EarlyStoppingImpl(EarlyStoppingOptions options)
+  explicit EarlyStoppingImpl(EarlyStopping options)
       : options_(std::move(options)),
         monitor_("EarlyStopping", options_.monitor, options_.mode, options_.min_delta) {
     if (options_.patience < 0 || options_.start_from_epoch < 0)
@@ -64,7 +64,7 @@ class EarlyStoppingImpl : public CallbackImpl {
     best_epoch_ = epoch;
   }
 
-  EarlyStoppingOptions options_;
+  EarlyStopping options_;
   internal::Monitor monitor_;
   int64_t wait_ = 0, stopped_epoch_ = 0, best_epoch_ = 0;
   std::optional<double> best_;
@@ -73,7 +73,6 @@ class EarlyStoppingImpl : public CallbackImpl {
 
 }  // namespace
 
-EarlyStopping::EarlyStopping(EarlyStoppingOptions options)
-    : Callback(std::make_shared<EarlyStoppingImpl>(std::move(options))) {}
+EarlyStopping::operator Callback() const { return make<EarlyStoppingImpl>(*this); }
 
 }  // namespace cohort::nn

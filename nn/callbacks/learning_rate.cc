@@ -15,8 +15,7 @@ namespace {
 
 class LearningRateSchedulerImpl : public CallbackImpl {
  public:
-  explicit LearningRateSchedulerImpl(LearningRateSchedulerOptions options)
-      : options_(std::move(options)) {
+  explicit LearningRateSchedulerImpl(LearningRateScheduler options) : options_(std::move(options)) {
     if (!options_.schedule)
       throw InvalidArgument("LearningRateScheduler: got no schedule; want a function");
   }
@@ -33,12 +32,12 @@ class LearningRateSchedulerImpl : public CallbackImpl {
   }
 
  private:
-  LearningRateSchedulerOptions options_;
+  LearningRateScheduler options_;
 };
 
 class ReduceLROnPlateauImpl : public CallbackImpl {
  public:
-  explicit ReduceLROnPlateauImpl(ReduceLROnPlateauOptions options)
+  explicit ReduceLROnPlateauImpl(ReduceLROnPlateau options)
       : options_(std::move(options)),
         monitor_("ReduceLROnPlateau", options_.monitor, options_.mode, options_.min_delta) {
     if (!(options_.factor > 0 && options_.factor < 1))
@@ -87,7 +86,7 @@ class ReduceLROnPlateauImpl : public CallbackImpl {
                               epoch + 1, rate));
   }
 
-  ReduceLROnPlateauOptions options_;
+  ReduceLROnPlateau options_;
   internal::Monitor monitor_;
   std::optional<double> best_;
   int64_t wait_ = 0, cooldown_ = 0;
@@ -95,9 +94,7 @@ class ReduceLROnPlateauImpl : public CallbackImpl {
 
 }  // namespace
 
-LearningRateScheduler::LearningRateScheduler(LearningRateSchedulerOptions options)
-    : Callback(std::make_shared<LearningRateSchedulerImpl>(std::move(options))) {}
-ReduceLROnPlateau::ReduceLROnPlateau(ReduceLROnPlateauOptions options)
-    : Callback(std::make_shared<ReduceLROnPlateauImpl>(std::move(options))) {}
+LearningRateScheduler::operator Callback() const { return make<LearningRateSchedulerImpl>(*this); }
+ReduceLROnPlateau::operator Callback() const { return make<ReduceLROnPlateauImpl>(*this); }
 
 }  // namespace cohort::nn

@@ -22,7 +22,7 @@ double seconds_between(Clock::time_point begin, Clock::time_point end) {
 
 class ProgressBarImpl : public CallbackImpl {
  public:
-  explicit ProgressBarImpl(ProgressBarOptions options)
+  explicit ProgressBarImpl(ProgressBar options)
       : print_(std::move(options.print)),
         terminal_(options.terminal ? *options.terminal : stdout_is_terminal()) {
     text_.reserve(1024);
@@ -220,7 +220,6 @@ class ProgressBarImpl : public CallbackImpl {
 
 }  // namespace
 
-ProgressBar::ProgressBar(ProgressBarOptions options)
-    : Callback(std::make_shared<ProgressBarImpl>(std::move(options))) {}
+ProgressBar::operator Callback() const { return make<ProgressBarImpl>(*this); }
 
 }  // namespace cohort::nn

@@ -17,7 +17,7 @@ double work_of(const StepTimes& times) { return times.input_us + times.compute_u
 
 class StepReportImpl : public CallbackImpl {
  public:
-  explicit StepReportImpl(StepReportOptions options) : print_(std::move(options.print)) {
+  explicit StepReportImpl(StepReport options) : print_(std::move(options.print)) {
     if (!print_) print_ = [](std::string_view text) { say(stderr, text); };
   }
 
@@ -57,7 +57,6 @@ class StepReportImpl : public CallbackImpl {
 
 }  // namespace
 
-StepReport::StepReport(StepReportOptions options)
-    : Callback(std::make_shared<StepReportImpl>(std::move(options))) {}
+StepReport::operator Callback() const { return make<StepReportImpl>(*this); }
 
 }  // namespace cohort::nn

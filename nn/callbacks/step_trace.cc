@@ -28,7 +28,7 @@ std::vector<std::string> gather_in_pieces(distribute::Workers& workers, const st
 
 class StepTraceImpl : public CallbackImpl {
  public:
-  explicit StepTraceImpl(StepTraceOptions options) : options_(std::move(options)) {
+  explicit StepTraceImpl(StepTrace options) : options_(std::move(options)) {
     if (options_.first_step < 0 || options_.num_steps < 1)
       throw InvalidArgument("StepTrace: got {} steps from {}; want 1 or more from 0 or later",
                             options_.num_steps, options_.first_step);
@@ -99,7 +99,7 @@ class StepTraceImpl : public CallbackImpl {
     save_text(options_.path, to_chrome_json(processes));
   }
 
-  const StepTraceOptions options_;
+  const StepTrace options_;
   std::unique_ptr<TraceRecorder> recorder_;
   int64_t step_ = 0, first_batch_ = 0;
   bool written_ = false;
@@ -108,7 +108,6 @@ class StepTraceImpl : public CallbackImpl {
 
 }  // namespace
 
-StepTrace::StepTrace(StepTraceOptions options)
-    : Callback(std::make_shared<StepTraceImpl>(std::move(options))) {}
+StepTrace::operator Callback() const { return make<StepTraceImpl>(*this); }
 
 }  // namespace cohort::nn

@@ -13,6 +13,8 @@ class FunctionalImpl : public ModelImpl {
   int num_inputs() const override { return static_cast<int>(inputs_.size()); }
   bool counts_children_by_class() const override { return true; }
   std::vector<std::string> output_names() const override;
+  std::vector<SymbolicTensor> symbolic_inputs() const override { return inputs_; }
+  std::vector<SymbolicTensor> symbolic_outputs() const override { return outputs_; }
 
   /// Inputs before users, deeper calls first, as Keras orders layers.
   const std::vector<std::shared_ptr<const LayerCall>>& calls() const { return calls_; }
@@ -31,9 +33,15 @@ class SequentialImpl : public ModelImpl {
   std::vector<Value> call(const CallArgs& args) override;
   bool counts_children_by_class() const override { return true; }
   std::vector<std::string> output_names() const override;
+  std::vector<SymbolicTensor> symbolic_inputs() const override;
+  std::vector<SymbolicTensor> symbolic_outputs() const override;
 
  private:
   void build_if_input_is_known();
+  void extend_chain();
+
+  /// What each layer gives, where the first one is an Input.
+  std::vector<SymbolicTensor> chain_;
 };
 
 }  // namespace cohort::nn::internal

@@ -109,7 +109,7 @@ CallbackList::~CallbackList() {
 }
 
 std::vector<Callback> with_progress_bar(std::vector<Callback> callbacks, int verbose) {
-  if (verbose > 0) callbacks.insert(callbacks.begin(), ProgressBar());
+  if (verbose > 0) callbacks.insert(callbacks.begin(), ProgressBar{});
   return callbacks;
 }
 

@@ -50,12 +50,11 @@ std::string Objective::free_name(const std::string& output, const std::string& r
 }
 
 void Objective::add_metrics(const MetricSpecs& specs, bool weighted, std::string_view where,
-                            const std::vector<std::string>& outputs,
-                            const std::vector<Value>& y_true, const std::vector<Value>& y_pred) {
-  const std::vector<MetricSpecs::List> lists = specs.resolve(outputs, where);
+                            const Outputs& outputs) {
+  const std::vector<MetricSpecs::List> lists = specs.resolve(outputs.names, where);
   for (size_t i = 0; i < lists.size(); ++i) {
     for (const MetricSpec& spec : lists[i]) {
-      const Metric metric = spec.make(y_true[i].shape(), y_pred[i].shape());
+      const Metric metric = spec.make(outputs.y_true[i].shape(), outputs.y_pred[i].shape());
       if (std::any_of(metrics_.begin(), metrics_.end(),
                       [&](const Tracked& other) { return other.metric == metric; }))
         throw InvalidArgument("{}: got metric {} twice; want one object for each use", where,
@@ -65,12 +64,13 @@ void Objective::add_metrics(const MetricSpecs& specs, bool weighted, std::string
   }
 }
 
-void Objective::resolve(const std::vector<std::string>& outputs, const std::vector<Value>& y_true,
-                        const std::vector<Value>& y_pred) {
-  if (resolved_) return;
+void Objective::begin() {
+  if (!total_.defined()) total_ = Mean{.name = "loss"};
+}
+
+void Objective::resolve_losses(const std::vector<std::string>& outputs) {
+  if (losses_resolved_) return;
   output_losses_.clear();
-  metrics_.clear();
-  logs_.clear();
   if (options_.loss.empty()) throw FailedPrecondition("compile: got no loss; want one");
   losses_ = options_.loss.resolve(outputs, "compile: loss");
   loss_weights_ = options_.loss_weights.empty()
@@ -80,35 +80,42 @@ void Objective::resolve(const std::vector<std::string>& outputs, const std::vect
     if (loss.impl().reduction() == Reduction::kNone)
       throw InvalidArgument("{}: got reduction \"none\"; want one that gives a number",
                             loss.name());
-  total_ = Mean({.name = "loss"});
   for (size_t i = 0; outputs.size() > 1 && i < outputs.size(); ++i)
-    output_losses_.push_back(Mean({.name = outputs[i] + "_loss"}));
-  add_metrics(options_.metrics, false, "compile: metrics", outputs, y_true, y_pred);
-  add_metrics(options_.weighted_metrics, true, "compile: weighted_metrics", outputs, y_true,
-              y_pred);
-  resolved_ = true;
+    output_losses_.push_back(Mean{.name = outputs[i] + "_loss"});
+  losses_resolved_ = true;
+}
+
+void Objective::resolve_metrics(const Outputs& outputs) {
+  if (metrics_resolved_) return;
+  metrics_.clear();
+  add_metrics(options_.metrics, false, "compile: metrics", outputs);
+  add_metrics(options_.weighted_metrics, true, "compile: weighted_metrics", outputs);
+  metrics_resolved_ = true;
 }
 
 /// Once all metrics have their states.
-void Objective::name_results(const std::vector<std::string>& outputs) {
+void Objective::end(const std::vector<std::string>& outputs, const std::vector<Metric>& tracked) {
   if (results_) return;
   std::vector<MetricImpl*> all{&total_.impl()};
   for (const Metric& loss : output_losses_) all.push_back(&loss.impl());
   const size_t losses = all.size();
-  for (const Tracked& tracked : metrics_) all.push_back(&tracked.metric.impl());
+  for (const Tracked& of_compile : metrics_) all.push_back(&of_compile.metric.impl());
+  const size_t own = all.size();
+  for (const Metric& metric : tracked)
+    if (!metric.variables().empty()) all.push_back(&metric.impl());
   auto results = std::make_unique<MetricResults>(all);
   logs_.clear();
   for (size_t m = 0; m < all.size(); ++m) {
-    const Tracked* tracked = m < losses ? nullptr : &metrics_[m - losses];
-    const bool of_output = tracked && outputs.size() > 1;
+    const Tracked* of_compile = m < losses || m >= own ? nullptr : &metrics_[m - losses];
+    const bool of_output = of_compile && outputs.size() > 1;
     const std::vector<std::string> names = all[m]->result_names(results->count(m));
     if (static_cast<int64_t>(names.size()) != results->count(m))
       throw InvalidArgument("{}: got {} names for {} values; want one for each", all[m]->name(),
                             names.size(), results->count(m));
     for (const std::string& name : names)
-      logs_.emplace_back(
-          free_name(of_output ? outputs[tracked->output] : "", name, tracked && tracked->weighted),
-          logs_.size());
+      logs_.emplace_back(free_name(of_output ? outputs[of_compile->output] : "", name,
+                                   of_compile && of_compile->weighted),
+                         logs_.size());
   }
   std::sort(logs_.begin(), logs_.end());
   results_ = std::move(results);
@@ -124,38 +131,36 @@ void Objective::track(const Metric& mean, Value loss, Value rows, Terms& terms) 
   ops::assign_add(mean.variables()[1].shared(), ops::cast(rows, DType::kF64));
 }
 
-Objective::Terms Objective::record(const std::vector<std::string>& outputs,
-                                   const std::vector<Value>& y_true,
-                                   const std::vector<Value>& y_pred,
-                                   const std::vector<Value>& weights,
-                                   const std::vector<Value>& penalties) {
-  resolve(outputs, y_true, y_pred);
-  const auto weight_of = [&](size_t i) {
-    return weights.empty() ? Value() : weights.size() == 1 ? weights[0] : weights[i];
-  };
-  Terms terms;
-  const Value rows = global_rows(y_pred[0], DType::kF32);
-  for (size_t i = 0; i < y_pred.size(); ++i) {
-    Value loss = losses_[i](y_true[i], y_pred[i], weight_of(i));
-    if (!output_losses_.empty()) track(output_losses_[i], loss, rows, terms);
+Value Objective::record_losses(const Outputs& outputs, const std::vector<Value>& penalties,
+                               Terms& terms) {
+  resolve_losses(outputs.names);
+  Value total;
+  for (size_t i = 0; i < outputs.y_pred.size(); ++i) {
+    Value loss = losses_[i](outputs.y_true[i], outputs.y_pred[i], outputs.weight_of(i));
+    if (!output_losses_.empty())
+      track(output_losses_[i], loss, global_rows(outputs.y_pred[0], DType::kF32), terms);
     if (loss_weights_[i] != 1) loss = loss * loss_weights_[i];
-    if (terms.total.defined()) loss = terms.total + ops::cast(loss, terms.total.dtype());
-    terms.total = loss;
+    total = total.defined() ? total + ops::cast(loss, total.dtype()) : loss;
   }
-  for (const Value& penalty : penalties)
-    terms.total = terms.total + ops::cast(penalty, terms.total.dtype());
-  track(total_, terms.total, rows, terms);
+  for (const Value& penalty : penalties) total = total + ops::cast(penalty, total.dtype());
+  return total;
+}
+
+void Objective::record_total(Value total, Value rows, Terms& terms) const {
+  track(total_, total, global_rows(rows, DType::kF32), terms);
+}
+
+void Objective::record_metrics(const Outputs& outputs, Terms& terms) {
+  resolve_metrics(outputs);
   for (const Tracked& tracked : metrics_) {
     const size_t i = tracked.output;
-    const Value weight = tracked.weighted ? weight_of(i) : Value();
-    const auto parts = tracked.metric.impl().apply({y_true[i], y_pred[i], weight});
+    const Value weight = tracked.weighted ? outputs.weight_of(i) : Value();
+    const auto parts = tracked.metric.impl().apply({outputs.y_true[i], outputs.y_pred[i], weight});
     for (size_t k = 0; k < parts.size(); ++k) {
       terms.contributions.push_back(parts[k]);
       terms.states.push_back(tracked.metric.variables()[k]);
     }
   }
-  name_results(outputs);
-  return terms;
 }
 
 std::vector<Tensor> Objective::states() const { return results_->states(); }

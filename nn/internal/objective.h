@@ -18,15 +18,29 @@ class Objective {
   explicit Objective(const CompileOptions& options) : options_(options) {}
 
   struct Terms {
-    Value total;  ///< this replica's share of the loss; undefined when `penalties` are all there is
     std::vector<Value> contributions;  ///< to be summed over replicas, then added to `states`
     std::vector<Variable> states;
   };
-  /// Records losses and metrics. `weights`: none, one for all outputs, or one for each; may hold
-  /// undefined values. `penalties`: scalars that belong to the loss.
-  Terms record(const std::vector<std::string>& outputs, const std::vector<Value>& y_true,
-               const std::vector<Value>& y_pred, const std::vector<Value>& weights,
-               const std::vector<Value>& penalties);
+  /// The outputs of the model, by name.
+  struct Outputs {
+    const std::vector<std::string>& names;
+    const std::vector<Value>& y_true;
+    const std::vector<Value>& y_pred;
+    const std::vector<Value>& weights;  ///< none, one for all outputs, or one for each
+    Value weight_of(size_t i) const {
+      return weights.empty() ? Value() : weights.size() == 1 ? weights[0] : weights[i];
+    }
+  };
+  // A step records these in their order; the first and the last of them always.
+  void begin();
+  /// This replica's share of the loss. `penalties`: scalars that belong to it. FailedPrecondition
+  /// without a loss in compile().
+  Value record_losses(const Outputs& outputs, const std::vector<Value>& penalties, Terms& terms);
+  /// `rows`: values whose rows are this replica's.
+  void record_total(Value total, Value rows, Terms& terms) const;
+  void record_metrics(const Outputs& outputs, Terms& terms);
+  /// `tracked`: metrics that were added to in other ways.
+  void end(const std::vector<std::string>& outputs, const std::vector<Metric>& tracked);
 
   /// Copies of the metrics' states, one after another.
   std::vector<Tensor> states() const;
@@ -45,17 +59,15 @@ class Objective {
     size_t output;
     bool weighted;
   };
-  void resolve(const std::vector<std::string>& outputs, const std::vector<Value>& y_true,
-               const std::vector<Value>& y_pred);
+  void resolve_losses(const std::vector<std::string>& outputs);
+  void resolve_metrics(const Outputs& outputs);
   void add_metrics(const MetricSpecs& specs, bool weighted, std::string_view where,
-                   const std::vector<std::string>& outputs, const std::vector<Value>& y_true,
-                   const std::vector<Value>& y_pred);
-  void name_results(const std::vector<std::string>& outputs);
+                   const Outputs& outputs);
   std::string free_name(const std::string& output, const std::string& result, bool weighted) const;
   void track(const Metric& mean, Value loss, Value rows, Terms& terms) const;
 
   CompileOptions options_;
-  bool resolved_ = false;
+  bool losses_resolved_ = false, metrics_resolved_ = false;
   std::vector<Loss> losses_;
   std::vector<double> loss_weights_;
   Metric total_;

@@ -123,10 +123,13 @@ Value reduce_weighted(Value losses, Value sample_weight, Value mask, Reduction r
   if (reduction == Reduction::kSum) return sum;
   if (reduction == Reduction::kMeanWithSampleWeight && weights.defined())
     return divide_no_nan(sum, over_replicas(ops::reduce_sum(weights)));
-  if (mask.defined())
-    return divide_no_nan(sum, over_replicas(ops::reduce_sum(ops::cast(mask, dtype))));
-  const Value divisor = global_rows(losses, dtype);
   const double per_row = elements_per_row(losses);
+  if (mask.defined()) {  // an element of the mask may stand for several losses
+    const double elements = per_row / elements_per_row(mask);
+    const Value valid = over_replicas(ops::reduce_sum(ops::cast(mask, dtype)));
+    return divide_no_nan(sum, elements == 1 ? valid : valid * elements);
+  }
+  const Value divisor = global_rows(losses, dtype);
   return sum / (per_row == 1 ? divisor : divisor * per_row);
 }
 

@@ -1,20 +1,13 @@
 #include "cohort/nn/internal/trainer.h"
 
-#include <fmt/ranges.h>
-
 #include <algorithm>
-#include <set>
 
 #include "cohort/core/ops/array.h"
 #include "cohort/core/ops/constant.h"
-#include "cohort/core/ops/cross_replica.h"
 #include "cohort/core/ops/indexing.h"
 #include "cohort/core/ops/math.h"
-#include "cohort/core/ops/state.h"
 #include "cohort/core/runtime/runtime.h"
-#include "cohort/nn/internal/call_context.h"
-#include "cohort/nn/internal/warning.h"
-#include "cohort/nn/model_impl.h"
+#include "cohort/nn/internal/step_recording.h"
 
 namespace cohort::nn::internal {
 namespace {
@@ -40,17 +33,17 @@ Signature signature_of(const ElementLayout& layout, const std::string& model) {
 
 /// The number of each label's class: class numbers [N, …] or [N, …, 1], which may be floating, or
 /// one-hot rows [N, …, K], which have the predictions' rank.
-Value class_numbers(Value labels, Value predictions) {
+Value class_numbers(Value labels, int rank) {
   if (labels.rank() > 1 && labels.shape()[labels.rank() - 1] == 1)
     labels = ops::squeeze(labels, -1);
-  else if (labels.rank() > 1 && labels.rank() == predictions.rank())
+  else if (labels.rank() > 1 && labels.rank() == rank)
     labels = ops::argmax(labels, -1);
   if (is_floating(labels.dtype())) labels = ops::round(labels);
   return ops::cast(labels, DType::kI64);
 }
 
 /// Each label's weight. Every class that is not named, one to be ignored included, weighs 1.
-Value weights_of_classes(const ClassWeight& class_weight, Value labels, Value predictions) {
+Value weights_of_classes(const ClassWeight& class_weight, Value labels, int rank) {
   const int64_t others = class_weight.rbegin()->first + 1;
   std::vector<float> table(static_cast<size_t>(others) + 1, 1.0f);
   for (const auto& [number, weight] : class_weight) {
@@ -58,20 +51,11 @@ Value weights_of_classes(const ClassWeight& class_weight, Value labels, Value pr
     table[static_cast<size_t>(number)] = static_cast<float>(weight);
   }
   const Value weights = ops::constant(Tensor::from(table, Shape{others + 1}));
-  const Value number = class_numbers(labels, predictions);
+  const Value number = class_numbers(labels, rank);
   const auto constant = [](int64_t x) { return ops::constant(Tensor::scalar(x)); };
   const Value named = ops::logical_and(ops::greater_equal(number, constant(0)),
                                        ops::less(number, constant(others)));
   return ops::gather(weights, ops::where(named, number, constant(others)));
-}
-
-std::vector<std::string> output_names_of(const ModelImpl& model, size_t outputs) {
-  std::vector<std::string> names = model.output_names();
-  if (names.size() != outputs ||
-      std::set<std::string>(names.begin(), names.end()).size() != outputs)
-    throw InvalidArgument("{}: got output_names {} for {} outputs; want one for each, no two alike",
-                          model.name(), fmt::join(names, ", "), outputs);
-  return names;
 }
 
 }  // namespace
@@ -101,8 +85,9 @@ StepHandle Trainer::step(Kind kind, const ElementLayout& layout) {
       .runner;
 }
 
-Trainer::Batch Trainer::split(const ElementLayout& layout, std::span<const Value> inputs,
-                              size_t num_outputs) const {
+StepBatch Trainer::split(const ElementLayout& layout, std::span<const Value> inputs,
+                         const std::vector<TensorType>& outputs) const {
+  const size_t num_outputs = outputs.size();
   const auto x_end = static_cast<size_t>(layout.num_inputs);
   const size_t y_end = x_end + num_outputs;
   const size_t extra = inputs.size() < y_end ? 0 : inputs.size() - y_end;
@@ -110,11 +95,20 @@ Trainer::Batch Trainer::split(const ElementLayout& layout, std::span<const Value
     throw InvalidArgument(
         "{}: got {} components; want {} inputs, {} labels and no sample weights, one or {}",
         model_.name(), inputs.size(), x_end, num_outputs, num_outputs);
-  Batch batch;
+  StepBatch batch;
   batch.x.assign(inputs.begin(), inputs.begin() + layout.num_inputs);
   batch.y.assign(inputs.begin() + static_cast<int64_t>(x_end),
                  inputs.begin() + static_cast<int64_t>(y_end));
-  batch.weights.assign(inputs.begin() + static_cast<int64_t>(y_end), inputs.end());
+  batch.sample_weight.assign(inputs.begin() + static_cast<int64_t>(y_end), inputs.end());
+  if (layout.class_weight.empty()) return batch;
+  if (!batch.sample_weight.empty())
+    throw InvalidArgument("{}: got class_weight and sample_weight; want one of them",
+                          model_.name());
+  if (num_outputs > 1)
+    throw InvalidArgument("{}: got class_weight for {} outputs; want a model with one",
+                          model_.name(), num_outputs);
+  batch.sample_weight = {
+      weights_of_classes(layout.class_weight, batch.y[0], outputs[0].shape.rank())};
   return batch;
 }
 
@@ -124,52 +118,28 @@ std::vector<Value> Trainer::record(Kind kind, const ElementLayout& layout,
     throw InvalidArgument("{}: got {} components; want {} inputs and their labels", model_.name(),
                           inputs.size(), layout.num_inputs);
   const CompiledScope as_compiled(compiled_);
-  LossCollector collector;
   const std::vector<Value> x(inputs.begin(), inputs.begin() + layout.num_inputs);
-  const std::vector<Value> predictions = model_.apply(x, {.training = kind == Kind::kTrain});
-  num_outputs_ = static_cast<int>(predictions.size());
-  if (kind == Kind::kPredict) return predictions;
-
-  Batch batch = split(layout, inputs, predictions.size());
-  if (!layout.class_weight.empty()) {
-    if (!batch.weights.empty())
-      throw InvalidArgument("{}: got class_weight and sample_weight; want one of them",
-                            model_.name());
-    if (predictions.size() > 1)
-      throw InvalidArgument("{}: got class_weight for {} outputs; want a model with one",
-                            model_.name(), predictions.size());
-    batch.weights = {weights_of_classes(layout.class_weight, batch.y[0], predictions[0])};
+  if (kind == Kind::kPredict) {
+    const std::vector<Value> predictions = model_.apply(x, {});
+    num_outputs_ = static_cast<int>(predictions.size());
+    return predictions;
   }
-  // Penalties of weights are the same on all replicas; losses are sums of shares.
-  std::vector<Value> penalties = collector.losses();
-  for (const Value& penalty : model_.regularization_losses())
-    penalties.push_back(ops::replica_share(penalty));
-  Objective::Terms terms = objective_.record(output_names_of(model_, predictions.size()), batch.y,
-                                             predictions, batch.weights, penalties);
-  if (kind == Kind::kTrain) {
-    record_update(terms);
-  } else {
-    std::vector<Gradient> none;
-    ops::sum_over_replicas(none, terms.contributions);
-  }
-  for (size_t i = 0; i < terms.states.size(); ++i)
-    ops::assign_add(terms.states[i].shared(), terms.contributions[i]);
+  StepBatch batch = split(layout, inputs, outputs_for(x));
+  batch.training = kind == Kind::kTrain;
+  StepRecording recording(model_, objective_, options_);
+  recording.finish(batch.training ? model_.train_step(batch) : model_.test_step(batch), batch);
   return {};
 }
 
-void Trainer::record_update(Objective::Terms& terms) {
-  if (!options_.optimizer.defined())
-    throw FailedPrecondition("{}: compile: got no optimizer; want one for training", model_.name());
-  const Layer model(std::static_pointer_cast<LayerImpl>(model_.shared_from_this()));
-  const std::vector<Variable> variables = model.trainable_weights();
-  if (variables.empty())
-    warn(model_.strategy(), "{}: no trainable weight: training changes statistics only",
-         model_.name());
-  std::vector<Gradient> gradients =
-      variables.empty() ? std::vector<Gradient>()
-                        : nn::gradients(options_.optimizer.scale_loss(terms.total), variables);
-  ops::sum_over_replicas(gradients, terms.contributions);
-  if (!variables.empty()) options_.optimizer.impl().apply(gradients, variables);
+/// What the model gives for x: it is built then.
+std::vector<TensorType> Trainer::outputs_for(const std::vector<Value>& x) {
+  if (!model_.built() || model_.output_types().empty()) {
+    std::vector<TensorType> types;
+    for (const Value& input : x) types.push_back(input.type());
+    model_.build_for(types);
+  }
+  num_outputs_ = static_cast<int>(model_.output_types().size());
+  return model_.output_types();
 }
 
 }  // namespace cohort::nn::internal

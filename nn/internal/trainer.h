@@ -13,7 +13,8 @@
 
 namespace cohort::nn {
 class ModelImpl;
-}
+struct StepBatch;
+}  // namespace cohort::nn
 
 namespace cohort::nn::internal {
 
@@ -56,14 +57,12 @@ class Trainer {
     StepHandle runner;
     size_t num_bytes() const { return runner->num_bytes(); }
   };
-  struct Batch {
-    std::vector<Value> x, y, weights;
-  };
 
   StepHandle step(Kind kind, const ElementLayout& layout);
   std::vector<Value> record(Kind kind, const ElementLayout& layout, std::span<const Value> inputs);
-  Batch split(const ElementLayout& layout, std::span<const Value> inputs, size_t num_outputs) const;
-  void record_update(Objective::Terms& terms);
+  StepBatch split(const ElementLayout& layout, std::span<const Value> inputs,
+                  const std::vector<TensorType>& outputs) const;
+  std::vector<TensorType> outputs_for(const std::vector<Value>& x);
 
   ModelImpl& model_;
   CompileOptions options_;

@@ -29,10 +29,8 @@ void check_image(const std::string& layer, const Shape& shape) {
 
 class Conv2DImpl : public LayerImpl {
  public:
-  explicit Conv2DImpl(Conv2DOptions options)
-      : LayerImpl("Conv2D",
-                  {.trainable = options.trainable, .dtype = options.dtype, .name = options.name}),
-        options_(std::move(options)) {
+  explicit Conv2DImpl(Conv2D options)
+      : LayerImpl("Conv2D", common_options(options)), options_(std::move(options)) {
     const Size2D& strides = options_.strides;
     const Size2D& dilation = options_.dilation_rate;
     if (options_.filters < 1 || options_.groups < 1 || options_.filters % options_.groups != 0)
@@ -78,7 +76,7 @@ class Conv2DImpl : public LayerImpl {
   }
 
  private:
-  Conv2DOptions options_;
+  Conv2D options_;
   ops::Conv2DOptions conv_;
   int64_t channels_ = 0;
   Variable kernel_, bias_;
@@ -88,9 +86,9 @@ using Pool = Value (*)(Value, ops::Pool2DOptions);
 
 class Pooling2DImpl : public LayerImpl {
  public:
-  Pooling2DImpl(std::string type, Pool pool, const Pooling2DOptions& options)
-      : LayerImpl(std::move(type),
-                  {.trainable = options.trainable, .dtype = options.dtype, .name = options.name}),
+  template <class Options>
+  Pooling2DImpl(std::string type, Pool pool, const Options& options)
+      : LayerImpl(std::move(type), common_options(options)),
         pool_(pool),
         options_{
             .pool_size = positive(name(), "pool_size", options.pool_size),
@@ -111,9 +109,9 @@ using GlobalPool = Value (*)(Value, bool);
 
 class GlobalPooling2DImpl : public LayerImpl {
  public:
-  GlobalPooling2DImpl(std::string type, GlobalPool pool, const GlobalPooling2DOptions& options)
-      : LayerImpl(std::move(type),
-                  {.trainable = options.trainable, .dtype = options.dtype, .name = options.name}),
+  template <class Options>
+  GlobalPooling2DImpl(std::string type, GlobalPool pool, const Options& options)
+      : LayerImpl(std::move(type), common_options(options)),
         pool_(pool),
         keepdims_(options.keepdims) {}
 
@@ -129,16 +127,18 @@ class GlobalPooling2DImpl : public LayerImpl {
 
 }  // namespace
 
-Conv2D::Conv2D(Conv2DOptions options) : Layer(std::make_shared<Conv2DImpl>(std::move(options))) {}
-MaxPooling2D::MaxPooling2D(Pooling2DOptions options)
-    : Layer(std::make_shared<Pooling2DImpl>("MaxPooling2D", ops::max_pool2d, options)) {}
-AveragePooling2D::AveragePooling2D(Pooling2DOptions options)
-    : Layer(std::make_shared<Pooling2DImpl>("AveragePooling2D", ops::avg_pool2d, options)) {}
-GlobalAveragePooling2D::GlobalAveragePooling2D(GlobalPooling2DOptions options)
-    : Layer(std::make_shared<GlobalPooling2DImpl>("GlobalAveragePooling2D", ops::global_avg_pool2d,
-                                                  options)) {}
-GlobalMaxPooling2D::GlobalMaxPooling2D(GlobalPooling2DOptions options)
-    : Layer(std::make_shared<GlobalPooling2DImpl>("GlobalMaxPooling2D", ops::global_max_pool2d,
-                                                  options)) {}
+Conv2D::operator Layer() const { return make<Conv2DImpl>(*this); }
+MaxPooling2D::operator Layer() const {
+  return make<Pooling2DImpl>("MaxPooling2D", ops::max_pool2d, *this);
+}
+AveragePooling2D::operator Layer() const {
+  return make<Pooling2DImpl>("AveragePooling2D", ops::avg_pool2d, *this);
+}
+GlobalAveragePooling2D::operator Layer() const {
+  return make<GlobalPooling2DImpl>("GlobalAveragePooling2D", ops::global_avg_pool2d, *this);
+}
+GlobalMaxPooling2D::operator Layer() const {
+  return make<GlobalPooling2DImpl>("GlobalMaxPooling2D", ops::global_max_pool2d, *this);
+}
 
 }  // namespace cohort::nn

@@ -13,7 +13,9 @@ struct Size2D {
   int64_t rows, columns;
 };
 
-struct Conv2DOptions {
+/// Cross-correlation: [N, H, W, C] -> [N, H', W', filters]; weights "kernel" [KH, KW, C / groups,
+/// filters] and "bias" [filters]. InvalidArgument for inputs of another rank or other channels.
+struct Conv2D {
   int64_t filters;
   Size2D kernel_size;
   Size2D strides = 1;
@@ -30,45 +32,72 @@ struct Conv2DOptions {
   bool trainable = true;
   DType dtype = DType::kF32;
   std::string name = "";
-};
-/// Cross-correlation: [N, H, W, C] -> [N, H', W', filters]; weights "kernel" [KH, KW, C / groups,
-/// filters] and "bias" [filters]. InvalidArgument for inputs of another rank or other channels.
-class Conv2D : public Layer {
- public:
-  explicit Conv2D(Conv2DOptions options);
+
+  operator Layer() const;
+  SymbolicTensor operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) && {
+    return Layer(*this)(x.tensors, options);
+  }
+  void operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) const& = delete;
 };
 
-struct Pooling2DOptions {
+/// The largest of each window: [N, H, W, C] -> [N, H', W', C].
+struct MaxPooling2D {
   Size2D pool_size = 2;
   std::optional<Size2D> strides = {};  ///< absent: pool_size
   std::string padding = "valid";       ///< or "same"; padding neither wins nor is counted
   bool trainable = true;
   DType dtype = DType::kF32;
   std::string name = "";
-};
-class MaxPooling2D : public Layer {
- public:
-  explicit MaxPooling2D(Pooling2DOptions options = {});
-};
-class AveragePooling2D : public Layer {
- public:
-  explicit AveragePooling2D(Pooling2DOptions options = {});
+
+  operator Layer() const;
+  SymbolicTensor operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) && {
+    return Layer(*this)(x.tensors, options);
+  }
+  void operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) const& = delete;
 };
 
-struct GlobalPooling2DOptions {
+/// The mean of each window: [N, H, W, C] -> [N, H', W', C].
+struct AveragePooling2D {
+  Size2D pool_size = 2;
+  std::optional<Size2D> strides = {};  ///< absent: pool_size
+  std::string padding = "valid";       ///< or "same"; padding neither wins nor is counted
+  bool trainable = true;
+  DType dtype = DType::kF32;
+  std::string name = "";
+
+  operator Layer() const;
+  SymbolicTensor operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) && {
+    return Layer(*this)(x.tensors, options);
+  }
+  void operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) const& = delete;
+};
+
+/// The means of the channels: [N, H, W, C] -> [N, C].
+struct GlobalAveragePooling2D {
   bool keepdims = false;  ///< true: [N, 1, 1, C]
   bool trainable = true;
   DType dtype = DType::kF32;
   std::string name = "";
+
+  operator Layer() const;
+  SymbolicTensor operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) && {
+    return Layer(*this)(x.tensors, options);
+  }
+  void operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) const& = delete;
 };
-/// [N, H, W, C] -> [N, C].
-class GlobalAveragePooling2D : public Layer {
- public:
-  explicit GlobalAveragePooling2D(GlobalPooling2DOptions options = {});
-};
-class GlobalMaxPooling2D : public Layer {
- public:
-  explicit GlobalMaxPooling2D(GlobalPooling2DOptions options = {});
+
+/// The largest of each channel: [N, H, W, C] -> [N, C].
+struct GlobalMaxPooling2D {
+  bool keepdims = false;  ///< true: [N, 1, 1, C]
+  bool trainable = true;
+  DType dtype = DType::kF32;
+  std::string name = "";
+
+  operator Layer() const;
+  SymbolicTensor operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) && {
+    return Layer(*this)(x.tensors, options);
+  }
+  void operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) const& = delete;
 };
 
 }  // namespace cohort::nn

@@ -3,25 +3,24 @@
 #include <algorithm>
 
 #include "cohort/core/ops/array.h"
+#include "cohort/core/ops/constant.h"
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/random.h"
+#include "cohort/core/ops/reduce.h"
 #include "cohort/nn/internal/shapes.h"
 
 namespace cohort::nn {
 namespace {
 
-template <class Options>
-LayerOptions common(const Options& options) {
-  return {.trainable = options.trainable, .dtype = options.dtype, .name = options.name};
-}
-
 class ActivationImpl : public LayerImpl {
  public:
-  explicit ActivationImpl(ActivationOptions options)
-      : LayerImpl("Activation", common(options)), activation_(std::move(options.activation)) {}
+  explicit ActivationImpl(Activation options)
+      : LayerImpl("Activation", common_options(options)),
+        activation_(std::move(options.activation)) {}
   std::vector<Value> call(const CallArgs& args) override {
     return {activation_(as_floating(args.input()))};
   }
+  bool supports_masking() const override { return true; }
 
  private:
   ActivationFunction activation_;
@@ -29,7 +28,7 @@ class ActivationImpl : public LayerImpl {
 
 class FlattenImpl : public LayerImpl {
  public:
-  explicit FlattenImpl(const FlattenOptions& options) : LayerImpl("Flatten", common(options)) {}
+  explicit FlattenImpl(const Flatten& options) : LayerImpl("Flatten", common_options(options)) {}
   std::vector<Value> call(const CallArgs& args) override {
     const Value x = args.input();
     if (x.rank() == 0) throw InvalidArgument("{}: got a scalar; want [N, …]", name());
@@ -39,8 +38,8 @@ class FlattenImpl : public LayerImpl {
 
 class ReshapeImpl : public LayerImpl {
  public:
-  explicit ReshapeImpl(const ReshapeOptions& options)
-      : LayerImpl("Reshape", common(options)), target_(options.target_shape) {
+  explicit ReshapeImpl(const Reshape& options)
+      : LayerImpl("Reshape", common_options(options)), target_(options.target_shape) {
     if (std::count(target_.begin(), target_.end(), -1) > 1 ||
         std::any_of(target_.begin(), target_.end(), [](int64_t d) { return d < -1; }))
       throw InvalidArgument("{}: got a target_shape with a negative dimension; want one -1 at most",
@@ -66,8 +65,8 @@ class ReshapeImpl : public LayerImpl {
 
 class DropoutImpl : public LayerImpl {
  public:
-  explicit DropoutImpl(const DropoutOptions& options)
-      : LayerImpl("Dropout", common(options)), rate_(options.rate), seed_(options.seed) {
+  explicit DropoutImpl(const Dropout& options)
+      : LayerImpl("Dropout", common_options(options)), rate_(options.rate), seed_(options.seed) {
     if (!(rate_ >= 0 && rate_ < 1))
       throw InvalidArgument("{}: got rate {}; want 0 <= rate < 1", name(), rate_);
     if (seed_ && *seed_ < 0)
@@ -77,6 +76,7 @@ class DropoutImpl : public LayerImpl {
     if (!args.training || rate_ == 0) return {args.input()};
     return {ops::dropout(as_floating(args.input()), rate_, seed_.value_or(-1))};
   }
+  bool supports_masking() const override { return true; }
 
  private:
   double rate_;
@@ -85,12 +85,15 @@ class DropoutImpl : public LayerImpl {
 
 class RescalingImpl : public LayerImpl {
  public:
-  explicit RescalingImpl(const RescalingOptions& options)
-      : LayerImpl("Rescaling", common(options)), scale_(options.scale), offset_(options.offset) {}
+  explicit RescalingImpl(const Rescaling& options)
+      : LayerImpl("Rescaling", common_options(options)),
+        scale_(options.scale),
+        offset_(options.offset) {}
   std::vector<Value> call(const CallArgs& args) override {
     const Value y = as_floating(args.input()) * scale_;
     return {offset_ == 0 ? y : y + offset_};
   }
+  bool supports_masking() const override { return true; }
 
  private:
   double scale_, offset_;
@@ -98,12 +101,30 @@ class RescalingImpl : public LayerImpl {
 
 class ConcatenateImpl : public LayerImpl {
  public:
-  explicit ConcatenateImpl(const ConcatenateOptions& options)
-      : LayerImpl("Concatenate", common(options)), axis_(options.axis) {}
+  explicit ConcatenateImpl(const Concatenate& options)
+      : LayerImpl("Concatenate", common_options(options)), axis_(options.axis) {}
   std::vector<Value> call(const CallArgs& args) override {
     if (args.inputs.size() < 2)
       throw InvalidArgument("{}: got {} input; want two or more", name(), args.inputs.size());
     return {ops::concat(args.inputs, axis_)};
+  }
+
+  bool supports_masking() const override { return true; }
+  /// Masks joined as the inputs are; an input without one counts everywhere.
+  Value compute_mask(const CallArgs& args) const override {
+    const auto is_there = [](Value mask) { return mask.defined(); };
+    if (std::none_of(args.masks.begin(), args.masks.end(), is_there)) return {};
+    std::vector<Value> masks;
+    for (size_t i = 0; i < args.inputs.size(); ++i) {
+      const Shape& shape = args.inputs[i].shape();
+      if (!args.masks[i].defined())
+        masks.push_back(ops::fill(shape, DType::kBool, 1));
+      else if (args.masks[i].rank() < shape.rank())
+        masks.push_back(ops::broadcast_to(ops::expand_dims(args.masks[i], -1), shape));
+      else
+        masks.push_back(args.masks[i]);
+    }
+    return ops::reduce_any(ops::concat(masks, axis_), {.axis = {-1}});
   }
 
  private:
@@ -118,7 +139,7 @@ Value expand_to_rank(Value x, int rank) {
 
 class AddImpl : public LayerImpl {
  public:
-  explicit AddImpl(const AddOptions& options) : LayerImpl("Add", common(options)) {}
+  explicit AddImpl(const Add& options) : LayerImpl("Add", common_options(options)) {}
   std::vector<Value> call(const CallArgs& args) override {
     if (args.inputs.size() < 2)
       throw InvalidArgument("{}: got {} input; want two or more", name(), args.inputs.size());
@@ -136,6 +157,17 @@ class AddImpl : public LayerImpl {
     return {sum};
   }
 
+  bool supports_masking() const override { return true; }
+  /// What counts in one of the inputs, where all have masks.
+  Value compute_mask(const CallArgs& args) const override {
+    Value any;
+    for (const Value& mask : args.masks) {
+      if (!mask.defined()) return {};
+      any = any.defined() ? ops::logical_or(any, mask) : mask;
+    }
+    return any;
+  }
+
  private:
   [[noreturn]] void refuse(const CallArgs& args) const {
     std::string shapes;
@@ -146,18 +178,36 @@ class AddImpl : public LayerImpl {
   }
 };
 
+class MaskingImpl : public LayerImpl {
+ public:
+  explicit MaskingImpl(const Masking& options)
+      : LayerImpl("Masking", common_options(options)), mask_value_(options.mask_value) {}
+
+  std::vector<Value> call(const CallArgs& args) override {
+    const Value x = args.input();
+    if (x.rank() < 2) throw InvalidArgument("{}: got input {}; want [N, …, K]", name(), x.shape());
+    return {ops::where(ops::expand_dims(compute_mask(args), -1), x, ops::scalar(0, x.dtype()))};
+  }
+
+  bool supports_masking() const override { return true; }
+  Value compute_mask(const CallArgs& args) const override {
+    const Value x = args.input();
+    return ops::reduce_any(ops::not_equal(x, ops::scalar(mask_value_, x.dtype())), {.axis = {-1}});
+  }
+
+ private:
+  double mask_value_;
+};
+
 }  // namespace
 
-Activation::Activation(ActivationFunction activation)
-    : Activation(ActivationOptions{.activation = std::move(activation)}) {}
-Activation::Activation(ActivationOptions options)
-    : Layer(std::make_shared<ActivationImpl>(std::move(options))) {}
-Flatten::Flatten(FlattenOptions options) : Layer(std::make_shared<FlattenImpl>(options)) {}
-Reshape::Reshape(ReshapeOptions options) : Layer(std::make_shared<ReshapeImpl>(options)) {}
-Dropout::Dropout(DropoutOptions options) : Layer(std::make_shared<DropoutImpl>(options)) {}
-Rescaling::Rescaling(RescalingOptions options) : Layer(std::make_shared<RescalingImpl>(options)) {}
-Concatenate::Concatenate(ConcatenateOptions options)
-    : Layer(std::make_shared<ConcatenateImpl>(options)) {}
-Add::Add(AddOptions options) : Layer(std::make_shared<AddImpl>(options)) {}
+Activation::operator Layer() const { return make<ActivationImpl>(*this); }
+Flatten::operator Layer() const { return make<FlattenImpl>(*this); }
+Reshape::operator Layer() const { return make<ReshapeImpl>(*this); }
+Dropout::operator Layer() const { return make<DropoutImpl>(*this); }
+Rescaling::operator Layer() const { return make<RescalingImpl>(*this); }
+Concatenate::operator Layer() const { return make<ConcatenateImpl>(*this); }
+Add::operator Layer() const { return make<AddImpl>(*this); }
+Masking::operator Layer() const { return make<MaskingImpl>(*this); }
 
 }  // namespace cohort::nn

@@ -6,7 +6,9 @@
 /// Layers on tensors of any rank. N is the batch.
 namespace cohort::nn {
 
-struct DenseOptions {
+/// activation(x kernel + bias): [N, …, K] -> [N, …, units]; weights "kernel" [K, units], "bias"
+/// [units]. InvalidArgument for units < 1 and for inputs of another last dimension.
+struct Dense {
   int64_t units;
   ActivationFunction activation = {};
   bool use_bias = true;
@@ -18,117 +20,146 @@ struct DenseOptions {
   bool trainable = true;
   DType dtype = DType::kF32;
   std::string name = "";
-};
-/// activation(x kernel + bias): [N, …, K] -> [N, …, units]; weights "kernel" [K, units], "bias"
-/// [units]. InvalidArgument for units < 1 and for inputs of another last dimension.
-class Dense : public Layer {
- public:
-  explicit Dense(DenseOptions options);
+
+  operator Layer() const;
+  SymbolicTensor operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) && {
+    return Layer(*this)(x.tensors, options);
+  }
+  void operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) const& = delete;
 };
 
-struct EmbeddingOptions {
+/// Rows of a table: [N, …] of 0 … input_dim - 1 -> [N, …, output_dim]; weight "embeddings"
+/// [input_dim, output_dim]. Inputs that are not integers are rounded towards zero. The gradient
+/// stays slices, rows and their numbers, as long as that is less than the table. InvalidArgument
+/// for dimensions < 1; OutOfRange, in a step, for another index.
+struct Embedding {
   int64_t input_dim;   ///< rows of the table
   int64_t output_dim;  ///< elements of a row
   Initializer embeddings_initializer = "uniform";
   Regularizer embeddings_regularizer = {};
-  bool mask_zero = false;  ///< refused: no layer here makes masks
+  bool mask_zero = false;  ///< rows of number 0 are masked: they stand for nothing
   bool trainable = true;
   DType dtype = DType::kF32;
   std::string name = "";
-};
-/// Rows of a table: [N, …] of 0 … input_dim - 1 -> [N, …, output_dim]; weight "embeddings"
-/// [input_dim, output_dim]. Inputs that are not integers are rounded towards zero. The gradient
-/// stays slices, rows and their numbers, as long as that is less than the table. InvalidArgument
-/// for dimensions < 1, Unimplemented for mask_zero; OutOfRange, in a step, for another index.
-class Embedding : public Layer {
- public:
-  explicit Embedding(EmbeddingOptions options);
+
+  operator Layer() const;
+  SymbolicTensor operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) && {
+    return Layer(*this)(x.tensors, options);
+  }
+  void operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) const& = delete;
 };
 
-struct ActivationOptions {
+struct Activation {
   ActivationFunction activation;
   bool trainable = true;
   DType dtype = DType::kF32;
   std::string name = "";
-};
-class Activation : public Layer {
- public:
-  explicit Activation(ActivationOptions options);
-  explicit Activation(ActivationFunction activation);
+
+  operator Layer() const;
+  SymbolicTensor operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) && {
+    return Layer(*this)(x.tensors, options);
+  }
+  void operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) const& = delete;
 };
 
-struct FlattenOptions {
+/// [N, a, b, …] -> [N, a * b * …]; [N] -> [N, 1]. Keeps the dtype.
+struct Flatten {
   bool trainable = true;
   DType dtype = DType::kF32;
   std::string name = "";
-};
-/// [N, a, b, …] -> [N, a * b * …]; [N] -> [N, 1]. Keeps the dtype.
-class Flatten : public Layer {
- public:
-  explicit Flatten(FlattenOptions options = {});
+
+  operator Layer() const;
+  SymbolicTensor operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) && {
+    return Layer(*this)(x.tensors, options);
+  }
+  void operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) const& = delete;
 };
 
-struct ReshapeOptions {
+/// [N, …] -> [N, target_shape…]; InvalidArgument when the numbers of elements differ.
+struct Reshape {
   std::vector<int64_t> target_shape;  ///< without the batch; one dimension may be -1
   bool trainable = true;
   DType dtype = DType::kF32;
   std::string name = "";
-};
-/// [N, …] -> [N, target_shape…]; InvalidArgument when the numbers of elements differ.
-class Reshape : public Layer {
- public:
-  explicit Reshape(ReshapeOptions options);
+
+  operator Layer() const;
+  SymbolicTensor operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) && {
+    return Layer(*this)(x.tensors, options);
+  }
+  void operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) const& = delete;
 };
 
-struct DropoutOptions {
+/// In training sets elements to 0 with probability `rate` in [0, 1) and scales the others by
+/// 1 / (1 - rate). The same elements on any number of replicas.
+struct Dropout {
   double rate;
   std::optional<int64_t> seed = {};  ///< absent: the program's
   bool trainable = true;
   DType dtype = DType::kF32;
   std::string name = "";
-};
-/// In training sets elements to 0 with probability `rate` in [0, 1) and scales the others by
-/// 1 / (1 - rate). The same elements on any number of replicas.
-class Dropout : public Layer {
- public:
-  explicit Dropout(DropoutOptions options);
+
+  operator Layer() const;
+  SymbolicTensor operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) && {
+    return Layer(*this)(x.tensors, options);
+  }
+  void operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) const& = delete;
 };
 
-struct RescalingOptions {
+/// x * scale + offset; integers (images of bytes) become the layer's dtype.
+struct Rescaling {
   double scale;
   double offset = 0.0;
   bool trainable = true;
   DType dtype = DType::kF32;
   std::string name = "";
-};
-/// x * scale + offset; integers (images of bytes) become the layer's dtype.
-class Rescaling : public Layer {
- public:
-  explicit Rescaling(RescalingOptions options);
+
+  operator Layer() const;
+  SymbolicTensor operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) && {
+    return Layer(*this)(x.tensors, options);
+  }
+  void operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) const& = delete;
 };
 
-struct ConcatenateOptions {
+/// Two or more inputs, equal but for `axis`, joined along it.
+struct Concatenate {
   int64_t axis = -1;
   bool trainable = true;
   DType dtype = DType::kF32;
   std::string name = "";
-};
-/// Two or more inputs, equal but for `axis`, joined along it.
-class Concatenate : public Layer {
- public:
-  explicit Concatenate(ConcatenateOptions options = {});
+
+  operator Layer() const;
+  SymbolicTensor operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) && {
+    return Layer(*this)(x.tensors, options);
+  }
+  void operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) const& = delete;
 };
 
-struct AddOptions {
+/// The sum of two or more inputs. Behind the rows a dimension of 1 broadcasts, and inputs of a
+/// lower rank get dimensions of 1: [N, 3] + [N, 4, 3] is [N, 1, 3] + [N, 4, 3].
+struct Add {
   bool trainable = true;
   DType dtype = DType::kF32;
   std::string name = "";
+
+  operator Layer() const;
+  SymbolicTensor operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) && {
+    return Layer(*this)(x.tensors, options);
+  }
+  void operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) const& = delete;
 };
-/// The sum of two or more inputs. Behind the rows a dimension of 1 broadcasts, and inputs of a
-/// lower rank get dimensions of 1: [N, 3] + [N, 4, 3] is [N, 1, 3] + [N, 4, 3].
-class Add : public Layer {
- public:
-  explicit Add(AddOptions options = {});
+
+/// Steps [N, T, K] all of whose elements are mask_value are masked, and set to 0.
+struct Masking {
+  double mask_value = 0.0;
+  bool trainable = true;
+  DType dtype = DType::kF32;
+  std::string name = "";
+
+  operator Layer() const;
+  SymbolicTensor operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) && {
+    return Layer(*this)(x.tensors, options);
+  }
+  void operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) const& = delete;
 };
 
 }  // namespace cohort::nn

@@ -7,10 +7,8 @@ namespace {
 
 class DenseImpl : public LayerImpl {
  public:
-  explicit DenseImpl(DenseOptions options)
-      : LayerImpl("Dense",
-                  {.trainable = options.trainable, .dtype = options.dtype, .name = options.name}),
-        options_(std::move(options)) {
+  explicit DenseImpl(Dense options)
+      : LayerImpl("Dense", common_options(options)), options_(std::move(options)) {
     if (options_.units < 1)
       throw InvalidArgument("{}: got units {}; want 1 or more", name(), options_.units);
   }
@@ -39,6 +37,7 @@ class DenseImpl : public LayerImpl {
     add_activity_loss(options_.activity_regularizer, y);
     return {y};
   }
+  bool supports_masking() const override { return true; }
 
  private:
   static const Dim& last_dim(const Shape& shape) { return shape[shape.rank() - 1]; }
@@ -48,13 +47,13 @@ class DenseImpl : public LayerImpl {
                             name(), shape);
   }
 
-  DenseOptions options_;
+  Dense options_;
   int64_t features_ = 0;
   Variable kernel_, bias_;
 };
 
 }  // namespace
 
-Dense::Dense(DenseOptions options) : Layer(std::make_shared<DenseImpl>(std::move(options))) {}
+Dense::operator Layer() const { return make<DenseImpl>(*this); }
 
 }  // namespace cohort::nn

@@ -1,3 +1,4 @@
+#include "cohort/core/ops/constant.h"
 #include "cohort/core/ops/indexing.h"
 #include "cohort/core/ops/math.h"
 #include "cohort/nn/layers/core.h"
@@ -7,15 +8,11 @@ namespace {
 
 class EmbeddingImpl : public LayerImpl {
  public:
-  explicit EmbeddingImpl(EmbeddingOptions options)
-      : LayerImpl("Embedding",
-                  {.trainable = options.trainable, .dtype = options.dtype, .name = options.name}),
-        options_(std::move(options)) {
+  explicit EmbeddingImpl(Embedding options)
+      : LayerImpl("Embedding", common_options(options)), options_(std::move(options)) {
     if (options_.input_dim < 1 || options_.output_dim < 1)
       throw InvalidArgument("{}: got input_dim {}, output_dim {}; want 1 or more", name(),
                             options_.input_dim, options_.output_dim);
-    if (options_.mask_zero)
-      throw Unimplemented("{}: got mask_zero; want false: layers do not pass masks on", name());
   }
 
   void build(std::span<const TensorType>) override {
@@ -31,14 +28,18 @@ class EmbeddingImpl : public LayerImpl {
     return {ops::gather(table_, rows)};
   }
 
+  bool supports_masking() const override { return options_.mask_zero; }
+  Value compute_mask(const CallArgs& args) const override {
+    return ops::not_equal(args.input(), ops::scalar(0, args.input().dtype()));
+  }
+
  private:
-  EmbeddingOptions options_;
+  Embedding options_;
   Variable table_;
 };
 
 }  // namespace
 
-Embedding::Embedding(EmbeddingOptions options)
-    : Layer(std::make_shared<EmbeddingImpl>(std::move(options))) {}
+Embedding::operator Layer() const { return make<EmbeddingImpl>(*this); }
 
 }  // namespace cohort::nn

@@ -13,6 +13,8 @@ class InputLayerImpl : public LayerImpl {
   std::vector<Value> call(const CallArgs& args) override;
   /// `x` in the input's dtype; InvalidArgument when its shape is another.
   Value convert(Value x) const;
+  /// What it stands for in a functional model.
+  SymbolicTensor symbol() const;
 
  protected:
   bool converts_inputs() const override { return false; }

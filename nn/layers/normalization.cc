@@ -11,12 +11,12 @@
 namespace cohort::nn {
 namespace {
 
+constexpr double kFuzz = 1e-7;  // keras.backend.epsilon()
+
 class BatchNormalizationImpl : public LayerImpl {
  public:
-  explicit BatchNormalizationImpl(BatchNormalizationOptions options)
-      : LayerImpl("BatchNormalization",
-                  {.trainable = options.trainable, .dtype = options.dtype, .name = options.name}),
-        options_(std::move(options)) {
+  explicit BatchNormalizationImpl(BatchNormalization options)
+      : LayerImpl("BatchNormalization", common_options(options)), options_(std::move(options)) {
     if (!(options_.momentum >= 0 && options_.momentum <= 1))
       throw InvalidArgument("{}: got momentum {}; want 0 to 1", name(), options_.momentum);
     if (!(options_.epsilon > 0))
@@ -50,11 +50,15 @@ class BatchNormalizationImpl : public LayerImpl {
     if (x.shape().size(axis) != channels_)
       throw InvalidArgument("{}: got input {}; want {} channels at axis {}", name(), x.shape(),
                             channels_, options_.axis);
-    if (axis == x.rank() - 1) return {normalise(x, args.training)};
-    return {
-        ops::transpose(normalise(ops::transpose(x, channels_last(axis, x.rank())), args.training),
-                       channels_back(axis, x.rank()))};
+    const Value counts = counted(args, x);
+    if (axis == x.rank() - 1) return {normalise(x, counts, args.training)};
+    const std::vector<int64_t> last = channels_last(axis, x.rank());
+    const Value y =
+        normalise(ops::transpose(x, last),
+                  counts.defined() ? ops::transpose(counts, last) : Value(), args.training);
+    return {ops::transpose(y, channels_back(axis, x.rank()))};
   }
+  bool supports_masking() const override { return true; }
 
  private:
   int channel_axis(const Shape& shape) const { return shape.axis(options_.axis, name()); }
@@ -73,15 +77,25 @@ class BatchNormalizationImpl : public LayerImpl {
     return permutation;
   }
 
+  /// Which elements of x make the statistics: bool, of x's shape; undefined: all.
+  Value counted(const CallArgs& args, Value x) const {
+    if (!args.mask.defined() || !args.training || !trainable()) return {};
+    if (args.mask.rank() != x.rank() - 1)
+      throw InvalidArgument("{}: got mask {} for {}; want one dimension less", name(),
+                            args.mask.shape(), x.shape());
+    return ops::broadcast_to(ops::expand_dims(args.mask, -1), x.shape());
+  }
+
   /// x [N, …, C]
-  Value normalise(Value x, bool training) {
+  Value normalise(Value x, Value counts, bool training) {
     const Value gamma = options_.scale ? gamma_.read() : ops::fill({channels_}, dtype(), 1);
     const Value beta = options_.center ? beta_.read() : ops::fill({channels_}, dtype(), 0);
     if (!training || !trainable())
       return ops::batch_norm_inference(x, gamma, beta, moving_mean_, moving_variance_,
                                        options_.epsilon);
-    return options_.synchronized ? normalise_together(x, gamma, beta)
-                                 : normalise_alone(x, gamma, beta);
+    if (options_.synchronized) return normalise_together(x, counts, gamma, beta);
+    return counts.defined() ? normalise_counted(x, counts, gamma, beta)
+                            : normalise_alone(x, gamma, beta);
   }
 
   void check(const Shape& shape) const {
@@ -93,31 +107,60 @@ class BatchNormalizationImpl : public LayerImpl {
 
   Value normalise_alone(Value x, Value gamma, Value beta) {
     const ops::BatchNormOutputs batch = ops::batch_norm(x, gamma, beta, options_.epsilon);
+    move_by_mean_of_replicas(x, batch.mean, batch.variance);
+    return batch.y;
+  }
+
+  void move_by_mean_of_replicas(Value x, Value mean, Value variance) {
     const Value rows = ops::minimum(ops::num_rows(x), ops::scalar(1, DType::kI64));
     // A replica without rows has mean and variance 0 and is not counted.
     const std::vector<Value> sums =
-        ops::cross_replica(std::vector<Value>{batch.mean, batch.variance, ops::cast(rows, dtype())},
+        ops::cross_replica(std::vector<Value>{mean, variance, ops::cast(rows, dtype())},
                            ops::ReduceOp::kSum, ops::Role::kStatistic);
     const Value replicas = ops::maximum(sums[2], ops::scalar(1, dtype()));
     move_statistics(sums[0] / replicas, sums[1] / replicas, sums[2]);
-    return batch.y;
+  }
+
+  /// Keras' moments of what counts: the number of elements has 1e-7 added.
+  Value normalise_counted(Value x, Value counts, Value gamma, Value beta) {
+    const ops::ReduceOptions others = all_but_channels(x);
+    const Value none = ops::scalar(0, dtype());
+    const Value number = ops::reduce_sum(ops::cast(counts, dtype()), others) + kFuzz;
+    const Value mean = ops::reduce_sum(ops::where(counts, x, none), others) / number;
+    const Value difference = ops::where(counts, x - mean, none);
+    const Value variance = ops::reduce_sum(ops::square(difference), others) / number;
+    move_by_mean_of_replicas(x, mean, variance);
+    return scaled(x, mean, variance, gamma, beta);
+  }
+
+  Value scaled(Value x, Value mean, Value variance, Value gamma, Value beta) const {
+    return (x - mean) * ops::rsqrt(variance + options_.epsilon) * gamma + beta;
+  }
+
+  static ops::ReduceOptions all_but_channels(Value x) {
+    ops::ReduceOptions others;
+    for (int64_t axis = 0; axis < x.rank() - 1; ++axis) others.axis.push_back(axis);
+    return others;
   }
 
   static Value over_replicas(Value x) {
     return ops::cross_replica(x, ops::ReduceOp::kSum, ops::Role::kStatistic);
   }
 
-  Value normalise_together(Value x, Value gamma, Value beta) {
-    ops::ReduceOptions others;
-    for (int64_t axis = 0; axis < x.rank() - 1; ++axis) others.axis.push_back(axis);
-    const Value ones = ops::reduce_sum(ops::ones_like(x), others);
-    const Value count = over_replicas(ones);
-    const Value safe = ops::maximum(count, ops::scalar(1, dtype()));
-    const Value mean = over_replicas(ops::reduce_sum(x, others)) / safe;
-    const Value squares = ops::reduce_sum(ops::squared_difference(x, mean), others);
-    const Value variance = over_replicas(squares) / safe;
-    move_statistics(mean, variance, count);
-    return (x - mean) * ops::rsqrt(variance + options_.epsilon) * gamma + beta;
+  Value normalise_together(Value x, Value counts, Value gamma, Value beta) {
+    const ops::ReduceOptions others = all_but_channels(x);
+    const auto sum = [&](Value y) {
+      const Value counted = counts.defined() ? ops::where(counts, y, ops::scalar(0, dtype())) : y;
+      return over_replicas(ops::reduce_sum(counted, others));
+    };
+    const Value ones = ops::ones_like(x);
+    const Value all = over_replicas(ops::reduce_sum(ones, others));
+    const Value number =
+        counts.defined() ? sum(ones) + kFuzz : ops::maximum(all, ops::scalar(1, dtype()));
+    const Value mean = sum(x) / number;
+    const Value variance = sum(ops::squared_difference(x, mean)) / number;
+    move_statistics(mean, variance, all);
+    return scaled(x, mean, variance, gamma, beta);
   }
 
   /// What earlier calls of this layer in the step leave of a statistic, whose reads see it as it
@@ -146,14 +189,13 @@ class BatchNormalizationImpl : public LayerImpl {
     move(moving_variance_, variance);
   }
 
-  BatchNormalizationOptions options_;
+  BatchNormalization options_;
   int64_t channels_ = 0;
   Variable gamma_, beta_, moving_mean_, moving_variance_;
 };
 
 }  // namespace
 
-BatchNormalization::BatchNormalization(BatchNormalizationOptions options)
-    : Layer(std::make_shared<BatchNormalizationImpl>(std::move(options))) {}
+BatchNormalization::operator Layer() const { return make<BatchNormalizationImpl>(*this); }
 
 }  // namespace cohort::nn

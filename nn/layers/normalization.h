@@ -4,7 +4,12 @@
 
 namespace cohort::nn {
 
-struct BatchNormalizationOptions {
+/// [N, …, C] normalised over all axes but `axis`: in training by the batch's statistics, else
+/// (and when not trainable) by the moving ones. Weights "gamma", "beta", "moving_mean",
+/// "moving_variance", all [C]. In training the moving statistics become momentum * old +
+/// (1 - momentum) * the mean over the replicas that have rows; without rows they stay. A mask
+/// [N, …], of one dimension less, leaves elements out of the batch's statistics.
+struct BatchNormalization {
   int64_t axis = -1;  ///< of the channels; channels last is the fastest
   double momentum = 0.99;
   double epsilon = 0.001;
@@ -21,14 +26,12 @@ struct BatchNormalizationOptions {
   bool trainable = true;
   DType dtype = DType::kF32;
   std::string name = "";
-};
-/// [N, …, C] normalised over all axes but `axis`: in training by the batch's statistics, else
-/// (and when not trainable) by the moving ones. Weights "gamma", "beta", "moving_mean",
-/// "moving_variance", all [C]. In training the moving statistics become momentum * old +
-/// (1 - momentum) * the mean over the replicas that have rows; without rows they stay.
-class BatchNormalization : public Layer {
- public:
-  explicit BatchNormalization(BatchNormalizationOptions options = {});
+
+  operator Layer() const;
+  SymbolicTensor operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) && {
+    return Layer(*this)(x.tensors, options);
+  }
+  void operator()(const SymbolicInputs& x, const SymbolicCallOptions& options = {}) const& = delete;
 };
 
 }  // namespace cohort::nn

@@ -69,14 +69,12 @@ class SparseCategoricalAccuracyImpl final : public MeanMetricImpl {
 
 namespace metrics {
 
-Accuracy::Accuracy(MetricOptions options)
-    : Metric(std::make_shared<AccuracyImpl>(std::move(options.name))) {}
-BinaryAccuracy::BinaryAccuracy(BinaryAccuracyOptions options)
-    : Metric(std::make_shared<BinaryAccuracyImpl>(std::move(options.name), options.threshold)) {}
-CategoricalAccuracy::CategoricalAccuracy(MetricOptions options)
-    : Metric(std::make_shared<CategoricalAccuracyImpl>(std::move(options.name))) {}
-SparseCategoricalAccuracy::SparseCategoricalAccuracy(MetricOptions options)
-    : Metric(std::make_shared<SparseCategoricalAccuracyImpl>(std::move(options.name))) {}
+Accuracy::operator Metric() const { return make<AccuracyImpl>(name); }
+BinaryAccuracy::operator Metric() const { return make<BinaryAccuracyImpl>(name, threshold); }
+CategoricalAccuracy::operator Metric() const { return make<CategoricalAccuracyImpl>(name); }
+SparseCategoricalAccuracy::operator Metric() const {
+  return make<SparseCategoricalAccuracyImpl>(name);
+}
 
 }  // namespace metrics
 }  // namespace cohort::nn

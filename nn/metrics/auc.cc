@@ -28,7 +28,7 @@ constexpr internal::Named<Summation> kSummations[] = {
     {"majoring", Summation::kMajoring},           {"Majoring", Summation::kMajoring}};
 
 /// With one below 0 and one above 1, as Keras has them for rounding's sake.
-std::vector<double> thresholds_of(const metrics::AUCOptions& options) {
+std::vector<double> thresholds_of(const metrics::AUC& options) {
   std::vector<double> values = options.thresholds;
   for (const double value : values)
     if (!(value >= 0 && value <= 1))
@@ -105,7 +105,7 @@ Value areas(Curve curve, Summation summation, const Counts& counts) {
 /// labels.
 class AUCImpl final : public MetricImpl {
  public:
-  explicit AUCImpl(metrics::AUCOptions options)
+  explicit AUCImpl(metrics::AUC options)
       : MetricImpl(options.name),
         options_(std::move(options)),
         curve_(internal::find_named<Curve>(name() + ": curve", options_.curve, kCurves)),
@@ -179,7 +179,7 @@ class AUCImpl final : public MetricImpl {
     decisions.weights = decisions.weights.defined() ? decisions.weights * weights : weights;
   }
 
-  metrics::AUCOptions options_;
+  metrics::AUC options_;
   Curve curve_;
   Summation summation_;
   internal::Thresholds thresholds_;
@@ -189,7 +189,7 @@ class AUCImpl final : public MetricImpl {
 
 namespace metrics {
 
-AUC::AUC(AUCOptions options) : Metric(std::make_shared<AUCImpl>(std::move(options))) {}
+AUC::operator Metric() const { return make<AUCImpl>(*this); }
 
 }  // namespace metrics
 }  // namespace cohort::nn

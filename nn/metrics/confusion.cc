@@ -133,24 +133,18 @@ class RecallImpl final : public RatioImpl {
 
 namespace metrics {
 
-TruePositives::TruePositives(TruePositivesOptions options)
-    : Metric(std::make_shared<CellImpl>(std::move(options.name), std::move(options.thresholds),
-                                        the_same, true)) {}
-TrueNegatives::TrueNegatives(TrueNegativesOptions options)
-    : Metric(std::make_shared<CellImpl>(std::move(options.name), std::move(options.thresholds),
-                                        negated, false)) {}
-FalsePositives::FalsePositives(FalsePositivesOptions options)
-    : Metric(std::make_shared<CellImpl>(std::move(options.name), std::move(options.thresholds),
-                                        negated, true)) {}
-FalseNegatives::FalseNegatives(FalseNegativesOptions options)
-    : Metric(std::make_shared<CellImpl>(std::move(options.name), std::move(options.thresholds),
-                                        the_same, false)) {}
-Precision::Precision(PrecisionOptions options)
-    : Metric(std::make_shared<PrecisionImpl>(
-          RatioOptions{options.thresholds, {options.top_k, options.class_id}, options.name})) {}
-Recall::Recall(RecallOptions options)
-    : Metric(std::make_shared<RecallImpl>(
-          RatioOptions{options.thresholds, {options.top_k, options.class_id}, options.name})) {}
+TruePositives::operator Metric() const { return make<CellImpl>(name, thresholds, the_same, true); }
+TrueNegatives::operator Metric() const { return make<CellImpl>(name, thresholds, negated, false); }
+FalsePositives::operator Metric() const { return make<CellImpl>(name, thresholds, negated, true); }
+FalseNegatives::operator Metric() const {
+  return make<CellImpl>(name, thresholds, the_same, false);
+}
+Precision::operator Metric() const {
+  return make<PrecisionImpl>(RatioOptions{thresholds, {top_k, class_id}, name});
+}
+Recall::operator Metric() const {
+  return make<RecallImpl>(RatioOptions{thresholds, {top_k, class_id}, name});
+}
 
 }  // namespace metrics
 }  // namespace cohort::nn

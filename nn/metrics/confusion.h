@@ -10,68 +10,62 @@
 namespace cohort::nn {
 namespace metrics {
 
-struct TruePositivesOptions {
+/// How many are decided to be positive, and are.
+struct TruePositives {
+  static constexpr std::string_view kName = "true_positives";
   std::vector<double> thresholds = {};  ///< in [0, 1]; empty: 0.5
   std::string name = "true_positives";
-};
-/// How many are decided to be positive, and are.
-struct TruePositives : Metric {
-  static constexpr std::string_view kName = "true_positives";
-  explicit TruePositives(TruePositivesOptions options = {});
+
+  operator Metric() const;
 };
 
-struct TrueNegativesOptions {
+/// How many are decided to be negative, and are.
+struct TrueNegatives {
+  static constexpr std::string_view kName = "true_negatives";
   std::vector<double> thresholds = {};
   std::string name = "true_negatives";
-};
-/// How many are decided to be negative, and are.
-struct TrueNegatives : Metric {
-  static constexpr std::string_view kName = "true_negatives";
-  explicit TrueNegatives(TrueNegativesOptions options = {});
+
+  operator Metric() const;
 };
 
-struct FalsePositivesOptions {
+/// How many are decided to be positive, and are not.
+struct FalsePositives {
+  static constexpr std::string_view kName = "false_positives";
   std::vector<double> thresholds = {};
   std::string name = "false_positives";
-};
-/// How many are decided to be positive, and are not.
-struct FalsePositives : Metric {
-  static constexpr std::string_view kName = "false_positives";
-  explicit FalsePositives(FalsePositivesOptions options = {});
+
+  operator Metric() const;
 };
 
-struct FalseNegativesOptions {
+/// How many are decided to be negative, and are not.
+struct FalseNegatives {
+  static constexpr std::string_view kName = "false_negatives";
   std::vector<double> thresholds = {};
   std::string name = "false_negatives";
-};
-/// How many are decided to be negative, and are not.
-struct FalseNegatives : Metric {
-  static constexpr std::string_view kName = "false_negatives";
-  explicit FalseNegatives(FalseNegativesOptions options = {});
+
+  operator Metric() const;
 };
 
-struct PrecisionOptions {
+/// The part of the decided positives that are; 0 without any.
+struct Precision {
+  static constexpr std::string_view kName = "precision";
   std::vector<double> thresholds = {};   ///< in [0, 1]; empty: 0.5, and none with top_k
   std::optional<int64_t> top_k = {};     ///< positive are only the k largest of the last dimension
   std::optional<int64_t> class_id = {};  ///< counts this one of the last dimension alone
   std::string name = "precision";
-};
-/// The part of the decided positives that are; 0 without any.
-struct Precision : Metric {
-  static constexpr std::string_view kName = "precision";
-  explicit Precision(PrecisionOptions options = {});
+
+  operator Metric() const;
 };
 
-struct RecallOptions {
+/// The part of the positives that are decided to be; 0 without any.
+struct Recall {
+  static constexpr std::string_view kName = "recall";
   std::vector<double> thresholds = {};
   std::optional<int64_t> top_k = {};
   std::optional<int64_t> class_id = {};
   std::string name = "recall";
-};
-/// The part of the positives that are decided to be; 0 without any.
-struct Recall : Metric {
-  static constexpr std::string_view kName = "recall";
-  explicit Recall(RecallOptions options = {});
+
+  operator Metric() const;
 };
 
 }  // namespace metrics

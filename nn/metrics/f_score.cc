@@ -20,7 +20,7 @@ constexpr internal::Named<Average> kAverages[] = {{"", Average::kNone},
 /// States, [K]: "true_positives", "false_positives", "false_negatives".
 class FBetaScoreImpl final : public MetricImpl {
  public:
-  explicit FBetaScoreImpl(metrics::FBetaScoreOptions options)
+  explicit FBetaScoreImpl(metrics::FBetaScore options)
       : MetricImpl(std::move(options.name)),
         average_(internal::find_named<Average>(name() + ": average", options.average, kAverages)),
         beta_(options.beta),
@@ -89,11 +89,10 @@ class FBetaScoreImpl final : public MetricImpl {
 
 namespace metrics {
 
-FBetaScore::FBetaScore(FBetaScoreOptions options)
-    : Metric(std::make_shared<FBetaScoreImpl>(std::move(options))) {}
-F1Score::F1Score(F1ScoreOptions options)
-    : Metric(std::make_shared<FBetaScoreImpl>(FBetaScoreOptions{
-          .average = options.average, .threshold = options.threshold, .name = options.name})) {}
+FBetaScore::operator Metric() const { return make<FBetaScoreImpl>(*this); }
+F1Score::operator Metric() const {
+  return make<FBetaScoreImpl>(FBetaScore{.average = average, .threshold = threshold, .name = name});
+}
 
 }  // namespace metrics
 }  // namespace cohort::nn

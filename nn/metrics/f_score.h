@@ -7,28 +7,26 @@
 namespace cohort::nn {
 namespace metrics {
 
-struct FBetaScoreOptions {
+/// (1 + beta^2) precision recall / (beta^2 precision + recall) of each class: labels [N, K] (0 or
+/// 1) and predictions [N, K].
+struct FBetaScore {
+  static constexpr std::string_view kName = "fbeta_score";
   std::string average = "";  ///< "": a value for each class; or "micro", "macro", "weighted"
   double beta = 1.0;
   std::optional<double> threshold = {};  ///< in (0, 1]; absent: the largest of a row is decided for
   std::string name = "fbeta_score";
-};
-/// (1 + beta^2) precision recall / (beta^2 precision + recall) of each class: labels [N, K] (0 or
-/// 1) and predictions [N, K].
-struct FBetaScore : Metric {
-  static constexpr std::string_view kName = "fbeta_score";
-  explicit FBetaScore(FBetaScoreOptions options = {});
+
+  operator Metric() const;
 };
 
-struct F1ScoreOptions {
+/// FBetaScore with beta 1: the harmonic mean of precision and recall.
+struct F1Score {
+  static constexpr std::string_view kName = "f1_score";
   std::string average = "";
   std::optional<double> threshold = {};
   std::string name = "f1_score";
-};
-/// FBetaScore with beta 1: the harmonic mean of precision and recall.
-struct F1Score : Metric {
-  static constexpr std::string_view kName = "f1_score";
-  explicit F1Score(F1ScoreOptions options = {});
+
+  operator Metric() const;
 };
 
 }  // namespace metrics

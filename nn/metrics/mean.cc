@@ -1,10 +1,18 @@
 #include "cohort/nn/metrics/mean.h"
 
 #include "cohort/core/ops/math.h"
+#include "cohort/nn/internal/masks.h"
 #include "cohort/nn/internal/reduction.h"
 
 namespace cohort::nn {
 namespace {
+
+/// The weights, 0 where y_pred is masked.
+Value masked_weights(const MetricArgs& args) {
+  const Value mask = internal::mask_of(args.y_pred);
+  return mask.defined() ? internal::merge_mask(args.sample_weight, mask, DType::kF32)
+                        : args.sample_weight;
+}
 
 std::vector<Value> total_and_count(Value values, Value weights) {
   const internal::WeightedSum sum = internal::samplewise_sum(values, weights);
@@ -15,6 +23,11 @@ class MeanImpl final : public MeanMetricImpl {
  public:
   using MeanMetricImpl::MeanMetricImpl;
   Value values(Value, Value y_pred) const override { return y_pred; }
+  /// As in Keras a mask changes given weights alone.
+  std::vector<Value> contributions(const MetricArgs& args) const override {
+    if (args.sample_weight.defined()) return MeanMetricImpl::contributions(args);
+    return total_and_count(args.y_pred, {});
+  }
 };
 
 class SumImpl final : public MetricImpl {
@@ -37,7 +50,7 @@ class MeanOfLossImpl final : public MeanMetricImpl {
   std::vector<Value> contributions(const MetricArgs& args) const override {
     const Value y_pred =
         is_floating(args.y_pred.dtype()) ? args.y_pred : ops::cast(args.y_pred, DType::kF32);
-    const Value weights = internal::merge_mask(args.sample_weight,
+    const Value weights = internal::merge_mask(masked_weights(args),
                                                loss_.impl().mask(args.y_true, y_pred), DType::kF32);
     return total_and_count(values(args.y_true, y_pred), weights);
   }
@@ -54,7 +67,7 @@ MeanMetricImpl::MeanMetricImpl(std::string name) : MetricImpl(std::move(name)) {
 }
 
 std::vector<Value> MeanMetricImpl::contributions(const MetricArgs& args) const {
-  return total_and_count(values(args.y_true, args.y_pred), args.sample_weight);
+  return total_and_count(values(args.y_true, args.y_pred), masked_weights(args));
 }
 
 Value MeanMetricImpl::result(std::span<const Value> states) const {
@@ -63,10 +76,9 @@ Value MeanMetricImpl::result(std::span<const Value> states) const {
 
 namespace metrics {
 
-Mean::Mean(MeanOptions options) : Metric(std::make_shared<MeanImpl>(std::move(options.name))) {}
-Sum::Sum(SumOptions options) : Metric(std::make_shared<SumImpl>(std::move(options.name))) {}
-MeanOfLoss::MeanOfLoss(Loss loss, std::string name)
-    : Metric(std::make_shared<MeanOfLossImpl>(std::move(loss), std::move(name))) {}
+Mean::operator Metric() const { return make<MeanImpl>(name); }
+Sum::operator Metric() const { return make<SumImpl>(name); }
+MeanOfLoss::operator Metric() const { return make<MeanOfLossImpl>(loss, name); }
 
 }  // namespace metrics
 }  // namespace cohort::nn

@@ -20,33 +20,30 @@ class MeanMetricImpl : public MetricImpl {
 
 namespace metrics {
 
-struct MetricOptions {
-  std::string name;
-};
-
-struct MeanOptions {
-  std::string name = "mean";
-};
 /// The weighted mean of values.
-struct Mean : Metric {
+struct Mean {
   static constexpr std::string_view kName = "mean";
-  explicit Mean(MeanOptions options = {});
+  std::string name = "mean";
+
+  operator Metric() const;
 };
 
-struct SumOptions {
-  std::string name = "sum";
-};
 /// The weighted sum of values.
-struct Sum : Metric {
+struct Sum {
   static constexpr std::string_view kName = "sum";
-  explicit Sum(SumOptions options = {});
+  std::string name = "sum";
+
+  operator Metric() const;
 };
 
 /// The mean over all examples of a loss: what "mse" and "sparse_categorical_crossentropy" are as
 /// metrics. Examples that the loss leaves out (ignore_class) do not count. Its name is the loss's
 /// where none is given.
-struct MeanOfLoss : Metric {
-  explicit MeanOfLoss(Loss loss, std::string name = "");
+struct MeanOfLoss {
+  Loss loss;
+  std::string name = "";
+
+  operator Metric() const;
 };
 
 }  // namespace metrics

@@ -15,7 +15,7 @@ constexpr int64_t kMostClasses = 1 << 15;  // a place in the matrix is an i32
 /// The state is the confusion matrix, [label, prediction].
 class MeanIoUImpl final : public MetricImpl {
  public:
-  explicit MeanIoUImpl(const metrics::MeanIoUOptions& options)
+  explicit MeanIoUImpl(const metrics::MeanIoU& options)
       : MetricImpl(options.name), options_(options) {
     if (options.num_classes < 1 || options.num_classes > kMostClasses)
       throw InvalidArgument("{}: got num_classes {}; want 1 to {}", name(), options.num_classes,
@@ -74,14 +74,14 @@ class MeanIoUImpl final : public MetricImpl {
     return matrix;
   }
 
-  metrics::MeanIoUOptions options_;
+  metrics::MeanIoU options_;
 };
 
 }  // namespace
 
 namespace metrics {
 
-MeanIoU::MeanIoU(MeanIoUOptions options) : Metric(std::make_shared<MeanIoUImpl>(options)) {}
+MeanIoU::operator Metric() const { return make<MeanIoUImpl>(*this); }
 
 }  // namespace metrics
 }  // namespace cohort::nn

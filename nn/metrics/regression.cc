@@ -39,12 +39,9 @@ class RootMeanSquaredErrorImpl final : public MeanMetricImpl {
 
 namespace metrics {
 
-MeanAbsoluteError::MeanAbsoluteError(MeanAbsoluteErrorOptions options)
-    : Metric(std::make_shared<MeanAbsoluteErrorImpl>(std::move(options.name))) {}
-MeanSquaredError::MeanSquaredError(MeanSquaredErrorOptions options)
-    : Metric(MeanOfLoss("mse", std::move(options.name))) {}
-RootMeanSquaredError::RootMeanSquaredError(RootMeanSquaredErrorOptions options)
-    : Metric(std::make_shared<RootMeanSquaredErrorImpl>(std::move(options.name))) {}
+MeanAbsoluteError::operator Metric() const { return make<MeanAbsoluteErrorImpl>(name); }
+MeanSquaredError::operator Metric() const { return MeanOfLoss{.loss = "mse", .name = name}; }
+RootMeanSquaredError::operator Metric() const { return make<RootMeanSquaredErrorImpl>(name); }
 
 }  // namespace metrics
 }  // namespace cohort::nn

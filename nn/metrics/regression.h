@@ -5,31 +5,28 @@
 namespace cohort::nn {
 namespace metrics {
 
-struct MeanAbsoluteErrorOptions {
-  std::string name = "mean_absolute_error";
-};
 /// The mean of |y_true - y_pred|; also called "mae".
-struct MeanAbsoluteError : Metric {
+struct MeanAbsoluteError {
   static constexpr std::string_view kName = "mean_absolute_error";
-  explicit MeanAbsoluteError(MeanAbsoluteErrorOptions options = {});
+  std::string name = "mean_absolute_error";
+
+  operator Metric() const;
 };
 
-struct MeanSquaredErrorOptions {
-  std::string name = "mean_squared_error";
-};
 /// The mean of (y_true - y_pred)^2; also called "mse".
-struct MeanSquaredError : Metric {
+struct MeanSquaredError {
   static constexpr std::string_view kName = "mean_squared_error";
-  explicit MeanSquaredError(MeanSquaredErrorOptions options = {});
+  std::string name = "mean_squared_error";
+
+  operator Metric() const;
 };
 
-struct RootMeanSquaredErrorOptions {
-  std::string name = "root_mean_squared_error";
-};
 /// The square root of the mean of (y_true - y_pred)^2.
-struct RootMeanSquaredError : Metric {
+struct RootMeanSquaredError {
   static constexpr std::string_view kName = "root_mean_squared_error";
-  explicit RootMeanSquaredError(RootMeanSquaredErrorOptions options = {});
+  std::string name = "root_mean_squared_error";
+
+  operator Metric() const;
 };
 
 }  // namespace metrics

@@ -71,7 +71,7 @@ class TopKImpl final : public MeanMetricImpl {
 
 class SparseTopKImpl final : public MeanMetricImpl {
  public:
-  explicit SparseTopKImpl(const metrics::SparseTopKCategoricalAccuracyOptions& options)
+  explicit SparseTopKImpl(const metrics::SparseTopKCategoricalAccuracy& options)
       : MeanMetricImpl(options.name),
         k_(checked_k(options.name, options.k)),
         from_sorted_ids_(options.from_sorted_ids) {}
@@ -89,11 +89,8 @@ class SparseTopKImpl final : public MeanMetricImpl {
 
 namespace metrics {
 
-TopKCategoricalAccuracy::TopKCategoricalAccuracy(TopKCategoricalAccuracyOptions options)
-    : Metric(std::make_shared<TopKImpl>(std::move(options.name), options.k)) {}
-SparseTopKCategoricalAccuracy::SparseTopKCategoricalAccuracy(
-    SparseTopKCategoricalAccuracyOptions options)
-    : Metric(std::make_shared<SparseTopKImpl>(options)) {}
+TopKCategoricalAccuracy::operator Metric() const { return make<TopKImpl>(name, k); }
+SparseTopKCategoricalAccuracy::operator Metric() const { return make<SparseTopKImpl>(*this); }
 
 }  // namespace metrics
 }  // namespace cohort::nn

@@ -144,11 +144,11 @@ data::Dataset make_dataset(const Arguments& arguments, bool is_victim) {
 nn::Model make_model(const Arguments& arguments) {
   std::vector<nn::Layer> layers{nn::Input({.shape = {kColumns}})};
   for (int i = 0; i < arguments.layers; ++i)
-    layers.push_back(nn::Dense({.units = arguments.units, .activation = "relu"}));
-  layers.push_back(nn::Dense({.units = kClasses}));
+    layers.push_back(nn::Dense{.units = arguments.units, .activation = "relu"});
+  layers.push_back(nn::Dense{.units = kClasses});
   nn::Model model = nn::Sequential(layers);
   model.compile({.optimizer = nn::SGD({.learning_rate = 0.01}),
-                 .loss = nn::SparseCategoricalCrossentropy({.from_logits = true})});
+                 .loss = nn::SparseCategoricalCrossentropy{.from_logits = true}});
   return model;
 }
 
@@ -172,7 +172,7 @@ int train(const Arguments& arguments) {
           if (batch == 9) act();
         }}));
   if (is_victim && arguments.fault == "full_disk")
-    callbacks.push_back(nn::CSVLogger({.filename = "/dev/full"}));
+    callbacks.push_back(nn::CSVLogger{.filename = "/dev/full"});
   model.fit(make_dataset(arguments, is_victim),
             {.epochs = 1'000'000, .verbose = 0, .callbacks = callbacks});
   say("weights", model.fingerprint());

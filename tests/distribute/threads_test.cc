@@ -116,7 +116,7 @@ TEST_F(ThreadsConcurrentTest, ModelsMadeAndTrainedAtOnceHaveTheBitsOfOneAlone) {
 
 /// w moves by 0.1 in every step, whoever makes it: the loss is the prediction, of ones.
 TEST_F(ThreadsConcurrentTest, ModelsThatShareALayerTrainItInTurn) {
-  const Dense shared({.units = 1, .use_bias = false, .kernel_initializer = "ones"});
+  const Layer shared = Dense{.units = 1, .use_bias = false, .kernel_initializer = "ones"};
   const auto make = [&] {
     const Sequential model({Input({.shape = {1}}), shared});
     model.compile({.optimizer = SGD({.learning_rate = 0.125}),

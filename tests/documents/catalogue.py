@@ -132,6 +132,8 @@ NOT_OF_KERAS = {
         "layers",
         "optimizer",
         "output_names",
+        "inputs",
+        "outputs",
         "stop_training",
         "set_stop_training",
     ],
@@ -174,6 +176,8 @@ FUNCTIONS = {
 SUPPORTING_FUNCTIONS = {
     "nn::make",
     "nn::make_metric",
+    "nn::common_options",
+    "nn::operation",
     "nn::reduce_over_replicas",
     "nn::LearningRateScheduler",
     "distribute::current_strategy",
@@ -194,6 +198,19 @@ SUPPORTING_FUNCTIONS = {
     "data::make_input_pipeline",
     "data::compute_batch_size",
     "data::count_steps",
+}
+# What symbolic tensors have of core/ops and of the activations above.
+SUPPORTING_FUNCTIONS |= {
+    f"nn::{name}"
+    for name in """
+        abs cast ceil celu clip cos elu erf exp expand_dims expm1 exponential floor gelu glu
+        hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu linear log log1p
+        log_sigmoid log_softmax matmul maximum minimum mish pow reciprocal reduce_max
+        reduce_mean reduce_min reduce_sum relu relu6 round rsqrt selu sigmoid sign silu sin
+        soft_shrink softmax softplus softsign sparse_plus sparse_sigmoid sparsemax sqrt
+        square squared_difference squareplus squeeze swish tanh tanh_shrink threshold
+        transpose
+    """.split()
 }
 # Bases of users' own classes -> theirs.
 TO_DERIVE_FROM = {
@@ -227,6 +244,9 @@ SUPPORTING_CLASSES = {
     "nn::Initializer",
     "nn::Regularizer",
     "nn::SymbolicTensor",
+    "nn::SymbolicCallOptions",
+    "nn::SymbolicInputs",
+    "nn::StepBatch",
     "nn::Variable",
     "nn::CallArgs",
     "nn::CallOptions",

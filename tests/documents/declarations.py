@@ -7,7 +7,7 @@ from headers import CLOSING, HeaderError, joined
 
 @dataclasses.dataclass
 class Member:
-    """A data member of an options struct."""
+    """A data member of an aggregate of options."""
 
     name: str
     type: str
@@ -16,10 +16,13 @@ class Member:
 
 
 def data_members(found):
-    """The members of an options struct, which has nothing else but functions."""
+    """The fields of an aggregate of options: its data members. All that is said of options, here and in
+    the signature test, is read from them."""
     members = []
     for declaration in found.public:
         tokens = declaration.tokens
+        if tokens[0].text == "static":
+            continue
         begin = next((i for i, t in enumerate(tokens) if t.text in ("=", "{")), len(tokens))
         left, value = tokens[:begin], tokens[begin:]
         if any(t.text == "(" for t in strip_angles(left)):
@@ -36,7 +39,7 @@ def data_members(found):
                 "want one `type name = default;`"
             )
         members.append(Member(left[-1].text, joined(left[:-1]), joined(value), declaration.doc))
-    if not members:
+    if not members and not found.converts_to:
         raise HeaderError(f"{found.where}: {found.name}: has no members")
     return members
 

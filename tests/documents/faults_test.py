@@ -65,6 +65,18 @@ class ReferenceTest(unittest.TestCase):
         refused, differing = page.compare(entry, page.theirs("nn::A", "keras.layers")[1])
         self.assertEqual((refused, differing), (["c"], {"b": (1, 1)}))
 
+    def test_the_fields_of_an_aggregate_are_its_arguments(self):
+        made = read(
+            "namespace cohort::nn { struct A { static constexpr int kName = 1; int units; int b = 2;\n"
+            "operator Layer() const; X operator()(const X& x) && { return f(x); }\n"
+            "void operator()(const X& x) const& = delete; }; }"
+        ).classes[0]
+        page = ReferencePage(Library(), Signatures("keras.layers.A(units, b=2, c=None)"))
+        entry = page.options_entry(made)
+        self.assertEqual(made.converts_to, ["Layer"])
+        self.assertEqual(entry.texts(), ["nn::A{.units, .b = 2}"])
+        self.assertEqual(page.compare(entry, page.theirs("nn::A", "keras.layers")[1])[0], ["c"])
+
     def test_a_name_that_they_do_not_have_is_an_error(self):
         with self.assertRaisesRegex(Missing, "keras.layers.Dence"):
             ReferencePage(Library(), Signatures("")).theirs("nn::Dence", "keras.layers")

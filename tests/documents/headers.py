@@ -22,7 +22,7 @@ TOKEN = re.compile(
     re.VERBOSE,
 )
 CLOSING = {"(": ")", "[": "]", "{": "}"}
-AFTER_PARAMETERS = {")", "const", "override", "noexcept", "final"}
+AFTER_PARAMETERS = {")", "const", "override", "noexcept", "final", "&", "&&"}
 
 
 class HeaderError(Exception):
@@ -57,6 +57,12 @@ class Class:
     where: str
     public: list = dataclasses.field(default_factory=list)  # declarations
     classes: list = dataclasses.field(default_factory=list)
+
+    @property
+    def converts_to(self):
+        """What it says `operator Name() const` for: an aggregate of options is made into that."""
+        starts = [[t.text for t in d.tokens[:3]] for d in self.public]
+        return [s[1] for s in starts if len(s) == 3 and s[0] == "operator" and s[2] == "("]
 
 
 @dataclasses.dataclass

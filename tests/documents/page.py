@@ -23,6 +23,7 @@ class Entry:
     members: list
     doc: str
     positional: list
+    is_aggregate: bool = False
 
     def texts(self, hidden=()):
         """The calls as text: options where they come first, `…` for the same ones later."""
@@ -34,7 +35,9 @@ class Entry:
             else:
                 shown = [m for m in self.members if m.name in names and m.name not in hidden]
                 texts.append(
-                    call_text(
+                    aggregate_text(self.shown_name, shown)
+                    if self.is_aggregate
+                    else call_text(
                         self.shown_name, heads + (["{}"] if options and not shown else []), shown
                     )
                 )
@@ -60,6 +63,12 @@ def call_text(name, heads, members):
         else:
             lines[-1] += space + part
     return "\n".join(lines) if parts else f"{name}()"
+
+
+def aggregate_text(name, members):
+    """The same of an aggregate."""
+    text = call_text(name, [], members)
+    return text.replace("({", "{", 1).removesuffix("})") + "}" if members else name + "{}"
 
 
 def is_number(type_name):
@@ -116,9 +125,10 @@ class Page:
         return Entry(name, shown_name or name, calls, list(members.values()), doc, positional)
 
     def options_entry(self, found):
-        """An options struct that is a thing of its own."""
+        """Options that are a thing of their own."""
         members = declarations.data_members(found)
-        return Entry(found.name, found.name, [([], members)], members, found.doc, [])
+        made = bool(found.converts_to)
+        return Entry(found.name, found.name, [([], members)], members, found.doc, [], made)
 
     def theirs(self, name, family):
         """Their name and arguments; ("", None) for what is Cohort's own."""

@@ -109,10 +109,15 @@ class Reference:
         found = [
             c
             for c in self.library.classes.values()
-            if base in c.bases and c.name not in ("nn::Model", *catalogue.SUPPORTING_CLASSES)
+            if base in c.bases + c.converts_to and c.name not in ("nn::Model", *catalogue.SUPPORTING_CLASSES)
         ]
         self.library.listed.update(c.name for c in found)
-        entries = [self.page.entry(c.name, self.library.constructors(c), c.doc) for c in found]
+        entries = [
+            self.page.options_entry(c)
+            if c.converts_to
+            else self.page.entry(c.name, self.library.constructors(c), c.doc)
+            for c in found
+        ]
         theirs = [self.page.theirs(e.name, family) for e in entries]
         if family == "keras.layers":
             every = self.page.signatures.find("keras.layers.Layer")

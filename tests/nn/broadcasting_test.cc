@@ -72,11 +72,11 @@ TEST(BroadcastingTest, WeightsThatDoNotFitAreRefused) {
                     HasSubstr("from the front")));
   EXPECT_THAT(error(Tensor(DType::kF32, {4, 2, 2})), HasSubstr("[4, 2, 2]"));
   EXPECT_THAT(error(Tensor(DType::kF32, {4, 1, 1, 1})), HasSubstr("[4, 1, 1, 1]"));
-  EXPECT_THAT(
-      error_of([] {
-        Mean().update_state(Tensor(), Tensor(DType::kF32, {3, 2}), Tensor(DType::kF32, {3, 4}));
-      }),
-      HasSubstr("got weights [3, 4] for values [3, 2]"));
+  EXPECT_THAT(error_of([] {
+                Metric(Mean{}).update_state(Tensor(), Tensor(DType::kF32, {3, 2}),
+                                            Tensor(DType::kF32, {3, 4}));
+              }),
+              HasSubstr("got weights [3, 4] for values [3, 2]"));
   EXPECT_THAT(
       error_of([] {
         run(
@@ -115,7 +115,7 @@ TEST(BroadcastingTest, LossesOfEveryRowWithEveryOtherAreRefused) {
   };
   EXPECT_THAT(error({.loss = pairs}),
               AllOf(HasSubstr("pairs: got losses [N, N]"), HasSubstr("axis 0 alone")));
-  EXPECT_THAT(error({.loss = "mse", .metrics = {metrics::MeanOfLoss(pairs)}}),
+  EXPECT_THAT(error({.loss = "mse", .metrics = {metrics::MeanOfLoss{.loss = pairs}}}),
               HasSubstr("got values [N, N]"));
 }
 
@@ -160,18 +160,18 @@ TEST(IntegersTest, AverageLossesOfIntegersAreDoubles) {
 }
 
 TEST(IntegersTest, MetricsCompareIntegersWithFloatsAsFloats) {
-  const Accuracy accuracy;
+  const Metric accuracy = Accuracy{};
   accuracy.update_state(Tensor::from<float>({0.7f, 1}, {2, 1}),
                         Tensor::from<int32_t>({0, 1}, {2, 1}));
   EXPECT_EQ(accuracy.result(), 0.5);
-  const BinaryAccuracy binary({.threshold = 0.7});
+  const Metric binary = BinaryAccuracy{.threshold = 0.7};
   binary.update_state(column({0, 1}), Tensor::from<int32_t>({0, 1}, {2, 1}));
   EXPECT_EQ(binary.result(), 1);
-  const SparseCategoricalAccuracy sparse;
+  const Metric sparse = SparseCategoricalAccuracy{};
   sparse.update_state(Tensor::from<float>({1.5f, 1}, {2}),
                       Tensor::from<float>({0, 1, 0, 1}, {2, 2}));
   EXPECT_EQ(sparse.result(), 0.5);
-  const metrics::MeanOfLoss mse("mse");
+  const Metric mse = metrics::MeanOfLoss{.loss = "mse"};
   mse.update_state(Tensor::from<int32_t>({0, 0}, {2, 1}), Tensor::from<int32_t>({1, 0}, {2, 1}));
   EXPECT_EQ(mse.result(), 0.5);
 }
@@ -181,7 +181,7 @@ TEST(MetricTest, OneMetricObjectServesOneOutput) {
   const Model model(
       {.inputs = {x},
        .outputs = {Dense({.units = 1, .name = "p"})(x), Dense({.units = 1, .name = "q"})(x)}});
-  const BinaryAccuracy shared;
+  const Metric shared = BinaryAccuracy{};
   model.compile({.optimizer = "sgd", .loss = "mse", .metrics = {{"p", {shared}}, {"q", {shared}}}});
   EXPECT_THAT(error_of([&] {
                 model.evaluate({column({1})}, {column({1}), column({1})}, {.verbose = 0});

@@ -47,7 +47,7 @@ TEST(CompiledModelTest, AdversariesTrainInTurnAsTheyWereCompiled) {
 }
 
 TEST(CompiledModelTest, FrozenNormalizationIsSoForModelsCompiledAfterwards) {
-  const BatchNormalization norm({.momentum = 0.5});
+  const Layer norm = BatchNormalization{.momentum = 0.5};
   const Sequential first({Input({.shape = {1}}), norm});
   first.compile({.optimizer = SGD({.learning_rate = 0}), .loss = "mse"});
   norm.set_trainable(false);
@@ -61,7 +61,7 @@ TEST(CompiledModelTest, FrozenNormalizationIsSoForModelsCompiledAfterwards) {
 }
 
 TEST(CompiledModelTest, PenaltiesAndWeightsAreThoseOfTheCompiledModel) {
-  const Dense dense = line(2, regularizers::L1({.l1 = 1}));
+  const Layer dense = line(2, regularizers::L1({.l1 = 1}));
   const Sequential model({Input({.shape = {1}}), dense});
   model.compile({.optimizer = SGD({.learning_rate = 0.25}), .loss = prediction()});
   dense.weights()[0].set_trainable(false);
@@ -103,7 +103,7 @@ TEST(CompiledModelTest, AModelThatGrewWantsAnotherCompile) {
 }
 
 TEST(CompiledModelTest, WeightsBehindAFrozenAndAFreeWayAreCountedOnce) {
-  const Dense dense = line(1, regularizers::L1({.l1 = 1}));
+  const Layer dense = line(1, regularizers::L1({.l1 = 1}));
   const Sequential frozen({Input({.shape = {1}}), dense}, {.trainable = false});
   const auto x = Input({.shape = {1}});
   const Model model({.inputs = {x}, .outputs = {Add()({frozen(x), dense(x)})}});

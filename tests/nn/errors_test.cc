@@ -40,7 +40,7 @@ TEST_F(ErrorsTest, LayersNameThemselvesAndSayWhatTheyGotAndWant) {
               AllOf(HasSubstr("reshape"), HasSubstr("[N, 6]"), HasSubstr("[N, 5]")));
   EXPECT_THAT(error(BatchNormalization(), {}), HasSubstr("batch_normalization"));
 
-  const Dense dense({.units = 2, .name = "head"});
+  const Layer dense = Dense{.units = 2, .name = "head"};
   dense(Input({.shape = {4}}));
   EXPECT_THAT(error(dense, {5}),
               AllOf(HasSubstr("head: got input [N, 5]"), HasSubstr("last dimension of 4")));
@@ -56,11 +56,11 @@ TEST_F(ErrorsTest, LayersNameThemselvesAndSayWhatTheyGotAndWant) {
 }
 
 TEST_F(ErrorsTest, OptionsOutOfRange) {
-  EXPECT_THAT(error_of([] { Dense({.units = 0}); }), HasSubstr("dense: got units 0"));
-  EXPECT_THAT(error_of([] { Dropout({.rate = 1.5}); }), HasSubstr("dropout: got rate 1.5"));
-  EXPECT_THAT(error_of([] { Conv2D({.filters = 3, .kernel_size = 3, .groups = 2}); }),
+  EXPECT_THAT(error_of([] { Layer(Dense({.units = 0})); }), HasSubstr("dense: got units 0"));
+  EXPECT_THAT(error_of([] { Layer(Dropout({.rate = 1.5})); }), HasSubstr("dropout: got rate 1.5"));
+  EXPECT_THAT(error_of([] { Layer(Conv2D({.filters = 3, .kernel_size = 3, .groups = 2})); }),
               HasSubstr("groups 2"));
-  EXPECT_THAT(error_of([] { Conv2D({.filters = 3, .kernel_size = 3, .padding = "full"}); }),
+  EXPECT_THAT(error_of([] { Layer(Conv2D({.filters = 3, .kernel_size = 3, .padding = "full"})); }),
               AllOf(HasSubstr("full"), HasSubstr("valid, same")));
   EXPECT_THAT(error_of([] { Optimizer(Adam({.beta_1 = 1.0})); }), HasSubstr("beta_1 1"));
   EXPECT_THAT(error_of([] { Optimizer(SGD({.clipnorm = 1.0, .clipvalue = 1.0})); }),
@@ -70,17 +70,17 @@ TEST_F(ErrorsTest, OptionsOutOfRange) {
 }
 
 TEST_F(ErrorsTest, UnknownNamesListTheKnown) {
-  EXPECT_THAT(error_of([] { Dense({.units = 1, .activation = "rellu"}); }),
+  EXPECT_THAT(error_of([] { Layer(Dense({.units = 1, .activation = "rellu"})); }),
               AllOf(HasSubstr("rellu"), HasSubstr("gelu"), HasSubstr("relu6")));
-  EXPECT_THAT(error_of([] { Dense({.units = 1, .activation = "threshold"}); }),
+  EXPECT_THAT(error_of([] { Layer(Dense({.units = 1, .activation = "threshold"})); }),
               HasSubstr("two numbers"));
   EXPECT_THAT(error_of([] { Loss("msee"); }),
               AllOf(HasSubstr("msee"), HasSubstr("sparse_categorical_crossentropy")));
   EXPECT_THAT(error_of([] { Optimizer("adamm"); }), AllOf(HasSubstr("adamm"), HasSubstr("sgd")));
   EXPECT_THAT(error_of([] { make_metric("acurracy", {2}, {2}); }), HasSubstr("binary_accuracy"));
-  EXPECT_THAT(error_of([] { Dense({.units = 1, .kernel_initializer = "glorot"}); }),
+  EXPECT_THAT(error_of([] { Layer(Dense({.units = 1, .kernel_initializer = "glorot"})); }),
               HasSubstr("glorot_uniform"));
-  EXPECT_THAT(error_of([] { MeanSquaredError({.reduction = "avg"}); }),
+  EXPECT_THAT(error_of([] { Loss(MeanSquaredError({.reduction = "avg"})); }),
               HasSubstr("sum_over_batch_size"));
 }
 

@@ -74,7 +74,7 @@ TEST(KerasNamesTest, WeightedMetricsThatShareANameWithAPlainOne) {
 
 TEST(OutputNamesTest, OutputsOfOneLayerAreNumbered) {
   const auto x = Input({.shape = {1}}), y = Input({.shape = {1}});
-  const Dense d({.units = 1, .use_bias = false, .kernel_initializer = "ones", .name = "d"});
+  const Layer d = Dense{.units = 1, .use_bias = false, .kernel_initializer = "ones", .name = "d"};
   const Model model({.inputs = {x, y}, .outputs = {d(x), d(y)}});
   EXPECT_EQ(model.output_names(), (std::vector<std::string>{"d", "d_1"}));
   model.compile({.optimizer = SGD({.learning_rate = 0}), .loss = {{"d_1", "mse"}, {"d", "mse"}}});
@@ -87,7 +87,7 @@ TEST(OutputNamesTest, OutputsOfOneLayerAreNumbered) {
 
 TEST(OutputNamesTest, ALayerKeepsItsNameWhereAnotherIsNumbered) {
   const auto x = Input({.shape = {1}});
-  const Dense d({.units = 1, .name = "d"}), d_1({.units = 1, .name = "d_1"});
+  const Layer d = Dense{.units = 1, .name = "d"}, d_1 = Dense{.units = 1, .name = "d_1"};
   EXPECT_EQ(Model({.inputs = {x}, .outputs = {d(x), d(x), d_1(x), d(x)}}).output_names(),
             (std::vector<std::string>{"d", "d_2", "d_1", "d_3"}));
 }
@@ -167,7 +167,7 @@ TEST(BroadcastingTest, AddMeetsItsInputsRowByRow) {
   const auto add = [](const Tensor& x, const Tensor& y) {
     return run(
         [](std::span<const Value> in) {
-          return std::vector<Value>{Add()({in[0], in[1]})};
+          return std::vector<Value>{Layer(Add{})({in[0], in[1]})};
         },
         {x, y})[0];
   };

@@ -82,11 +82,12 @@ TEST(LayersGoldenTest, Pooling) {
   for (const std::string kind : {"MaxPooling2D", "AveragePooling2D"}) {
     for (const std::string& name : golden.cases(kind)) {
       const std::string group = kind + "/" + name;
-      const Pooling2DOptions options{.pool_size = size(golden, group + "/pool_size"),
-                                     .strides = size(golden, group + "/strides"),
-                                     .padding = golden.text(group + "/padding")};
+      const Size2D pool_size = size(golden, group + "/pool_size");
+      const Size2D strides = size(golden, group + "/strides");
+      const std::string padding = golden.text(group + "/padding");
       check(golden, group,
-            kind == "MaxPooling2D" ? Layer(MaxPooling2D(options)) : AveragePooling2D(options));
+            kind == "MaxPooling2D" ? Layer(MaxPooling2D{pool_size, strides, padding})
+                                   : AveragePooling2D{pool_size, strides, padding});
     }
   }
 }
@@ -95,10 +96,10 @@ TEST(LayersGoldenTest, GlobalPooling) {
   const Golden golden("layers");
   for (const std::string kind : {"GlobalMaxPooling2D", "GlobalAveragePooling2D"}) {
     for (const std::string& name : golden.cases(kind)) {
-      const GlobalPooling2DOptions options{.keepdims = name == "keepdims"};
+      const bool keepdims = name == "keepdims";
       check(golden, kind + "/" + name,
-            kind == "GlobalMaxPooling2D" ? Layer(GlobalMaxPooling2D(options))
-                                         : GlobalAveragePooling2D(options));
+            kind == "GlobalMaxPooling2D" ? Layer(GlobalMaxPooling2D{keepdims})
+                                         : GlobalAveragePooling2D{keepdims});
     }
   }
 }
@@ -140,12 +141,13 @@ void check_batch_normalization(bool synchronized) {
   const Golden golden("layers");
   for (const std::string& name : golden.cases("batch_normalization")) {
     const std::string group = "batch_normalization/" + name;
-    const BatchNormalization layer({.axis = static_cast<int64_t>(golden.number(group + "/axis")),
-                                    .momentum = golden.number(group + "/momentum"),
-                                    .epsilon = golden.number(group + "/epsilon"),
-                                    .center = golden.number(group + "/center") != 0,
-                                    .scale = golden.number(group + "/scale") != 0,
-                                    .synchronized = synchronized});
+    const Layer layer =
+        BatchNormalization{.axis = static_cast<int64_t>(golden.number(group + "/axis")),
+                           .momentum = golden.number(group + "/momentum"),
+                           .epsilon = golden.number(group + "/epsilon"),
+                           .center = golden.number(group + "/center") != 0,
+                           .scale = golden.number(group + "/scale") != 0,
+                           .synchronized = synchronized};
     layer.build({{DType::kF32, golden[group + "/x0"].shape()}});
     std::vector<std::string> names{"x"};
     for (const Variable& weight : layer.trainable_weights()) {

@@ -16,10 +16,10 @@ Loss make_loss(const Golden& golden, const std::string& group, const std::string
   const double smoothing =
       golden.has(group + "/label_smoothing") ? golden.number(group + "/label_smoothing") : 0;
   if (kind == "SparseCategoricalCrossentropy") {
-    SparseCategoricalCrossentropyOptions options{.from_logits = logits, .reduction = reduction};
+    SparseCategoricalCrossentropy options{.from_logits = logits, .reduction = reduction};
     if (golden.has(group + "/ignore_class"))
       options.ignore_class = static_cast<int64_t>(golden.number(group + "/ignore_class"));
-    return SparseCategoricalCrossentropy(options);
+    return options;
   }
   if (kind == "CategoricalCrossentropy")
     return CategoricalCrossentropy(
@@ -99,7 +99,8 @@ TEST(InitializersTest, OrthogonalColumnsOrRowsAreOrthonormalTimesGain) {
   const Golden golden("initializers");
   for (const std::string label : {"square", "tall", "wide"}) {
     const Shape shape(golden.values<int64_t>("initializers/orthogonal_" + label + "/shape"));
-    const Tensor q = initializers::Orthogonal({.gain = 1.5})(shape, DType::kF32, {3, "q"});
+    const Tensor q =
+        Initializer(initializers::Orthogonal{.gain = 1.5})(shape, DType::kF32, {3, "q"});
     const int64_t columns = shape.size(shape.rank() - 1), rows = shape.num_elements() / columns;
     const auto v = q.values<float>();
     const bool by_column = rows >= columns;

@@ -37,8 +37,8 @@ class Tally : public MetricImpl {
 };
 
 TEST(MetricsTest, SumsGoOnPastWhatAFloatHolds) {
-  const Sum sum;
-  const Mean mean;
+  const Metric sum = Sum{};
+  const Metric mean = Mean{};
   for (const float value : {16777216.f, 1.f, 1.f}) {
     sum.update_state(column({value}));
     mean.update_state(column({value}));
@@ -48,7 +48,7 @@ TEST(MetricsTest, SumsGoOnPastWhatAFloatHolds) {
 }
 
 TEST(MetricsTest, IntegersAreNotRounded) {
-  const Sum sum;
+  const Metric sum = Sum{};
   sum.update_state(Tensor::from<int32_t>({16777217, 2}));
   EXPECT_EQ(sum.result(), 16777219);
 }
@@ -165,8 +165,8 @@ TEST(MetricsTest, ARunInsideAnotherHasStatesOfItsOwn) {
 }
 
 TEST(MetricsTest, LookingAtResultsAllocatesNothing) {
-  const AUC auc;
-  const Mean mean;
+  const Metric auc = AUC{};
+  const Metric mean = Mean{};
   auc.update_state(column({1, 0}), column({0.75, 0.25}));
   mean.update_state(column({3}));
   internal::MetricResults results({&auc.impl(), &mean.impl()});
@@ -186,9 +186,9 @@ TEST(MetricsTest, LookingAtResultsAllocatesNothing) {
 TEST(MetricsTest, APredictionThatIsNoNumberLiesAboveNoThreshold) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const Tensor y_true = column({1, 0, 1, 0}), y_pred = column({nan, nan, 0.9f, 0.1f});
-  const Precision precision({.thresholds = {0, 0.5, 1}});
-  const Recall recall;
-  const AUC auc({.num_thresholds = 3});
+  const Metric precision = Precision{.thresholds = {0, 0.5, 1}};
+  const Metric recall = Recall{};
+  const Metric auc = AUC{.num_thresholds = 3};
   for (const Metric& metric : {Metric(precision), Metric(recall), Metric(auc)})
     metric.update_state(y_true, y_pred);
   EXPECT_THAT(precision.results(), ElementsAre(0.5, 1, 0));
@@ -237,7 +237,7 @@ TEST(MetricsTest, ContributionsMustFitTheirStates) {
 }
 
 TEST(MetricsTest, ResultsAreAskedForAsTheyAre) {
-  const F1Score f1;
+  const Metric f1 = F1Score{};
   EXPECT_THAT(error_of([&] { f1.result(); }), HasSubstr("f1_score: got result() before an update"));
   f1.update_state(Tensor::from<float>({1, 0}, {1, 2}), Tensor::from<float>({0.9f, 0.1f}, {1, 2}));
   EXPECT_THAT(error_of([&] { f1.result(); }),
@@ -255,31 +255,32 @@ TEST(MetricsTest, ArgumentsAreChecked) {
   const auto expect = [](const std::string& message, auto&& body) {
     EXPECT_THAT(error_of(body), HasSubstr(message));
   };
-  expect("precision: got threshold 1.5; want 0 to 1", [] { Precision({.thresholds = {1.5}}); });
-  expect("recall: got top_k 0; want 1 or more", [] { Recall({.top_k = 0}); });
-  expect("auc: curve", [] { AUC({.curve = "ROCK"}); });
-  expect("auc: got num_thresholds 1; want 2 or more", [] { AUC({.num_thresholds = 1}); });
-  expect("auc: got num_labels 3 without multi_label", [] { AUC({.num_labels = 3}); });
-  expect("f1_score: average", [] { F1Score({.average = "all"}); });
-  expect("f1_score: got threshold 0", [] { F1Score({.threshold = 0}); });
-  expect("mean_io_u: got num_classes 0", [] { MeanIoU({.num_classes = 0}); });
-  expect("top_k_categorical_accuracy: got k 0", [] { TopKCategoricalAccuracy({.k = 0}); });
+  expect("precision: got threshold 1.5; want 0 to 1",
+         [] { Metric(Precision({.thresholds = {1.5}})); });
+  expect("recall: got top_k 0; want 1 or more", [] { Metric(Recall({.top_k = 0})); });
+  expect("auc: curve", [] { Metric(AUC({.curve = "ROCK"})); });
+  expect("auc: got num_thresholds 1; want 2 or more", [] { Metric(AUC({.num_thresholds = 1})); });
+  expect("auc: got num_labels 3 without multi_label", [] { Metric(AUC({.num_labels = 3})); });
+  expect("f1_score: average", [] { Metric(F1Score({.average = "all"})); });
+  expect("f1_score: got threshold 0", [] { Metric(F1Score({.threshold = 0})); });
+  expect("mean_io_u: got num_classes 0", [] { Metric(MeanIoU({.num_classes = 0})); });
+  expect("top_k_categorical_accuracy: got k 0", [] { Metric(TopKCategoricalAccuracy({.k = 0})); });
 
   const Tensor labels = Tensor::from<float>({1, 0, 0, 1}, {2, 2});
   expect("precision: got top_k 3 for predictions [2, 2]",
-         [&] { Precision({.top_k = 3}).update_state(labels, labels); });
+         [&] { Metric(Precision({.top_k = 3})).update_state(labels, labels); });
   expect("recall: got class_id 2 for predictions [2, 2]",
-         [&] { Recall({.class_id = 2}).update_state(labels, labels); });
+         [&] { Metric(Recall({.class_id = 2})).update_state(labels, labels); });
   expect("precision: got labels [2, 2] for predictions [4, 1]", [&] {
-    Precision().update_state(labels, column({1, 0, 0, 1}));
+    Metric(Precision()).update_state(labels, column({1, 0, 0, 1}));
   });
   expect("auc: got 3 label_weights for labels [2, 2]", [&] {
-    AUC({.label_weights = {1, 1, 1}}).update_state(labels, labels);
+    Metric(AUC({.label_weights = {1, 1, 1}})).update_state(labels, labels);
   });
   expect("auc: got predictions [2, 2]; want [N, 3]",
-         [&] { AUC({.multi_label = true, .num_labels = 3}).update_state(labels, labels); });
+         [&] { Metric(AUC({.multi_label = true, .num_labels = 3})).update_state(labels, labels); });
   expect("got weights [3]", [&] {
-    Precision().update_state(labels, labels, Tensor::from<float>({1, 1, 1}));
+    Metric(Precision()).update_state(labels, labels, Tensor::from<float>({1, 1, 1}));
   });
 }
 

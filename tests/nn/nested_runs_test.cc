@@ -47,16 +47,17 @@ TEST(NestedRunsTest, FitKeepsItsMetricsWhereACallbackEvaluates) {
   for (const bool replicated : {false, true}) {
     const Still still = replicated ? two_replicas().scope([] { return Still(); }) : Still();
     std::vector<double> inner, before, after;
-    const LambdaCallback evaluates({.on_train_batch_begin =
-                                        [&](int64_t batch) {
-                                          if (batch == 1) inner.push_back(still.evaluate_tens());
-                                        },
-                                    .on_train_batch_end =
-                                        [&](int64_t, const Logs& logs) {
-                                          before.push_back(logs["loss"]);
-                                          inner.push_back(still.evaluate_tens());
-                                          after.push_back(logs["mse"]);
-                                        }});
+    const Callback evaluates = LambdaCallback{.on_train_batch_begin =
+                                                  [&](int64_t batch) {
+                                                    if (batch == 1)
+                                                      inner.push_back(still.evaluate_tens());
+                                                  },
+                                              .on_train_batch_end =
+                                                  [&](int64_t, const Logs& logs) {
+                                                    before.push_back(logs["loss"]);
+                                                    inner.push_back(still.evaluate_tens());
+                                                    after.push_back(logs["mse"]);
+                                                  }};
     const History history = still.fit({evaluates}, 2);
     EXPECT_EQ(history["loss"], (std::vector<double>{1, 1}));
     EXPECT_EQ(history["mse"], (std::vector<double>{1, 1}));
@@ -69,7 +70,7 @@ TEST(NestedRunsTest, FitKeepsItsMetricsWhereACallbackEvaluates) {
 TEST(NestedRunsTest, LogsOfTheOuterRunReadInsideTheInner) {
   const Still still;
   double outer = 0;
-  const LambdaCallback callback({.on_train_batch_end = [&](int64_t, const Logs& logs) {
+  const Callback callback = LambdaCallback{.on_train_batch_end = [&](int64_t, const Logs& logs) {
     struct Reads : CallbackImpl {
       Reads(const Logs& logs, double& seen) : logs(logs), seen(seen) {}
       void on_test_batch_end(int64_t, const Logs&) override { seen = logs["loss"]; }
@@ -77,7 +78,7 @@ TEST(NestedRunsTest, LogsOfTheOuterRunReadInsideTheInner) {
       double& seen;
     };
     still.evaluate_tens({make<Reads>(logs, outer)});
-  }});
+  }};
   still.fit({callback});
   EXPECT_EQ(outer, 1);
 }
@@ -107,9 +108,9 @@ TEST(NestedRunsTest, OneDatasetServesBothRuns) {
   const data::Dataset dataset =
       data::Dataset::from_tensor_slices({still.ones, still.zeros}).cache().batch(2).prefetch();
   std::vector<double> inner;
-  const LambdaCallback evaluates({.on_train_batch_end = [&](int64_t, const Logs&) {
+  const Callback evaluates = LambdaCallback{.on_train_batch_end = [&](int64_t, const Logs&) {
     inner.push_back(still.model.evaluate(dataset, {.verbose = 0})["loss"]);
-  }});
+  }};
   std::vector<int64_t> batches;
   const LambdaCallback counts(
       {.on_train_batch_end = [&](int64_t batch, const Logs&) { batches.push_back(batch); }});
@@ -126,13 +127,13 @@ TEST(NestedRunsTest, FitInsideFitHasItsOwnMetricsEpochsAndEnd) {
   std::vector<int64_t> batches;
   const LambdaCallback stops(
       {.on_train_batch_end = [&](int64_t, const Logs&) { still.model.set_stop_training(true); }});
-  const LambdaCallback trains({.on_train_batch_end = [&](int64_t batch, const Logs&) {
+  const Callback trains = LambdaCallback{.on_train_batch_end = [&](int64_t batch, const Logs&) {
     batches.push_back(batch);
     const History history =
         still.model.fit(still.tens, still.zeros,
                         {.batch_size = 3, .epochs = 2, .verbose = 0, .callbacks = {stops}});
     inner.insert(inner.end(), history["loss"].begin(), history["loss"].end());
-  }});
+  }};
   const History history = still.fit({trains}, 2);
   EXPECT_EQ(history["loss"], (std::vector<double>{1, 1}));
   EXPECT_EQ(batches, (std::vector<int64_t>{0, 1, 2, 0, 1, 2}));
@@ -141,10 +142,10 @@ TEST(NestedRunsTest, FitInsideFitHasItsOwnMetricsEpochsAndEnd) {
 
 TEST(NestedRunsTest, AStopAskedForBeforeAnInnerFitHolds) {
   const Still still;
-  const LambdaCallback callback({.on_epoch_end = [&](int64_t, const Logs&) {
+  const Callback callback = LambdaCallback{.on_epoch_end = [&](int64_t, const Logs&) {
     still.model.set_stop_training(true);
     still.model.fit(still.ones, still.zeros, {.epochs = 2, .verbose = 0});
-  }});
+  }};
   EXPECT_EQ(still.fit({callback}, 5).epoch().size(), 1u);
 }
 
@@ -176,24 +177,24 @@ TEST(NestedRunsTest, ACallbackOfBothRunsHasTheOuterContextAgain) {
 
 TEST(NestedRunsTest, MoreStructuresThanAreKeptLeaveTheOuterStepAlive) {
   const Still still;
-  const LambdaCallback callback({.on_train_batch_begin = [&](int64_t batch) {
+  const Callback callback = LambdaCallback{.on_train_batch_begin = [&](int64_t batch) {
     for (int64_t i = 0; batch == 1 && i < 20; ++i)
       still.model.test_on_batch(still.tens, still.zeros,
                                 {.class_weight = {{0, static_cast<double>(i)}}});
-  }});
+  }};
   EXPECT_EQ(still.fit({callback})["loss"], std::vector<double>{1});
 }
 
 TEST(NestedRunsTest, AnInnerRunThatFailsLeavesTheOuterOneWhole) {
   const Still still;
   int failures = 0;
-  const LambdaCallback callback({.on_train_batch_end = [&](int64_t, const Logs&) {
+  const Callback callback = LambdaCallback{.on_train_batch_end = [&](int64_t, const Logs&) {
     const LambdaCallback fails(
         {.on_train_batch_end = [](int64_t, const Logs&) { throw Aborted("enough"); }});
     failures += error_of([&] {
                   still.model.fit(still.tens, still.zeros, {.verbose = 0, .callbacks = {fails}});
                 }) == "enough";
-  }});
+  }};
   EXPECT_EQ(still.fit({callback}, 2)["loss"], (std::vector<double>{1, 1}));
   EXPECT_EQ(failures, 6);
 }
@@ -213,9 +214,9 @@ TEST(NestedRunsTest, StepsOfAnInnerFitTakeRandomNumbersOfTheirOwn) {
 
   const Sequential model = make_model();
   std::vector<double> inner;
-  const LambdaCallback trains({.on_epoch_end = [&](int64_t epoch, const Logs&) {
+  const Callback trains = LambdaCallback{.on_epoch_end = [&](int64_t epoch, const Logs&) {
     if (epoch == 0) inner = model.fit(x, y, {.verbose = 0})["loss"];
-  }});
+  }};
   EXPECT_EQ(model.fit(x, y, {.epochs = 2, .verbose = 0, .callbacks = {trains}})["loss"],
             (std::vector<double>{steps[0], steps[2]}));
   EXPECT_EQ(inner, std::vector<double>{steps[1]});
@@ -223,9 +224,9 @@ TEST(NestedRunsTest, StepsOfAnInnerFitTakeRandomNumbersOfTheirOwn) {
 
 TEST(NestedRunsTest, CompileInACallbackIsRefused) {
   const Still still;
-  const LambdaCallback callback({.on_epoch_end = [&](int64_t, const Logs&) {
+  const Callback callback = LambdaCallback{.on_epoch_end = [&](int64_t, const Logs&) {
     still.model.compile({.optimizer = "sgd", .loss = "mse"});
-  }});
+  }};
   EXPECT_THAT(error_of([&] { still.fit({callback}); }), HasSubstr("while the model runs"));
   still.model.compile({.optimizer = "sgd", .loss = "mse"});  // not refused afterwards
 }

@@ -76,7 +76,7 @@ TEST_P(ObjectivesGoldenTest, OneWeightForEachRowOfLossesOfRank3) {
 TEST(MetricsGoldenTest, OneWeightForEachRowOfValuesOfRank3) {
   const Golden golden("objectives");
   for (const std::string& name : golden.cases("weights")) {
-    const metrics::MeanOfLoss metric(make_loss(name, "sum"));
+    const Metric metric = metrics::MeanOfLoss{.loss = make_loss(name, "sum")};
     const Tensor logits = run(
         [](std::span<const Value> in) {
           return std::vector<Value>{ops::matmul(in[0], in[1]) + in[2]};
@@ -90,7 +90,7 @@ TEST(MetricsGoldenTest, OneWeightForEachRowOfValuesOfRank3) {
 TEST(MetricsGoldenTest, MeansOfLossesLeaveOutWhatTheLossLeavesOut) {
   const Golden golden("objectives");
   const Loss loss = SparseCategoricalCrossentropy({.from_logits = true, .ignore_class = 2});
-  const metrics::MeanOfLoss plain(loss), weighted(loss);
+  const Metric plain = metrics::MeanOfLoss{loss}, weighted = metrics::MeanOfLoss{loss};
   plain.update_state(golden["ignored/y_true"], golden["ignored/y_pred"]);
   EXPECT_NEAR(plain.result(), golden.number("ignored/metric"), 2e-5);
   weighted.update_state(golden["ignored/y_true"], golden["ignored/y_pred"],
@@ -116,7 +116,7 @@ Model make_conv2d() {
 
 Model make_shared() {
   const auto a = Input({.shape = {3}}), b = Input({.shape = {3}}), c = Input({.shape = {3}});
-  const Dense shared({.units = 2, .kernel_regularizer = regularizers::L2({.l2 = 0.1})});
+  const Layer shared = Dense{.units = 2, .kernel_regularizer = regularizers::L2({.l2 = 0.1})};
   const Model inner({.inputs = {a}, .outputs = {shared(a)}});
   const auto head = Dense({.units = 1, .name = "head"})(Add()({inner(b), shared(c)}));
   return Model(
@@ -177,7 +177,7 @@ TEST_P(ObjectivesGoldenTest, NormalizationCalledTwiceMovesItsStatisticsOneAfterT
   const Golden golden("objectives");
   const Model model = mirrored_over(GetParam()).scope([] {
     const auto a = Input({.shape = {2}}), b = Input({.shape = {2}});
-    const BatchNormalization norm({.momentum = 0.25, .synchronized = true});
+    const Layer norm = BatchNormalization{.momentum = 0.25, .synchronized = true};
     return Model({.inputs = {a, b}, .outputs = {Add()({norm(a), norm(b)})}});
   });
   model.compile({.optimizer = SGD({.learning_rate = 0.1}), .loss = "mse"});
@@ -192,9 +192,9 @@ TEST_P(ObjectivesGoldenTest, NormalizationCalledTwiceMovesItsStatisticsOneAfterT
 
 TEST_P(ObjectivesGoldenTest, LossesOfOutputsAreWeighedByRowsAndAddUp) {
   const Model model = mirrored_over(GetParam()).scope([] {
-    const DenseOptions zero{.units = 1, .use_bias = false, .kernel_initializer = "zeros"};
+    const Dense zero{.units = 1, .use_bias = false, .kernel_initializer = "zeros"};
     const auto x = Input({.shape = {1}});
-    DenseOptions a = zero, b = zero;
+    Dense a = zero, b = zero;
     a.name = "a", b.name = "b";
     return Model({.inputs = {x}, .outputs = {Dense(a)(x), Dense(b)(x)}});
   });

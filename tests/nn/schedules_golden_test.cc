@@ -33,12 +33,12 @@ LearningRateSchedule make_schedule(const Golden& golden, const std::string& grou
                                         .decay_steps = steps,
                                         .decay_rate = of("decay_rate"),
                                         .staircase = of("staircase") != 0});
-  schedules::CosineDecayOptions options{.initial_learning_rate = initial,
-                                        .decay_steps = steps,
-                                        .alpha = of("alpha"),
-                                        .warmup_steps = static_cast<int64_t>(of("warmup_steps"))};
+  schedules::CosineDecay options{.initial_learning_rate = initial,
+                                 .decay_steps = steps,
+                                 .alpha = of("alpha"),
+                                 .warmup_steps = static_cast<int64_t>(of("warmup_steps"))};
   if (golden.has(group + "/warmup_target")) options.warmup_target = of("warmup_target");
-  return schedules::CosineDecay(options);
+  return options;
 }
 
 TEST(SchedulesGoldenTest, RatesAtSteps) {
@@ -123,19 +123,21 @@ TEST(SchedulesTest, AScheduledRateCannotBeSetAndIsNoVariable) {
 
 TEST(SchedulesTest, BadArgumentsAreRefused) {
   EXPECT_NE(error_of([] {
-              schedules::ExponentialDecay(
-                  {.initial_learning_rate = 0.1, .decay_steps = 0, .decay_rate = 0.5});
+              LearningRateSchedule(schedules::ExponentialDecay{
+                  .initial_learning_rate = 0.1, .decay_steps = 0, .decay_rate = 0.5});
             }).find("ExponentialDecay: got decay_steps 0; want more than 0"),
             std::string::npos);
   EXPECT_NE(error_of([] {
-              schedules::PiecewiseConstantDecay({.boundaries = {1, 2}, .values = {1, 2}});
+              LearningRateSchedule(
+                  schedules::PiecewiseConstantDecay{.boundaries = {1, 2}, .values = {1, 2}});
             }).find("got 2 boundaries and 2 values"),
             std::string::npos);
-  EXPECT_THROW(schedules::PiecewiseConstantDecay({.boundaries = {2, 2}, .values = {1, 2, 3}}),
+  EXPECT_THROW(LearningRateSchedule(
+                   schedules::PiecewiseConstantDecay({.boundaries = {2, 2}, .values = {1, 2, 3}})),
                Error);
-  EXPECT_THROW(
-      schedules::CosineDecay({.initial_learning_rate = 1, .decay_steps = 5, .warmup_steps = 2}),
-      Error);
+  EXPECT_THROW(LearningRateSchedule(schedules::CosineDecay(
+                   {.initial_learning_rate = 1, .decay_steps = 5, .warmup_steps = 2})),
+               Error);
   struct Wrong : LearningRateScheduleImpl {
     Value rate(Value step) const override { return step; }
   };
@@ -147,10 +149,10 @@ TEST(SchedulesTest, BadArgumentsAreRefused) {
 TEST(LearningRateSchedulerTest, SetsTheRateBeforeEachEpoch) {
   const ScheduleLine line(SGD({.learning_rate = 0.5}));
   std::vector<double> before;
-  const LearningRateScheduler scheduler({.schedule = [&](int64_t epoch, double rate) {
+  const Callback scheduler = LearningRateScheduler{.schedule = [&](int64_t epoch, double rate) {
     before.push_back(rate);
     return epoch == 0 ? 0.25 : 0.0;
-  }});
+  }};
   line.fit(2, {scheduler});
   EXPECT_EQ(before, (std::vector<double>{0.5, 0.25}));
   EXPECT_NEAR(line.model.get_weights()[0].item<double>(), 0.5, 1e-6);
@@ -159,13 +161,13 @@ TEST(LearningRateSchedulerTest, SetsTheRateBeforeEachEpoch) {
       SGD({.learning_rate = schedules::InverseTimeDecay(
                {.initial_learning_rate = 1, .decay_steps = 1, .decay_rate = 1})}));
   EXPECT_THROW(scheduled.fit(1, {scheduler}), Error);
-  EXPECT_THROW(LearningRateScheduler({}), Error);
+  EXPECT_THROW(Callback(LearningRateScheduler{}), Error);
 }
 
 /// The rates after each epoch for a loss that takes these values.
-std::vector<double> rates_for(ReduceLROnPlateauOptions options, std::vector<double> losses) {
+std::vector<double> rates_for(const ReduceLROnPlateau& options, std::vector<double> losses) {
   const ScheduleLine line(SGD({.learning_rate = 1}));
-  const ReduceLROnPlateau callback(std::move(options));
+  const Callback callback = options;
   callback->set_model(static_cast<ModelImpl*>(line.model.shared().get()));
   callback->on_train_begin();
   std::vector<double> rates;
@@ -189,8 +191,8 @@ TEST(ReduceLROnPlateauTest, WaitsOutTheCooldownAndForSmallImprovements) {
   EXPECT_EQ(
       rates_for({.monitor = "loss", .factor = 0.5, .patience = 1, .min_delta = 0.5}, {2, 1.7, 1.4}),
       (std::vector<double>{1, 0.5, 0.5}));
-  EXPECT_THROW(ReduceLROnPlateau({.factor = 1}), Error);
-  EXPECT_THROW(ReduceLROnPlateau({.monitor = "fancy"}), Error);
+  EXPECT_THROW(Callback(ReduceLROnPlateau({.factor = 1})), Error);
+  EXPECT_THROW(Callback(ReduceLROnPlateau({.monitor = "fancy"})), Error);
 }
 
 }  // namespace

@@ -11,7 +11,8 @@ using ::testing::HasSubstr;
 
 std::vector<std::string> lines_for(const std::vector<StepTimes>& workers) {
   std::vector<std::string> lines;
-  const StepReport report({.print = [&](std::string_view text) { lines.emplace_back(text); }});
+  const Callback report =
+      StepReport{.print = [&](std::string_view text) { lines.emplace_back(text); }};
   report.impl().on_step_times(0, workers);
   return lines;
 }

@@ -21,13 +21,12 @@ std::string trace_path(const char* name) {
   return ::testing::TempDir() + "cohort_" + name + "_" + std::to_string(getpid()) + ".json";
 }
 
-void train(const StepTraceOptions& options, int64_t epochs, int64_t steps_per_execution = 1) {
+void train(const StepTrace& options, int64_t epochs, int64_t steps_per_execution = 1) {
   const Model model = Sequential({Input({.shape = {4}}), Dense({.units = 2, .name = "head"})});
   model.compile(
       {.optimizer = SGD(), .loss = MeanSquaredError(), .steps_per_execution = steps_per_execution});
   const Tensor x(DType::kF32, Shape{32, 4}), y(DType::kF32, Shape{32, 2});
-  model.fit(x, y,
-            {.batch_size = 8, .epochs = epochs, .verbose = 0, .callbacks = {StepTrace(options)}});
+  model.fit(x, y, {.batch_size = 8, .epochs = epochs, .verbose = 0, .callbacks = {options}});
   EXPECT_EQ(default_runtime().recorder(), nullptr);
 }
 
@@ -83,9 +82,8 @@ TEST(StepTraceTest, NodesLieWithinTheirStep) {
 }
 
 TEST(StepTraceTest, WrongOptionsAreRefused) {
-  for (const StepTraceOptions& wrong :
-       {StepTraceOptions{.path = ""}, {.first_step = -1}, {.num_steps = 0}})
-    expect_error(Code::kInvalidArgument, {"StepTrace: got"}, [&] { StepTrace{wrong}; });
+  for (const StepTrace& wrong : {StepTrace{.path = ""}, {.first_step = -1}, {.num_steps = 0}})
+    expect_error(Code::kInvalidArgument, {"StepTrace: got"}, [&] { Callback{wrong}; });
   expect_error(Code::kUnavailable, {"/nowhere/trace.json"},
                [] { train({.path = "/nowhere/trace.json", .first_step = 0, .num_steps = 1}, 1); });
   EXPECT_EQ(default_runtime().recorder(), nullptr);

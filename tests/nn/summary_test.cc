@@ -46,8 +46,8 @@ TEST_F(SummaryTest, CountsTheOptimizerOnceItHasTrained) {
 
 TEST_F(SummaryTest, FunctionalModelShowsConnections) {
   const auto a = Input({.shape = {8}, .name = "a"}), b = Input({.shape = {4}, .name = "b"});
-  const Dense shared(
-      {.units = 6, .activation = "relu", .name = "shared_layer_with_quite_a_long_name"});
+  const Layer shared =
+      Dense{.units = 6, .activation = "relu", .name = "shared_layer_with_quite_a_long_name"};
   const auto joined = Concatenate({.name = "join"})({shared(a), Dense({.units = 6})(b)});
   const auto normed = BatchNormalization()(joined);
   const Model model({.inputs = {a, b},

@@ -197,13 +197,13 @@ TEST(ModelsTest, NamesAreCountedAsInKeras) {
   EXPECT_EQ(model.layers()[1].name(), "dense_1");
   EXPECT_EQ(model.weights()[2].path(), "sequential/dense_1/kernel");
   EXPECT_EQ(Sequential().name(), "sequential_1");
-  EXPECT_EQ(GlobalAveragePooling2D().name(), "global_average_pooling2d");
-  EXPECT_EQ(MaxPooling2D().name(), "max_pooling2d");
+  EXPECT_EQ(Layer(GlobalAveragePooling2D{}).name(), "global_average_pooling2d");
+  EXPECT_EQ(Layer(MaxPooling2D{}).name(), "max_pooling2d");
 }
 
 TEST(ModelsTest, SharedLayersHaveOneSetOfWeights) {
   const auto a = Input({.shape = {3}}), b = Input({.shape = {3}});
-  const Dense shared({.units = 2, .use_bias = false});
+  const Layer shared = Dense{.units = 2, .use_bias = false};
   const Model model({.inputs = {a, b}, .outputs = {Add()({shared(a), shared(b)})}});
   EXPECT_EQ(model.weights().size(), 1u);
   model.set_weights({Tensor::from<float>({1, 2, 3, 4, 5, 6}, {3, 2})});

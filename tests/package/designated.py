@@ -15,22 +15,22 @@ REQUIRED = {
     "data::CsvOptions": ["columns"],
     "data::FixedLenFeature": ["name"],
     "cluster::KubernetesOptions": ["list_pods"],
-    "nn::CSVLoggerOptions": ["filename"],
-    "nn::LearningRateSchedulerOptions": ["schedule"],
-    "nn::Conv2DOptions": ["filters", "kernel_size"],
-    "nn::DenseOptions": ["units"],
-    "nn::EmbeddingOptions": ["input_dim", "output_dim"],
-    "nn::ActivationOptions": ["activation"],
-    "nn::ReshapeOptions": ["target_shape"],
-    "nn::DropoutOptions": ["rate"],
-    "nn::RescalingOptions": ["scale"],
-    "nn::schedules::ExponentialDecayOptions": ["initial_learning_rate", "decay_steps", "decay_rate"],
-    "nn::schedules::PiecewiseConstantDecayOptions": ["boundaries", "values"],
-    "nn::schedules::PolynomialDecayOptions": ["initial_learning_rate", "decay_steps"],
-    "nn::schedules::InverseTimeDecayOptions": ["initial_learning_rate", "decay_steps", "decay_rate"],
-    "nn::schedules::CosineDecayOptions": ["initial_learning_rate", "decay_steps"],
-    "nn::metrics::MetricOptions": ["name"],
-    "nn::metrics::MeanIoUOptions": ["num_classes"],
+    "nn::CSVLogger": ["filename"],
+    "nn::LearningRateScheduler": ["schedule"],
+    "nn::Conv2D": ["filters", "kernel_size"],
+    "nn::Dense": ["units"],
+    "nn::Embedding": ["input_dim", "output_dim"],
+    "nn::Activation": ["activation"],
+    "nn::Reshape": ["target_shape"],
+    "nn::Dropout": ["rate"],
+    "nn::Rescaling": ["scale"],
+    "nn::schedules::ExponentialDecay": ["initial_learning_rate", "decay_steps", "decay_rate"],
+    "nn::schedules::PiecewiseConstantDecay": ["boundaries", "values"],
+    "nn::schedules::PolynomialDecay": ["initial_learning_rate", "decay_steps"],
+    "nn::schedules::InverseTimeDecay": ["initial_learning_rate", "decay_steps", "decay_rate"],
+    "nn::schedules::CosineDecay": ["initial_learning_rate", "decay_steps"],
+    "nn::metrics::MeanOfLoss": ["loss"],
+    "nn::metrics::MeanIoU": ["num_classes"],
     "nn::ModelOptions": ["inputs", "outputs"],
     "nn::InputOptions": ["shape"],
     "nn::OptimizerOptions": ["learning_rate"],
@@ -65,18 +65,20 @@ def members(body):
 
 
 def structs(text):
-    """(name with namespaces below cohort, members) of each options struct at namespace scope."""
+    """(name with namespaces below cohort, members) of each options struct at namespace scope, and of each
+    aggregate of options that is made into a layer, a loss, a metric …"""
     text = re.sub(r"^namespace [\w:]+ \{\n[^{}]*\n\}.*$", "", text, flags=re.M)  # declares others'
     opened = []
     for found in re.finditer(r"^(?:namespace ([\w:]+) \{|\}  // namespace|"
-                             r"struct (\w+(?:Options|Feature|Overrides)) \{\n(.*?)^\};)", text,
+                             r"struct (\w+) \{\n(.*?)^\};)", text,
                              re.S | re.M):
         namespace, name, body = found.groups()
         if namespace:
             opened.append(namespace)
         elif not name:
             opened.pop()
-        elif name not in INTERNAL:
+        elif name not in INTERNAL and (name.endswith(("Options", "Feature", "Overrides"))
+                                       or re.search(r"^  operator [A-Z]\w+\(\) const;", body, re.M)):
             prefix = "::".join(opened).removeprefix("cohort").removeprefix("::")
             yield (prefix + "::" if prefix else "") + name, members(body)
 

@@ -42,8 +42,8 @@ TEST(DistributedProgramsTest, MirroredStrategyOnADistributedDataset) {
 
   // Define the model within the strategy's scope
   const Model model = strategy.scope([] {
-    const Sequential model({Input({.shape = {784}}), Dense({.units = 128, .activation = "relu"}),
-                            Dense({.units = 10, .activation = "softmax"})});
+    const Sequential model({Input({.shape = {784}}), Dense{.units = 128, .activation = "relu"},
+                            Dense{.units = 10, .activation = "softmax"}});
     model.compile(
         {.optimizer = "adam", .loss = "sparse_categorical_crossentropy", .metrics = {"accuracy"}});
     return model;
@@ -70,8 +70,8 @@ TEST(DistributedProgramsTest, MultiWorkerMirroredStrategyOnADistributedDataset) 
 
   // Create the model inside the strategy's scope
   const Model model = strategy.scope([] {
-    const Sequential model({Dense({.units = 128, .activation = "relu"}),
-                            Dense({.units = 10, .activation = "softmax"})});
+    const Sequential model(
+        {Dense{.units = 128, .activation = "relu"}, Dense{.units = 10, .activation = "softmax"}});
     model.compile(
         {.optimizer = "adam", .loss = "sparse_categorical_crossentropy", .metrics = {"accuracy"}});
     return model;

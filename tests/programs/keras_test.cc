@@ -39,11 +39,11 @@ class KerasProgramsTest : public ::testing::Test {
 };
 
 TEST_F(KerasProgramsTest, AFeedforwardNetwork) {
-  const Sequential model({Input({.shape = {784}}), Dense({.units = 128, .activation = "relu"}),
-                          Dense({.units = 64, .activation = "relu"}),
-                          Dense({.units = 10, .activation = "softmax"})});
+  const Sequential model({Input({.shape = {784}}), Dense{.units = 128, .activation = "relu"},
+                          Dense{.units = 64, .activation = "relu"},
+                          Dense{.units = 10, .activation = "softmax"}});
   model.compile({.optimizer = Adam({.learning_rate = 0.001}),
-                 .loss = CategoricalCrossentropy(),
+                 .loss = CategoricalCrossentropy{},
                  .metrics = {"accuracy"}});
   const Tensor x_train = rand({100, 784});
   const Tensor y_train = data::to_categorical(randint(0, 10, 100), 10);
@@ -52,8 +52,8 @@ TEST_F(KerasProgramsTest, AFeedforwardNetwork) {
 
 TEST_F(KerasProgramsTest, FromBuildingToEvaluation) {
   const Sequential model(
-      {Input({.shape = {28, 28}}), Flatten(), Dense({.units = 128, .activation = "relu"}),
-       Dense({.units = 64, .activation = "relu"}), Dense({.units = 10, .activation = "softmax"})});
+      {Input({.shape = {28, 28}}), Flatten{}, Dense{.units = 128, .activation = "relu"},
+       Dense{.units = 64, .activation = "relu"}, Dense{.units = 10, .activation = "softmax"}});
   model.compile({.optimizer = Adam({.learning_rate = 0.001}),
                  .loss = "sparse_categorical_crossentropy",
                  .metrics = {"accuracy"}});
@@ -72,11 +72,11 @@ TEST_F(KerasProgramsTest, FromBuildingToEvaluation) {
 
 TEST_F(KerasProgramsTest, ASharedLayer) {
   const auto input_a = Input({.shape = {32}}), input_b = Input({.shape = {32}});
-  const Dense shared_layer({.units = 64, .activation = "relu"});
+  const Layer shared_layer = Dense{.units = 64, .activation = "relu"};
   const auto x_a = shared_layer(input_a), x_b = shared_layer(input_b);
-  auto x = Concatenate()({x_a, x_b});
-  x = Dense({.units = 64, .activation = "relu"})(x);
-  const auto output = Dense({.units = 1, .activation = "sigmoid"})(x);
+  auto x = Concatenate{}({x_a, x_b});
+  x = Dense{.units = 64, .activation = "relu"}(x);
+  const auto output = Dense{.units = 1, .activation = "sigmoid"}(x);
   const Model model({.inputs = {input_a, input_b}, .outputs = {output}});
   model.compile({.optimizer = "adam", .loss = "binary_crossentropy", .metrics = {"accuracy"}});
   EXPECT_EQ(shared_layer.get_weights().size(), 2u);
@@ -94,9 +94,9 @@ class CustomModel : public ModelImpl {
   }
 
  private:
-  Layer dense1_ = child("dense1", Dense({.units = 64, .activation = "relu"}));
-  Layer dense2_ = child("dense2", Dense({.units = 64, .activation = "relu"}));
-  Layer output_layer_ = child("output_layer", Dense({.units = 1, .activation = "sigmoid"}));
+  Layer dense1_ = child("dense1", Dense{.units = 64, .activation = "relu"});
+  Layer dense2_ = child("dense2", Dense{.units = 64, .activation = "relu"});
+  Layer output_layer_ = child("output_layer", Dense{.units = 1, .activation = "sigmoid"});
 };
 
 TEST_F(KerasProgramsTest, ASubclassOfModel) {
@@ -107,11 +107,11 @@ TEST_F(KerasProgramsTest, ASubclassOfModel) {
 
 TEST_F(KerasProgramsTest, SeveralInputsAndOutputs) {
   const auto input_1 = Input({.shape = {32}}), input_2 = Input({.shape = {64}});
-  const auto x1 = Dense({.units = 32, .activation = "relu"})(input_1);
-  const auto x2 = Dense({.units = 32, .activation = "relu"})(input_2);
-  const auto merged = Concatenate()({x1, x2});
-  const auto output_1 = Dense({.units = 1, .activation = "sigmoid", .name = "output_1"})(merged);
-  const auto output_2 = Dense({.units = 10, .activation = "softmax", .name = "output_2"})(merged);
+  const auto x1 = Dense{.units = 32, .activation = "relu"}(input_1);
+  const auto x2 = Dense{.units = 32, .activation = "relu"}(input_2);
+  const auto merged = Concatenate{}({x1, x2});
+  const auto output_1 = Dense{.units = 1, .activation = "sigmoid", .name = "output_1"}(merged);
+  const auto output_2 = Dense{.units = 10, .activation = "softmax", .name = "output_2"}(merged);
   const Model model({.inputs = {input_1, input_2}, .outputs = {output_1, output_2}});
   model.compile(
       {.optimizer = "adam",
@@ -131,7 +131,7 @@ TEST_F(KerasProgramsTest, SeveralInputsAndOutputs) {
 }
 
 TEST_F(KerasProgramsTest, OneLayerOnTwoInputs) {
-  const Dense shared_dense({.units = 128, .activation = "relu"});
+  const Layer shared_dense = Dense{.units = 128, .activation = "relu"};
   const auto input_a = Input({.shape = {64}}), input_b = Input({.shape = {64}});
   const auto output_a = shared_dense(input_a), output_b = shared_dense(input_b);
   const Model model({.inputs = {input_a, input_b}, .outputs = {output_a, output_b}});
@@ -142,12 +142,12 @@ TEST_F(KerasProgramsTest, OneLayerOnTwoInputs) {
 
 TEST_F(KerasProgramsTest, AConvolutionalNetwork) {
   const Sequential model({Input({.shape = {64, 64, 3}}),
-                          Conv2D({.filters = 32, .kernel_size = {3, 3}, .activation = "relu"}),
-                          MaxPooling2D({.pool_size = {2, 2}}),
-                          Conv2D({.filters = 64, .kernel_size = {3, 3}, .activation = "relu"}),
-                          MaxPooling2D({.pool_size = {2, 2}}), Flatten(),
-                          Dense({.units = 128, .activation = "relu"}),
-                          Dense({.units = 10, .activation = "softmax"})});
+                          Conv2D{.filters = 32, .kernel_size = {3, 3}, .activation = "relu"},
+                          MaxPooling2D{.pool_size = {2, 2}},
+                          Conv2D{.filters = 64, .kernel_size = {3, 3}, .activation = "relu"},
+                          MaxPooling2D{.pool_size = {2, 2}}, Flatten{},
+                          Dense{.units = 128, .activation = "relu"},
+                          Dense{.units = 10, .activation = "softmax"}});
   model.compile({.optimizer = "adam", .loss = "categorical_crossentropy", .metrics = {"accuracy"}});
   const Tensor x_train = rand({32, 64, 64, 3});
   const Tensor y_train = data::to_categorical(randint(0, 10, 32), 10);
@@ -157,29 +157,29 @@ TEST_F(KerasProgramsTest, AConvolutionalNetwork) {
 }
 
 SymbolicTensor cnn_block(const SymbolicTensor& input, int64_t filters) {
-  const auto x = Conv2D({.filters = filters, .kernel_size = {3, 3}, .padding = "same"})(input);
-  return Activation("relu")(BatchNormalization()(x));
+  const auto x = Conv2D{.filters = filters, .kernel_size = {3, 3}, .padding = "same"}(input);
+  return Activation("relu")(BatchNormalization{}(x));
 }
 
 SymbolicTensor inception_block(const SymbolicTensor& x, int64_t filter1, int64_t filter2) {
-  return Concatenate()({cnn_block(x, filter1), cnn_block(x, filter2)});
+  return Concatenate{}({cnn_block(x, filter1), cnn_block(x, filter2)});
 }
 
 TEST_F(KerasProgramsTest, AnInceptionNetwork) {
   const auto inputs = Input({.shape = {28, 28, 1}});
   auto x = cnn_block(inputs, 32);
-  x = MaxPooling2D({.pool_size = 3})(x);
+  x = MaxPooling2D{.pool_size = 3}(x);
   x = inception_block(x, 32, 32);
   x = inception_block(x, 64, 64);
   x = cnn_block(x, 128);
-  x = GlobalAveragePooling2D()(x);
-  x = Dense({.units = 256, .activation = "relu"})(x);
-  x = Dropout({.rate = 0.5})(x);
-  const auto outputs = Dense({.units = 10})(x);
+  x = GlobalAveragePooling2D{}(x);
+  x = Dense{.units = 256, .activation = "relu"}(x);
+  x = Dropout{.rate = 0.5}(x);
+  const auto outputs = Dense{.units = 10}(x);
   const Model model({.inputs = {inputs}, .outputs = {outputs}, .name = "final_model"});
   EXPECT_THAT(model.summary_text(), ::testing::HasSubstr("final_model"));
   model.compile({.optimizer = "adam",
-                 .loss = SparseCategoricalCrossentropy({.from_logits = true}),
+                 .loss = SparseCategoricalCrossentropy{.from_logits = true},
                  .metrics = {"accuracy"}});
   expect_falls(model.fit(rand({32, 28, 28, 1}), randint(0, 10, 32),
                          {.batch_size = 16, .epochs = 3, .verbose = 0}));
@@ -188,9 +188,9 @@ TEST_F(KerasProgramsTest, AnInceptionNetwork) {
 TEST_F(KerasProgramsTest, FrozenLayers) {
   const Sequential seq_model({.name = "my_seq_model"});
   seq_model.add(Input({.shape = {8, 8, 3}}));
-  seq_model.add(Dense({.units = 32, .activation = "relu", .name = "layer-1"}));
-  seq_model.add(Dense({.units = 32, .activation = "relu", .name = "layer-2"}));
-  seq_model.add(Dense({.units = 1, .activation = "sigmoid", .name = "layer-3"}));
+  seq_model.add(Dense{.units = 32, .activation = "relu", .name = "layer-1"});
+  seq_model.add(Dense{.units = 32, .activation = "relu", .name = "layer-2"});
+  seq_model.add(Dense{.units = 1, .activation = "sigmoid", .name = "layer-3"});
   const std::vector<Layer> layers = seq_model.layers();
   for (size_t i = 0; i + 1 < layers.size(); ++i) layers[i].set_trainable(false);
   seq_model.compile({.optimizer = "sgd", .loss = "mse"});

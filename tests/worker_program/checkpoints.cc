@@ -22,10 +22,10 @@ cohort::data::Dataset examples() {
 
 nn::Model make_model() {
   nn::set_random_seed(7);
-  nn::Sequential model({nn::Dense({.units = 8, .activation = "relu"}), nn::BatchNormalization(),
-                        nn::Dropout({.rate = 0.3}), nn::Dense({.units = 5})});
+  nn::Sequential model({nn::Dense{.units = 8, .activation = "relu"}, nn::BatchNormalization{},
+                        nn::Dropout{.rate = 0.3}, nn::Dense{.units = 5}});
   model.compile(
-      {.optimizer = nn::Adam(), .loss = nn::SparseCategoricalCrossentropy({.from_logits = true})});
+      {.optimizer = nn::Adam(), .loss = nn::SparseCategoricalCrossentropy{.from_logits = true}});
   return model;
 }
 

@@ -13,25 +13,25 @@
 namespace nn = cohort::nn;
 
 nn::Callback raising(int signal) {
-  return nn::LambdaCallback({.on_train_batch_end = [signal](int64_t batch, const nn::Logs&) {
+  return nn::LambdaCallback{.on_train_batch_end = [signal](int64_t batch, const nn::Logs&) {
     if (batch == 3) std::raise(signal);
-  }});
+  }};
 }
 
 nn::Callback stuck() {
-  return nn::LambdaCallback({.on_train_batch_end = [](int64_t batch, const nn::Logs&) {
+  return nn::LambdaCallback{.on_train_batch_end = [](int64_t batch, const nn::Logs&) {
     while (batch == 3) pause();
-  }});
+  }};
 }
 
 nn::Callback first_step() {
   auto last = std::chrono::steady_clock::now();
-  return nn::LambdaCallback({.on_epoch_end = [last](int64_t epoch, const nn::Logs&) mutable {
+  return nn::LambdaCallback{.on_epoch_end = [last](int64_t epoch, const nn::Logs&) mutable {
     const auto now = std::chrono::steady_clock::now();
     if (epoch == 0) say("step", "made");
     if (epoch > 0 && now - last > std::chrono::seconds(5)) say("step", "went on");
     last = now;
-  }});
+  }};
 }
 
 nn::Callback failing(const std::string& scenario) {

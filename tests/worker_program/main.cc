@@ -75,13 +75,13 @@ std::string refusal(const std::function<void()>& body) {
 
 /// What the others of a job do together is tried by a second thread, in the middle of an epoch.
 nn::Callback second_thread(const Setting& setting, const nn::Model& model) {
-  return nn::LambdaCallback({.on_train_batch_end = [=](int64_t batch, const nn::Logs&) {
+  return nn::LambdaCallback{.on_train_batch_end = [=](int64_t batch, const nn::Logs&) {
     if (batch != 1) return;
     say("second predict", refusal([&] { model.predict(pattern(Shape{13, 8, 8, 1}, 5)); }));
     say("second reduce", refusal([&] {
           setting.strategy.reduce(distribute::ReduceOp::kSum, Tensor::scalar(1.0f));
         }));
-  }});
+  }};
 }
 
 /// A model of each process alone, beside the job's, and what it may not do.
@@ -89,7 +89,7 @@ void apart(const Setting& setting, const nn::Model& jobs) {
   const auto compile = [](const nn::Model& model) {
     model.compile({.optimizer = "sgd", .loss = "mse"});
   };
-  const nn::Model outside = nn::Sequential({nn::Input({.shape = {1}}), nn::Dense({.units = 1})});
+  const nn::Model outside = nn::Sequential({nn::Input({.shape = {1}}), nn::Dense{.units = 1}});
   say("compile", refusal([&] { setting.strategy.scope([&] { compile(outside); }); }));
   compile(outside);
   const Tensor x = Tensor::full(DType::kF32, Shape{4, 1}, 1);
@@ -103,9 +103,9 @@ void apart(const Setting& setting, const nn::Model& jobs) {
 
 /// After every step the chief, and nobody else, reads the weights.
 nn::Callback reading_alone(const Setting& setting, const nn::Model& model) {
-  return nn::LambdaCallback({.on_train_batch_end = [=](int64_t, const nn::Logs&) {
+  return nn::LambdaCallback{.on_train_batch_end = [=](int64_t, const nn::Logs&) {
     if (setting.strategy.is_chief()) say("after a step", model.fingerprint());
-  }});
+  }};
 }
 
 std::vector<nn::Callback> callbacks(const Setting& setting, const nn::Model& model) {
@@ -117,7 +117,7 @@ std::vector<nn::Callback> callbacks(const Setting& setting, const nn::Model& mod
   if (setting.odd() && setting.is("stuck")) return {stuck()};
   if (setting.is("endless") || setting.is("suspended")) return {first_step()};
   if (setting.is("traced"))
-    return {nn::StepTrace({.path = std::getenv("TRACE_PATH"), .first_step = 3, .num_steps = 4})};
+    return {nn::StepTrace{.path = std::getenv("TRACE_PATH"), .first_step = 3, .num_steps = 4}};
   if (setting.shows_slots()) return {reading_alone(setting, model)};
   if (setting.fails()) return {failing(setting.scenario)};
   return {};
@@ -152,26 +152,23 @@ data::Dataset make_dataset(const Setting& setting) {
 nn::Model make_model(const Setting& setting) {
   if (setting.is("embedding"))
     return nn::Sequential({nn::Input({.shape = {4}, .dtype = DType::kI32}),
-                           nn::Embedding({.input_dim = 300, .output_dim = 6}), nn::Flatten(),
-                           nn::Dense({.units = 5})});
+                           nn::Embedding{.input_dim = 300, .output_dim = 6}, nn::Flatten{},
+                           nn::Dense{.units = 5}});
   if (setting.is("large"))  // 4.4 MB
-    return nn::Sequential({nn::Input({.shape = {8, 8, 1}}), nn::Flatten(),
-                           nn::Dense({.units = 16000, .activation = "tanh"}),
-                           nn::Dense({.units = 5})});
+    return nn::Sequential({nn::Input({.shape = {8, 8, 1}}), nn::Flatten{},
+                           nn::Dense{.units = 16000, .activation = "tanh"}, nn::Dense{.units = 5}});
   if (setting.shows_slots())
-    return nn::Sequential({nn::Input({.shape = {8, 8, 1}}), nn::Flatten(),
-                           nn::Dense({.units = 200, .activation = "tanh"}),
-                           nn::Dense({.units = 5})});
+    return nn::Sequential({nn::Input({.shape = {8, 8, 1}}), nn::Flatten{},
+                           nn::Dense{.units = 200, .activation = "tanh"}, nn::Dense{.units = 5}});
   const int units = setting.odd() && setting.is("other_model") ? 7 : 6;
   if (setting.is("batch_norm"))
-    return nn::Sequential({nn::Input({.shape = {8, 8, 1}}), nn::Flatten(), nn::Dense({.units = 9}),
-                           nn::BatchNormalization({.synchronized = true}), nn::Activation("tanh"),
-                           nn::Dense({.units = 7}), nn::BatchNormalization(),
-                           nn::Dense({.units = 5})});
+    return nn::Sequential({nn::Input({.shape = {8, 8, 1}}), nn::Flatten{}, nn::Dense{.units = 9},
+                           nn::BatchNormalization{.synchronized = true}, nn::Activation("tanh"),
+                           nn::Dense{.units = 7}, nn::BatchNormalization{}, nn::Dense{.units = 5}});
   return nn::Sequential(
       {nn::Input({.shape = {8, 8, 1}}),
-       nn::Conv2D({.filters = units, .kernel_size = 3, .padding = "same", .activation = "relu"}),
-       nn::MaxPooling2D(), nn::Dropout({.rate = 0.2}), nn::Flatten(), nn::Dense({.units = 5})});
+       nn::Conv2D{.filters = units, .kernel_size = 3, .padding = "same", .activation = "relu"},
+       nn::MaxPooling2D{}, nn::Dropout{.rate = 0.2}, nn::Flatten{}, nn::Dense{.units = 5}});
 }
 
 void fit(const Setting& setting) {
@@ -182,7 +179,7 @@ void fit(const Setting& setting) {
       optimizer = nn::SGD({.learning_rate = 0.3, .global_clipnorm = 0.2});
     if (setting.rmsprop()) optimizer = nn::RMSprop({.learning_rate = 1e-2, .momentum = 0.5});
     model.compile({.optimizer = optimizer,
-                   .loss = nn::SparseCategoricalCrossentropy({.from_logits = true}),
+                   .loss = nn::SparseCategoricalCrossentropy{.from_logits = true},
                    .metrics = {"accuracy"}});
     return model;
   });
@@ -225,8 +222,8 @@ void custom_loop(const Setting& setting) {
   const auto batches = strategy.experimental_distribute_dataset(
       data::Dataset::from_tensor_slices({x, y}).shuffle(50).batch(16));
   const auto [model, optimizer] = strategy.scope([] {
-    return std::pair(nn::Sequential({nn::Input({.shape = {2}}), nn::Dense({.units = 1})}),
-                     nn::Optimizer(nn::SGD({.learning_rate = 0.2})));
+    return std::pair(nn::Sequential({nn::Input({.shape = {2}}), nn::Dense{.units = 1}}),
+                     nn::Optimizer(nn::SGD{.learning_rate = 0.2}));
   });
   const cohort::Function step = cohort::function(
       [model = model, optimizer = optimizer](Value x, Value y) {

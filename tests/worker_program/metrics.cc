@@ -15,14 +15,14 @@ void fit_with_metrics(const distribute::Strategy& strategy) {
     weights.data<float>()[i] = static_cast<float>(i % 4) / 3;
   }
   const nn::Model model = strategy.scope([] {
-    const nn::Model model = nn::Sequential(
-        {nn::Input({.shape = {3}}), nn::Dense({.units = 2, .activation = "sigmoid"})});
+    const nn::Model model =
+        nn::Sequential({nn::Input({.shape = {3}}), nn::Dense{.units = 2, .activation = "sigmoid"}});
     model.compile({.optimizer = nn::SGD({.learning_rate = 0.5}),
                    .loss = "binary_crossentropy",
-                   .metrics = {"mae", nn::Precision({.thresholds = {0.4, 0.5, 0.6}}), nn::AUC(),
-                               nn::F1Score({.threshold = 0.5})},
-                   .weighted_metrics = {nn::RootMeanSquaredError(), nn::Recall(),
-                                        nn::AUC({.curve = "PR", .multi_label = true})}});
+                   .metrics = {"mae", nn::Precision{.thresholds = {0.4, 0.5, 0.6}}, nn::AUC{},
+                               nn::F1Score{.threshold = 0.5}},
+                   .weighted_metrics = {nn::RootMeanSquaredError{}, nn::Recall{},
+                                        nn::AUC{.curve = "PR", .multi_label = true}}});
     return model;
   });
   const auto dataset = data::Dataset::from_tensor_slices({x, y, weights}).batch(16);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cohort/cohort.h"
+#include "cohort/core/fields.h"
 
 /// From descriptions in JSON to objects of nn. A description names a class and its arguments as
 /// Keras does: {"class": "Dense", "config": {"units": 3, "activation": "relu"}}.
@@ -22,7 +23,7 @@ class Config {
 
   /// field = the argument, where it is given.
   template <class T>
-  void set(const char* name, T& field);
+  void set(std::string_view name, T& field);
   /// Throws InvalidArgument where an argument was never asked for.
   void finish(const std::string& of) const;
 
@@ -44,6 +45,10 @@ struct Read<std::optional<T>> {
   static std::optional<T> from(const json& value) {
     return value.is_null() ? std::optional<T>() : Read<T>::from(value);
   }
+};
+template <>
+struct Read<DType> {
+  static DType from(const json& value) { return parse_dtype(value.get<std::string>()); }
 };
 template <>
 struct Read<nn::ActivationFunction> {
@@ -72,7 +77,7 @@ struct Read<nn::Size2D> {
 };
 
 template <class T>
-void Config::set(const char* name, T& field) {
+void Config::set(std::string_view name, T& field) {
   asked_.emplace_back(name);
   if (const auto it = values_.find(name); it != values_.end()) field = Read<T>::from(*it);
 }
@@ -81,9 +86,26 @@ void Config::set(const char* name, T& field) {
 template <class Base>
 using Maker = std::function<Base(Config&)>;
 
-/// Makes a `Made` from `defaults` with those of `fields`, pairs of a name and a member, that are
-/// given: maker<nn::Loss, nn::MeanSquaredError>(nn::MeanSquaredErrorOptions(),
-/// std::pair("reduction", &nn::MeanSquaredErrorOptions::reduction)).
+/// Options none of which is given; a description gives those that must be.
+template <class Made>
+Made without_options() {
+  return {};
+}
+template <>
+inline nn::Conv2D without_options() {
+  return {.filters = 0, .kernel_size = 0};
+}
+
+/// Makes a `Made`, an aggregate of its options, with those that are given.
+template <class Base, class Made>
+Maker<Base> maker() {
+  return [](Config& config) -> Base {
+    Made made = without_options<Made>();
+    for_each_field(made, [&](std::string_view name, auto& field) { config.set(name, field); });
+    return made;
+  };
+}
+/// The same of a class that is made from `Options`, by pairs of a name and a member.
 template <class Base, class Made, class Options, class... Fields>
 Maker<Base> maker(Options defaults, std::pair<const char*, Fields>... fields) {
   return [=](Config& config) -> Base {

@@ -11,37 +11,19 @@ using nn::Regularizer;
 const std::vector<Class<Regularizer>>& regularizer_classes() {
   namespace r = nn::regularizers;
   static const std::vector<Class<Regularizer>> known{
-      {"L1", maker<Regularizer, r::L1>(r::L1Options(), std::pair("l1", &r::L1Options::l1))},
-      {"L2", maker<Regularizer, r::L2>(r::L2Options(), std::pair("l2", &r::L2Options::l2))},
-      {"L1L2", maker<Regularizer, r::L1L2>(r::L1L2Options(), std::pair("l1", &r::L1L2Options::l1),
-                                           std::pair("l2", &r::L1L2Options::l2))},
+      {"L1", maker<Regularizer, r::L1>()},
+      {"L2", maker<Regularizer, r::L2>()},
+      {"L1L2", maker<Regularizer, r::L1L2>()},
   };
   return known;
 }
 
-/// Losses all have a reduction.
-template <class Made, class Options, class... Fields>
-Maker<Loss> loss(Options defaults, std::pair<const char*, Fields>... fields) {
-  return maker<Loss, Made>(defaults, std::pair("reduction", &Options::reduction), fields...);
-}
-
 const std::vector<Class<Loss>>& loss_classes() {
-  using Sparse = nn::SparseCategoricalCrossentropyOptions;
-  using Categorical = nn::CategoricalCrossentropyOptions;
-  using Binary = nn::BinaryCrossentropyOptions;
   static const std::vector<Class<Loss>> known{
-      {"MeanSquaredError", loss<nn::MeanSquaredError>(nn::MeanSquaredErrorOptions())},
-      {"BinaryCrossentropy",
-       loss<nn::BinaryCrossentropy>(Binary(), std::pair("from_logits", &Binary::from_logits),
-                                    std::pair("label_smoothing", &Binary::label_smoothing))},
-      {"CategoricalCrossentropy",
-       loss<nn::CategoricalCrossentropy>(
-           Categorical(), std::pair("from_logits", &Categorical::from_logits),
-           std::pair("label_smoothing", &Categorical::label_smoothing))},
-      {"SparseCategoricalCrossentropy",
-       loss<nn::SparseCategoricalCrossentropy>(Sparse(),
-                                               std::pair("from_logits", &Sparse::from_logits),
-                                               std::pair("ignore_class", &Sparse::ignore_class))},
+      {"MeanSquaredError", maker<Loss, nn::MeanSquaredError>()},
+      {"BinaryCrossentropy", maker<Loss, nn::BinaryCrossentropy>()},
+      {"CategoricalCrossentropy", maker<Loss, nn::CategoricalCrossentropy>()},
+      {"SparseCategoricalCrossentropy", maker<Loss, nn::SparseCategoricalCrossentropy>()},
   };
   return known;
 }
@@ -69,46 +51,14 @@ const std::vector<Class<Optimizer>>& optimizer_classes() {
   return known;
 }
 
-Maker<LearningRateSchedule> cosine_decay() {
-  using O = nn::schedules::CosineDecayOptions;
-  return maker<LearningRateSchedule, nn::schedules::CosineDecay>(
-      O{.initial_learning_rate = 0, .decay_steps = 0},
-      std::pair("initial_learning_rate", &O::initial_learning_rate),
-      std::pair("decay_steps", &O::decay_steps), std::pair("alpha", &O::alpha),
-      std::pair("warmup_target", &O::warmup_target), std::pair("warmup_steps", &O::warmup_steps));
-}
-
-Maker<LearningRateSchedule> polynomial_decay() {
-  using O = nn::schedules::PolynomialDecayOptions;
-  return maker<LearningRateSchedule, nn::schedules::PolynomialDecay>(
-      O{.initial_learning_rate = 0, .decay_steps = 0},
-      std::pair("initial_learning_rate", &O::initial_learning_rate),
-      std::pair("decay_steps", &O::decay_steps),
-      std::pair("end_learning_rate", &O::end_learning_rate), std::pair("power", &O::power),
-      std::pair("cycle", &O::cycle));
-}
-
-/// ExponentialDecay and InverseTimeDecay.
-template <class Made, class O>
-Maker<LearningRateSchedule> decay() {
-  return maker<LearningRateSchedule, Made>(
-      O{.initial_learning_rate = 0, .decay_steps = 0, .decay_rate = 0},
-      std::pair("initial_learning_rate", &O::initial_learning_rate),
-      std::pair("decay_steps", &O::decay_steps), std::pair("decay_rate", &O::decay_rate),
-      std::pair("staircase", &O::staircase));
-}
-
 const std::vector<Class<LearningRateSchedule>>& schedule_classes() {
   namespace s = nn::schedules;
-  using Piecewise = s::PiecewiseConstantDecayOptions;
   static const std::vector<Class<LearningRateSchedule>> known{
-      {"ExponentialDecay", decay<s::ExponentialDecay, s::ExponentialDecayOptions>()},
-      {"InverseTimeDecay", decay<s::InverseTimeDecay, s::InverseTimeDecayOptions>()},
-      {"PiecewiseConstantDecay", maker<LearningRateSchedule, s::PiecewiseConstantDecay>(
-                                     Piecewise(), std::pair("boundaries", &Piecewise::boundaries),
-                                     std::pair("values", &Piecewise::values))},
-      {"PolynomialDecay", polynomial_decay()},
-      {"CosineDecay", cosine_decay()},
+      {"ExponentialDecay", maker<LearningRateSchedule, s::ExponentialDecay>()},
+      {"InverseTimeDecay", maker<LearningRateSchedule, s::InverseTimeDecay>()},
+      {"PiecewiseConstantDecay", maker<LearningRateSchedule, s::PiecewiseConstantDecay>()},
+      {"PolynomialDecay", maker<LearningRateSchedule, s::PolynomialDecay>()},
+      {"CosineDecay", maker<LearningRateSchedule, s::CosineDecay>()},
   };
   return known;
 }

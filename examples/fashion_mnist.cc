@@ -19,20 +19,25 @@ struct Arguments {
   std::string model = "mlp", strategy = "one_device", communication = "auto";
   distribute::Sharding sharding = distribute::Sharding::kNone;
   int devices = 0, replicas = 0, epochs = 5, batch_size = 0, seed = 1;
-  std::string data_dir = "/usr/share/datasets/fashion-mnist";
+  int save_freq = 0;
+  std::string data_dir = "/usr/share/datasets/fashion-mnist", checkpoint_dir;
 };
 
 constexpr const char* kUsage =
     "usage: fashion_mnist [--model mlp|cnn] [--communication auto|ring|mpi] [--devices N]\n"
     "           [--strategy one_device|mirrored|multi_worker_mirrored] [--sharding none|zero1]\n"
-    "           [--replicas N] [--epochs N] [--batch-size N] [--seed N] [--data-dir DIR] "
-    "[--version]\n"
+    "           [--replicas N] [--epochs N] [--batch-size N] [--seed N] [--data-dir DIR]\n"
+    "           [--checkpoint-dir DIR] [--save-freq N] [--version]\n"
     "--devices: GPUs, or logical CPU devices where there is no GPU, of each worker; 0: all GPUs,\n"
     "           or of the CPU 2 (mirrored) or 1 (multi_worker_mirrored)\n"
     "--replicas: of the whole job, at least one for each device, which is what 0 means; equal\n"
     "           numbers give equal weights on any number of devices and workers\n"
     "--sharding: whether the devices divide the optimizer's slots; equal weights either way\n"
-    "--batch-size: of all devices together; default 32 for mlp, 64 for cnn\n";
+    "--batch-size: of all devices together; default 32 for mlp, 64 for cnn\n"
+    "--checkpoint-dir: where training is saved; the same command, started again after a kill, "
+    "goes\n"
+    "           on from there and ends with the weights of one that was not killed\n"
+    "--save-freq: batches between saves; 0: at the end of each epoch\n";
 
 [[noreturn]] void leave(const std::string& got) {
   if (got == "--version") std::exit(std::printf("fashion_mnist %s\n", COHORT_VERSION) < 0);
@@ -61,6 +66,8 @@ Arguments parse(int argc, char** argv) {
       {"--epochs", [&](const std::string& text) { result.epochs = number(text); }},
       {"--batch-size", [&](const std::string& text) { result.batch_size = number(text); }},
       {"--seed", [&](const std::string& text) { result.seed = number(text); }},
+      {"--checkpoint-dir", [&](const std::string& text) { result.checkpoint_dir = text; }},
+      {"--save-freq", [&](const std::string& text) { result.save_freq = number(text); }},
       {"--data-dir", [&](const std::string& text) { result.data_dir = text; }},
   };
   for (int i = 1; i < argc; i += 2) {
@@ -99,6 +106,14 @@ distribute::Strategy make_strategy(const Arguments& arguments) {
       {.devices = devices, .num_replicas = arguments.replicas, .sharding = arguments.sharding});
 }
 
+std::vector<nn::Callback> make_callbacks(const Arguments& arguments) {
+  if (arguments.checkpoint_dir.empty()) return {};
+  nn::BackupAndRestoreOptions options{.backup_dir = arguments.checkpoint_dir,
+                                      .delete_checkpoint = false};
+  if (arguments.save_freq > 0) options.save_freq = arguments.save_freq;
+  return {nn::BackupAndRestore(options)};
+}
+
 nn::Model make_model(const std::string& kind) {
   if (kind == "mlp")
     return nn::Sequential({nn::Input({.shape = {28, 28}}), nn::Flatten(),
@@ -132,8 +147,9 @@ void train(const Arguments& arguments) {
     return model;
   });
   if (strategy.is_chief()) model.summary();
-  model.fit(prepare(train.shuffle(train.cardinality())),
-            {.epochs = arguments.epochs, .validation_data = prepare(test)});
+  model.fit(prepare(train.shuffle(train.cardinality())), {.epochs = arguments.epochs,
+                                                          .callbacks = make_callbacks(arguments),
+                                                          .validation_data = prepare(test)});
   const nn::Logs result = model.evaluate(prepare(test), {.verbose = 0});
   std::printf("weights: %s\n", model.fingerprint().c_str());
   if (strategy.is_chief()) std::printf("test accuracy: %.4f\n", result["accuracy"]);

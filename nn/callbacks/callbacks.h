@@ -4,6 +4,7 @@
 #include <string>
 
 #include "cohort/nn/callback.h"
+#include "cohort/nn/callbacks/backup_and_restore.h"
 #include "cohort/nn/callbacks/early_stopping.h"
 #include "cohort/nn/callbacks/history.h"
 #include "cohort/nn/callbacks/learning_rate.h"

@@ -26,6 +26,10 @@ class GlobalBatches final : public Batches {
     step.run(*current_, iterator_.row_range(), number);
   }
   int64_t rows() const override { return rows_in(*current_); }
+  /// Each process reads the same stream of global batches.
+  std::vector<std::string> positions(distribute::Workers&) const override {
+    return {iterator_.position().to_bytes()};
+  }
 
  private:
   data::Iterator iterator_;
@@ -56,6 +60,9 @@ class SplitBatches final : public Batches {
     int64_t rows = 0;
     for (const data::Element& element : *current_) rows += rows_in(element);
     return rows;
+  }
+  std::vector<std::string> positions(distribute::Workers& workers) const override {
+    return workers.all_gather("positions of the input", iterator_.position().to_bytes());
   }
 
  private:
@@ -101,17 +108,45 @@ ElementLayout layout_of(const ModelImpl& model, const Input& input, int num_inpu
 std::unique_ptr<Batches> Batches::iterate(const Input& input, const distribute::Strategy& strategy,
                                           size_t num_components,
                                           const data::IterateOptions& options) {
-  if (const auto* split = std::get_if<distribute::DistributedInput>(&input.source_)) {
-    strategy.workers().check_equal("dataset", "distributed over the workers");
+  if (const auto* split = input.split(strategy))
     return std::make_unique<SplitBatches>(split->iterate_steps(options), num_components);
+  return std::make_unique<GlobalBatches>(input.rows_for(strategy).iterate(options), num_components);
+}
+
+std::unique_ptr<Batches> Batches::resume(const Input& input, const distribute::Strategy& strategy,
+                                         size_t num_components,
+                                         const std::vector<std::string>& positions,
+                                         int64_t epochs) {
+  const auto* split = input.split(strategy);
+  const size_t wanted = split ? static_cast<size_t>(strategy.workers().count()) : 1;
+  if (positions.size() != wanted)
+    throw InvalidArgument(
+        "resume: got the positions of {} input pipelines; want {}, as many as the input has now: a "
+        "distributed dataset goes on on as many processes as it began on, one of global batches "
+        "on any number",
+        positions.size(), wanted);
+  if (split) {
+    const std::string& mine = positions[static_cast<size_t>(strategy.workers().index())];
+    return std::make_unique<SplitBatches>(
+        split->resume_steps(data::StepPosition::from_bytes(mine), epochs), num_components);
   }
-  const auto& dataset = std::get<data::Dataset>(input.source_);
+  return std::make_unique<GlobalBatches>(
+      input.rows_for(strategy).resume(data::Position::from_bytes(positions[0]), epochs),
+      num_components);
+}
+
+const distribute::DistributedInput* Input::split(const distribute::Strategy& strategy) const {
+  const auto* split = std::get_if<distribute::DistributedInput>(&source_);
+  if (split) strategy.workers().check_equal("dataset", "distributed over the workers");
+  return split;
+}
+
+data::Dataset Input::rows_for(const distribute::Strategy& strategy) const {
+  const auto& dataset = std::get<data::Dataset>(source_);
   strategy.workers().check_equal(
       "dataset", fmt::format("{} batches of {}", dataset.cardinality(), dataset.batch_size()));
   const data::RowSplit split = strategy.impl().row_split();
-  const data::Dataset mine =
-      split.count == split.num_replicas ? dataset : dataset.batch_rows(split);
-  return std::make_unique<GlobalBatches>(mine.iterate(options), num_components);
+  return split.count == split.num_replicas ? dataset : dataset.batch_rows(split);
 }
 
 }  // namespace cohort::nn::internal

@@ -73,14 +73,33 @@ std::string CheckpointManager::save(SaveOptions options) {
   return path;
 }
 
-std::optional<RestoreStatus> CheckpointManager::restore_or_initialize() const {
+void CheckpointManager::remove_all() {
+  distribute::Workers& workers = state_->checkpoint.strategy_.workers();
+  workers.guard("remove_all()", [&] {
+    internal::Agreement(workers).from_chief("removed checkpoints", [&] {
+      checkpoint::KeptLock& kept = state_->lock;
+      const std::string& directory = state_->options.directory;
+      const std::vector<uint64_t> steps = checkpoint::steps_in(*state_->storage, directory);
+      if (steps.empty()) return "";
+      if (!kept.lock) kept.lock.emplace(state_->storage, directory, kept.options);
+      for (const uint64_t step : steps) {
+        kept.lock->check();
+        checkpoint::remove_step(*state_->storage, directory, step);
+      }
+      return "";
+    });
+  });
+}
+
+std::optional<RestoreStatus> CheckpointManager::restore_or_initialize(
+    const RestoreOptions& options) const {
   distribute::Workers& workers = state_->checkpoint.strategy_.workers();
   const std::string found = workers.guard("restore_or_initialize()", [&] {
     return internal::Agreement(workers).from_chief(
         "checkpoints", [&] { return checkpoints().empty() ? "" : "some"; });
   });
   if (found.empty()) return {};
-  return state_->checkpoint.restore(state_->options.directory);
+  return state_->checkpoint.restore(state_->options.directory, options);
 }
 
 std::vector<std::string> CheckpointManager::checkpoints() const {

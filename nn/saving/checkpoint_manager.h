@@ -37,7 +37,9 @@ class CheckpointManager {
   /// Checkpoint::save, and then the removal of what need not stay; a failure of that is a warning.
   std::string save(SaveOptions options = {});
   /// Checkpoint::restore of the newest whole one; nothing where the directory has none.
-  std::optional<RestoreStatus> restore_or_initialize() const;
+  std::optional<RestoreStatus> restore_or_initialize(const RestoreOptions& options = {}) const;
+  /// Removes all checkpoints. Collective; in a job the chief does it.
+  void remove_all();
   /// The steps' directories, the oldest first. What is in them is not checked.
   std::vector<std::string> checkpoints() const;
   std::optional<std::string> latest_checkpoint() const;

@@ -72,7 +72,9 @@ class CollectiveSave {
         directory_(directory),
         options_(options),
         lock_(lock),
-        values_(walk(objects).values) {}
+        values_(walk(objects).values) {
+    if (options.training) add(*options.training);
+  }
 
   std::string run() {
     share_values();
@@ -89,6 +91,18 @@ class CollectiveSave {
   }
 
  private:
+  void add(const TrainingState& training) {
+    for (const auto& [name, tensor] : training.to_tensors()) {
+      checkpoint::check_tensor_name(name);
+      values_.push_back({.name = name,
+                         .dtype = tensor.dtype(),
+                         .shape = tensor.shape(),
+                         .identity = nullptr,
+                         .value = [tensor = tensor] { return tensor; },
+                         .assign = {}});
+    }
+  }
+
   /// Who writes what: the same on every worker.
   void share_values() {
     workers_.check_equal("names and types of what is saved", signature(values_));

@@ -54,6 +54,9 @@ class Walker {
     if (name.empty() || name.find('/') != std::string::npos)
       throw InvalidArgument("checkpoint: got an object called \"{}\"; want a name without \"/\"",
                             name);
+    if (TrainingState::kPrefix == name + "/")
+      throw InvalidArgument(
+          "checkpoint: got an object called \"{}\"; want another name, fit has it", name);
     if (!roots_.insert(name).second)
       throw InvalidArgument("checkpoint: got two objects called \"{}\"; want different names",
                             name);

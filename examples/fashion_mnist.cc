@@ -99,17 +99,21 @@ distribute::Strategy make_strategy(const Arguments& arguments) {
          .num_replicas = arguments.replicas,
          .communication_options = {.implementation = distribute::parse_communication_implementation(
                                        arguments.communication)},
-         .sharding = arguments.sharding});
+         .sharding = arguments.sharding,
+         .resume_from = arguments.checkpoint_dir});
   }
   if (!gpu) runtime.set_logical_cpu_devices(arguments.devices > 0 ? arguments.devices : 2);
-  return distribute::MirroredStrategy(
-      {.devices = devices, .num_replicas = arguments.replicas, .sharding = arguments.sharding});
+  return distribute::MirroredStrategy({.devices = devices,
+                                       .num_replicas = arguments.replicas,
+                                       .sharding = arguments.sharding,
+                                       .resume_from = arguments.checkpoint_dir});
 }
 
 std::vector<nn::Callback> make_callbacks(const Arguments& arguments) {
   if (arguments.checkpoint_dir.empty()) return {};
   nn::BackupAndRestoreOptions options{.backup_dir = arguments.checkpoint_dir,
-                                      .delete_checkpoint = false};
+                                      .delete_checkpoint = false,
+                                      .save_before_preemption = true};
   if (arguments.save_freq > 0) options.save_freq = arguments.save_freq;
   return {nn::BackupAndRestore(options)};
 }

@@ -14,3 +14,4 @@
 #include "cohort/nn/regularizers.h"
 #include "cohort/nn/saving/checkpoint.h"
 #include "cohort/nn/saving/checkpoint_manager.h"
+#include "cohort/nn/saving/resumable.h"

@@ -51,6 +51,7 @@ TrainingState state_of(const NamedTensors& in) {
                       .commit_number = in.integer("commit_number"),
                       .seed = static_cast<uint64_t>(in.integer("seed")),
                       .input = in.texts("input"),
+                      .files = in.texts("files"),
                       .metrics = {},
                       .logs = logs_of(in),
                       .callbacks = {},
@@ -91,6 +92,7 @@ NamedTensors TrainingState::to_tensors() const {
   out.set("commit_number", commit_number);
   out.set("seed", static_cast<int64_t>(seed));
   out.set("input", input);
+  out.set("files", files);
   set_logs(out, logs);
   out.set_all("history/", history);
   out.set("num_metrics", std::ssize(metrics));

@@ -30,6 +30,8 @@ struct TrainingState {
   uint64_t seed = 0;          ///< of random ops and shuffles
   /// Positions of the iterator: one for all processes, or one of each.
   std::vector<std::string> input;
+  /// "NAME SIZE" of each file that the data are read from, as it was then.
+  std::vector<std::string> files;
   std::vector<Tensor> metrics;                       ///< of the epoch so far; empty: none
   std::vector<std::pair<std::string, double>> logs;  ///< of the latest epoch that ended
   std::vector<NamedTensors> callbacks;               ///< of FitOptions::callbacks

@@ -3,20 +3,36 @@
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <string_view>
+#include <cstring>
 
+#include "cohort/core/preempted.h"
 #include "cohort/core/terminal.h"
-#include "cohort/nn/model.h"
+#include "cohort/nn/callbacks/preemption.h"
+#include "cohort/nn/model_impl.h"
 #include "cohort/nn/saving/checkpoint_manager.h"
+#include "cohort/nn/saving/facts.h"
 
 namespace cohort::nn {
 namespace {
 
-class BackupAndRestoreImpl : public CallbackImpl {
+struct FitSaverOptions {
+  std::string who, directory;
+  std::optional<int64_t> every_batches = {};
+  bool at_epochs = false;
+  int max_to_keep = 1;
+  bool saves_the_end = true;  ///< else everything is removed then
+  std::vector<int> signals = {};
+  bool exact = false;
+  std::string job = "";
+  bool asynchronous = false, keep_going = false;
+};
+
+/// Saves the state of fit, and restores it.
+class FitSaver : public CallbackImpl {
  public:
-  explicit BackupAndRestoreImpl(BackupAndRestoreOptions options) : options_(std::move(options)) {
-    if (options_.backup_dir.empty())
-      throw InvalidArgument("BackupAndRestore: got an empty backup_dir; want a directory");
+  explicit FitSaver(FitSaverOptions options) : options_(std::move(options)) {
+    if (options_.directory.empty())
+      throw InvalidArgument("{}: got an empty path; want a directory", options_.who);
   }
 
   bool same_on_all_workers() const override { return true; }
@@ -26,10 +42,8 @@ class BackupAndRestoreImpl : public CallbackImpl {
     const auto accepts = [&](const TrainingState* training) {
       if (!training)
         throw FailedPrecondition(
-            "BackupAndRestore: {}: got a checkpoint that fit has not saved; want a directory of "
-            "its "
-            "own",
-            options_.backup_dir);
+            "{}: {}: got a checkpoint that fit has not saved; want a directory of its own",
+            options_.who, options_.directory);
       return training->fit >= fit;
     };
     const auto status = manager().restore_or_initialize({.accepts = accepts});
@@ -37,94 +51,118 @@ class BackupAndRestoreImpl : public CallbackImpl {
     status->assert_existing_objects_matched();
     const TrainingState& state = *status->training();
     if (params().is_chief) say(stderr, describe(status->path(), state, fit));
-    return RestoredState{
-        .state = state, .where = status->path(), .differences = {}, .exact = options_.exact};
+    return RestoredState{.state = state,
+                         .where = status->path(),
+                         .differences = internal::differences(status->facts(), strategy()),
+                         .exact = options_.exact};
   }
 
   void on_train_begin() override {
     if (!is_asked_)
       throw FailedPrecondition(
-          "BackupAndRestore: got a call of fit inside of another one; want the callback in the "
-          "outermost");
-    batches_ = 0;
-    seen_ = -1;
+          "{}: got a call of fit inside of another one; want the callback in the outermost",
+          options_.who);
+    counter_ = {};
+    preemption_.reset();
+    if (!options_.signals.empty()) preemption_.emplace(strategy().workers(), options_.signals);
   }
 
   void on_boundary(const Boundary& boundary) override {
-    using Kind = Boundary::Kind;
-    if (boundary.kind() == Kind::kTrainEnd) return end(boundary);
-    if (!options_.save_freq.batches()) {
-      if (boundary.kind() == Kind::kEpoch) save(boundary);
-      return;
-    }
-    if (boundary.kind() == Kind::kEpoch) {
-      seen_ = -1;
-      return;
-    }
-    batches_ += boundary.batch() - seen_;
-    seen_ = boundary.batch();
-    if (batches_ < *options_.save_freq.batches()) return;
-    batches_ = 0;
-    save(boundary);
+    if (boundary.kind() == Boundary::Kind::kTrainEnd) return end(boundary);
+    const int signal = preemption_ ? preemption_->poll() : 0;
+    if (signal == 0 && !is_due(boundary)) return;
+    const std::string path = manager().save({.training = boundary.state()});
+    if (signal == 0) return;
+    manager().wait();
+    leave();
+    throw Preempted(fmt::format("fit: got signal {} ({}) and {}; want to be started again", signal,
+                                strsignal(signal),
+                                path.empty() ? "could not save" : "saved " + path));
   }
 
-  void save_state(NamedTensors& state) const override {
-    state.set("batches", batches_);
-    state.set("seen", seen_);
-  }
-  void load_state(const NamedTensors& state) override {
-    batches_ = state.integer("batches");
-    seen_ = state.integer("seen");
-  }
+  void save_state(NamedTensors& state) const override { counter_.save(state); }
+  void load_state(const NamedTensors& state) override { counter_.load(state); }
 
  private:
-  static std::string describe(const std::string& path, const TrainingState& state, int64_t fit) {
+  std::string describe(const std::string& path, const TrainingState& state, int64_t fit) const {
     if (state.fit > fit || state.finished)
-      return fmt::format("BackupAndRestore: {}: call {} of fit had ended\n", path, fit + 1);
-    return fmt::format("BackupAndRestore: {}: goes on in epoch {} after {} batches\n", path,
+      return fmt::format("{}: {}: call {} of fit had ended\n", options_.who, path, fit + 1);
+    return fmt::format("{}: {}: goes on in epoch {} after {} batches\n", options_.who, path,
                        state.epoch + 1, state.batch);
   }
+
+  distribute::Strategy strategy() const { return model().model_impl().strategy(); }
 
   CheckpointManager& manager() {
     if (!manager_)
       manager_.emplace(Checkpoint({{"model", model()}}),
-                       CheckpointManagerOptions{.directory = options_.backup_dir,
-                                                .max_to_keep = options_.double_checkpoint ? 2 : 1,
-                                                .job = options_.job});
+                       CheckpointManagerOptions{.directory = options_.directory,
+                                                .max_to_keep = options_.max_to_keep,
+                                                .job = options_.job,
+                                                .asynchronous = options_.asynchronous,
+                                                .keep_going = options_.keep_going});
     return *manager_;
   }
 
-  void save(const Boundary& boundary) { manager().save({.training = boundary.state()}); }
-
-  void end(const Boundary& boundary) {
-    is_asked_ = false;
-    if (options_.delete_checkpoint)
-      manager().remove_all();
-    else
-      save(boundary);
-    manager_.reset();  // and the lock of the directory
+  bool is_due(const Boundary& boundary) {
+    if (boundary.kind() == Boundary::Kind::kEpoch) return options_.at_epochs;
+    return options_.every_batches && counter_.is_due(boundary.batch(), *options_.every_batches);
   }
 
-  BackupAndRestoreOptions options_;
+  void end(const Boundary& boundary) {
+    if (options_.saves_the_end) {
+      manager().save({.training = boundary.state()});
+      manager().wait();
+    } else {
+      manager().remove_all();
+    }
+    leave();
+  }
+
+  /// Gives the directory and the signals free.
+  void leave() {
+    is_asked_ = false;
+    manager_.reset();
+    preemption_.reset();
+  }
+
+  FitSaverOptions options_;
   std::optional<CheckpointManager> manager_;
+  std::optional<internal::Preemption> preemption_;
+  internal::BatchCounter counter_;
   bool is_asked_ = false;  ///< restore() has been called for this call of fit
-  int64_t batches_ = 0;    ///< since the latest save
-  int64_t seen_ = -1;      ///< the latest batch of this epoch
 };
+
+FitSaverOptions saver_options(const BackupAndRestoreOptions& options) {
+  FitSaverOptions saver{.who = "BackupAndRestore",
+                        .directory = options.backup_dir,
+                        .every_batches = options.save_freq.batches(),
+                        .at_epochs = !options.save_freq.batches(),
+                        .max_to_keep = options.double_checkpoint ? 2 : 1,
+                        .saves_the_end = !options.delete_checkpoint,
+                        .exact = options.exact,
+                        .job = options.job,
+                        .asynchronous = options.asynchronous,
+                        .keep_going = options.keep_going};
+  if (options.save_before_preemption)
+    saver.signals = PreemptionCheckpointHandlerOptions{.directory = ""}.signals;
+  return saver;
+}
+
+FitSaverOptions saver_options(const PreemptionCheckpointHandlerOptions& options) {
+  return {.who = "PreemptionCheckpointHandler",
+          .directory = options.directory,
+          .signals = options.signals,
+          .exact = options.exact,
+          .job = options.job};
+}
 
 }  // namespace
 
-SaveFrequency::SaveFrequency(int64_t batches) : batches_(batches) {
-  if (batches < 1)
-    throw InvalidArgument("save_freq: got {}; want \"epoch\", or 1 batch or more", batches);
-}
-
-SaveFrequency::SaveFrequency(const char* at) {
-  if (std::string_view(at) != "epoch")
-    throw InvalidArgument("save_freq: got \"{}\"; want \"epoch\", or a number of batches", at);
-}
-
 BackupAndRestore::BackupAndRestore(BackupAndRestoreOptions options)
-    : Callback(std::make_shared<BackupAndRestoreImpl>(std::move(options))) {}
+    : Callback(std::make_shared<FitSaver>(saver_options(options))) {}
+
+PreemptionCheckpointHandler::PreemptionCheckpointHandler(PreemptionCheckpointHandlerOptions options)
+    : Callback(std::make_shared<FitSaver>(saver_options(options))) {}
 
 }  // namespace cohort::nn

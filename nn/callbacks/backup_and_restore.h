@@ -1,37 +1,28 @@
 #pragma once
 
-#include <cstdint>
-#include <optional>
+#include <csignal>
 #include <string>
+#include <vector>
 
 #include "cohort/nn/callback.h"
+#include "cohort/nn/callbacks/save_frequency.h"
 
 namespace cohort::nn {
-
-/// When a callback saves: "epoch", at the end of each, or after so many batches.
-class SaveFrequency {
- public:
-  SaveFrequency(int64_t batches);       // NOLINT
-  SaveFrequency(const char* at);        // NOLINT: "epoch"
-  SaveFrequency(const std::string& at)  // NOLINT
-      : SaveFrequency(at.c_str()) {}
-  /// Absent: at the end of each epoch.
-  const std::optional<int64_t>& batches() const { return batches_; }
-
- private:
-  std::optional<int64_t> batches_;
-};
 
 struct BackupAndRestoreOptions {
   std::string backup_dir;
   SaveFrequency save_freq = "epoch";
   bool double_checkpoint = false;  ///< keep the one before the newest, too
   bool delete_checkpoint = true;   ///< when training has ended
+  /// Besides, what PreemptionCheckpointHandler does.
+  bool save_before_preemption = false;
   /// Refuse to go on where the program is not the one that saved: other epochs, callbacks, seed,
   /// number of replicas, … Else what differs is said.
   bool exact = false;
   /// The job's name, equal in all its starts: CheckpointManagerOptions::job.
   std::string job = "";
+  bool asynchronous = false;  ///< CheckpointManagerOptions::asynchronous
+  bool keep_going = false;    ///< CheckpointManagerOptions::keep_going
 };
 
 /// Lets fit go on where an earlier process stood: saves everything that later steps depend on, and
@@ -45,6 +36,27 @@ class BackupAndRestore : public Callback {
  public:
   /// Throws InvalidArgument for an empty directory.
   explicit BackupAndRestore(BackupAndRestoreOptions options);
+};
+
+struct PreemptionCheckpointHandlerOptions {
+  std::string directory;
+  /// What says that the process is about to be ended: Kubernetes and Slurm send SIGTERM, Slurm
+  /// SIGUSR1 where it is asked to.
+  std::vector<int> signals = {SIGTERM, SIGUSR1};
+  bool exact = false;    ///< BackupAndRestoreOptions::exact
+  std::string job = "";  ///< BackupAndRestoreOptions::job
+};
+
+/// Saves when the process is asked to end, and goes on from there at the beginning of fit, as
+/// BackupAndRestore does. When a signal has come, to one process of a job or to more, all save
+/// between the same two batches, and fit throws Preempted: run_program() returns its code, for a
+/// launcher to start the program again. In a job it may take about 0.1 seconds, or a batch, until
+/// all know. A second signal ends the process. From fit's beginning to its end; what fit leaves by
+/// an exception leaves the signals watched until the callback is gone.
+class PreemptionCheckpointHandler : public Callback {
+ public:
+  /// Throws InvalidArgument for an empty directory.
+  explicit PreemptionCheckpointHandler(PreemptionCheckpointHandlerOptions options);
 };
 
 }  // namespace cohort::nn

@@ -8,6 +8,7 @@
 #include "cohort/nn/callbacks/early_stopping.h"
 #include "cohort/nn/callbacks/history.h"
 #include "cohort/nn/callbacks/learning_rate.h"
+#include "cohort/nn/callbacks/model_checkpoint.h"
 #include "cohort/nn/callbacks/progress_bar.h"
 #include "cohort/nn/callbacks/step_report.h"
 #include "cohort/nn/callbacks/step_trace.h"

@@ -1,6 +1,8 @@
 #include "cohort/nn/internal/batches.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 
 namespace cohort::nn::internal {
 namespace {
@@ -82,6 +84,19 @@ int64_t Input::cardinality() const {
 }
 int64_t Input::batch_size() const {
   return std::visit([](const auto& source) { return source.batch_size(); }, source_);
+}
+
+std::vector<std::string> Input::files() const {
+  std::vector<std::string> files;
+  const auto* dataset = std::get_if<data::Dataset>(&source_);
+  if (!dataset) return files;
+  for (const std::filesystem::path path : dataset->source_files()) {
+    std::error_code error;
+    const auto bytes = std::filesystem::file_size(path, error);
+    files.push_back(fmt::format("{} {}", path.filename().string(),
+                                error ? std::string("?") : std::to_string(bytes)));
+  }
+  return files;
 }
 
 void Input::check_belongs_to(const ModelImpl& model, std::string_view what) const {

@@ -21,6 +21,9 @@ class Input {
   int64_t cardinality() const;
   /// Rows of a full global batch; -1: not known.
   int64_t batch_size() const;
+  /// "NAME SIZE" of each file that a dataset of global batches is read from; "NAME ?" of one that
+  /// is not there.
+  std::vector<std::string> files() const;
   /// Throws InvalidArgument, naming `what` runs, unless it is of the model's strategy.
   void check_belongs_to(const ModelImpl& model, std::string_view what) const;
 

@@ -46,7 +46,10 @@ class Fit final : private Boundary {
                             .epochs = options_.epochs,
                             .steps = EpochSource::steps_of(data_.input, options_.steps_per_epoch)});
     const std::optional<RestoredState> from = find_state();
-    if (is_over(from)) return finished_before();
+    if (is_over(from)) {
+      if (from) take_numbers(from->state, model_);
+      return finished_before();
+    }
     if (from) callbacks.set_resumes();
     next_epoch_ = from ? from->state.epoch : options_.initial_epoch;
     source_.emplace(make_source(from));
@@ -102,6 +105,7 @@ class Fit final : private Boundary {
           "goes on from; want it to be left out",
           number_.value());
     number_.keep();
+    model_.stop_training = fit.stopped;
     return history_of(fit.history);
   }
 
@@ -118,7 +122,7 @@ class Fit final : private Boundary {
 
   /// Behind on_train_begin().
   void go_on(const RestoredState& from) {
-    load(from, model_, loop_metrics_, options_.callbacks, options_);
+    load(from, model_, loop_metrics_, files(), options_);
     history_.impl().load_state(from.state.history);
     model_.finished_fits.resize(static_cast<size_t>(number_.value()));
     model_.stop_training = from.state.stop_training;
@@ -139,12 +143,19 @@ class Fit final : private Boundary {
                    .commit_number = model_.strategy().commit_number(),
                    .seed = default_runtime().random_seed(),
                    .input = std::move(position.input),
+                   .files = files(),
                    .metrics = in_epoch ? loop_metrics_.states() : std::vector<Tensor>(),
                    .logs = last_.entries(),
                    .callbacks = states_of(options_.callbacks),
                    .callback_types = types_of(options_.callbacks),
                    .history = state_of(history_),
                    .finished_fits = model_.finished_fits});
+  }
+
+  /// As they are when they are looked at first.
+  const std::vector<std::string>& files() const {
+    if (!files_) files_ = data_.input.files();
+    return *files_;
   }
 
   void meet(Kind kind, CallbackList& callbacks) {
@@ -241,6 +252,7 @@ class Fit final : private Boundary {
   History history_;
   StepHandle step_;
   std::optional<EpochSource> source_;
+  mutable std::optional<std::vector<std::string>> files_;
   int64_t next_epoch_ = 0;             ///< the one under way, or to come
   int64_t batches_done_ = 0;           ///< of it, in an earlier process
   Logs last_;                          ///< of the latest epoch

@@ -181,15 +181,20 @@ TrainingState agreed(distribute::Workers& workers, const TrainingState& mine) {
   return TrainingState::from_tensors(agreed, "training state");
 }
 
+void take_numbers(const TrainingState& state, ModelImpl& model) {
+  default_runtime().set_random_seed(state.seed);
+  model.strategy().impl().commits()->assign(Tensor::scalar(state.commit_number));
+}
+
 void load(const RestoredState& restored, ModelImpl& model, LoopMetrics& metrics,
-          const std::vector<Callback>& callbacks, const FitOptions& options) {
+          const std::vector<std::string>& files, const FitOptions& options) {
   const TrainingState& state = restored.state;
+  const std::vector<Callback>& callbacks = options.callbacks;
   const std::vector<std::string> types = types_of(callbacks);
   std::vector<std::string> differences = restored.differences;
-  Runtime& runtime = default_runtime();
-  if (runtime.random_seed() != state.seed)
-    differences.push_back(fmt::format("the seed is {} here and {} there, which is taken",
-                                      runtime.random_seed(), state.seed));
+  if (const uint64_t seed = default_runtime().random_seed(); seed != state.seed)
+    differences.push_back(
+        fmt::format("the seed is {} here and {} there, which is taken", seed, state.seed));
   if (options.epochs != state.epochs)
     differences.push_back(
         fmt::format("epochs is {} here and {} there", options.epochs, state.epochs));
@@ -197,10 +202,16 @@ void load(const RestoredState& restored, ModelImpl& model, LoopMetrics& metrics,
     differences.push_back(
         fmt::format("callbacks are [{}] here and [{}] there; those that are not in both begin anew",
                     fmt::join(types, ", "), fmt::join(state.callback_types, ", ")));
+  if (const auto equal = static_cast<size_t>(
+          std::mismatch(files.begin(), files.end(), state.files.begin(), state.files.end()).first -
+          files.begin());
+      equal < std::max(files.size(), state.files.size()))
+    differences.push_back(fmt::format("file {} of the data is \"{}\" here and \"{}\" there",
+                                      equal + 1, equal < files.size() ? files[equal] : "",
+                                      equal < state.files.size() ? state.files[equal] : ""));
   report(differences, restored, model.strategy().is_chief());
   check_metrics(state.metrics, metrics.states_now());
-  runtime.set_random_seed(state.seed);
-  model.strategy().impl().commits()->assign(Tensor::scalar(state.commit_number));
+  take_numbers(state, model);
   metrics.restore(state.metrics);
   const std::vector<const NamedTensors*> saved = match(state, types);
   for (size_t i = 0; i < callbacks.size(); ++i)

@@ -45,10 +45,13 @@ History history_of(const NamedTensors& state);
 /// large value (a callback's copy of weights) is not the same on all.
 TrainingState agreed(distribute::Workers& workers, const TrainingState& mine);
 
-/// Gives what `state` says to the strategy, the random streams, `metrics` and `callbacks`, which
-/// have had on_train_begin(). What differs from the call that was saved is said, or refused where
-/// the state is to be continued exactly.
+/// The commit number of the model's strategy and the seed are those of `state`.
+void take_numbers(const TrainingState& state, ModelImpl& model);
+
+/// Gives what `restored` says to the strategy, the random streams, `metrics` and `callbacks`, which
+/// have had on_train_begin(). `files`: Input::files(). What differs from the call that was saved is
+/// said, or refused where the state is to be continued exactly.
 void load(const RestoredState& restored, ModelImpl& model, LoopMetrics& metrics,
-          const std::vector<Callback>& callbacks, const FitOptions& options);
+          const std::vector<std::string>& files, const FitOptions& options);
 
 }  // namespace cohort::nn::internal

@@ -48,4 +48,21 @@ class AgreedError : public Error {
   using Error::Error;
 };
 
+/// Calls `work` with this thread entered; what all workers have agreed to throw is told to nobody.
+template <class Work>
+auto collectively(distribute::Workers& workers, const char* what, Work&& work) {
+  using Result = decltype(work());
+  std::optional<AgreedError> error;
+  std::optional<Result> result = workers.guard(what, [&]() -> std::optional<Result> {
+    try {
+      return work();
+    } catch (const AgreedError& agreed) {
+      error = agreed;
+      return {};
+    }
+  });
+  if (error) throw Error(*error);
+  return std::move(*result);
+}
+
 }  // namespace cohort::nn::internal

@@ -30,23 +30,6 @@ distribute::Strategy strategy_of(const TrackedObjects& objects) {
   return strategy;
 }
 
-/// Calls `work` with this thread entered; what all workers have agreed to throw is told to nobody.
-template <class Work>
-auto collectively(distribute::Workers& workers, const char* what, Work&& work) {
-  using Result = decltype(work());
-  std::optional<internal::AgreedError> error;
-  std::optional<Result> result = workers.guard(what, [&]() -> std::optional<Result> {
-    try {
-      return work();
-    } catch (const internal::AgreedError& agreed) {
-      error = agreed;
-      return {};
-    }
-  });
-  if (error) throw Error(*error);
-  return std::move(*result);
-}
-
 /// The newest checkpoint that every worker finds whole. Collective.
 std::unique_ptr<checkpoint::SavedState> agree_on_newest(distribute::Workers& workers,
                                                         const std::string& path,
@@ -99,7 +82,7 @@ std::string Checkpoint::save(const std::string& directory, SaveOptions options) 
 
 std::string Checkpoint::save(const std::string& directory, const SaveOptions& options,
                              checkpoint::KeptLock& lock) const {
-  return collectively(strategy_.workers(), "save()", [&] {
+  return internal::collectively(strategy_.workers(), "save()", [&] {
     return internal::save_collectively(objects_, strategy_, directory, options, lock);
   });
 }
@@ -108,7 +91,7 @@ RestoreStatus Checkpoint::restore(const std::string& path) const { return *resto
 
 std::optional<RestoreStatus> Checkpoint::restore(const std::string& path,
                                                  const RestoreOptions& options) const {
-  auto restoration = collectively(strategy_.workers(), "restore()", [&] {
+  auto restoration = internal::collectively(strategy_.workers(), "restore()", [&] {
     std::vector<checkpoint::Skipped> skipped;
     auto state = agree_on_newest(strategy_.workers(), path, skipped);
     auto restoration =

@@ -173,6 +173,18 @@ class Walker {
       add(name + "/" + std::to_string(number++), variable);
   }
 
+  void add(const std::string& name, const Resumable& resumable) {
+    if (!visited_.insert(&resumable.items()).second) return;
+    int number = 0;
+    for (const ResumableItem& item : resumable.items())
+      add_value({.name = name + "/" + std::to_string(number++),
+                 .dtype = item.dtype,
+                 .shape = item.shape,
+                 .identity = &item,
+                 .value = item.value,
+                 .assign = item.assign});
+  }
+
   Walked walked_;
   std::string root_;
   std::vector<Found> optimizers_;

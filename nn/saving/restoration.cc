@@ -67,6 +67,7 @@ TrackedObjects Restoration::living() const {
     if (const auto* optimizer = std::get_if<1>(&object)) add(name, Optimizer(optimizer->lock()));
     if (const auto* metric = std::get_if<2>(&object)) add(name, Metric(metric->lock()));
     if (const auto* variable = std::get_if<3>(&object)) add(name, Variable(variable->lock()));
+    if (const auto* items = std::get_if<4>(&object)) add(name, Resumable(items->lock()));
   }
   return objects;
 }

@@ -36,7 +36,8 @@ class Restoration final : public PartsObserver, public std::enable_shared_from_t
 
  private:
   using Weak = std::variant<std::weak_ptr<LayerImpl>, std::weak_ptr<OptimizerImpl>,
-                            std::weak_ptr<MetricImpl>, std::weak_ptr<VariableState>>;
+                            std::weak_ptr<MetricImpl>, std::weak_ptr<VariableState>,
+                            std::weak_ptr<std::vector<ResumableItem>>>;
   TrackedObjects living() const;
   void take(const Walked& walked);
   bool came_later(const SavedValue& value);

@@ -10,3 +10,7 @@ void checkpoints(const cohort::distribute::Strategy& strategy);
 void resumed_checkpoints(const cohort::distribute::Strategy& strategy);
 /// Saves into a directory of this process' own.
 void unshared_checkpoints(const cohort::distribute::Strategy& strategy);
+/// Three epochs that are saved after every second batch, from where an earlier job stood. One
+/// worker gets a signal after so many batches of this job: INTERRUPTION is "WORKER BATCHES SIGNAL";
+/// unset, none does. Says the weights and the History.
+void interrupted_fit(const cohort::distribute::Strategy& strategy);

@@ -22,7 +22,7 @@ using checkpoint::TemporaryDirectory;
 using testing::expect_error;
 using ::testing::HasSubstr;
 
-constexpr int64_t kRows = 70, kBatches = 5, kEpochs = 4;
+constexpr int64_t kRows = 70, kBatches = 5, kEpochs = 3;
 
 data::Dataset labelled_rows(uint32_t seed) {
   std::mt19937 random(seed);
@@ -95,7 +95,7 @@ std::string run_process(Program program, const std::string& directory,
   program.backup.backup_dir = directory;
   program.backup.delete_checkpoint = false;
   std::vector<Callback> callbacks{
-      EarlyStopping({.monitor = "val_loss", .patience = 2, .restore_best_weights = true}),
+      EarlyStopping({.monitor = "val_loss", .patience = 1, .restore_best_weights = true}),
       BackupAndRestore(program.backup), killer(killed_after)};
   if (!program.optimizer()->options().learning_rate.is_scheduled())
     callbacks.insert(callbacks.begin(),

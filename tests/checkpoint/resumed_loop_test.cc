@@ -24,8 +24,8 @@ data::Dataset loop_batches() {
 }
 
 Model make_loop_model() {
-  Sequential model(
-      {Dense({.units = 8, .activation = "relu"}), Dropout({.rate = 0.3}), Dense({.units = 5})});
+  Sequential model({Input({.shape = {6}}), Dense({.units = 8, .activation = "relu"}),
+                    Dropout({.rate = 0.3}), Dense({.units = 5})});
   model.compile(
       {.optimizer = Adam(), .loss = SparseCategoricalCrossentropy({.from_logits = true})});
   return model;

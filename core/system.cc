@@ -13,6 +13,7 @@
 #include <system_error>
 #include <vector>
 
+#include "cohort/core/preempted.h"
 #include "cohort/core/terminal.h"
 
 namespace cohort {
@@ -91,6 +92,9 @@ int run_program(const char* name, const std::function<int()>& body) {
   prepare_process();
   try {
     return body();
+  } catch (const Preempted& preempted) {
+    say(stderr, std::string(name) + ": " + preempted.what() + "\n");
+    return Preempted::kExitCode;
   } catch (const std::exception& error) {
     say(stderr, std::string(name) + ": " + describe(error) + "\n");
   } catch (...) {

@@ -96,6 +96,19 @@ Iterator Dataset::iterate(IterateOptions options) const {
   return Iterator(std::make_unique<Iterator::State>(node_, start, options.epochs));
 }
 
+std::vector<std::string> Dataset::source_files() const {
+  std::vector<std::string> files;
+  std::vector<NodePtr> left{node_};
+  while (!left.empty()) {
+    const NodePtr node = std::move(left.back());
+    left.pop_back();
+    if (const std::vector<std::string>* own = node->files())
+      files.insert(files.end(), own->begin(), own->end());
+    for (const NodePtr& input : node->inputs()) left.push_back(input);
+  }
+  return files;
+}
+
 Iterator Dataset::resume(const Position& position, int64_t epochs) const {
   if (position.fingerprint != fingerprint_of(*node_))
     throw InvalidArgument("resume: got a position of another dataset; want one of {}", to_string());

@@ -159,6 +159,9 @@ class Dataset {
   /// dtype and shape of each component. The batch dimension is batch_dim() where it can vary.
   ElementSpec element_spec() const;
   int num_components() const;
+  /// The files that its sources read while it is iterated, by path, each as often as it is named
+  /// there. Those that a step's function opens, as in interleave, are not known.
+  std::vector<std::string> source_files() const;
   /// The chain, for people: `from_tensor_slices(uint8[28, 28], uint8[] x 60000).batch(32)`.
   std::string to_string() const;
 

@@ -1,9 +1,13 @@
 #include "cohort/data/iterator.h"
 
+#include <algorithm>
 #include <array>
+#include <chrono>
+#include <cstdio>
 #include <cstring>
 
 #include "cohort/core/current_error.h"
+#include "cohort/core/terminal.h"
 #include "cohort/data/internal/iterator_state.h"
 #include "cohort/data/internal/nodes.h"
 
@@ -13,6 +17,8 @@ namespace {
 constexpr std::string_view kPositionMagic = "CDP1";
 constexpr size_t kPositionBytes = 8 + 4 * 8;
 constexpr uint32_t kVersion = 1;
+/// A pass over elements that takes longer is said, after chunks that take about so long.
+constexpr std::chrono::milliseconds kUnsaid(1000), kLongChunk(100);
 
 void append_number(std::string& bytes, uint64_t value, int num_bytes) {
   for (int i = 0; i < num_bytes; ++i) bytes += static_cast<char>(value >> (8 * i));
@@ -99,13 +105,31 @@ Iterator::State::State(NodePtr node, const Position& position, int64_t epochs)
       epochs_left_(epochs),
       says_rows_(node_->says_rows()),
       flow_(open(node_, {position.seed, position.epoch}, epochs)) {
-  const int64_t skipped = flow_->skip(position.element);
-  if (skipped < position.element)
-    throw InvalidArgument(
-        "resume: got a position behind {} elements of a dataset that has {}; want "
-        "the dataset that the position was taken from",
-        position.element, skipped);
+  pass_over(position.element);
   flow_->start();
+}
+
+/// By index where the steps can; where they cannot, what takes long is said, once.
+void Iterator::State::pass_over(int64_t elements) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point begin = Clock::now();
+  bool is_said = false;
+  for (int64_t done = 0, chunk = 1; done < elements;) {
+    const Clock::time_point before = Clock::now();
+    const int64_t wanted = std::min(chunk, elements - done);
+    const int64_t skipped = flow_->skip(wanted);
+    done += skipped;
+    if (skipped < wanted)
+      throw InvalidArgument(
+          "resume: got a position behind {} elements of a dataset that has {}; want "
+          "the dataset that the position was taken from",
+          elements, done);
+    if (Clock::now() - before < kLongChunk) chunk *= 2;
+    if (is_said || done == elements || Clock::now() - begin < kUnsaid) continue;
+    is_said = true;
+    say(stderr, fmt::format("resume: passes over {} elements again, of which {} are done: {}\n",
+                            elements, done, node_->describe()));
+  }
 }
 
 bool Iterator::State::next(Element& out) {

@@ -74,6 +74,11 @@ data::StepIterator DistributedInput::iterate_steps(const data::IterateOptions& o
   return data::StepIterator(dataset_, options_, options);
 }
 
+data::StepIterator DistributedInput::resume_steps(const data::StepPosition& position,
+                                                  int64_t epochs) const {
+  return data::StepIterator(dataset_, options_, position, epochs);
+}
+
 DistributedInput::DistributedInput(Strategy strategy, data::Dataset dataset,
                                    std::optional<int64_t> num_steps, int64_t batch_size)
     : strategy_(std::move(strategy)),
@@ -95,9 +100,8 @@ DistributedDataset::Iterator DistributedDataset::iterate(data::IterateOptions op
 
 DistributedDataset::Iterator DistributedDataset::resume(const data::StepPosition& position,
                                                         int64_t epochs) const {
-  return strategy_.workers().guard("the start of a pass", [&] {
-    return Iterator(strategy_, data::StepIterator(dataset_, options_, position, epochs));
-  });
+  return strategy_.workers().guard(
+      "the start of a pass", [&] { return Iterator(strategy_, resume_steps(position, epochs)); });
 }
 
 DistributedDataset Strategy::experimental_distribute_dataset(const data::Dataset& dataset) const {

@@ -5,6 +5,7 @@
 #include "cohort/core/graph/variable.h"
 #include "cohort/core/runtime/runtime.h"
 #include "cohort/distribute/choose_devices.h"
+#include "cohort/distribute/job_facts.h"
 #include "cohort/distribute/local_strategy.h"
 #include "cohort/distribute/placement/commit_number.h"
 
@@ -37,11 +38,14 @@ thread_local std::vector<Strategy> strategy_stack;
 
 Strategy MirroredStrategy(MirroredOptions options) {
   Runtime& runtime = default_runtime();
+  const std::optional<JobFacts> facts = facts_to_resume(options.resume_from);
+  if (facts) adopt(runtime, *facts);
   LocalStrategyConfig config;
   config.name = "MirroredStrategy";
   config.devices = choose_devices(config.name, runtime, options.devices);
   const int num_devices = static_cast<int>(config.devices.size());
-  config.num_replicas = choose_replicas(config.name, options.num_replicas, num_devices);
+  config.num_replicas =
+      choose_replicas(config.name, replicas_to_resume(options.num_replicas, facts), num_devices);
   config.bucket_bytes = check_bytes_per_pack(config.name, options.bytes_per_pack);
   config.sharding = check_sharding(config.name, options.sharding, *config.devices.front());
   const bool on_gpu = config.devices.front()->type() == DeviceType::kGPU;

@@ -27,6 +27,11 @@ struct MirroredOptions {
   int64_t bytes_per_pack = int64_t{4} << 20;
   /// What the devices divide among themselves; equal bits either way. CPU devices only.
   Sharding sharding = Sharding::kNone;
+  /// The directory of a job's checkpoints: this start of it takes what its bits depend on from the
+  /// newest one, if there is one: the number of logical replicas where num_replicas is 0, the seed,
+  /// and the threads of the CPU device where the program has not chosen devices. "": that of the
+  /// environment's COHORT_RESUME_FROM, or none.
+  std::string resume_from = "";
 };
 
 /// Synchronous training on the devices of this process, one copy of every variable on each.

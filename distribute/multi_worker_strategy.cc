@@ -16,8 +16,10 @@
 #include "cohort/core/graph/variable.h"
 #include "cohort/core/runtime/cpu_device.h"
 #include "cohort/core/runtime/runtime.h"
+#include "cohort/core/wire/protobuf.h"
 #include "cohort/distribute/choose_devices.h"
 #include "cohort/distribute/job_devices.h"
+#include "cohort/distribute/job_facts.h"
 #include "cohort/distribute/local_strategy.h"
 #include "cohort/distribute/placement/zero.h"
 #include "cohort/distribute/replica_runner.h"
@@ -177,6 +179,8 @@ class MultiWorkerStrategy final : public Strategy::Impl {
   }
 
   void set_up(const MultiWorkerMirroredOptions& options) {
+    const JobFacts facts = agree_on_facts(options.resume_from);
+    adopt(runtime_, facts);
     divide_cores();
     part_.devices = choose_devices(kName, runtime_, options.devices);
     job_communicators_ = runtime_.job_communicators(part_.devices.front()->type());
@@ -186,11 +190,33 @@ class MultiWorkerStrategy final : public Strategy::Impl {
     check_sharding(kName, sharding_, *part_.devices.front());
     divide_devices(!options.devices.empty());
     for (const Device* device : part_.devices) runtime_.note_use(device->type());
-    lay_out_replicas(options);
+    lay_out_replicas(options, facts);
     adopt_seed();
     part_.job = name_;
     copies_ = std::make_shared<WorkerCopies>(*group_, part_.devices);
     runtime_.note_job(name_);
+  }
+
+  /// What the chief reads of the job that goes on.
+  JobFacts agree_on_facts(const std::string& resume_from) {
+    wire::Writer mine;
+    if (group_->is_chief())
+      for (const auto& [name, value] :
+           facts_to_resume(resume_from).value_or(JobFacts()).to_pairs()) {
+        mine.write_bytes(1, name);
+        mine.write_bytes(2, value);
+      }
+    const std::string chiefs = group_->all_gather("facts", mine.data()).front();
+    std::vector<std::pair<std::string, std::string>> pairs;
+    wire::Reader in(chiefs, "facts");
+    while (in.next())
+      if (in.field() == 1)
+        pairs.emplace_back(in.read_bytes(), "");
+      else if (!pairs.empty())
+        pairs.back().second = in.read_bytes();
+      else
+        in.skip();
+    return JobFacts::from_pairs(pairs);
   }
 
   /// Workers that see the same GPUs get a share of them each, unless the program has named devices.
@@ -214,14 +240,11 @@ class MultiWorkerStrategy final : public Strategy::Impl {
 
   /// Workers on one host get a share of its cores each, unless the program has chosen devices.
   void divide_cores() {
-    const auto devices = runtime_.devices(DeviceType::kCPU);
-    const bool untouched = !runtime_.in_use(DeviceType::kCPU) && devices.size() == 1 &&
-                           devices.front()->num_threads() == num_cpu_cores();
-    if (untouched && group_->sharing_cores() > 1)
+    if (cpu_devices_are_untouched(runtime_) && group_->sharing_cores() > 1)
       runtime_.set_logical_cpu_devices(1, std::max(1, num_cpu_cores() / group_->sharing_cores()));
   }
 
-  void lay_out_replicas(const MultiWorkerMirroredOptions& options) {
+  void lay_out_replicas(const MultiWorkerMirroredOptions& options, const JobFacts& facts) {
     const int here = static_cast<int>(part_.devices.size());
     const auto counts = group_->all_gather("number of devices", std::vector{Tensor::scalar(here)});
     for (int worker = 0; worker < group_->count(); ++worker)
@@ -230,7 +253,8 @@ class MultiWorkerStrategy final : public Strategy::Impl {
             "{}: Mismatched number of devices per worker: got {} on {} and {} on {}", kName, here,
             group_->name_of(group_->index()), there, group_->name_of(worker));
     const int num_devices = here * group_->count();
-    part_.num_replicas = choose_replicas(kName, options.num_replicas, num_devices);
+    part_.num_replicas =
+        choose_replicas(kName, replicas_to_resume(options.num_replicas, facts), num_devices);
     part_.in_turn = part_.num_replicas > num_devices;
     part_.gradient_dtype = gradient_dtype_;
     part_.bucket_bytes = check_bytes_per_pack(kName, bytes_per_pack(options.communication_options));
@@ -335,10 +359,12 @@ Strategy MultiWorkerMirroredStrategy(MultiWorkerMirroredOptions options) {
   const cluster::Job job =
       cluster::resolve_job(cluster::Environment::of_process(), options.cluster_resolver);
   if (job.tasks.size() > 1) return join_workers(runtime, job, options);
+  const std::optional<JobFacts> facts = facts_to_resume(options.resume_from);
+  if (facts) adopt(runtime, *facts);
   LocalStrategyConfig config{.name = kName,
                              .devices = choose_devices(kName, runtime, options.devices)};
-  config.num_replicas =
-      choose_replicas(kName, options.num_replicas, static_cast<int>(config.devices.size()));
+  config.num_replicas = choose_replicas(kName, replicas_to_resume(options.num_replicas, facts),
+                                        static_cast<int>(config.devices.size()));
   config.bucket_bytes = check_bytes_per_pack(kName, bytes_per_pack(options.communication_options));
   config.sharding = check_sharding(kName, options.sharding, *config.devices.front());
   return Strategy(make_local_strategy(runtime, std::move(config)));

@@ -36,6 +36,11 @@ struct MultiWorkerMirroredOptions {
   /// What all devices of all workers divide among themselves; equal bits either way. CPU devices
   /// only. Then a read of an optimizer's slot is a call that all workers make.
   Sharding sharding = Sharding::kNone;
+  /// The directory of a job's checkpoints: this start of it takes what its bits depend on from the
+  /// newest one, if there is one; the chief reads it: the number of logical replicas where
+  /// num_replicas is 0, the seed, and the threads of the CPU device where the program has not
+  /// chosen devices. "": that of the environment's COHORT_RESUME_FROM, or none.
+  std::string resume_from = "";
   /// How long the workers wait for each other at the start, and when they connect for a new step.
   std::chrono::milliseconds startup_timeout = std::chrono::minutes(5);
 };

@@ -245,6 +245,9 @@ class DistributedInput {
   /// A pass, an element for each replica of this process at every step; `options` as for
   /// Dataset::iterate, equal in all processes. Its next() is collective.
   data::StepIterator iterate_steps(const data::IterateOptions& options = {}) const;
+  /// Continues where this process' `position` was taken, for the rest of its epoch and `epochs` - 1
+  /// more.
+  data::StepIterator resume_steps(const data::StepPosition& position, int64_t epochs = 1) const;
 
  protected:
   Strategy strategy_;

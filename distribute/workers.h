@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cohort/core/current_error.h"
+#include "cohort/core/preempted.h"
 #include "cohort/core/runtime/one_thread.h"
 #include "cohort/core/tensor.h"
 
@@ -65,12 +66,15 @@ class Workers {
 
   /// Returns what `work` returns, with this thread entered as doing `what`; see enter(). What
   /// leaves it by exception is told to the others, for they would wait for this worker, and goes on
-  /// to the caller as it is. That a second thread is refused is told to nobody.
+  /// to the caller as it is. That a second thread is refused is told to nobody, nor a Preempted:
+  /// all workers throw it.
   template <class Work>
   decltype(auto) guard(const char* what, Work&& work) {
     const OneThread::Entered entered = enter(what);
     try {
       return work();
+    } catch (const Preempted&) {
+      throw;
     } catch (...) {
       report_error(current_error());
       throw;

@@ -2,7 +2,6 @@
 // the devices of several workers, who find each other by TF_CONFIG, Slurm, mpirun or cohort-launch.
 #include <cstdio>
 #include <cstdlib>
-#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -16,23 +15,23 @@ namespace distribute = cohort::distribute;
 namespace {
 
 struct Arguments {
-  std::string model = "mlp", strategy = "one_device", communication = "auto";
-  distribute::Sharding sharding = distribute::Sharding::kNone;
-  int devices = 0, replicas = 0, epochs = 5, batch_size = 0, seed = 1;
-  std::string data_dir = "/usr/share/datasets/fashion-mnist";
+  std::string model = "mlp", strategy = "one_device", communication = "auto", sharding = "none";
+  std::string data_dir = "/usr/share/datasets/fashion-mnist", checkpoint_dir;
+  int devices = 0, replicas = 0, epochs = 5, batch_size = 0, seed = 1, save_freq = 500;
 };
 
 constexpr const char* kUsage =
     "usage: fashion_mnist [--model mlp|cnn] [--communication auto|ring|mpi] [--devices N]\n"
     "           [--strategy one_device|mirrored|multi_worker_mirrored] [--sharding none|zero1]\n"
-    "           [--replicas N] [--epochs N] [--batch-size N] [--seed N] [--data-dir DIR] "
-    "[--version]\n"
+    "           [--replicas N] [--epochs N] [--batch-size N] [--seed N] [--data-dir DIR]\n"
+    "           [--checkpoint-dir DIR] [--save-freq N] [--version]\n"
     "--devices: GPUs, or logical CPU devices where there is no GPU, of each worker; 0: all GPUs,\n"
     "           or of the CPU 2 (mirrored) or 1 (multi_worker_mirrored)\n"
     "--replicas: of the whole job, at least one for each device, which is what 0 means; equal\n"
     "           numbers give equal weights on any number of devices and workers\n"
     "--sharding: whether the devices divide the optimizer's slots; equal weights either way\n"
-    "--batch-size: of all devices together; default 32 for mlp, 64 for cnn\n";
+    "--batch-size: of all devices together; default 32 for mlp, 64 for cnn\n"
+    "--checkpoint-dir: saved there after every --save-freq (500) batches; goes on from there\n";
 
 [[noreturn]] void leave(const std::string& got) {
   if (got == "--version") std::exit(std::printf("fashion_mnist %s\n", COHORT_VERSION) < 0);
@@ -50,23 +49,20 @@ int number(const std::string& text) {
 
 Arguments parse(int argc, char** argv) {
   Arguments result;
-  const std::map<std::string, std::function<void(const std::string&)>> options{
-      {"--model", [&](const std::string& text) { result.model = text; }},
-      {"--strategy", [&](const std::string& text) { result.strategy = text; }},
-      {"--communication", [&](const std::string& text) { result.communication = text; }},
-      {"--sharding",
-       [&](const std::string& text) { result.sharding = distribute::parse_sharding(text); }},
-      {"--devices", [&](const std::string& text) { result.devices = number(text); }},
-      {"--replicas", [&](const std::string& text) { result.replicas = number(text); }},
-      {"--epochs", [&](const std::string& text) { result.epochs = number(text); }},
-      {"--batch-size", [&](const std::string& text) { result.batch_size = number(text); }},
-      {"--seed", [&](const std::string& text) { result.seed = number(text); }},
-      {"--data-dir", [&](const std::string& text) { result.data_dir = text; }},
-  };
+  const std::map<std::string, std::string*> texts{
+      {"--model", &result.model},       {"--strategy", &result.strategy},
+      {"--sharding", &result.sharding}, {"--communication", &result.communication},
+      {"--data-dir", &result.data_dir}, {"--checkpoint-dir", &result.checkpoint_dir}};
+  const std::map<std::string, int*> numbers{
+      {"--devices", &result.devices}, {"--replicas", &result.replicas},
+      {"--epochs", &result.epochs},   {"--batch-size", &result.batch_size},
+      {"--seed", &result.seed},       {"--save-freq", &result.save_freq}};
   for (int i = 1; i < argc; i += 2) {
-    const auto option = options.find(argv[i]);
-    if (option == options.end() || i + 1 == argc) leave(argv[i]);
-    option->second(argv[i + 1]);
+    const auto text = texts.find(argv[i]);
+    const auto count = numbers.find(argv[i]);
+    if (i + 1 == argc || (text == texts.end() && count == numbers.end())) leave(argv[i]);
+    if (text != texts.end()) *text->second = argv[i + 1];
+    if (count != numbers.end()) *count->second = number(argv[i + 1]);
   }
   if (result.model != "mlp" && result.model != "cnn") leave("--model " + result.model);
   if (result.strategy != "one_device" && result.strategy != "mirrored" &&
@@ -80,6 +76,7 @@ Arguments parse(int argc, char** argv) {
 
 distribute::Strategy make_strategy(const Arguments& arguments) {
   cohort::Runtime& runtime = cohort::default_runtime();
+  const distribute::Sharding sharding = distribute::parse_sharding(arguments.sharding);
   const bool gpu = !runtime.devices(cohort::DeviceType::kGPU).empty();
   if (arguments.strategy == "one_device")
     return distribute::OneDeviceStrategy(gpu ? "gpu:0" : "cpu:0");
@@ -92,11 +89,14 @@ distribute::Strategy make_strategy(const Arguments& arguments) {
          .num_replicas = arguments.replicas,
          .communication_options = {.implementation = distribute::parse_communication_implementation(
                                        arguments.communication)},
-         .sharding = arguments.sharding});
+         .sharding = sharding,
+         .resume_from = arguments.checkpoint_dir});
   }
   if (!gpu) runtime.set_logical_cpu_devices(arguments.devices > 0 ? arguments.devices : 2);
-  return distribute::MirroredStrategy(
-      {.devices = devices, .num_replicas = arguments.replicas, .sharding = arguments.sharding});
+  return distribute::MirroredStrategy({.devices = devices,
+                                       .num_replicas = arguments.replicas,
+                                       .sharding = sharding,
+                                       .resume_from = arguments.checkpoint_dir});
 }
 
 nn::Model make_model(const std::string& kind) {
@@ -104,17 +104,13 @@ nn::Model make_model(const std::string& kind) {
     return nn::Sequential({nn::Input({.shape = {28, 28}}), nn::Flatten{},
                            nn::Dense{.units = 128, .activation = "relu"}, nn::Dropout{.rate = 0.2},
                            nn::Dense{.units = 10}});
-  return nn::Sequential({
-      nn::Input({.shape = {28, 28}}),
-      nn::Reshape{.target_shape = {28, 28, 1}},
-      nn::Conv2D{.filters = 32, .kernel_size = 3, .padding = "same", .activation = "relu"},
-      nn::MaxPooling2D{},
-      nn::Conv2D{.filters = 64, .kernel_size = 3, .padding = "same", .activation = "relu"},
-      nn::MaxPooling2D{},
-      nn::Flatten{},
-      nn::Dense{.units = 128, .activation = "relu"},
-      nn::Dense{.units = 10},
-  });
+  return nn::Sequential(
+      {nn::Input({.shape = {28, 28}}), nn::Reshape{.target_shape = {28, 28, 1}},
+       nn::Conv2D{.filters = 32, .kernel_size = 3, .padding = "same", .activation = "relu"},
+       nn::MaxPooling2D{},
+       nn::Conv2D{.filters = 64, .kernel_size = 3, .padding = "same", .activation = "relu"},
+       nn::MaxPooling2D{}, nn::Flatten{}, nn::Dense{.units = 128, .activation = "relu"},
+       nn::Dense{.units = 10}});
 }
 
 void train(const Arguments& arguments) {
@@ -132,8 +128,13 @@ void train(const Arguments& arguments) {
     return model;
   });
   if (strategy.is_chief()) model.summary();
-  model.fit(prepare(train.shuffle(train.cardinality())),
-            {.epochs = arguments.epochs, .validation_data = prepare(test)});
+  nn::FitOptions options{.epochs = arguments.epochs, .validation_data = prepare(test)};
+  if (!arguments.checkpoint_dir.empty())
+    options.callbacks = {nn::BackupAndRestore({.backup_dir = arguments.checkpoint_dir,
+                                               .save_freq = arguments.save_freq,
+                                               .delete_checkpoint = false,
+                                               .save_before_preemption = true})};
+  model.fit(prepare(train.shuffle(train.cardinality())), options);
   const nn::Logs result = model.evaluate(prepare(test), {.verbose = 0});
   std::printf("weights: %s\n", model.fingerprint().c_str());
   if (strategy.is_chief()) std::printf("test accuracy: %.4f\n", result["accuracy"]);

@@ -2,10 +2,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "cohort/nn/handle.h"
 #include "cohort/nn/logs.h"
+#include "cohort/nn/named_tensors.h"
+#include "cohort/nn/training_state.h"
 
 namespace cohort::nn {
 
@@ -19,6 +22,24 @@ struct CallbackParams {
   int64_t epochs = 1;
   int64_t steps = -1;    ///< of an epoch; -1: not known yet
   bool is_chief = true;  ///< whether this process prints and writes files
+  bool resumes = false;  ///< of fit: goes on from an earlier process, load_state() follows
+};
+
+/// A place of fit between two batches, when all callbacks have had their hooks: everything that
+/// follows depends on the state there alone.
+class Boundary {
+ public:
+  enum class Kind : uint8_t { kBatch, kEpoch, kTrainEnd };
+  virtual ~Boundary() = default;
+  Kind kind() const { return kind_; }
+  int64_t epoch() const { return epoch_; }  ///< that the batch is of, or that has ended
+  int64_t batch() const { return batch_; }  ///< the latest of the epoch
+  /// Everything besides weights and the optimizer's variables. Collective.
+  virtual TrainingState state() const = 0;
+
+ protected:
+  Kind kind_ = Kind::kBatch;
+  int64_t epoch_ = 0, batch_ = -1;
 };
 
 /// Where the time of a worker's steps went in an epoch: means of one step.
@@ -63,6 +84,20 @@ class CallbackImpl {
   virtual void on_predict_end() {}
   virtual void on_predict_batch_begin(int64_t /*batch*/) {}
   virtual void on_predict_batch_end(int64_t /*batch*/) {}
+
+  /// After the hooks of a batch, an epoch and the end of training, unless fit is called inside of
+  /// another one. Called on all workers alike.
+  virtual void on_boundary(const Boundary& /*boundary*/) {}
+  /// The state of this call of fit, its number `fit`, or of a later one that fit is to go on from;
+  /// asked at its beginning. Weights and the optimizer's variables have their values of then when
+  /// it returns one. Nothing: fit begins anew. Called on all workers alike, unless fit is called
+  /// inside of another one.
+  virtual std::optional<RestoredState> restore(int64_t /*fit*/) { return {}; }
+  /// What a later process is told by load_state(), after on_train_begin(): whatever the hooks keep
+  /// from one call to the next. on_epoch_begin() of an epoch that was interrupted is not called
+  /// again. Names are for this callback alone; the chief's values count for all workers.
+  virtual void save_state(NamedTensors& /*state*/) const {}
+  virtual void load_state(const NamedTensors& /*state*/) {}
 
   /// True when what this callback does to the model follows from the logs alone, so that all
   /// workers do it at once and need not ask the chief after every batch.

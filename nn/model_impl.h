@@ -93,6 +93,10 @@ class ModelImpl : public LayerImpl {
   void count_step() { ++steps_trained_; }
   int64_t steps_trained() const { return steps_trained_; }
   void set_steps_trained(int64_t steps) { steps_trained_ = steps; }
+  /// Calls of fit that are not inside of others, and what they have come to, in order: in this
+  /// process, or in one that it goes on from.
+  int64_t fits_begun = 0;
+  std::vector<FinishedFit> finished_fits;
   /// Of compile(); undefined before.
   Optimizer optimizer() const;
   /// Keeps other threads from compiling, fitting and evaluating it, and from what is collective;

@@ -14,4 +14,5 @@
 #include "cohort/nn/regularizers.h"
 #include "cohort/nn/saving/checkpoint.h"
 #include "cohort/nn/saving/checkpoint_manager.h"
+#include "cohort/nn/saving/resumable.h"
 #include "cohort/nn/symbolic_ops.h"

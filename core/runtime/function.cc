@@ -58,6 +58,8 @@ Trace Function::record(const Signature& signature) const {
 }
 
 int64_t Function::count_run() const { return state_->runs++; }
+int64_t Function::runs() const { return state_->runs; }
+void Function::set_runs(int64_t runs) const { state_->runs = runs; }
 
 std::vector<Tensor> Function::operator()(std::span<const Tensor> arguments) const {
   Runtime& runtime = default_runtime();

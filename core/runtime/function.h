@@ -52,6 +52,9 @@ class Function {
   /// Counts a run, on whatever runs it, and returns how many came before: the step of the run's
   /// random numbers, which no two runs of a function share. Any thread.
   int64_t count_run() const;
+  /// Runs that were counted; state of a program that goes on in a later process.
+  int64_t runs() const;
+  void set_runs(int64_t runs) const;
   /// The same function object (handles of one state).
   bool operator==(const Function& other) const { return state_ == other.state_; }
   /// Expires with the last handle.

@@ -22,6 +22,7 @@ class Iterator::State {
   Element current;  ///< what Iterator::next() points to
 
  private:
+  void pass_over(int64_t elements);
   void note_rows(Element& out);
 
   NodePtr node_;

@@ -1,6 +1,7 @@
 #include "cohort/nn/callbacks/callbacks.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <cstdio>
@@ -26,12 +27,33 @@ class CSVLoggerImpl : public CallbackImpl {
 
   void on_train_begin() override {
     if (!params().is_chief) return;
-    file_.reset(std::fopen(options_.filename.c_str(), options_.append ? "a" : "w"));
+    const bool keeps = options_.append || params().resumes;
+    file_.reset(std::fopen(options_.filename.c_str(), keeps ? "a" : "w"));
     if (!file_)
       throw NotFound("CSVLogger: got file {}; want one that can be written", options_.filename);
     std::fseek(file_.get(), 0, SEEK_END);
     header_ = std::ftell(file_.get()) == 0;
     keys_.clear();
+  }
+
+  void save_state(NamedTensors& state) const override {
+    state.set("bytes", static_cast<int64_t>(file_ ? std::ftell(file_.get()) : 0));
+    state.set("header", int64_t{header_});
+    state.set("keys", keys_);
+  }
+
+  /// Lines that were written after the state was saved go: they will be written again.
+  void load_state(const NamedTensors& state) override {
+    if (!file_) return;
+    const int64_t wanted = state.integer("bytes"), got = std::ftell(file_.get());
+    if (got < wanted)
+      throw DataLoss("CSVLogger: {}: got {} bytes; want the {} that it had when it was saved",
+                     options_.filename, got, wanted);
+    if (ftruncate(fileno(file_.get()), wanted) != 0)
+      throw DataLoss("CSVLogger: got an error while shortening {}", options_.filename);
+    std::fseek(file_.get(), 0, SEEK_END);
+    header_ = state.integer("header") != 0;
+    keys_ = state.texts("keys");
   }
 
   void on_epoch_end(int64_t epoch, const Logs& logs) override {

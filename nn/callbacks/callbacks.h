@@ -4,9 +4,11 @@
 #include <string>
 
 #include "cohort/nn/callback.h"
+#include "cohort/nn/callbacks/backup_and_restore.h"
 #include "cohort/nn/callbacks/early_stopping.h"
 #include "cohort/nn/callbacks/history.h"
 #include "cohort/nn/callbacks/learning_rate.h"
+#include "cohort/nn/callbacks/model_checkpoint.h"
 #include "cohort/nn/callbacks/progress_bar.h"
 #include "cohort/nn/callbacks/step_report.h"
 #include "cohort/nn/callbacks/step_trace.h"

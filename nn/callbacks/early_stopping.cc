@@ -48,6 +48,23 @@ class EarlyStoppingImpl : public CallbackImpl {
     }
   }
 
+  void save_state(NamedTensors& state) const override {
+    state.set("wait", wait_);
+    state.set("stopped_epoch", stopped_epoch_);
+    state.set("best_epoch", best_epoch_);
+    if (best_) state.set("best", *best_);
+    for (size_t i = 0; i < best_weights_.size(); ++i)
+      state.set("best_weights/" + std::to_string(i), best_weights_[i]);
+  }
+  void load_state(const NamedTensors& state) override {
+    wait_ = state.integer("wait");
+    stopped_epoch_ = state.integer("stopped_epoch");
+    best_epoch_ = state.integer("best_epoch");
+    if (state.has("best")) best_ = state.number("best");
+    for (size_t i = 0, count = state.all("best_weights/").size(); i < count; ++i)
+      best_weights_.push_back(state.tensor("best_weights/" + std::to_string(i)));
+  }
+
   void on_train_end(const Logs&) override {
     if (stopped_epoch_ > 0 && options_.verbose > 0 && params().is_chief)
       say(stdout, fmt::format("Epoch {}: early stopping\n", stopped_epoch_ + 1));

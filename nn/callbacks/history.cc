@@ -20,6 +20,25 @@ void HistoryImpl::on_epoch_end(int64_t number, const Logs& logs) {
   std::sort(history.begin(), history.end());
 }
 
+void HistoryImpl::save_state(NamedTensors& state) const {
+  state.set("epoch", epoch);
+  std::vector<std::string> names;
+  for (const auto& [name, values] : history) {
+    state.set("values/" + std::to_string(names.size()), values);
+    names.push_back(name);
+  }
+  state.set("names", names);
+}
+
+void HistoryImpl::load_state(const NamedTensors& state) {
+  epoch = state.integers("epoch");
+  history.clear();
+  for (std::string& name : state.texts("names")) {
+    std::vector<double> values = state.numbers("values/" + std::to_string(history.size()));
+    history.emplace_back(std::move(name), std::move(values));
+  }
+}
+
 History::History() : Callback(std::make_shared<HistoryImpl>()) {}
 
 const std::vector<double>& History::operator[](const std::string& name) const {

@@ -13,6 +13,9 @@ class HistoryImpl : public CallbackImpl {
   bool same_on_all_workers() const override { return true; }
   void on_train_begin() override;
   void on_epoch_end(int64_t epoch, const Logs& logs) override;
+  void save_state(NamedTensors& state) const override;
+  /// Throws DataLoss for what save_state() has not made.
+  void load_state(const NamedTensors& state) override;
 
   std::vector<int64_t> epoch;
   std::vector<std::pair<std::string, std::vector<double>>> history;

@@ -57,6 +57,17 @@ class ReduceLROnPlateauImpl : public CallbackImpl {
     cooldown_ = 0;
   }
 
+  void save_state(NamedTensors& state) const override {
+    if (best_) state.set("best", *best_);
+    state.set("wait", wait_);
+    state.set("cooldown", cooldown_);
+  }
+  void load_state(const NamedTensors& state) override {
+    if (state.has("best")) best_ = state.number("best");
+    wait_ = state.integer("wait");
+    cooldown_ = state.integer("cooldown");
+  }
+
   void on_epoch_end(int64_t epoch, const Logs& logs) override {
     const double* current = monitor_.find(logs, params().is_chief);
     if (!current) return;

@@ -33,7 +33,10 @@ class ProgressBarImpl : public CallbackImpl {
   }
 
   bool same_on_all_workers() const override { return true; }
-  void on_train_begin() override { in_fit_ = true; }
+  void on_train_begin() override {
+    in_fit_ = true;
+    if (params().resumes) start();
+  }
   void on_train_end(const Logs&) override { in_fit_ = false; }
   void on_epoch_begin(int64_t epoch) override {
     start();
@@ -64,13 +67,17 @@ class ProgressBarImpl : public CallbackImpl {
     begin_ = Clock::now();
     last_drawn_ = {};
     seen_ = 0;
+    first_ = 0;
   }
 
   int64_t target() const { return params().steps >= 0 ? params().steps : known_target_; }
 
   void update(int64_t seen, const Logs* logs) {
     seen_ = seen;
-    if (seen == 1) after_first_ = Clock::now();
+    if (first_ == 0) {
+      first_ = seen;
+      after_first_ = Clock::now();
+    }
     if (params().verbose != 1 || !terminal_) return;
     const Clock::time_point now = Clock::now();
     if (seconds_between(last_drawn_, now) < kIntervalSeconds) return;
@@ -92,8 +99,9 @@ class ProgressBarImpl : public CallbackImpl {
 
   /// The first step, which compiles, is left out when there are more.
   double seconds_per_step(Clock::time_point now) const {
-    if (seen_ > 1) return seconds_between(after_first_, now) / static_cast<double>(seen_ - 1);
-    return seen_ == 1 ? seconds_between(begin_, now) : 0;
+    if (seen_ > first_)
+      return seconds_between(after_first_, now) / static_cast<double>(seen_ - first_);
+    return seen_ > 0 ? seconds_between(begin_, now) : 0;
   }
 
   std::back_insert_iterator<std::string> out() { return std::back_inserter(text_); }
@@ -213,6 +221,7 @@ class ProgressBarImpl : public CallbackImpl {
   bool in_fit_ = false;
   Clock::time_point begin_, after_first_, last_drawn_;
   int64_t seen_ = 0;
+  int64_t first_ = 0;          ///< number of the first that was seen; 0: none
   int64_t known_target_ = -1;  ///< steps of the first epoch, where the dataset cannot tell
   bool is_open_ = false;       ///< the line that was drawn last
   std::string text_, drawn_;

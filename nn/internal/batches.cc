@@ -1,6 +1,8 @@
 #include "cohort/nn/internal/batches.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 
 namespace cohort::nn::internal {
 namespace {
@@ -26,6 +28,10 @@ class GlobalBatches final : public Batches {
     step.run(*current_, iterator_.row_range(), number);
   }
   int64_t rows() const override { return rows_in(*current_); }
+  /// Each process reads the same stream of global batches.
+  std::vector<std::string> positions(distribute::Workers&) const override {
+    return {iterator_.position().to_bytes()};
+  }
 
  private:
   data::Iterator iterator_;
@@ -57,6 +63,9 @@ class SplitBatches final : public Batches {
     for (const data::Element& element : *current_) rows += rows_in(element);
     return rows;
   }
+  std::vector<std::string> positions(distribute::Workers& workers) const override {
+    return workers.all_gather("positions of the input", iterator_.position().to_bytes());
+  }
 
  private:
   data::StepIterator iterator_;
@@ -75,6 +84,19 @@ int64_t Input::cardinality() const {
 }
 int64_t Input::batch_size() const {
   return std::visit([](const auto& source) { return source.batch_size(); }, source_);
+}
+
+std::vector<std::string> Input::files() const {
+  std::vector<std::string> files;
+  const auto* dataset = std::get_if<data::Dataset>(&source_);
+  if (!dataset) return files;
+  for (const std::filesystem::path path : dataset->source_files()) {
+    std::error_code error;
+    const auto bytes = std::filesystem::file_size(path, error);
+    files.push_back(fmt::format("{} {}", path.filename().string(),
+                                error ? std::string("?") : std::to_string(bytes)));
+  }
+  return files;
 }
 
 void Input::check_belongs_to(const ModelImpl& model, std::string_view what) const {
@@ -101,17 +123,45 @@ ElementLayout layout_of(const ModelImpl& model, const Input& input, int num_inpu
 std::unique_ptr<Batches> Batches::iterate(const Input& input, const distribute::Strategy& strategy,
                                           size_t num_components,
                                           const data::IterateOptions& options) {
-  if (const auto* split = std::get_if<distribute::DistributedInput>(&input.source_)) {
-    strategy.workers().check_equal("dataset", "distributed over the workers");
+  if (const auto* split = input.split(strategy))
     return std::make_unique<SplitBatches>(split->iterate_steps(options), num_components);
+  return std::make_unique<GlobalBatches>(input.rows_for(strategy).iterate(options), num_components);
+}
+
+std::unique_ptr<Batches> Batches::resume(const Input& input, const distribute::Strategy& strategy,
+                                         size_t num_components,
+                                         const std::vector<std::string>& positions,
+                                         int64_t epochs) {
+  const auto* split = input.split(strategy);
+  const size_t wanted = split ? static_cast<size_t>(strategy.workers().count()) : 1;
+  if (positions.size() != wanted)
+    throw InvalidArgument(
+        "resume: got the positions of {} input pipelines; want {}, as many as the input has now: a "
+        "distributed dataset goes on on as many processes as it began on, one of global batches "
+        "on any number",
+        positions.size(), wanted);
+  if (split) {
+    const std::string& mine = positions[static_cast<size_t>(strategy.workers().index())];
+    return std::make_unique<SplitBatches>(
+        split->resume_steps(data::StepPosition::from_bytes(mine), epochs), num_components);
   }
-  const auto& dataset = std::get<data::Dataset>(input.source_);
+  return std::make_unique<GlobalBatches>(
+      input.rows_for(strategy).resume(data::Position::from_bytes(positions[0]), epochs),
+      num_components);
+}
+
+const distribute::DistributedInput* Input::split(const distribute::Strategy& strategy) const {
+  const auto* split = std::get_if<distribute::DistributedInput>(&source_);
+  if (split) strategy.workers().check_equal("dataset", "distributed over the workers");
+  return split;
+}
+
+data::Dataset Input::rows_for(const distribute::Strategy& strategy) const {
+  const auto& dataset = std::get<data::Dataset>(source_);
   strategy.workers().check_equal(
       "dataset", fmt::format("{} batches of {}", dataset.cardinality(), dataset.batch_size()));
   const data::RowSplit split = strategy.impl().row_split();
-  const data::Dataset mine =
-      split.count == split.num_replicas ? dataset : dataset.batch_rows(split);
-  return std::make_unique<GlobalBatches>(mine.iterate(options), num_components);
+  return split.count == split.num_replicas ? dataset : dataset.batch_rows(split);
 }
 
 }  // namespace cohort::nn::internal

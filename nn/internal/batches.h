@@ -21,11 +21,18 @@ class Input {
   int64_t cardinality() const;
   /// Rows of a full global batch; -1: not known.
   int64_t batch_size() const;
+  /// "NAME SIZE" of each file that a dataset of global batches is read from; "NAME ?" of one that
+  /// is not there.
+  std::vector<std::string> files() const;
   /// Throws InvalidArgument, naming `what` runs, unless it is of the model's strategy.
   void check_belongs_to(const ModelImpl& model, std::string_view what) const;
 
  private:
   friend class Batches;
+  /// Null where it is one of global batches. Collective, as the next: the processes compare.
+  const distribute::DistributedInput* split(const distribute::Strategy& strategy) const;
+  /// The rows of this process, of global batches.
+  data::Dataset rows_for(const distribute::Strategy& strategy) const;
   std::variant<data::Dataset, distribute::DistributedInput> source_;
 };
 
@@ -42,6 +49,12 @@ class Batches {
   static std::unique_ptr<Batches> iterate(const Input& input, const distribute::Strategy& strategy,
                                           size_t num_components,
                                           const data::IterateOptions& options);
+  /// Continues where positions() were taken, one of each process where the input is split among
+  /// them, for the rest of their epoch and `epochs` - 1 more. Throws InvalidArgument where they are
+  /// those of another input, or of another number of processes.
+  static std::unique_ptr<Batches> resume(const Input& input, const distribute::Strategy& strategy,
+                                         size_t num_components,
+                                         const std::vector<std::string>& positions, int64_t epochs);
   virtual ~Batches() = default;
 
   /// Goes to the next batch; false at the end of an epoch.
@@ -50,6 +63,8 @@ class Batches {
   virtual void run(distribute::StepRunner& step, const distribute::StepNumber& number) = 0;
   /// Rows of the batch that are in this process.
   virtual int64_t rows() const = 0;
+  /// Behind the last batch: one for all processes, or one of each. Collective.
+  virtual std::vector<std::string> positions(distribute::Workers& workers) const = 0;
 };
 
 }  // namespace cohort::nn::internal

@@ -3,6 +3,7 @@
 
 #include "cohort/core/runtime/runtime.h"
 #include "cohort/nn/internal/fit_metrics.h"
+#include "cohort/nn/internal/fit_state.h"
 #include "cohort/nn/internal/loop_metrics.h"
 #include "cohort/nn/internal/loops.h"
 #include "cohort/nn/internal/step_clock.h"
@@ -19,7 +20,7 @@ void check(const FitOptions& options) {
 }
 
 /// One call of fit.
-class Fit {
+class Fit final : private Boundary {
  public:
   Fit(ModelImpl& model, const FitData& data, const FitOptions& options)
       : model_(model),
@@ -29,61 +30,168 @@ class Fit {
         stride_(trainer_.options().steps_per_execution),
         loop_metrics_(trainer_.objective()),
         logs_([this](std::vector<Logs::Entry>& entries) { loop_metrics_.read(entries); }),
-        stopped_outside_(model.stop_training) {}
+        stopped_outside_(model.stop_training),
+        number_(model, loop_metrics_.is_outermost()) {}
 
   ~Fit() {
     if (!loop_metrics_.is_outermost()) model_.stop_training = stopped_outside_;
   }
 
   History run() {
-    History history;
-    std::vector<Callback> all = with_progress_bar(options_.callbacks, options_.verbose.level());
-    all.push_back(history);
-
     step_ = trainer_.train_step(data_.layout);
-    const int64_t epochs = options_.epochs - options_.initial_epoch;
-    EpochSource source(data_.input, model_.strategy(), data_.layout,
-                       {.what = "fit",
-                        .steps = options_.steps_per_epoch,
-                        .begins_again = true,
-                        .first_epoch = options_.initial_epoch,
-                        .epochs = std::max<int64_t>(1, epochs)});
-    CallbackList callbacks(
-        std::move(all), model_,
-        {.verbose = options_.verbose.level(), .epochs = options_.epochs, .steps = source.steps()});
+    std::vector<Callback> all = with_progress_bar(options_.callbacks, options_.verbose.level());
+    all.push_back(history_);
+    CallbackList callbacks(std::move(all), model_,
+                           {.verbose = options_.verbose.level(),
+                            .epochs = options_.epochs,
+                            .steps = EpochSource::steps_of(data_.input, options_.steps_per_epoch)});
+    const std::optional<RestoredState> from = find_state();
+    if (is_over(from)) {
+      if (from) take_numbers(from->state, model_);
+      return finished_before();
+    }
+    if (from) callbacks.set_resumes();
+    next_epoch_ = from ? from->state.epoch : options_.initial_epoch;
+    source_.emplace(make_source(from));
     model_.stop_training = false;
     asks_chief_ = model_.strategy().workers().any("callbacks", !callbacks.same_on_all_workers());
     tells_times_ = model_.strategy().workers().any("step times", callbacks.want_step_times());
     MetricRegistry& metrics = default_runtime().metrics();
     if (metrics.served()) metrics_.emplace(metrics, *step_);
     if (tells_times_ || metrics_) clock_.emplace(*step_);
-    Logs last;
     callbacks.call(&CallbackImpl::on_train_begin);
-    for (int64_t epoch = options_.initial_epoch; epoch < options_.epochs; ++epoch) {
-      loop_metrics_.reset();
-      if (metrics_) metrics_->begin_epoch(epoch);
-      callbacks.call(&CallbackImpl::on_epoch_begin, epoch);
-      run_steps(source, callbacks);
-      if (tells_times_)
-        callbacks.call(&CallbackImpl::on_step_times, epoch,
-                       clock_->take(model_.strategy().workers()));
-      logs_.refresh();
-      last = logs_;
-      if (validates_after(epoch)) add_validation(last, callbacks);
-      if (metrics_) metrics_->show(*clock_, last, true);
-      callbacks.call(&CallbackImpl::on_epoch_end, epoch, last);
-      follow_chief();
+    if (from) go_on(*from);
+    const bool has_stopped = model_.stop_training && from && from->state.batch == 0;
+    while (next_epoch_ < options_.epochs && !has_stopped) {
+      run_epoch(callbacks);
       if (model_.stop_training) break;
     }
-    if (epochs > 0) trainer_.options().optimizer.finalize_variable_values();
-    callbacks.call(&CallbackImpl::on_train_end, last);
-    return history;
+    if (options_.epochs > options_.initial_epoch)
+      trainer_.options().optimizer.finalize_variable_values();
+    callbacks.call(&CallbackImpl::on_train_end, last_);
+    number_.finish({.epochs = options_.epochs,
+                    .stopped = model_.stop_training,
+                    .history = state_of(history_)});
+    meet(Kind::kTrainEnd, callbacks);
+    return history_;
   }
 
  private:
+  /// What fit goes on from, on all workers alike.
+  std::optional<RestoredState> find_state() {
+    if (!number_.counts()) return {};
+    if (number_.value() < std::ssize(model_.finished_fits)) return {};
+    for (const Callback& callback : options_.callbacks) {
+      std::optional<RestoredState> found = callback.impl().restore(number_.value());
+      if (!found) continue;
+      model_.finished_fits = found->state.finished_fits;
+      return found;
+    }
+    return {};
+  }
+
+  /// Whether this call ended in another process, with as many epochs as it is to have.
+  bool is_over(const std::optional<RestoredState>& from) const {
+    if (!number_.counts() || number_.value() >= std::ssize(model_.finished_fits)) return false;
+    const FinishedFit& fit = model_.finished_fits[static_cast<size_t>(number_.value())];
+    const bool is_latest = from && from->state.fit == number_.value();
+    return !is_latest || fit.stopped || fit.epochs >= options_.epochs;
+  }
+
+  /// The calls after this one, which ended there, too, stay known.
+  History finished_before() {
+    const FinishedFit fit = model_.finished_fits[static_cast<size_t>(number_.value())];
+    if (fit.history.empty())
+      throw FailedPrecondition(
+          "fit: got call {} of the model, which ended with an error in the process that this one "
+          "goes on from; want it to be left out",
+          number_.value());
+    number_.keep();
+    model_.stop_training = fit.stopped;
+    return history_of(fit.history);
+  }
+
+  EpochSource make_source(const std::optional<RestoredState>& from) const {
+    const EpochOptions options{.what = "fit",
+                               .steps = options_.steps_per_epoch,
+                               .begins_again = true,
+                               .first_epoch = options_.initial_epoch,
+                               .epochs = std::max<int64_t>(1, options_.epochs - next_epoch_)};
+    if (!from) return EpochSource(data_.input, model_.strategy(), data_.layout, options);
+    return EpochSource(data_.input, model_.strategy(), data_.layout, options,
+                       {.input = from->state.input, .taken = from->state.batch});
+  }
+
+  /// Behind on_train_begin().
+  void go_on(const RestoredState& from) {
+    load(from, model_, loop_metrics_, files(), options_);
+    history_.impl().load_state(from.state.history);
+    model_.finished_fits.resize(static_cast<size_t>(number_.value()));
+    model_.stop_training = from.state.stop_training;
+    last_ = Logs(from.state.logs);
+    batches_done_ = from.state.batch;
+  }
+
+  TrainingState state() const override {
+    const bool in_epoch = kind() == Kind::kBatch;
+    EpochPosition position = source_->position();
+    return agreed(model_.strategy().workers(),
+                  {.fit = number_.value(),
+                   .epochs = options_.epochs,
+                   .epoch = next_epoch_,
+                   .batch = in_epoch ? batch() + 1 : 0,
+                   .stop_training = model_.stop_training,
+                   .finished = kind() == Kind::kTrainEnd,
+                   .commit_number = model_.strategy().commit_number(),
+                   .seed = default_runtime().random_seed(),
+                   .input = std::move(position.input),
+                   .files = files(),
+                   .metrics = in_epoch ? loop_metrics_.states() : std::vector<Tensor>(),
+                   .logs = last_.entries(),
+                   .callbacks = states_of(options_.callbacks),
+                   .callback_types = types_of(options_.callbacks),
+                   .history = state_of(history_),
+                   .finished_fits = model_.finished_fits});
+  }
+
+  /// As they are when they are looked at first.
+  const std::vector<std::string>& files() const {
+    if (!files_) files_ = data_.input.files();
+    return *files_;
+  }
+
+  void meet(Kind kind, CallbackList& callbacks) {
+    if (!number_.counts()) return;
+    kind_ = kind;
+    callbacks.call(&CallbackImpl::on_boundary, static_cast<const Boundary&>(*this));
+  }
+
+  /// The one under way, or what is left of it.
+  void run_epoch(CallbackList& callbacks) {
+    epoch_ = next_epoch_;
+    if (batches_done_ == 0) {
+      loop_metrics_.reset();
+      callbacks.call(&CallbackImpl::on_epoch_begin, epoch_);
+    }
+    if (metrics_) metrics_->begin_epoch(epoch_);
+    if (!model_.stop_training || batches_done_ == 0) run_steps(*source_, callbacks);
+    batches_done_ = 0;
+    if (tells_times_)
+      callbacks.call(&CallbackImpl::on_step_times, epoch_,
+                     clock_->take(model_.strategy().workers()));
+    logs_.refresh();
+    last_ = logs_;
+    if (validates_after(epoch_)) add_validation(last_, callbacks);
+    if (metrics_) metrics_->show(*clock_, last_, true);
+    callbacks.call(&CallbackImpl::on_epoch_end, epoch_, last_);
+    follow_chief();
+    ++next_epoch_;
+    meet(Kind::kEpoch, callbacks);
+  }
+
   /// The hot loop: nothing here allocates, locks or looks up, unless a callback does.
   void run_steps(EpochSource& source, CallbackList& callbacks) {
-    int64_t batch = 0;
+    int64_t batch = batches_done_;
     for (; source.next(); ++batch) {
       if (clock_) clock_->has_input();
       if (batch % stride_ == 0) callbacks.call(&CallbackImpl::on_train_batch_begin, batch);
@@ -95,6 +203,8 @@ class Fit {
       if (batch % stride_ != stride_ - 1) continue;
       report(batch, callbacks);
       if (asks_chief_) follow_chief();
+      batch_ = batch;
+      meet(Kind::kBatch, callbacks);
       if (model_.stop_training) return;
     }
     if (batch % stride_ != 0) report(batch - 1, callbacks);
@@ -140,7 +250,14 @@ class Fit {
   LoopMetrics loop_metrics_;
   Logs logs_;
   const bool stopped_outside_;  ///< of a run around this one
+  FitNumber number_;
+  History history_;
   StepHandle step_;
+  std::optional<EpochSource> source_;
+  mutable std::optional<std::vector<std::string>> files_;
+  int64_t next_epoch_ = 0;             ///< the one under way, or to come
+  int64_t batches_done_ = 0;           ///< of it, in an earlier process
+  Logs last_;                          ///< of the latest epoch
   std::optional<StepClock> clock_;     ///< when somebody wants the times
   bool tells_times_ = false;           ///< a callback does, here or on another worker
   std::optional<FitMetrics> metrics_;  ///< when they are served

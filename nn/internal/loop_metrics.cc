@@ -19,6 +19,15 @@ void LoopMetrics::reset() {
   objective_.set_states({});
 }
 
+std::vector<Tensor> LoopMetrics::states() const {
+  return objective_.holder_ == this ? objective_.states() : kept_;
+}
+
+void LoopMetrics::restore(const std::vector<Tensor>& states) {
+  put_others_aside();
+  objective_.set_states(states);
+}
+
 void LoopMetrics::take_back() {
   put_others_aside();
   objective_.set_states(kept_);

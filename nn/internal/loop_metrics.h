@@ -23,6 +23,11 @@ class LoopMetrics {
   bool is_outermost() const { return depth_ == 0; }
   /// Begins anew at 0.
   void reset();
+  /// The states, copied; as many as an earlier process' loop had, in which this one goes on.
+  std::vector<Tensor> states() const;
+  /// Those that the objective has, whoever's they are.
+  std::vector<Tensor> states_now() const { return objective_.states(); }
+  void restore(const std::vector<Tensor>& states);
   /// Call before every step.
   void take() {
     if (objective_.holder_ != this) take_back();

@@ -14,13 +14,8 @@ namespace {
 /// More epochs than anyone waits for.
 constexpr int64_t kEndless = int64_t{1} << 40;
 
-std::unique_ptr<Batches> start(const Input& input, const distribute::Strategy& strategy,
-                               const ElementLayout& layout, const EpochOptions& options) {
-  return Batches::iterate(
-      input, strategy, layout.spec.size(),
-      {.seed = default_runtime().random_seed(),
-       .epoch = options.first_epoch,
-       .epochs = options.steps && options.begins_again ? kEndless : options.epochs});
+int64_t epochs_of_data(const EpochOptions& options) {
+  return options.steps && options.begins_again ? kEndless : options.epochs;
 }
 
 void check_steps(std::string_view what, const std::optional<int64_t>& steps) {
@@ -46,14 +41,32 @@ Tensor concatenate_rows(const std::vector<Tensor>& parts) {
 
 EpochSource::EpochSource(const Input& input, const distribute::Strategy& strategy,
                          const ElementLayout& layout, EpochOptions options)
-    : strategy_(strategy),
-      options_(std::move(options)),
-      batches_(start(input, strategy, layout, options_)) {
+    : EpochSource(input, strategy, options,
+                  Batches::iterate(input, strategy, layout.spec.size(),
+                                   {.seed = default_runtime().random_seed(),
+                                    .epoch = options.first_epoch,
+                                    .epochs = epochs_of_data(options)})) {}
+
+EpochSource::EpochSource(const Input& input, const distribute::Strategy& strategy,
+                         const ElementLayout& layout, EpochOptions options,
+                         const EpochPosition& from)
+    : EpochSource(input, strategy, options,
+                  Batches::resume(input, strategy, layout.spec.size(), from.input,
+                                  epochs_of_data(options))) {
+  taken_ = from.taken;
+}
+
+EpochSource::EpochSource(const Input& input, const distribute::Strategy& strategy,
+                         EpochOptions options, std::unique_ptr<Batches> batches)
+    : strategy_(strategy), options_(std::move(options)), batches_(std::move(batches)) {
   check_steps("steps", options_.steps);
-  const int64_t cardinality = input.cardinality();
-  if (!options_.steps && cardinality == data::kInfiniteCardinality)
+  if (!options_.steps && input.cardinality() == data::kInfiniteCardinality)
     throw InvalidArgument("got an endless dataset; want a number of steps for each epoch");
-  steps_ = options_.steps ? *options_.steps : cardinality >= 0 ? cardinality : -1;
+  steps_ = steps_of(input, options_.steps);
+}
+
+int64_t EpochSource::steps_of(const Input& input, const std::optional<int64_t>& steps) {
+  return steps ? *steps : std::max<int64_t>(-1, input.cardinality());
 }
 
 bool EpochSource::next() {
@@ -88,6 +101,14 @@ CallbackList::CallbackList(std::vector<Callback> callbacks, ModelImpl& model, Ca
     before_.push_back({impl.model_or_null(), impl.params()});
     impl.set_model(&model);
     impl.set_params(params);
+  }
+}
+
+void CallbackList::set_resumes() {
+  for (const Callback& callback : callbacks_) {
+    CallbackParams params = callback.impl().params();
+    params.resumes = true;
+    callback.impl().set_params(params);
   }
 }
 

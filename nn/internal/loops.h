@@ -16,6 +16,12 @@ struct EpochOptions {
   int64_t first_epoch = 0, epochs = 1;
 };
 
+/// Where an EpochSource stands.
+struct EpochPosition {
+  std::vector<std::string> input;  ///< Batches::positions
+  int64_t taken = 0;               ///< batches of the epoch
+};
+
 /// An input's epochs one after another, or, with `steps`, stretches of that many batches that go
 /// on where the last one ended. A dataset that ends within such a stretch ends it, or begins again:
 /// either is said, once.
@@ -24,6 +30,9 @@ class EpochSource {
   /// Of each element the first components are taken, as many as the layout has.
   EpochSource(const Input& input, const distribute::Strategy& strategy, const ElementLayout& layout,
               EpochOptions options);
+  /// Goes on `from` where another one of an equal input stood; `options.epochs` from its own on.
+  EpochSource(const Input& input, const distribute::Strategy& strategy, const ElementLayout& layout,
+              EpochOptions options, const EpochPosition& from);
   /// Goes to the next batch; false at the end of an epoch. Throws InvalidArgument when the dataset
   /// has no batch at all.
   bool next();
@@ -34,8 +43,13 @@ class EpochSource {
   }
   /// Batches of an epoch; -1 when not known.
   int64_t steps() const { return steps_; }
+  static int64_t steps_of(const Input& input, const std::optional<int64_t>& steps);
+  /// Behind the last batch. Collective.
+  EpochPosition position() const { return {batches_->positions(strategy_.workers()), taken_}; }
 
  private:
+  EpochSource(const Input& input, const distribute::Strategy& strategy, EpochOptions options,
+              std::unique_ptr<Batches> batches);
   bool next_after_the_end();
 
   distribute::Strategy strategy_;
@@ -70,6 +84,8 @@ class CallbackList {
   CallbackList& operator=(const CallbackList&) = delete;
 
   bool want_step_times() const;
+  /// Lets them know that the run goes on from an earlier process.
+  void set_resumes();
   /// Whether they do the same to the model on every worker without being told.
   bool same_on_all_workers() const;
 

@@ -87,18 +87,25 @@ std::string Checkpoint::save(const std::string& directory, const SaveOptions& op
   });
 }
 
-RestoreStatus Checkpoint::restore(const std::string& path) const {
+RestoreStatus Checkpoint::restore(const std::string& path) const { return *restore(path, {}); }
+
+std::optional<RestoreStatus> Checkpoint::restore(const std::string& path,
+                                                 const RestoreOptions& options) const {
   auto restoration = internal::collectively(strategy_.workers(), "restore()", [&] {
     std::vector<checkpoint::Skipped> skipped;
     auto state = agree_on_newest(strategy_.workers(), path, skipped);
     auto restoration =
         std::make_shared<internal::Restoration>(std::move(state), std::move(skipped), objects_);
+    const std::optional<TrainingState>& training = restoration->training();
+    if (options.accepts && !options.accepts(training ? &*training : nullptr))
+      return std::shared_ptr<internal::Restoration>();
     internal::Agreement(strategy_.workers()).gather("restored values", [&] {
       restoration->begin();
       return "";
     });
     return restoration;
   });
+  if (!restoration) return {};
   for (const checkpoint::Skipped& newer : restoration->skipped())
     say(stderr, "warning: restore: skipped " + newer.path + ": " + newer.reason + "\n");
   return RestoreStatus(std::move(restoration));

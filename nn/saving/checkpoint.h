@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,6 +10,7 @@
 
 #include "cohort/checkpoint/newest.h"
 #include "cohort/nn/saving/object_walk.h"
+#include "cohort/nn/training_state.h"
 
 namespace cohort::checkpoint {
 struct KeptLock;
@@ -32,6 +34,10 @@ class RestoreStatus {
   uint64_t step() const;
   /// Newer checkpoints that were no good.
   const std::vector<checkpoint::Skipped>& skipped() const;
+  /// Of a call of fit, where it was saved.
+  const std::optional<TrainingState>& training() const;
+  /// What the saving program was, by name: docs/checkpoints.md.
+  const std::vector<std::pair<std::string, std::string>>& facts() const;
   /// Names of values that the objects have and the checkpoint has not.
   std::vector<std::string> missing() const;
   /// Names of values that the checkpoint has and the objects have not; those included that wait for
@@ -57,6 +63,14 @@ struct SaveOptions {
   std::optional<double> metric = {};
   /// graph_hash() of the traced step, where it is to be seen in the checkpoint.
   std::string trace_hash = "";
+  /// Of a call of fit: Boundary::state().
+  std::optional<TrainingState> training = {};
+};
+
+struct RestoreOptions {
+  /// Asked before any value is taken, on all workers alike: whether to take them. The argument is
+  /// the state of a call of fit, null where the checkpoint has none.
+  std::function<bool(const TrainingState* training)> accepts = {};
 };
 
 /// State in files (tf.train.Checkpoint): models, optimizers, metrics and variables under names.
@@ -87,6 +101,9 @@ class Checkpoint {
   /// NotFound where there is no whole checkpoint, InvalidArgument, listing names, where dtypes or
   /// shapes differ: nothing has changed then.
   RestoreStatus restore(const std::string& path) const;
+  /// The same; nothing where the options do not accept what is there.
+  std::optional<RestoreStatus> restore(const std::string& path,
+                                       const RestoreOptions& options) const;
 
  private:
   friend class CheckpointManager;

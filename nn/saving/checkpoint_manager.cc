@@ -1,11 +1,14 @@
 #include "cohort/nn/saving/checkpoint_manager.h"
 
+#include <functional>
 #include <map>
 
 #include "cohort/checkpoint/directory_lock.h"
 #include "cohort/checkpoint/step_directory.h"
 #include "cohort/core/terminal.h"
 #include "cohort/nn/saving/agreement.h"
+#include "cohort/nn/saving/background_save.h"
+#include "cohort/nn/saving/collective_save.h"
 
 namespace cohort::nn {
 
@@ -15,8 +18,12 @@ struct CheckpointManager::State {
   checkpoint::RetentionOptions retention;
   checkpoint::KeptLock lock;
   std::shared_ptr<checkpoint::Storage> storage = checkpoint::posix_storage();
-  std::map<uint64_t, checkpoint::SavedStep> known = {};  ///< what manifests say, each read once
+  std::map<uint64_t, checkpoint::SavedStep> known = {};    ///< what manifests say, each read once
+  std::optional<internal::BackgroundSave> in_flight = {};  ///< last: uses the lock
 
+  void finish();
+  std::string save_now(const SaveOptions& save_options);
+  std::string attempt(const std::function<std::string()>& work);
   checkpoint::SavedStep describe(uint64_t step);
   void remove_what_need_not_stay();
 };
@@ -67,20 +74,108 @@ CheckpointManager::~CheckpointManager() = default;
 CheckpointManager::CheckpointManager(CheckpointManager&&) noexcept = default;
 CheckpointManager& CheckpointManager::operator=(CheckpointManager&&) noexcept = default;
 
-std::string CheckpointManager::save(SaveOptions options) {
-  std::string path = state_->checkpoint.save(state_->options.directory, options, state_->lock);
-  if (state_->checkpoint.strategy_.is_chief()) state_->remove_what_need_not_stay();
+/// Ends what is in flight. Throws AgreedError on all workers alike.
+void CheckpointManager::State::finish() {
+  if (!in_flight) return;
+  distribute::Workers& workers = checkpoint.strategy_.workers();
+  internal::Agreement agreement(workers);
+  std::optional<internal::AgreedError> error;
+  try {
+    agreement.gather("parts of a save", [&] {
+      if (!workers.is_chief()) in_flight->join();
+      return "";
+    });
+  } catch (const internal::AgreedError& agreed) {
+    error = agreed;
+    in_flight->give_up();
+  }
+  try {
+    agreement.from_chief("save", [&] {
+      in_flight->join();
+      return "";
+    });
+  } catch (const internal::AgreedError& agreed) {
+    if (!error) error = agreed;
+  }
+  in_flight.reset();
+  if (error) throw *error;
+  if (workers.is_chief()) remove_what_need_not_stay();
+}
+
+std::string CheckpointManager::State::save_now(const SaveOptions& save_options) {
+  const TrackedObjects& objects = checkpoint.objects_;
+  const distribute::Strategy& strategy = checkpoint.strategy_;
+  if (options.asynchronous) {
+    internal::SaveJob job =
+        internal::begin_save_collectively(objects, strategy, options.directory, save_options, lock);
+    const uint64_t step = job.step;
+    in_flight.emplace(std::move(job));
+    return checkpoint::join_path(options.directory, checkpoint::step_name(step));
+  }
+  std::string path =
+      internal::save_collectively(objects, strategy, options.directory, save_options, lock);
+  if (strategy.is_chief()) remove_what_need_not_stay();
   return path;
 }
 
-std::optional<RestoreStatus> CheckpointManager::restore_or_initialize() const {
+/// What `work` returns; "" where it fails and the program goes on.
+std::string CheckpointManager::State::attempt(const std::function<std::string()>& work) {
+  distribute::Workers& workers = checkpoint.strategy_.workers();
+  return internal::collectively(workers, "save()", [&]() -> std::string {
+    try {
+      return work();
+    } catch (const internal::AgreedError& error) {
+      if (!options.keep_going) throw;
+      if (workers.is_chief())
+        say(stderr, std::string("warning: checkpoints: a save failed: ") + error.what() + "\n");
+      return "";
+    }
+  });
+}
+
+std::string CheckpointManager::save(SaveOptions options) {
+  state_->attempt([&] {
+    state_->finish();
+    return "";
+  });
+  return state_->attempt([&] { return state_->save_now(options); });
+}
+
+void CheckpointManager::wait() {
+  state_->attempt([&] {
+    state_->finish();
+    return "";
+  });
+}
+
+void CheckpointManager::remove_all() {
+  wait();
+  distribute::Workers& workers = state_->checkpoint.strategy_.workers();
+  workers.guard("remove_all()", [&] {
+    internal::Agreement(workers).from_chief("removed checkpoints", [&] {
+      checkpoint::KeptLock& kept = state_->lock;
+      const std::string& directory = state_->options.directory;
+      const std::vector<uint64_t> steps = checkpoint::steps_in(*state_->storage, directory);
+      if (steps.empty()) return "";
+      if (!kept.lock) kept.lock.emplace(state_->storage, directory, kept.options);
+      for (const uint64_t step : steps) {
+        kept.lock->check();
+        checkpoint::remove_step(*state_->storage, directory, step);
+      }
+      return "";
+    });
+  });
+}
+
+std::optional<RestoreStatus> CheckpointManager::restore_or_initialize(
+    const RestoreOptions& options) const {
   distribute::Workers& workers = state_->checkpoint.strategy_.workers();
   const std::string found = workers.guard("restore_or_initialize()", [&] {
     return internal::Agreement(workers).from_chief(
         "checkpoints", [&] { return checkpoints().empty() ? "" : "some"; });
   });
   if (found.empty()) return {};
-  return state_->checkpoint.restore(state_->options.directory);
+  return state_->checkpoint.restore(state_->options.directory, options);
 }
 
 std::vector<std::string> CheckpointManager::checkpoints() const {

@@ -21,6 +21,11 @@ struct CheckpointManagerOptions {
   /// The job's name, equal in all its starts: the next start takes the directory over at once, from
   /// whatever host. "": none.
   std::string job = "";
+  /// save() copies what it saves and returns; files are written beside what follows. The next
+  /// save() first waits for it.
+  bool asynchronous = false;
+  /// A save that fails, on a full or broken disk, is said on standard error and not thrown.
+  bool keep_going = false;
 };
 
 /// A directory of checkpoints and which of them stay (tf.train.CheckpointManager). From its first
@@ -35,9 +40,15 @@ class CheckpointManager {
   CheckpointManager& operator=(CheckpointManager&&) noexcept;
 
   /// Checkpoint::save, and then the removal of what need not stay; a failure of that is a warning.
+  /// Returns the step's path, which it does not have yet where it is asynchronous; "" where the
+  /// save failed and that was said. Throws also the error of an asynchronous one before it.
   std::string save(SaveOptions options = {});
+  /// Waits until an asynchronous save has ended, and throws its error. Collective.
+  void wait();
   /// Checkpoint::restore of the newest whole one; nothing where the directory has none.
-  std::optional<RestoreStatus> restore_or_initialize() const;
+  std::optional<RestoreStatus> restore_or_initialize(const RestoreOptions& options = {}) const;
+  /// Removes all checkpoints. Collective; in a job the chief does it.
+  void remove_all();
   /// The steps' directories, the oldest first. What is in them is not checked.
   std::vector<std::string> checkpoints() const;
   std::optional<std::string> latest_checkpoint() const;

@@ -2,19 +2,15 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
-#include <map>
 #include <random>
 
-#include "cohort/checkpoint/data_file.h"
 #include "cohort/checkpoint/directory_lock.h"
 #include "cohort/checkpoint/reshard_plan.h"
 #include "cohort/checkpoint/step_directory.h"
-#include "cohort/core/runtime/runtime.h"
-#include "cohort/core/version.h"
 #include "cohort/core/wire/hash.h"
 #include "cohort/core/wire/protobuf.h"
 #include "cohort/nn/saving/agreement.h"
+#include "cohort/nn/saving/facts.h"
 
 // 1. The workers compare names and types. 2. The chief locks the directory and makes the step's;
 // each worker reads there what the chief wrote. 3. Each writes and syncs its tensors. 4. The chief
@@ -37,30 +33,6 @@ std::string random_text() {
   return fmt::format("{:08x}{:08x}{:08x}{:08x}", random(), random(), random(), random());
 }
 
-uint64_t now_ms() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
-}
-
-/// A file and the offsets in it, for the chief.
-std::string serialize(const checkpoint::WrittenFile& file) {
-  wire::Writer out;
-  out.write_bytes(1, checkpoint::serialize(file.record));
-  out.write_packed_uint(2, file.offsets);
-  return out.take();
-}
-
-checkpoint::WrittenFile parse_written_file(std::string_view bytes) {
-  checkpoint::WrittenFile file;
-  wire::Reader in(bytes, "checkpoint files");
-  while (in.next())
-    if (in.field() == 1)
-      file.record = checkpoint::parse_file_record(in.read_bytes(), "checkpoint files");
-    else
-      in.read_uints(file.offsets);
-  return file;
-}
-
 class CollectiveSave {
  public:
   CollectiveSave(const TrackedObjects& objects, const distribute::Strategy& strategy,
@@ -72,23 +44,60 @@ class CollectiveSave {
         directory_(directory),
         options_(options),
         lock_(lock),
-        values_(walk(objects).values) {}
+        values_(walk(objects).values) {
+    if (options.training) add(*options.training);
+  }
 
   std::string run() {
+    const SaveJob job = prepare();
+    try {
+      const std::vector<std::string> files =
+          agreement_.gather("checkpoint files", [&] { return job.write_mine(); });
+      return agreement_.from_chief("checkpoint", [&] { return job.commit(files); });
+    } catch (const AgreedError&) {
+      job.abandon();
+      throw;
+    }
+  }
+
+  /// Parts 1 and 2.
+  SaveJob prepare() {
     share_values();
     begin();
+    SaveJob job{.storage = storage_,
+                .directory = directory_,
+                .saving = saving_,
+                .step = step_,
+                .metric = options_.metric,
+                .trace_hash = options_.trace_hash,
+                .facts = facts_of(strategy_),
+                .values = values_,
+                .writers = writers_,
+                .index = workers_.index(),
+                .count = workers_.count(),
+                .lock = &lock_};
     try {
       if (workers_.count() > 1) check_directory_is_shared();
-      const std::vector<std::string> files =
-          agreement_.gather("checkpoint files", [&] { return write_mine(); });
-      return agreement_.from_chief("checkpoint", [&] { return commit(files); });
+      return job;
     } catch (const AgreedError&) {
-      abandon();
+      job.abandon();
       throw;
     }
   }
 
  private:
+  void add(const TrainingState& training) {
+    for (const auto& [name, tensor] : training.to_tensors()) {
+      checkpoint::check_tensor_name(name);
+      values_.push_back({.name = name,
+                         .dtype = tensor.dtype(),
+                         .shape = tensor.shape(),
+                         .identity = nullptr,
+                         .value = [tensor = tensor] { return tensor; },
+                         .assign = {}});
+    }
+  }
+
   /// Who writes what: the same on every worker.
   void share_values() {
     workers_.check_equal("names and types of what is saved", signature(values_));
@@ -152,72 +161,6 @@ class CollectiveSave {
     });
   }
 
-  std::string file_name() const {
-    return fmt::format("data-{:05}-of-{:05}.safetensors", workers_.index() + 1, workers_.count());
-  }
-
-  std::string write_mine() {
-    std::vector<checkpoint::PieceSource> pieces;
-    for (size_t i = 0; i < values_.size(); ++i)
-      if (writers_[i] == workers_.index())
-        pieces.push_back({.name = values_[i].name,
-                          .dtype = values_[i].dtype,
-                          .shape = values_[i].shape.numbers(),
-                          .begin = 0,
-                          .end = values_[i].shape.num_elements(),
-                          .value = values_[i].value});
-    if (pieces.empty()) return "";
-    return serialize(
-        checkpoint::write_data_file(*storage_, saving_, file_name(), pieces, {{"format", "pt"}}));
-  }
-
-  std::string commit(const std::vector<std::string>& files) {
-    checkpoint::Manifest manifest{
-        .step = step_,
-        .created_ms = now_ms(),
-        .metric = options_.metric,
-        .trace_hash = options_.trace_hash,
-        .facts = {{"cohort", std::string(version())},
-                  {"strategy", strategy_.name()},
-                  {"processes", std::to_string(workers_.count())},
-                  {"replicas", std::to_string(strategy_.num_replicas_in_sync())},
-                  {"seed", std::to_string(default_runtime().random_seed())}}};
-    std::vector<std::vector<uint64_t>> offsets(files.size());
-    std::vector<uint32_t> number_of_file(files.size());
-    for (size_t worker = 0; worker < files.size(); ++worker) {
-      if (files[worker].empty()) continue;
-      checkpoint::WrittenFile file = parse_written_file(files[worker]);
-      number_of_file[worker] = static_cast<uint32_t>(manifest.files.size());
-      manifest.files.push_back(std::move(file.record));
-      offsets[worker] = std::move(file.offsets);
-    }
-    std::vector<size_t> next(files.size());
-    for (size_t i = 0; i < values_.size(); ++i) {
-      const auto worker = static_cast<size_t>(writers_[i]);
-      const int64_t elements = values_[i].shape.num_elements();
-      checkpoint::TensorRecord tensor{
-          .name = values_[i].name, .dtype = values_[i].dtype, .shape = values_[i].shape.numbers()};
-      const uint64_t offset = offsets[worker].at(next[worker]++);
-      if (elements > 0)
-        tensor.pieces = {
-            {.begin = 0, .end = elements, .file = number_of_file[worker], .offset = offset}};
-      manifest.tensors.push_back(std::move(tensor));
-    }
-    lock_.lock->check();
-    return checkpoint::commit_save(*storage_, directory_, manifest);
-  }
-
-  /// Removes what the attempt left, as far as that goes.
-  void abandon() {
-    if (!workers_.is_chief()) return;
-    try {
-      lock_.lock->check();
-      checkpoint::abandon_save(*storage_, saving_);
-    } catch (const Error&) {
-      // The next save does it.
-    }
-  }
-
   const distribute::Strategy& strategy_;
   distribute::Workers& workers_;
   Agreement agreement_;
@@ -238,6 +181,23 @@ std::string save_collectively(const TrackedObjects& objects, const distribute::S
                               const std::string& directory, const SaveOptions& options,
                               checkpoint::KeptLock& lock) {
   return CollectiveSave(objects, strategy, directory, options, lock).run();
+}
+
+SaveJob begin_save_collectively(const TrackedObjects& objects, const distribute::Strategy& strategy,
+                                const std::string& directory, const SaveOptions& options,
+                                checkpoint::KeptLock& lock) {
+  CollectiveSave save(objects, strategy, directory, options, lock);
+  SaveJob job = save.prepare();
+  try {
+    Agreement(strategy.workers()).gather("values to save", [&] {
+      job.take_values();
+      return "";
+    });
+    return job;
+  } catch (const AgreedError&) {
+    job.abandon();
+    throw;
+  }
 }
 
 }  // namespace cohort::nn::internal

@@ -4,6 +4,7 @@
 
 #include "cohort/checkpoint/directory_lock.h"
 #include "cohort/nn/saving/checkpoint.h"
+#include "cohort/nn/saving/save_job.h"
 
 namespace cohort::nn::internal {
 
@@ -12,5 +13,9 @@ namespace cohort::nn::internal {
 std::string save_collectively(const TrackedObjects& objects, const distribute::Strategy& strategy,
                               const std::string& directory, const SaveOptions& options,
                               checkpoint::KeptLock& lock);
+/// As far as the values that each worker writes, which are copied: the rest is SaveJob's.
+SaveJob begin_save_collectively(const TrackedObjects& objects, const distribute::Strategy& strategy,
+                                const std::string& directory, const SaveOptions& options,
+                                checkpoint::KeptLock& lock);
 
 }  // namespace cohort::nn::internal

@@ -42,6 +42,9 @@ class Walker {
     if (name.empty() || name.find('/') != std::string::npos)
       throw InvalidArgument("checkpoint: got an object called \"{}\"; want a name without \"/\"",
                             name);
+    if (TrainingState::kPrefix == name + "/")
+      throw InvalidArgument(
+          "checkpoint: got an object called \"{}\"; want another name, fit has it", name);
     if (!roots_.insert(name).second)
       throw InvalidArgument("checkpoint: got two objects called \"{}\"; want different names",
                             name);
@@ -159,6 +162,18 @@ class Walker {
     int number = 0;
     for (const Variable& variable : metric.variables())
       add(name + "/" + std::to_string(number++), variable);
+  }
+
+  void add(const std::string& name, const Resumable& resumable) {
+    if (!visited_.insert(&resumable.items()).second) return;
+    int number = 0;
+    for (const ResumableItem& item : resumable.items())
+      add_value({.name = name + "/" + std::to_string(number++),
+                 .dtype = item.dtype,
+                 .shape = item.shape,
+                 .identity = &item,
+                 .value = item.value,
+                 .assign = item.assign});
   }
 
   Walked walked_;

@@ -9,6 +9,7 @@
 #include "cohort/nn/metrics.h"
 #include "cohort/nn/model.h"
 #include "cohort/nn/optimizers.h"
+#include "cohort/nn/saving/resumable.h"
 #include "cohort/nn/variable.h"
 
 /// The names under which state is saved. They come from how an object is reached from the saved
@@ -21,10 +22,11 @@
 ///   model/optimizer/momentum/layers/dense_1/kernel    a slot, by the name of the weight it is of
 ///   mean/0                          a metric's first state
 ///   step                            a variable
+///   loop/0                          the first of what a loop counts
 namespace cohort::nn {
 
 /// What can be saved under a name.
-using Trackable = std::variant<Layer, Optimizer, Metric, Variable>;
+using Trackable = std::variant<Layer, Optimizer, Metric, Variable, Resumable>;
 /// The saved root: names, without "/", and objects. What is reached in two ways has the first name.
 using TrackedObjects = std::vector<std::pair<std::string, Trackable>>;
 

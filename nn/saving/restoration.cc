@@ -43,12 +43,18 @@ Restoration::Restoration(std::unique_ptr<checkpoint::SavedState> state,
     : state_(std::move(state)),
       path_(state_->directory()),
       step_(state_->manifest().step),
-      skipped_(std::move(skipped)) {
+      skipped_(std::move(skipped)),
+      facts_(state_->manifest().facts) {
   for (const auto& [name, object] : objects)
     std::visit([&](const auto& handle) { objects_.emplace_back(name, weak(handle.shared())); },
                object);
+  NamedTensors training;
   for (const checkpoint::TensorRecord& tensor : state_->manifest().tensors)
-    unused_.insert(tensor.name);
+    if (tensor.name.starts_with(TrainingState::kPrefix))
+      training.set(tensor.name, state_->read(tensor));
+    else
+      unused_.insert(tensor.name);
+  if (!training.empty()) training_ = TrainingState::from_tensors(training, "restore: " + path_);
 }
 
 TrackedObjects Restoration::living() const {
@@ -61,6 +67,7 @@ TrackedObjects Restoration::living() const {
     if (const auto* optimizer = std::get_if<1>(&object)) add(name, Optimizer(optimizer->lock()));
     if (const auto* metric = std::get_if<2>(&object)) add(name, Metric(metric->lock()));
     if (const auto* variable = std::get_if<3>(&object)) add(name, Variable(variable->lock()));
+    if (const auto* items = std::get_if<4>(&object)) add(name, Resumable(items->lock()));
   }
   return objects;
 }
@@ -131,6 +138,13 @@ const std::vector<checkpoint::Skipped>& RestoreStatus::skipped() const {
 }
 std::vector<std::string> RestoreStatus::missing() const { return restoration_->missing(); }
 std::vector<std::string> RestoreStatus::unused() const { return restoration_->unused(); }
+
+const std::optional<TrainingState>& RestoreStatus::training() const {
+  return restoration_->training();
+}
+const std::vector<std::pair<std::string, std::string>>& RestoreStatus::facts() const {
+  return restoration_->facts();
+}
 
 const RestoreStatus& RestoreStatus::assert_existing_objects_matched() const {
   if (const auto names = missing(); !names.empty())

@@ -26,6 +26,8 @@ class Restoration final : public PartsObserver, public std::enable_shared_from_t
   const std::string& path() const { return path_; }
   uint64_t step() const { return step_; }
   const std::vector<checkpoint::Skipped>& skipped() const { return skipped_; }
+  const std::optional<TrainingState>& training() const { return training_; }
+  const std::vector<std::pair<std::string, std::string>>& facts() const { return facts_; }
   std::vector<std::string> missing() const { return {missing_.begin(), missing_.end()}; }
   std::vector<std::string> unused() const { return {unused_.begin(), unused_.end()}; }
   void expect_partial() { is_expected_ = true; }
@@ -34,7 +36,8 @@ class Restoration final : public PartsObserver, public std::enable_shared_from_t
 
  private:
   using Weak = std::variant<std::weak_ptr<LayerImpl>, std::weak_ptr<OptimizerImpl>,
-                            std::weak_ptr<MetricImpl>, std::weak_ptr<VariableState>>;
+                            std::weak_ptr<MetricImpl>, std::weak_ptr<VariableState>,
+                            std::weak_ptr<std::vector<ResumableItem>>>;
   TrackedObjects living() const;
   void take(const Walked& walked);
   bool came_later(const SavedValue& value);
@@ -43,6 +46,8 @@ class Restoration final : public PartsObserver, public std::enable_shared_from_t
   std::string path_;
   uint64_t step_;
   std::vector<checkpoint::Skipped> skipped_;
+  std::vector<std::pair<std::string, std::string>> facts_;
+  std::optional<TrainingState> training_;
   std::vector<std::pair<std::string, Weak>> objects_;
   std::set<std::string> seen_;  ///< names that have been looked for
   std::set<std::string> missing_, unused_;

@@ -1,7 +1,11 @@
 #include "tests/worker_program/checkpoints.h"
 
+#include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+
+#include <fmt/format.h>
 
 #include "tests/worker_program/say.h"
 
@@ -33,7 +37,36 @@ void train(const nn::Model& model, int64_t epoch) {
   model.fit(examples(), {.epochs = epoch + 1, .verbose = 0, .initial_epoch = epoch});
 }
 
+/// Ends this process as INTERRUPTION says.
+nn::Callback interruption(const cohort::distribute::Strategy& strategy) {
+  int worker = -1, batches = 0, signal = 0, seen = 0;
+  if (const char* text = std::getenv("INTERRUPTION"))
+    std::sscanf(text, "%d %d %d", &worker, &batches, &signal);
+  const bool is_mine = strategy.workers().index() == worker;
+  return nn::LambdaCallback({.on_train_batch_end = [=](int64_t, const nn::Logs&) mutable {
+    if (++seen == batches && is_mine) raise(signal);
+  }});
+}
+
 }  // namespace
+
+void interrupted_fit(const cohort::distribute::Strategy& strategy) {
+  const nn::Model model = strategy.scope(make_model);
+  const nn::History history =
+      model.fit(examples().prefetch(),
+                {.epochs = 3,
+                 .verbose = 0,
+                 .callbacks = {nn::BackupAndRestore({.backup_dir = std::getenv("CHECKPOINT_PATH"),
+                                                     .save_freq = 2,
+                                                     .delete_checkpoint = false,
+                                                     .save_before_preemption = true}),
+                               interruption(strategy)}});
+  say("weights", model.fingerprint());
+  std::string losses;
+  for (const double loss : history["loss"]) losses += fmt::format("{} ", loss);
+  say("losses", losses);
+  say("commits", std::to_string(strategy.commit_number()));
+}
 
 void checkpoints(const cohort::distribute::Strategy& strategy) {
   const std::string directory = std::getenv("CHECKPOINT_PATH");

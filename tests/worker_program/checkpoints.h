@@ -13,3 +13,7 @@ void unshared_checkpoints(const cohort::distribute::Strategy& strategy);
 /// Saves weights as Keras does and loads them into another model. Says the weights of both, and the
 /// codes of the errors that every worker gets.
 void weights_files(const cohort::distribute::Strategy& strategy);
+/// Three epochs that are saved after every second batch, from where an earlier job stood. One
+/// worker gets a signal after so many batches of this job: INTERRUPTION is "WORKER BATCHES SIGNAL";
+/// unset, none does. Says the weights and the History.
+void interrupted_fit(const cohort::distribute::Strategy& strategy);

@@ -309,7 +309,7 @@ void run(int argc, char** argv) {
                                      .implementation = implementation,
                                      .gradient_dtype =
                                          rounds ? cohort::DType::kBF16 : cohort::DType::kF32},
-           .sharding = scenario.starts_with("zero1") || scenario == "sharded_checkpoints"
+           .sharding = scenario.starts_with("zero1") || scenario.starts_with("sharded_")
                            ? distribute::Sharding::kZero1
                            : distribute::Sharding::kNone,
            .startup_timeout = std::chrono::seconds(scenario == "unreachable" ? 12 : 60)}),
@@ -329,6 +329,8 @@ void run(int argc, char** argv) {
     cached_steps(setting.strategy);
   else if (setting.is("checkpoints") || setting.is("sharded_checkpoints"))
     checkpoints(setting.strategy);
+  else if (setting.is("interrupted_fit") || setting.is("sharded_interrupted_fit"))
+    interrupted_fit(setting.strategy);
   else if (setting.is("resumed_checkpoints"))
     resumed_checkpoints(setting.strategy);
   else if (setting.is("unshared_checkpoints"))

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 
@@ -71,6 +72,53 @@ TEST_F(CheckpointOfAJobTest, SlotsThatTheWorkersDivideAreSavedWhole) {
     ASSERT_EQ(result.exit_code, 0) << result.output;
     EXPECT_EQ(result.value("resumed"), sharded[0].value("weights"));
   }
+}
+
+/// A job of which one worker gets a signal after some batches, started again by other numbers of
+/// workers, ends as one that was not disturbed.
+class InterruptedJobTest : public CheckpointOfAJobTest {
+ protected:
+  std::vector<WorkerResult> run(int workers, const std::string& scenario,
+                                const std::string& interruption) {
+    if (!interruption.empty()) setenv("INTERRUPTION", interruption.c_str(), 1);
+    std::vector<WorkerResult> results = run_workers(workers, {scenario, "1", "4"});
+    unsetenv("INTERRUPTION");
+    return results;
+  }
+  void expect_equal(const std::vector<WorkerResult>& results, const WorkerResult& want) {
+    for (const WorkerResult& result : results) {
+      ASSERT_EQ(result.exit_code, 0) << result.output;
+      for (const char* name : {"weights", "losses", "commits"})
+        EXPECT_EQ(result.value(name), want.value(name)) << name;
+    }
+  }
+};
+
+TEST_F(InterruptedJobTest, KilledOnFourItGoesOnOnThreeAndThenOnOne) {
+  const WorkerResult want = run(1, "interrupted_fit", "")[0];
+  ASSERT_EQ(want.exit_code, 0) << want.output;
+  clear();
+  EXPECT_EQ(run(4, "interrupted_fit", "2 4 9")[2].signal, SIGKILL);
+  EXPECT_EQ(run(3, "interrupted_fit", "0 5 9")[0].signal, SIGKILL);
+  expect_equal(run(1, "interrupted_fit", ""), want);
+  expect_equal(run(2, "interrupted_fit", ""), want);  // it had ended
+}
+
+TEST_F(InterruptedJobTest, SlotsThatAreDividedGoOn) {
+  const WorkerResult want = run(1, "interrupted_fit", "")[0];
+  clear();
+  EXPECT_EQ(run(2, "sharded_interrupted_fit", "1 7 9")[1].signal, SIGKILL);
+  expect_equal(run(3, "sharded_interrupted_fit", ""), want);
+}
+
+TEST_F(InterruptedJobTest, AskedToEndAllWorkersSaveAtOneStep) {
+  const WorkerResult want = run(1, "interrupted_fit", "")[0];
+  clear();
+  for (const WorkerResult& result : run(2, "interrupted_fit", "1 3 15")) {
+    EXPECT_EQ(result.exit_code, 3) << result.output;
+    EXPECT_THAT(result.value("error"), HasSubstr("saved"));
+  }
+  expect_equal(run(2, "interrupted_fit", ""), want);
 }
 
 TEST_F(CheckpointOfAJobTest, ADirectoryThatIsNotSharedIsNamedOnAllWorkers) {

@@ -1,0 +1,71 @@
+#include "cohort/distribute/job_facts.h"
+
+#include <charconv>
+#include <cstdlib>
+
+#include "cohort/checkpoint/newest.h"
+#include "cohort/core/runtime/cpu_device.h"
+#include "cohort/core/runtime/runtime.h"
+
+namespace cohort::distribute {
+namespace {
+
+template <class T>
+void read(const std::pair<std::string, std::string>& pair, std::string_view name,
+          std::optional<T>& value) {
+  const std::string& text = pair.second;
+  T number{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (pair.first == name && error == std::errc() && end == text.data() + text.size())
+    value = number;
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, std::string>> JobFacts::to_pairs() const {
+  std::vector<std::pair<std::string, std::string>> pairs;
+  if (replicas) pairs.emplace_back("replicas", std::to_string(*replicas));
+  if (threads) pairs.emplace_back("threads", std::to_string(*threads));
+  if (seed) pairs.emplace_back("seed", std::to_string(*seed));
+  return pairs;
+}
+
+JobFacts JobFacts::from_pairs(const std::vector<std::pair<std::string, std::string>>& pairs) {
+  JobFacts facts;
+  for (const auto& pair : pairs) {
+    read(pair, "replicas", facts.replicas);
+    read(pair, "threads", facts.threads);
+    read(pair, "seed", facts.seed);
+  }
+  return facts;
+}
+
+std::optional<JobFacts> facts_to_resume(const std::string& resume_from) {
+  const char* given = std::getenv("COHORT_RESUME_FROM");
+  const std::string path = resume_from.empty() && given ? given : resume_from;
+  if (path.empty()) return {};
+  const auto storage = checkpoint::posix_storage();
+  if (checkpoint::is_step(*storage, path))
+    return JobFacts::from_pairs(checkpoint::SavedState(storage, path).manifest().facts);
+  const auto newest = checkpoint::NewestFirst(storage, path).next();
+  if (!newest) return {};
+  return JobFacts::from_pairs(newest->manifest().facts);
+}
+
+void adopt(Runtime& runtime, const JobFacts& facts) {
+  if (facts.seed) runtime.set_random_seed(*facts.seed);
+  if (facts.threads && *facts.threads > 0 && cpu_devices_are_untouched(runtime))
+    runtime.set_logical_cpu_devices(1, *facts.threads);
+}
+
+int replicas_to_resume(int asked, const std::optional<JobFacts>& facts) {
+  return asked == 0 && facts ? facts->replicas.value_or(0) : asked;
+}
+
+bool cpu_devices_are_untouched(const Runtime& runtime) {
+  const auto devices = runtime.devices(DeviceType::kCPU);
+  return !runtime.in_use(DeviceType::kCPU) && devices.size() == 1 &&
+         devices.front()->num_threads() == num_cpu_cores();
+}
+
+}  // namespace cohort::distribute

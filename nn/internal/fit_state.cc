@@ -16,6 +16,8 @@ namespace {
 
 /// Values of more bytes are equal on all workers, or an error.
 constexpr size_t kSmallBytes = size_t{1} << 16;
+/// Calls of fit that room is made for at once.
+constexpr size_t kFitsMore = 64;
 
 std::string_view bytes_of(const Tensor& tensor) {
   return {static_cast<const char*>(tensor.raw()), tensor.num_bytes()};
@@ -137,8 +139,10 @@ FitNumber::~FitNumber() {
 void FitNumber::finish(FinishedFit fit) {
   finished_ = true;
   if (!counts_) return;
-  model_.finished_fits.resize(static_cast<size_t>(value_));
-  model_.finished_fits.push_back(std::move(fit));
+  std::vector<FinishedFit>& fits = model_.finished_fits;
+  if (fits.size() == fits.capacity()) fits.reserve(fits.size() + kFitsMore);
+  fits.resize(static_cast<size_t>(value_));
+  fits.push_back(std::move(fit));
 }
 
 std::vector<std::string> types_of(const std::vector<Callback>& callbacks) {

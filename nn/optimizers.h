@@ -24,7 +24,7 @@ struct SGD {
   std::optional<int64_t> gradient_accumulation_steps = {};
   std::string name = "SGD";
 
-  operator Optimizer() const;  // NOLINT: a description is given where an optimizer is wanted
+  operator Optimizer() const;
 };
 
 /// Kingma & Ba 2015: m += (g - m)(1 - beta_1); v += (g^2 - v)(1 - beta_2);
@@ -47,7 +47,7 @@ struct Adam {
   std::optional<int64_t> gradient_accumulation_steps = {};
   std::string name = "adam";
 
-  operator Optimizer() const;  // NOLINT: a description is given where an optimizer is wanted
+  operator Optimizer() const;
 };
 
 /// Loshchilov & Hutter 2019: Adam whose weights decay.
@@ -68,7 +68,7 @@ struct AdamW {
   std::optional<int64_t> gradient_accumulation_steps = {};
   std::string name = "adamw";
 
-  operator Optimizer() const;  // NOLINT: a description is given where an optimizer is wanted
+  operator Optimizer() const;
 };
 
 /// v = rho v + (1 - rho) g^2; p -= lr g / sqrt(v + epsilon). With momentum the steps are
@@ -91,7 +91,7 @@ struct RMSprop {
   std::optional<int64_t> gradient_accumulation_steps = {};
   std::string name = "rmsprop";
 
-  operator Optimizer() const;  // NOLINT: a description is given where an optimizer is wanted
+  operator Optimizer() const;
 };
 
 /// Duchi et al. 2011: a += g^2; p -= lr g / sqrt(a + epsilon).
@@ -110,7 +110,7 @@ struct Adagrad {
   std::optional<int64_t> gradient_accumulation_steps = {};
   std::string name = "adagrad";
 
-  operator Optimizer() const;  // NOLINT: a description is given where an optimizer is wanted
+  operator Optimizer() const;
 };
 
 /// Zeiler 2012: a = rho a + (1 - rho) g^2; d = -sqrt(s + epsilon) / sqrt(a + epsilon) g;
@@ -130,7 +130,7 @@ struct Adadelta {
   std::optional<int64_t> gradient_accumulation_steps = {};
   std::string name = "adadelta";
 
-  operator Optimizer() const;  // NOLINT: a description is given where an optimizer is wanted
+  operator Optimizer() const;
 };
 
 /// Kingma & Ba 2015, section 7: m += (g - m)(1 - beta_1); u = max(beta_2 u, |g|);
@@ -151,7 +151,7 @@ struct Adamax {
   std::optional<int64_t> gradient_accumulation_steps = {};
   std::string name = "adamax";
 
-  operator Optimizer() const;  // NOLINT: a description is given where an optimizer is wanted
+  operator Optimizer() const;
 };
 
 /// Dozat 2016: Adam with Nesterov's momentum. The product of its momentum schedule is a state.
@@ -171,7 +171,7 @@ struct Nadam {
   std::optional<int64_t> gradient_accumulation_steps = {};
   std::string name = "nadam";
 
-  operator Optimizer() const;  // NOLINT: a description is given where an optimizer is wanted
+  operator Optimizer() const;
 };
 
 /// Chen et al. 2023: p -= lr sign(beta_1 m + (1 - beta_1) g); m = beta_2 m + (1 - beta_2) g.
@@ -190,7 +190,7 @@ struct Lion {
   std::optional<int64_t> gradient_accumulation_steps = {};
   std::string name = "lion";
 
-  operator Optimizer() const;  // NOLINT: a description is given where an optimizer is wanted
+  operator Optimizer() const;
 };
 
 /// McMahan et al. 2013, "follow the regularized leader", in Keras' form.
@@ -213,7 +213,7 @@ struct Ftrl {
   std::optional<int64_t> gradient_accumulation_steps = {};
   std::string name = "ftrl";
 
-  operator Optimizer() const;  // NOLINT: a description is given where an optimizer is wanted
+  operator Optimizer() const;
 };
 
 /// You et al. 2020: Adam's step, scaled for each variable by |p| / |step|.
@@ -233,7 +233,7 @@ struct Lamb {
   std::optional<int64_t> gradient_accumulation_steps = {};
   std::string name = "lamb";
 
-  operator Optimizer() const;  // NOLINT: a description is given where an optimizer is wanted
+  operator Optimizer() const;
 };
 
 }  // namespace cohort::nn

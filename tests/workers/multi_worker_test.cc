@@ -68,7 +68,8 @@ TEST(MultiWorkerTest, AnUpdateByItsBodyHasTheSameBitsReplicatedAndSharded) {
   ASSERT_EQ(one[0].exit_code, 0) << one[0].output;
   for (const char* scenario : {"replicated_rmsprop", "zero1_rmsprop"})
     for (const auto& [workers, devices] : {std::pair{1, 2}, {2, 1}, {2, 2}, {3, 1}}) {
-      SCOPED_TRACE(fmt::format("{}: {} workers of {} devices", scenario, workers, devices));
+      SCOPED_TRACE(std::string(scenario) + ", " + std::to_string(workers) + " workers of " +
+                   std::to_string(devices) + " devices");
       auto results = run_workers(workers, {scenario, std::to_string(devices), "4"});
       results.insert(results.begin(), one[0]);
       expect_equal_on_all(results, names);

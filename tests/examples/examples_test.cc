@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <string>
 
+#include "tests/support/built_with.h"
+
 namespace cohort {
 namespace {
 
@@ -53,6 +55,16 @@ double number_after(const std::string& label, const std::string& text) {
 
 TEST(ExamplesTest, FashionMnistLearns) {
   EXPECT_GT(number_after("test accuracy:", output_of("fashion_mnist", "--epochs 1")), 0.8);
+}
+
+TEST(ExamplesTest, WhatKerasLearnedHelps) {
+  if (!testing::built_with::hdf5) GTEST_SKIP() << "this build has no HDF5";
+  const std::string text =
+      output_of("transfer_learning", "--epochs 5 --base " COHORT_SOURCE_DIR
+                                     "/examples/transfer_learning_base.weights.h5");
+  const double alone = number_after("without the base: test accuracy:", text);
+  EXPECT_GT(number_after("fine-tuned: test accuracy:", text), alone + 0.02);
+  EXPECT_GT(alone, 0.4);
 }
 
 TEST(ExamplesTest, FunctionalLearns) {

@@ -6,7 +6,7 @@
 namespace cohort {
 namespace {
 
-size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
+size_t aligned_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
 }  // namespace
 
@@ -27,10 +27,10 @@ MemoryPlan plan_memory(std::span<const Interval> intervals) {
       if (neighbour.last < interval.first || interval.last < neighbour.first) continue;
       if (offset + interval.bytes <= plan.offsets[other]) break;
       offset =
-          std::max(offset, round_up(plan.offsets[other] + neighbour.bytes, interval.alignment));
+          std::max(offset, aligned_up(plan.offsets[other] + neighbour.bytes, interval.alignment));
     }
     plan.offsets[index] = offset;
-    plan.bytes = std::max(plan.bytes, round_up(offset + interval.bytes, kOperandAlignment));
+    plan.bytes = std::max(plan.bytes, aligned_up(offset + interval.bytes, kOperandAlignment));
     const auto position =
         std::upper_bound(placed.begin(), placed.end(), offset,
                          [&](size_t o, size_t other) { return o < plan.offsets[other]; });

@@ -133,7 +133,7 @@ class FitSaver : public CallbackImpl {
   bool is_asked_ = false;  ///< restore() has been called for this call of fit
 };
 
-FitSaverOptions saver_options(const BackupAndRestoreOptions& options) {
+FitSaverOptions saver_options(const BackupAndRestore& options) {
   FitSaverOptions saver{.who = "BackupAndRestore",
                         .directory = options.backup_dir,
                         .every_batches = options.save_freq.batches(),
@@ -145,11 +145,11 @@ FitSaverOptions saver_options(const BackupAndRestoreOptions& options) {
                         .asynchronous = options.asynchronous,
                         .keep_going = options.keep_going};
   if (options.save_before_preemption)
-    saver.signals = PreemptionCheckpointHandlerOptions{.directory = ""}.signals;
+    saver.signals = PreemptionCheckpointHandler{.directory = ""}.signals;
   return saver;
 }
 
-FitSaverOptions saver_options(const PreemptionCheckpointHandlerOptions& options) {
+FitSaverOptions saver_options(const PreemptionCheckpointHandler& options) {
   return {.who = "PreemptionCheckpointHandler",
           .directory = options.directory,
           .signals = options.signals,
@@ -159,10 +159,10 @@ FitSaverOptions saver_options(const PreemptionCheckpointHandlerOptions& options)
 
 }  // namespace
 
-BackupAndRestore::BackupAndRestore(BackupAndRestoreOptions options)
-    : Callback(std::make_shared<FitSaver>(saver_options(options))) {}
+BackupAndRestore::operator Callback() const { return make<FitSaver>(saver_options(*this)); }
 
-PreemptionCheckpointHandler::PreemptionCheckpointHandler(PreemptionCheckpointHandlerOptions options)
-    : Callback(std::make_shared<FitSaver>(saver_options(options))) {}
+PreemptionCheckpointHandler::operator Callback() const {
+  return make<FitSaver>(saver_options(*this));
+}
 
 }  // namespace cohort::nn

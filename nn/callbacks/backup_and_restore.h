@@ -9,7 +9,15 @@
 
 namespace cohort::nn {
 
-struct BackupAndRestoreOptions {
+/// Lets fit go on where an earlier process stood: saves everything that later steps depend on, and
+/// restores it at the beginning of fit. The same program, started again with the same arguments
+/// however often it was killed, ends with the bits of one that was never interrupted: weights,
+/// optimizer, positions in the data, random numbers, metrics, History, state of callbacks, within
+/// an epoch, too. Calls of fit that had ended return their History at once.
+/// docs/checkpoints.md says what that needs. In a job of several processes all have the callback,
+/// and a directory that they share.
+/// InvalidArgument for an empty directory.
+struct BackupAndRestore {
   std::string backup_dir;
   SaveFrequency save_freq = "epoch";
   bool double_checkpoint = false;  ///< keep the one before the newest, too
@@ -23,28 +31,8 @@ struct BackupAndRestoreOptions {
   std::string job = "";
   bool asynchronous = false;  ///< CheckpointManagerOptions::asynchronous
   bool keep_going = false;    ///< CheckpointManagerOptions::keep_going
-};
 
-/// Lets fit go on where an earlier process stood: saves everything that later steps depend on, and
-/// restores it at the beginning of fit. The same program, started again with the same arguments
-/// however often it was killed, ends with the bits of one that was never interrupted: weights,
-/// optimizer, positions in the data, random numbers, metrics, History, state of callbacks, within
-/// an epoch, too. Calls of fit that had ended return their History at once.
-/// docs/checkpoints.md says what that needs. In a job of several processes all have the callback,
-/// and a directory that they share.
-class BackupAndRestore : public Callback {
- public:
-  /// Throws InvalidArgument for an empty directory.
-  explicit BackupAndRestore(BackupAndRestoreOptions options);
-};
-
-struct PreemptionCheckpointHandlerOptions {
-  std::string directory;
-  /// What says that the process is about to be ended: Kubernetes and Slurm send SIGTERM, Slurm
-  /// SIGUSR1 where it is asked to.
-  std::vector<int> signals = {SIGTERM, SIGUSR1};
-  bool exact = false;    ///< BackupAndRestoreOptions::exact
-  std::string job = "";  ///< BackupAndRestoreOptions::job
+  operator Callback() const;
 };
 
 /// Saves when the process is asked to end, and goes on from there at the beginning of fit, as
@@ -53,10 +41,16 @@ struct PreemptionCheckpointHandlerOptions {
 /// launcher to start the program again. In a job it may take about 0.1 seconds, or a batch, until
 /// all know. A second signal ends the process. From fit's beginning to its end; what fit leaves by
 /// an exception leaves the signals watched until the callback is gone.
-class PreemptionCheckpointHandler : public Callback {
- public:
-  /// Throws InvalidArgument for an empty directory.
-  explicit PreemptionCheckpointHandler(PreemptionCheckpointHandlerOptions options);
+/// InvalidArgument for an empty directory.
+struct PreemptionCheckpointHandler {
+  std::string directory;
+  /// What says that the process is about to be ended: Kubernetes and Slurm send SIGTERM, Slurm
+  /// SIGUSR1 where it is asked to.
+  std::vector<int> signals = {SIGTERM, SIGUSR1};
+  bool exact = false;    ///< BackupAndRestore::exact
+  std::string job = "";  ///< BackupAndRestore::job
+
+  operator Callback() const;
 };
 
 }  // namespace cohort::nn

@@ -16,14 +16,18 @@ namespace {
 
 class ModelCheckpointImpl : public CallbackImpl {
  public:
-  explicit ModelCheckpointImpl(ModelCheckpointOptions options)
+  explicit ModelCheckpointImpl(ModelCheckpoint options)
       : options_(std::move(options)), best_(options_.initial_value_threshold) {
     const std::string& path = options_.filepath;
     if (path.empty()) throw InvalidArgument("ModelCheckpoint: got an empty filepath; want one");
-    if (path.ends_with(".keras") || path.ends_with(".h5"))
+    is_file_ = path.ends_with(".weights.h5");
+    if (is_file_ && !options_.save_weights_only)
+      throw InvalidArgument("ModelCheckpoint: got filepath {}; want save_weights_only with it",
+                            path);
+    if (path.ends_with(".keras") || (path.ends_with(".h5") && !is_file_))
       throw Unimplemented(
-          "ModelCheckpoint: got filepath {}; want the name of a directory: files of Keras are not "
-          "written",
+          "ModelCheckpoint: got filepath {}; want the name of a directory, or of a .weights.h5: "
+          "Keras' files of whole models are not written",
           path);
     if (best_ && !std::isfinite(*best_))
       throw InvalidArgument("ModelCheckpoint: got initial_value_threshold {}; want a finite number",
@@ -61,8 +65,11 @@ class ModelCheckpointImpl : public CallbackImpl {
     const std::string path = path_for(batch, logs);
     const double* current = monitor_ ? monitor_->find(logs, params().is_chief) : nullptr;
     if (!is_wanted(current, path)) return;
-    CheckpointManager(Checkpoint({{"model", model()}}), {.directory = path, .max_to_keep = 1})
-        .save({.metric = current ? std::optional(*current) : std::nullopt});
+    if (is_file_)
+      model().save_weights(path);
+    else
+      CheckpointManager(Checkpoint({{"model", model()}}), {.directory = path, .max_to_keep = 1})
+          .save({.metric = current ? std::optional(*current) : std::nullopt});
     print("finished saving model to " + path);
   }
 
@@ -103,16 +110,16 @@ class ModelCheckpointImpl : public CallbackImpl {
       say(stdout, fmt::format("\nEpoch {}: {}\n", epoch_ + 1, text));
   }
 
-  ModelCheckpointOptions options_;
+  ModelCheckpoint options_;
   std::optional<internal::Monitor> monitor_;
   std::optional<double> best_;
   internal::BatchCounter counter_;
   int64_t epoch_ = 0;
+  bool is_file_ = false;  ///< not a directory
 };
 
 }  // namespace
 
-ModelCheckpoint::ModelCheckpoint(ModelCheckpointOptions options)
-    : Callback(std::make_shared<ModelCheckpointImpl>(std::move(options))) {}
+ModelCheckpoint::operator Callback() const { return make<ModelCheckpointImpl>(*this); }
 
 }  // namespace cohort::nn

@@ -6,6 +6,7 @@
 
 #include "cohort/cohort.h"
 #include "tests/checkpoint/support.h"
+#include "tests/support/built_with.h"
 #include "tests/support/expect_error.h"
 
 namespace cohort::nn {
@@ -37,8 +38,8 @@ std::vector<std::string> names_in(const std::string& directory) {
   return names;
 }
 
-void train_with(const Model& model, const ModelCheckpointOptions& options, int64_t epochs = 3) {
-  model.fit(line(), {.epochs = epochs, .verbose = 0, .callbacks = {ModelCheckpoint(options)}});
+void train_with(const Model& model, const ModelCheckpoint& options, int64_t epochs = 3) {
+  model.fit(line(), {.epochs = epochs, .verbose = 0, .callbacks = {options}});
 }
 
 TEST(ModelCheckpointTest, SavesWhatTheModelIsAfterEachEpoch) {
@@ -65,10 +66,10 @@ TEST(ModelCheckpointTest, CountsBatchesAcrossEpochs) {
 
 TEST(ModelCheckpointTest, SavesTheBestAlone) {
   const TemporaryDirectory better, worse, known;
-  const ModelCheckpointOptions options{.monitor = "loss", .save_best_only = true, .mode = "min"};
+  const ModelCheckpoint options{.monitor = "loss", .save_best_only = true, .mode = "min"};
   const auto at = [&](const TemporaryDirectory& directory, const char* mode,
                       std::optional<double> threshold) {
-    ModelCheckpointOptions result = options;
+    ModelCheckpoint result = options;
     result.filepath = directory.path("{epoch}-{loss:.0f}");
     result.mode = mode;
     result.initial_value_threshold = threshold;
@@ -83,15 +84,29 @@ TEST(ModelCheckpointTest, SavesTheBestAlone) {
   EXPECT_TRUE(names_in(known.path()).empty());
 }
 
+TEST(ModelCheckpointTest, WeightsOfEachEpochGoIntoFilesAsKerasHasThem) {
+  if (!testing::built_with::hdf5) GTEST_SKIP() << "this build has no HDF5";
+  const TemporaryDirectory directory;
+  const Model model = make_line_model();
+  train_with(model, {.filepath = directory.path("{epoch}.weights.h5"), .save_weights_only = true});
+  EXPECT_THAT(names_in(directory.path()),
+              ElementsAre("1.weights.h5", "2.weights.h5", "3.weights.h5"));
+  const Model again = make_line_model();
+  again.load_weights(directory.path("3.weights.h5"));
+  EXPECT_EQ(again.fingerprint(), model.fingerprint());
+}
+
 TEST(ModelCheckpointTest, RefusesWhatItCannotDo) {
-  expect_error(Code::kUnimplemented, {"files of Keras"},
-               [] { ModelCheckpoint({.filepath = "best.keras"}); });
-  expect_error(Code::kUnimplemented, {"files of Keras"},
-               [] { ModelCheckpoint({.filepath = "best.weights.h5", .save_weights_only = true}); });
+  expect_error(Code::kUnimplemented, {"Keras' files of whole models"},
+               [] { Callback(ModelCheckpoint{.filepath = "best.keras"}); });
+  expect_error(Code::kUnimplemented, {"Keras' files of whole models"},
+               [] { Callback(ModelCheckpoint{.filepath = "best.h5", .save_weights_only = true}); });
+  expect_error(Code::kInvalidArgument, {"best.weights.h5", "save_weights_only"},
+               [] { Callback(ModelCheckpoint{.filepath = "best.weights.h5"}); });
   expect_error(Code::kInvalidArgument, {"save_freq"},
-               [] { ModelCheckpoint({.filepath = "a", .save_freq = "never"}); });
+               [] { Callback(ModelCheckpoint{.filepath = "a", .save_freq = "never"}); });
   expect_error(Code::kInvalidArgument, {"save_freq"},
-               [] { ModelCheckpoint({.filepath = "a", .save_freq = -1}); });
+               [] { Callback(ModelCheckpoint{.filepath = "a", .save_freq = -1}); });
   const TemporaryDirectory directory;
   expect_error(Code::kInvalidArgument, {"epoch loss"}, [&] {
     train_with(make_line_model(), {.filepath = directory.path("{val_loss:.2f}")});

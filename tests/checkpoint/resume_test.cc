@@ -81,7 +81,7 @@ struct Program {
   int64_t steps_per_execution = 1;
   bool is_distributed = false;  ///< the dataset, before fit
   std::vector<Callback> callbacks = {};
-  BackupAndRestoreOptions backup = {.backup_dir = "", .save_freq = 1};
+  BackupAndRestore backup = {.backup_dir = "", .save_freq = 1};
 };
 
 /// One process: all that a program does from its start on.
@@ -96,7 +96,7 @@ std::string run_process(Program program, const std::string& directory,
   program.backup.delete_checkpoint = false;
   std::vector<Callback> callbacks{
       EarlyStopping({.monitor = "val_loss", .patience = 1, .restore_best_weights = true}),
-      BackupAndRestore(program.backup), killer(killed_after)};
+      program.backup, killer(killed_after)};
   if (!program.optimizer()->options().learning_rate.is_scheduled())
     callbacks.insert(callbacks.begin(),
                      ReduceLROnPlateau({.monitor = "val_accuracy", .factor = 0.5, .patience = 1}));

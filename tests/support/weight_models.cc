@@ -13,27 +13,27 @@ Tensor numbers(Shape shape) {
 nn::Model sequential() {
   return nn::Sequential(
       {nn::Input({.shape = {8, 8, 2}}),
-       nn::Conv2D({.filters = 3, .kernel_size = 3, .activation = "relu", .name = "stem"}),
-       nn::BatchNormalization(), nn::MaxPooling2D(), nn::Flatten(), nn::Dropout({.rate = 0.2}),
-       nn::Dense({.units = 5}), nn::Dense({.units = 3})});
+       nn::Conv2D{.filters = 3, .kernel_size = 3, .activation = "relu", .name = "stem"},
+       nn::BatchNormalization{}, nn::MaxPooling2D{}, nn::Flatten{}, nn::Dropout{.rate = 0.2},
+       nn::Dense{.units = 5}, nn::Dense{.units = 3}});
 }
 
 nn::Model functional() {
   const auto left = nn::Input({.shape = {4}, .name = "left"});
   const auto right = nn::Input({.shape = {4}, .name = "right"});
-  const nn::Dense shared({.units = 3, .activation = "tanh", .name = "shared"});
-  const auto sum = nn::Add()({shared(left), shared(right)});
+  const nn::Layer shared = nn::Dense{.units = 3, .activation = "tanh", .name = "shared"};
+  const auto sum = nn::Add{}({shared(left), shared(right)});
   return nn::Model(
-      {.inputs = {left, right}, .outputs = {nn::Dense({.units = 2, .name = "head"})(sum)}});
+      {.inputs = {left, right}, .outputs = {nn::Dense{.units = 2, .name = "head"}(sum)}});
 }
 
 nn::Model nested() {
   const auto words = nn::Input({.shape = {6}, .dtype = DType::kI32});
-  const nn::Sequential inner(
-      {nn::Dense({.units = 4, .activation = "relu"}), nn::Dense({.units = 3})}, {.name = "inner"});
-  const auto vectors = nn::Embedding({.input_dim = 11, .output_dim = 5})(words);
+  const nn::Sequential inner({nn::Dense{.units = 4, .activation = "relu"}, nn::Dense{.units = 3}},
+                             {.name = "inner"});
+  const auto vectors = nn::Embedding{.input_dim = 11, .output_dim = 5}(words);
   return nn::Model(
-      {.inputs = {words}, .outputs = {nn::Dense({.units = 2})(nn::Flatten()(inner(vectors)))}});
+      {.inputs = {words}, .outputs = {nn::Dense{.units = 2}(nn::Flatten{}(inner(vectors)))}});
 }
 
 class Subclassed : public nn::ModelImpl {
@@ -48,11 +48,11 @@ class Subclassed : public nn::ModelImpl {
 
  private:
   nn::Variable scale_;
-  nn::Layer encoder_ = child("encoder", nn::Dense({.units = 4}));
-  nn::Layer hidden_ = child("_hidden", nn::Dense({.units = 4}));
-  nn::Layer out_ = child("out", nn::Dense({.units = 2}));
+  nn::Layer encoder_ = child("encoder", nn::Dense{.units = 4});
+  nn::Layer hidden_ = child("_hidden", nn::Dense{.units = 4});
+  nn::Layer out_ = child("out", nn::Dense{.units = 2});
   nn::Layer blocks_ =
-      child("blocks", nn::Sequential({nn::Dense({.units = 4}), nn::Dense({.units = 4})}));
+      child("blocks", nn::Sequential({nn::Dense{.units = 4}, nn::Dense{.units = 4}}));
 };
 
 }  // namespace

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <chrono>
 #include <vector>
 
+#include "cohort/core/chrono.h"
 #include "cohort/distribute/strategy.h"
 #include "cohort/nn/internal/signal_watch.h"
 

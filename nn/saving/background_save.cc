@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <string_view>
 
@@ -9,7 +10,7 @@ namespace cohort::nn::internal {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::chrono::milliseconds kBetweenLooks(5);
+constexpr std::chrono::milliseconds kFirstPause(5), kLongestPause(200);  // between two looks
 constexpr std::chrono::minutes kLongest(30);  ///< for one worker's file, after the chief's
 constexpr std::chrono::seconds kAfterLeaving(5);
 constexpr uint64_t kMostBytes = uint64_t{1} << 30;
@@ -72,11 +73,12 @@ void BackgroundSave::say_failed(const std::string& error) {
   }
 }
 
-/// What a worker says of its file.
+/// What a worker says of its file. A shared file system tells nobody of a new file, so it is looked
+/// for, more and more seldom.
 std::string BackgroundSave::file_of(int worker) {
   const Clock::time_point begin = Clock::now();
   std::optional<Clock::time_point> left;
-  for (;;) {
+  for (auto pause = kFirstPause;; pause = std::min(2 * pause, kLongestPause)) {
     if (const std::string done = said(job_, "done", worker); job_.storage->exists(done))
       return take(job_, done);
     if (const std::string failed = said(job_, "failed", worker); job_.storage->exists(failed))
@@ -87,7 +89,7 @@ std::string BackgroundSave::file_of(int worker) {
       throw DeadlineExceeded("save: {}: got no file of worker {} after {} s; want all of them",
                              job_.saving, worker,
                              std::chrono::duration_cast<std::chrono::seconds>(now - begin).count());
-    std::this_thread::sleep_for(kBetweenLooks);
+    std::this_thread::sleep_for(pause);
   }
 }
 

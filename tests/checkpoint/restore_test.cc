@@ -27,15 +27,6 @@ class LogicalDevices : public ::testing::Environment {
 const ::testing::Environment* const kLogicalDevices =
     ::testing::AddGlobalTestEnvironment(new LogicalDevices);
 
-data::Dataset examples() {
-  Tensor x(DType::kF32, Shape{70, 6});
-  Tensor y(DType::kI32, Shape{70});
-  for (int64_t i = 0; i < x.num_elements(); ++i)
-    x.data<float>()[i] = static_cast<float>((i * 7919) % 101) / 101 - 0.5f;
-  for (int64_t i = 0; i < 70; ++i) y.data<int32_t>()[i] = static_cast<int32_t>(i * 3 % 5);
-  return data::Dataset::from_tensor_slices({x, y}).shuffle(70).batch(16);
-}
-
 /// Has what keeps state: dropout's counters, moving statistics, slots.
 Model make_model(const Optimizer& optimizer) {
   set_random_seed(3);
@@ -73,7 +64,7 @@ Strategies strategies() {
 }
 
 void train(const Model& model, int64_t from, int64_t to) {
-  model.fit(examples(), {.epochs = to, .verbose = 0, .initial_epoch = from});
+  model.fit(checkpoint::shuffled_examples(), {.epochs = to, .verbose = 0, .initial_epoch = from});
 }
 
 TEST(CheckpointTest, TrainingGoesOnFromAnEpochsEndAsIfUndisturbed) {

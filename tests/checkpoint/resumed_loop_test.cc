@@ -14,15 +14,6 @@ constexpr int64_t kLoopBatches = 5;
 /// The process is killed.
 struct LoopKilled {};
 
-data::Dataset loop_batches() {
-  Tensor x(DType::kF32, Shape{70, 6});
-  Tensor y(DType::kI32, Shape{70});
-  for (int64_t i = 0; i < x.num_elements(); ++i)
-    x.data<float>()[i] = static_cast<float>((i * 7919) % 101) / 101 - 0.5f;
-  for (int64_t i = 0; i < 70; ++i) y.data<int32_t>()[i] = static_cast<int32_t>(i * 3 % 5);
-  return data::Dataset::from_tensor_slices({x, y}).shuffle(70).batch(16);
-}
-
 Model make_loop_model() {
   Sequential model({Input({.shape = {6}}), Dense({.units = 8, .activation = "relu"}),
                     Dropout({.rate = 0.3}), Dense({.units = 5})});
@@ -32,7 +23,7 @@ Model make_loop_model() {
 }
 
 TEST(ResumedLoopTest, ALoopOfOnesOwnGoesOn) {
-  const data::Dataset batches = loop_batches();
+  const data::Dataset batches = checkpoint::shuffled_examples();
   const auto program = [&](const std::string& directory, std::optional<int64_t> killed) {
     set_random_seed(3);
     const Model model = make_loop_model();

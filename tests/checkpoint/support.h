@@ -12,6 +12,7 @@
 #include "cohort/checkpoint/saved_state.h"
 #include "cohort/checkpoint/step_directory.h"
 #include "cohort/core/tensor.h"
+#include "cohort/data/dataset.h"
 
 namespace cohort::checkpoint {
 
@@ -104,6 +105,16 @@ inline bool equal(const NamedTensors& a, const NamedTensors& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) {
     return x.first == y.first && bitwise_equal(x.second, y.second);
   });
+}
+
+/// 70 rows of 6 numbers with labels below 5, in batches of 16.
+inline data::Dataset shuffled_examples() {
+  Tensor x(DType::kF32, Shape{70, 6});
+  Tensor y(DType::kI32, Shape{70});
+  for (int64_t i = 0; i < x.num_elements(); ++i)
+    x.data<float>()[i] = static_cast<float>((i * 7919) % 101) / 101 - 0.5f;
+  for (int64_t i = 0; i < 70; ++i) y.data<int32_t>()[i] = static_cast<int32_t>(i * 3 % 5);
+  return data::Dataset::from_tensor_slices({x, y}).shuffle(70).batch(16);
 }
 
 }  // namespace cohort::checkpoint

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "cohort/kernels/cpu/plain/elementwise.h"
 #include "cohort/kernels/cpu/plain/elementwise_ops.h"
 #include "cohort/kernels/cpu/plain/register.h"
@@ -8,36 +10,41 @@ namespace {
 template <class Fn>
 std::unique_ptr<Kernel> make_number_binary(const KernelRequest& request) {
   return for_numbers(request.inputs[0].dtype, [&](auto type) -> std::unique_ptr<Kernel> {
-    using T = decltype(type);
-    return std::make_unique<BinaryKernel<Fn, T, T>>(request);
+    return std::make_unique<BinaryKernel>(request, binary_loop<Fn, decltype(type)>);
   });
 }
 
 template <class Fn>
 std::unique_ptr<Kernel> make_floating_binary(const KernelRequest& request) {
   return for_floating(request.inputs[0].dtype, [&](auto type) -> std::unique_ptr<Kernel> {
-    using T = decltype(type);
-    return std::make_unique<BinaryKernel<Fn, T, T>>(request);
+    return std::make_unique<BinaryKernel>(request, binary_loop<Fn, decltype(type)>);
   });
 }
 
+// The first element that is 0; n where there is none.
+using ZeroSearch = int64_t (*)(const void* x, int64_t n);
+template <class T>
+int64_t first_zero(const void* x, int64_t n) {
+  const T* elements = static_cast<const T*>(x);
+  return std::find(elements, elements + n, T{0}) - elements;
+}
+
 // Integer division: looks for zeros first, since a thread of the team must not throw.
-template <class Fn, class T>
-class IntegerDivisionKernel final : public BinaryKernel<Fn, T, T> {
+class IntegerDivisionKernel final : public BinaryKernel {
  public:
-  explicit IntegerDivisionKernel(const KernelRequest& request)
-      : BinaryKernel<Fn, T, T>(request), name_(request.node.name()) {}
+  IntegerDivisionKernel(const KernelRequest& request, BinaryLoop loop, ZeroSearch search)
+      : BinaryKernel(request, loop), search_(search), name_(request.node.name()) {}
   void run() override {
-    if (this->out(0).num_elements() > 0) {
-      const T* b = this->in(1).template data<T>();
-      for (int64_t i = 0; i < this->in(1).num_elements(); ++i)
-        if (b[i] == 0)
-          throw InvalidArgument("{}: got a divisor 0 at element {}; want none", name_, i);
+    if (out(0).num_elements() > 0) {
+      const int64_t at = search_(in(1).data<void>(), in(1).num_elements());
+      if (at < in(1).num_elements())
+        throw InvalidArgument("{}: got a divisor 0 at element {}; want none", name_, at);
     }
-    BinaryKernel<Fn, T, T>::run();
+    BinaryKernel::run();
   }
 
  private:
+  ZeroSearch search_;
   std::string name_;
 };
 
@@ -46,22 +53,22 @@ std::unique_ptr<Kernel> make_division(const KernelRequest& request) {
   return for_numbers(request.inputs[0].dtype, [&](auto type) -> std::unique_ptr<Kernel> {
     using T = decltype(type);
     if constexpr (kIsInteger<T>)
-      return std::make_unique<IntegerDivisionKernel<Fn, T>>(request);
+      return std::make_unique<IntegerDivisionKernel>(request, binary_loop<Fn, T>, first_zero<T>);
     else
-      return std::make_unique<BinaryKernel<Fn, T, T>>(request);
+      return std::make_unique<BinaryKernel>(request, binary_loop<Fn, T>);
   });
 }
 
 template <class Fn>
 std::unique_ptr<Kernel> make_comparison(const KernelRequest& request) {
   return visit_dtype(request.inputs[0].dtype, [&](auto type) -> std::unique_ptr<Kernel> {
-    return std::make_unique<BinaryKernel<Fn, decltype(type), bool>>(request);
+    return std::make_unique<BinaryKernel>(request, binary_loop<Fn, decltype(type), bool>);
   });
 }
 
 template <class Fn>
 std::unique_ptr<Kernel> make_logical(const KernelRequest& request) {
-  return std::make_unique<BinaryKernel<Fn, bool, bool>>(request);
+  return std::make_unique<BinaryKernel>(request, binary_loop<Fn, bool>);
 }
 
 }  // namespace

@@ -8,48 +8,38 @@ namespace {
 template <class Fn>
 std::unique_ptr<Kernel> make_floating_unary(const KernelRequest& request) {
   return for_floating(request.inputs[0].dtype, [&](auto type) -> std::unique_ptr<Kernel> {
-    using T = decltype(type);
-    return std::make_unique<UnaryKernel<Fn, T, T>>(request);
+    return std::make_unique<UnaryKernel>(request, unary_loop<Fn, decltype(type)>);
   });
 }
 
 template <class Fn>
 std::unique_ptr<Kernel> make_number_unary(const KernelRequest& request) {
   return for_numbers(request.inputs[0].dtype, [&](auto type) -> std::unique_ptr<Kernel> {
-    using T = decltype(type);
-    return std::make_unique<UnaryKernel<Fn, T, T>>(request);
+    return std::make_unique<UnaryKernel>(request, unary_loop<Fn, decltype(type)>);
   });
 }
 
 std::unique_ptr<Kernel> make_is_finite(const KernelRequest& request) {
   return for_floating(request.inputs[0].dtype, [&](auto type) -> std::unique_ptr<Kernel> {
-    return std::make_unique<UnaryKernel<IsFinite, decltype(type), bool>>(request);
+    return std::make_unique<UnaryKernel>(request, unary_loop<IsFinite, decltype(type), bool>);
   });
 }
 
 std::unique_ptr<Kernel> make_logical_not(const KernelRequest& request) {
-  return std::make_unique<UnaryKernel<LogicalNot, bool, bool>>(request);
+  return std::make_unique<UnaryKernel>(request, unary_loop<LogicalNot, bool>);
 }
 
 template <class T, class U>
-class CastKernel final : public CpuKernel {
- public:
-  explicit CastKernel(const KernelRequest& request) : CpuKernel(request) {}
-  void run() override {
-    const T* x = in(0).template data<T>();
-    U* y = out(0).template data<U>();
-    parallel_for(threads(), out(0).num_elements(), grain_for(2, sizeof(T) + sizeof(U)),
-                 [=](int64_t begin, int64_t end) {
-                   for (int64_t i = begin; i < end; ++i) y[i] = cast_element<U>(x[i]);
-                 });
-  }
-  bool can_share(int, int) const override { return sizeof(T) == sizeof(U); }
-};
+void cast_loop(const void* x, void* y, int64_t n) {
+  const T* from = static_cast<const T*>(x);
+  U* to = static_cast<U*>(y);
+  for (int64_t i = 0; i < n; ++i) to[i] = cast_element<U>(from[i]);
+}
 
 std::unique_ptr<Kernel> make_cast(const KernelRequest& request) {
   return visit_dtype(request.inputs[0].dtype, [&](auto from) {
     return visit_dtype(request.outputs[0].dtype, [&](auto to) -> std::unique_ptr<Kernel> {
-      return std::make_unique<CastKernel<decltype(from), decltype(to)>>(request);
+      return std::make_unique<UnaryKernel>(request, cast_loop<decltype(from), decltype(to)>);
     });
   });
 }

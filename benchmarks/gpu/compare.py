@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Cohort beside PyTorch on the first GPU: one line per case, programs taking turns block by block.
+"""Cohort beside PyTorch and JAX on the first GPU: one line per case, programs taking turns block by block.
 
 Usage: benchmarks/gpu/compare.py [--peers LABELS] [case...]    cases: mlp_b32 mlp_b256 cnn_b64 adam_4m
 LABELS, with commas between them, are variants of torch_gpu.py, each a program of its own: eager, graph,
 compile_graph, each also with _nhwc (cnn_b64), _resident or both; for adam_4m eager, graph and copy (the
-bytes that the update moves, copied). Without --peers: the plain ones, and one program with the fastest of all.
+bytes that the update moves, copied); or jax: one jitted step or 50 in one call, all data on the GPU.
+Without --peers: the plain ones, and one program with the fastest of all.
 Environment: COHORT_BUILD (build/gpu-host), COHORT_BENCH_ROUNDS (7), COHORT_BENCH_SECONDS of a block (1),
-COHORT_DATA_DIR, COHORT_TF32 (1: f32 products on tensor cores, on both sides), COHORT_PYTHON (python3 with
-PyTorch), COHORT_LIBRARY_PATH (LD_LIBRARY_PATH of Cohort's programs alone). Prints the hardware and the date
+COHORT_DATA_DIR, COHORT_TF32 (1: f32 products on tensor cores, on all sides), COHORT_PYTHON (python3 with
+PyTorch and JAX), COHORT_LIBRARY_PATH (LD_LIBRARY_PATH of Cohort's programs alone). Prints the hardware and the date
 first: keep the whole output. Fails where a program of Cohort's did not run to its end.
 """
 
@@ -24,6 +25,10 @@ BUILD = pathlib.Path(os.environ.get("COHORT_BUILD", HERE.parent.parent / "build"
 ROUNDS = int(os.environ.get("COHORT_BENCH_ROUNDS", 7))
 SECONDS = os.environ.get("COHORT_BENCH_SECONDS", "1")
 CASES = ["mlp_b32", "mlp_b256", "cnn_b64", "adam_4m"]
+TF32 = os.environ.get("COHORT_TF32") == "1"
+# JAX takes TensorFloat-32 unless it is told otherwise, and nearly all of the card's memory.
+JAX = {"JAX_PLATFORMS": "cuda", "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+       "JAX_DEFAULT_MATMUL_PRECISION": "tensorfloat32" if TF32 else "highest"}
 
 
 class Running:
@@ -69,9 +74,13 @@ def programs(case, peers):
     paths = os.environ.get("COHORT_LIBRARY_PATH")
     yield [str(BUILD / "benchmarks" / ours), case, "1"], {"LD_LIBRARY_PATH": paths} if paths else {}
     python = os.environ.get("COHORT_PYTHON", "python3")
-    variants = [["eager"], ["graph"]] + ([["copy"]] if case == "adam_4m" else [["compile_graph"], []])
+    variants = [["eager"], ["graph"]] + ([["copy"]] if case == "adam_4m" else
+                                             [["compile_graph"], ["jax"], []])
     for labels in [[peer] for peer in peers] or variants:
-        yield [python, str(HERE / "torch_gpu.py"), case, "1"] + labels, {}
+        if labels == ["jax"]:
+            yield [python, str(HERE.parent / "peers" / "jax_scan.py"), case, "1"], JAX
+        else:
+            yield [python, str(HERE / "torch_gpu.py"), case, "1"] + labels, {}
 
 
 def complain(command, error):
@@ -127,8 +136,7 @@ def main():
         if case not in CASES:
             parser.error(f"got case {case}; want {' '.join(CASES)}")
     machine = name_machine()
-    tf32 = os.environ.get("COHORT_TF32") == "1"
-    print(f"# {datetime.date.today()} {machine} TF32 {'on' if tf32 else 'off'}", flush=True)
+    print(f"# {datetime.date.today()} {machine} TF32 {'on' if TF32 else 'off'}", flush=True)
     done = [compare(case, arguments.peers) for case in arguments.cases]
     sys.exit(0 if all(done) else 1)
 

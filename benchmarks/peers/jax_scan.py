@@ -119,7 +119,8 @@ def make_variants(case, threads):
     batches = None if case.fixed_batch else common.Batches(len(images), case.batch)
     x, y = jnp.asarray(images), jnp.asarray(labels, jnp.int32)
     kinds = {"step": dict(scan=False)}
-    if case.layers:  # inside a loop, XLA's convolutions on the CPU are 30 times slower
+    # Inside a loop, XLA's convolutions on the CPU are 30 times slower.
+    if case.layers or jax.default_backend() != "cpu":
         kinds["scan"] = dict(scan=True)
     if case.dropout:
         kinds["scan_rbg"] = dict(scan=True, impl="rbg")

@@ -258,7 +258,7 @@ def memcheck(call):
 
 
 def adam(call):
-    needs_torch(call)
+    needs(call, "torch")
     lines = compare(call, "graph,copy", "adam_4m")
     copy = first(r"(?<=torch_gpu copy ).*", "\n".join(lines))
     ratio = first(r"(?<=\()[0-9.]+(?= of cohort)", copy)
@@ -306,22 +306,22 @@ def images(folder):
             unfinished.rename(target)
 
 
-def needs_torch(call):
+def needs(call, module):
     python = os.environ.get("COHORT_PYTHON", "python3")
-    status, output = call.run("torch", [python, "-c", "import torch; print('PyTorch', torch.__version__)"], ours=False)
+    status, output = call.run(module, [python, "-c", f"import {module}; print({module}.__version__)"], ours=False)
     if status != 0:
-        raise Skip("no PyTorch to compare with: " + (tail(output, 1) or outcome(status))[0])
+        raise Skip(f"no {module} to compare with: " + (tail(output, 1) or outcome(status))[0])
 
 
 def compare(call, peers, *cases):
-    """Cohort beside these variants of PyTorch, where it is."""
+    """Cohort beside these peers, as benchmarks/gpu/compare.py names them."""
     if "adam_4m" not in cases:
         images(ROOT / "data")
     status, output = call.run(
         "compare_" + "_".join(cases), ["python3", ROOT / "benchmarks" / "gpu" / "compare.py", "--peers", peers, *cases],
         ours=False, COHORT_BUILD=str(ROOT), COHORT_DATA_DIR=str(ROOT / "data"), COHORT_BENCH_ROUNDS="5",
         COHORT_BENCH_SECONDS="0.4", COHORT_LIBRARY_PATH=call.library_path)
-    programs = "|".join([*cases, r"\S+ torch_gpu\.py", "torch_gpu", "gpu_adam", "train_steps"])
+    programs = "|".join([*cases, r"\S+ (?:torch_gpu|jax_scan)\.py", "torch_gpu", "jax", "gpu_adam", "train_steps"])
     wanted = rf"^(?:# )?(?:{programs})\b.*|^\w+Error: .*|^ +what\(\).*|.*cannot be recorded.*"
     lines = list(dict.fromkeys(re.findall(wanted, output, re.MULTILINE)))
     if status != 0 or any("cannot be recorded" in line for line in lines):
@@ -331,10 +331,15 @@ def compare(call, peers, *cases):
 
 def compiled(case):
     def work(call):
-        needs_torch(call)
+        needs(call, "torch")
         return compare(call, "compile_graph", case)
 
     return work
+
+
+def with_jax(call):
+    needs(call, "jax")
+    return compare(call, "jax", "mlp_b32", "mlp_b256", "cnn_b64")
 
 
 def profile(call):
@@ -371,6 +376,7 @@ STEPS = {
         ("again", 40, again(tests)), ("racecheck", 50, racecheck),
         ("mlp", 60, lambda call: compare(call, "graph", "mlp_b32", "mlp_b256")),
         ("cnn", 40, lambda call: compare(call, "graph,graph_nhwc", "cnn_b64")), ("profile", 25, profile),
+        ("jax", 75, with_jax),
         ("mlp compiled", 75, compiled("mlp_b32")), ("cnn compiled", 75, compiled("cnn_b64"))],
 }  # fmt: skip
 

@@ -38,7 +38,7 @@ strip --strip-debug "$bundle"/lib/*.so* "$bundle/tests/test_gpu" "$bundle"/bench
 cp "$images"/t10k-{images-idx3,labels-idx1}-ubyte.gz "$bundle/data/"
 cp tests/gpu/{run_on_host.sh,host_steps.py} "$bundle/tests/gpu/"
 cp benchmarks/gpu/*.py "$bundle/benchmarks/gpu/"
-cp benchmarks/peers/{common,torch_eager}.py "$bundle/benchmarks/peers/"
+cp benchmarks/peers/{common,torch_eager,jax_scan}.py "$bundle/benchmarks/peers/"
 
 total() { tail -n 1 | cut -f 1; }
 if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then

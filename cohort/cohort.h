@@ -36,6 +36,8 @@
 #include "cohort/data/dataset.h"
 #include "cohort/data/example.h"
 #include "cohort/data/idx.h"
+#include "cohort/data/npy.h"
+#include "cohort/data/npz.h"
 #include "cohort/data/text.h"
 #include "cohort/data/tfrecord.h"
 #include "cohort/data/to_categorical.h"

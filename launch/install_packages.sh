@@ -14,6 +14,7 @@ demo=(
 )
 build=(
   libhdf5-dev         # files of weights as Keras has them
+  libzip-dev          # NumPy's files of several arrays
   libcpp-httplib-dev  # metrics over HTTP
   libopenmpi-dev      # MPI between hosts; brings openmpi-bin along
 )

@@ -94,6 +94,8 @@ struct BatchOptions {
 
 struct SaveWeightsOptions {
   bool overwrite = true;  ///< false: AlreadyExists where the file is there
+  /// GB of 2^30 bytes in one of the files of a ".weights.json"; no weight is larger. Of none other.
+  std::optional<double> max_shard_size = {};
 };
 
 struct LoadWeightsOptions {
@@ -175,14 +177,19 @@ class Model : public Layer {
   /// Compiles and runs the model on concrete tensors, as one replica.
   Tensor operator()(const Tensor& x) const;
 
-  /// Writes the weights as Keras does, for `keras.Model.load_weights` or another program of ours;
-  /// not the optimizer's state, which a Checkpoint has. `filepath` ends in ".weights.h5". The file
-  /// takes its place whole. Collective in a job of several processes: the chief writes. Throws
-  /// FailedPrecondition where a layer is not built yet and where this build is without HDF5.
+  /// Writes the weights for another program, or for Keras; not the optimizer's state, which a
+  /// Checkpoint has. By the end of `filepath`:
+  ///   .weights.h5     one file, as `keras.Model.save_weights` writes it
+  ///   .weights.json   an index of several such files, of at most max_shard_size, as Keras has them
+  ///   .safetensors    tensors called "layers/dense_1/kernel", as in a checkpoint
+  /// One file takes its place whole; of several the index comes last, and an older one goes first.
+  /// Collective in a job of several processes: the chief writes. Throws FailedPrecondition where a
+  /// layer is not built yet, and for the first two where this build is without HDF5.
   void save_weights(const std::string& filepath, SaveWeightsOptions options = {}) const;
-  /// Takes the weights of such a file, from Keras or from here. Throws InvalidArgument, with all
-  /// that does not fit, where the file has other layers, names that somebody gave ("head", not
-  /// "dense_1"), shapes or dtypes than the model, or a weight that no layer takes: nothing has
+  /// Takes the weights of such a file, from Keras or from here; of a ".safetensors" also what
+  /// `cohort-checkpoint convert --prefix model/` makes of a checkpoint. Throws InvalidArgument,
+  /// with all that does not fit, where the file has other layers, names that somebody gave ("head",
+  /// not "dense_1"), shapes or dtypes than the model, or a weight that no layer takes: nothing has
   /// changed then. An optimizer's state in the file is left there. Collective, each worker reads.
   void load_weights(const std::string& filepath, LoadWeightsOptions options = {}) const;
 

@@ -22,7 +22,7 @@ version() {
 }
 
 install torch torch torch numpy
-install tensorflow keras,tensorflow tensorflow-cpu keras
+install tensorflow keras,tensorflow,safetensors tensorflow-cpu keras safetensors
 install jax jax 'jax[cpu]'
 version torch torch
 version tensorflow tensorflow

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "cohort/checkpoint/hdf5_file.h"
+#include "cohort/checkpoint/replaced_file.h"
 #include "cohort/checkpoint/storage.h"
 #include "cohort/core/system.h"
 
@@ -268,7 +269,7 @@ class Reader final : public Hdf5Reader {
 class Writer final : public Hdf5Writer {
  public:
   explicit Writer(const std::string& path)
-      : path_(path), partial_(fmt::format("{}.saving-{}", path, getpid())) {
+      : path_(path), partial_(ReplacedFile::partial_path(path)) {
     std::error_code ignored;
     std::filesystem::remove(partial_, ignored);
     posix_storage()->create(partial_)->close();  // says why where that fails

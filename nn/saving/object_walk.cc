@@ -8,15 +8,10 @@
 #include "cohort/checkpoint/manifest.h"
 #include "cohort/nn/internal/names.h"
 #include "cohort/nn/model_impl.h"
+#include "cohort/nn/saving/keras_layers.h"
 
 namespace cohort::nn::internal {
 namespace {
-
-/// The name of an own weight: what add_weight was given.
-std::string weight_name(const LayerImpl& layer, const Variable& weight) {
-  const std::string prefix = layer.path() + "/";
-  return weight.path().starts_with(prefix) ? weight.path().substr(prefix.size()) : weight.name();
-}
 
 class Walker {
  public:

@@ -1,5 +1,6 @@
-"""Writes weights/<model>.weights.h5, files of weights from Keras, and weights.txt: what the models of
-keras_weight_models.py predict with them, <model>/y."""
+"""Writes weights/<model>.weights.h5, files of weights from Keras, weights.txt: what the models of
+keras_weight_models.py predict with them, <model>/y, and weights/sharded.weights.json: sequential's weights
+in several files."""
 
 import os
 import pathlib
@@ -19,5 +20,7 @@ for name, make in MODELS.items():
     random = rng_of(name)
     model.set_weights([abs(random.normal(size=w.shape)) / 2 for w in model.get_weights()])
     model.save_weights(folder / f"{name}.weights.h5")
+    if name == "sequential":
+        model.save_weights(folder / "sharded.weights.json", max_shard_size=550 / 2**30)
     out.add(f"{name}/y", predict(model, name))
 out.save()

@@ -2,12 +2,15 @@
 //   keras_weights save MODEL FILE    weights of its own; prints what the model predicts
 //   keras_weights load MODEL FILE    prints what it predicts with the file's
 #include <cstdio>
+#include <optional>
 #include <string>
 
 #include "tests/support/weight_models.h"
 
 namespace nn = cohort::nn;
 namespace testing = cohort::testing;
+
+constexpr double kShardSize = 600.0 / (1 << 30);
 
 int main(int argc, char** argv) try {
   const std::string what = argc > 1 ? argv[1] : "";
@@ -23,7 +26,9 @@ int main(int argc, char** argv) try {
         value.data<float>()[i] = 0.1f + static_cast<float>(n++ * 53 % 89) / 110;
       weight.assign(value);
     }
-    model.save_weights(argv[3]);
+    const bool in_several_files = std::string(argv[3]).ends_with(".weights.json");
+    model.save_weights(
+        argv[3], {.max_shard_size = in_several_files ? std::optional(kShardSize) : std::nullopt});
   }
   const cohort::Tensor y =
       model.predict_all(testing::weight_model_inputs(argv[2]), {.verbose = 0}).front();

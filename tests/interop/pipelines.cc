@@ -1,6 +1,7 @@
 /// What tests/interop/*.py compare with TensorFlow:
 ///   pipelines write PATH COMPRESSION N     N Examples as a TFRecord file
 ///   pipelines read PATH COMPRESSION        the Examples of a file, a line each
+///   pipelines npz FROM TO                  the arrays of an .npz file, saved as another
 ///   pipelines run                          a pipeline for each line of the standard input, as in
 ///                                          "range 14 | batch 8 drop | auto DATA 2 0"; its
 ///                                          elements, or after "distribute" the steps of all
@@ -18,6 +19,7 @@
 #include "cohort/data/batch_sizes.h"
 #include "cohort/data/example.h"
 #include "cohort/data/input_pipeline.h"
+#include "cohort/data/npz.h"
 #include "cohort/data/text.h"
 #include "cohort/data/tfrecord.h"
 
@@ -214,10 +216,14 @@ int main(const std::vector<std::string>& words) {
     write(words[1], words[2], std::stoll(words[3]));
   } else if (words.size() == 3 && words[0] == "read") {
     read(words[1], words[2]);
+  } else if (words.size() == 3 && words[0] == "npz") {
+    save_npz(words[2], load_npz(words[1]));
   } else if (words.size() == 1 && words[0] == "run") {
     for (std::string line; std::getline(std::cin, line);) fmt::print("{}\n", run(line));
   } else {
-    fmt::print(stderr, "usage: pipelines write PATH COMPRESSION N | read PATH COMPRESSION | run\n");
+    fmt::print(
+        stderr,
+        "usage: pipelines write PATH COMPRESSION N | read PATH COMPRESSION | npz FROM TO | run\n");
     return 2;
   }
   return 0;

@@ -60,7 +60,6 @@ void BodyNumbers::compute(const double* numbers, double& weight_decay) {
 BodyUpdateKernel::BodyUpdateKernel(const KernelRequest& request)
     : UpdateKernel(request),
       body_(request.node.attrs().get<std::shared_ptr<const Graph>>("body")),
-      decays_(!request.node.attrs().get<std::vector<double>>("weight_decay").empty()),
       num_arrays_(1 + request.variables.size() / static_cast<size_t>(count())),
       element_bytes_(size_of(request.variables[0].dtype)) {
   pieces_.reserve(static_cast<size_t>(count()));

@@ -48,7 +48,6 @@ class BodyUpdateKernel : public UpdateKernel {
   };
 
   const Graph& body() const { return *body_; }
-  bool decays() const { return decays_; }
   size_t num_arrays() const { return num_arrays_; }  ///< gradient, parameter, slots
   size_t element_bytes() const { return element_bytes_; }
   int64_t num_elements() const;
@@ -62,7 +61,6 @@ class BodyUpdateKernel : public UpdateKernel {
   bool follows(const Piece& piece, int next) const;
 
   std::shared_ptr<const Graph> body_;
-  bool decays_;
   size_t num_arrays_, element_bytes_;
   std::vector<Piece> pieces_;
 };

@@ -13,6 +13,9 @@ if(CMAKE_CUDA_COMPILER_VERSION VERSION_GREATER_EQUAL 12.8)
   list(APPEND cuda_options --compress-mode=size)
 endif()
 target_compile_options(cohort_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:${cuda_options}>")
+# Elementwise ops round where the CPU's do: no a*b+c is one operation unless it says so.
+set_source_files_properties(kernels/cuda/binary.cu kernels/cuda/unary.cu kernels/cuda/update.cu
+  kernels/cuda/update_body.cu PROPERTIES COMPILE_OPTIONS "-fmad=false")
 # What cards must be able to run, for the module to use them.
 string(REPLACE ";" "," cuda_architectures "${CMAKE_CUDA_ARCHITECTURES}")
 set_source_files_properties(kernels/cuda/module.cc PROPERTIES COMPILE_DEFINITIONS

@@ -27,6 +27,8 @@ class UpdateKernel : public CpuKernel {
   double learning_rate() const { return static_cast<double>(*in(count_).data<float>()); }
   int64_t step_number() const { return *in(count_ + 1).data<int64_t>(); }
   bool apply() const { return *in(num_inputs() - 1).data<bool>(); }
+  /// Whether the group has weight decay, of some of its variables perhaps 0.
+  bool decays() const { return !decay_.empty(); }
   double decay(int i) const { return decay_.empty() ? 0 : decay_[static_cast<size_t>(i)]; }
 
  private:

@@ -1,45 +1,9 @@
 #include "cohort/kernels/cuda/elementwise.cuh"
 #include "cohort/kernels/cuda/elementwise.h"
+#include "cohort/kernels/cuda/scalar_ops.cuh"
 
 namespace cohort::cuda {
 namespace {
-
-template <class C>
-__device__ C floating_mod(C a, C b) {
-  const C r = fmod(a, b);
-  if (r == C(0)) return copysign(r, b);
-  return (r < C(0)) != (b < C(0)) ? r + b : r;
-}
-
-template <class C>
-__device__ C apply_floating(BinaryOp op, C a, C b) {
-  switch (op) {
-    case BinaryOp::kAdd:
-      return a + b;
-    case BinaryOp::kSub:
-      return a - b;
-    case BinaryOp::kMul:
-      return a * b;
-    case BinaryOp::kDiv:
-      return a / b;
-    case BinaryOp::kFloorMod:
-      return floating_mod(a, b);
-    case BinaryOp::kPow:
-      return pow(a, b);
-    case BinaryOp::kMaximum:
-      return a != a || a >= b ? a : b;
-    case BinaryOp::kMinimum:
-      return a != a || a <= b ? a : b;
-    case BinaryOp::kSquaredDifference:
-      return (a - b) * (a - b);
-    case BinaryOp::kReluGrad:
-      return b > C(0) ? a : C(0);
-    case BinaryOp::kSigmoidGrad:
-      return a * b * (C(1) - b);
-    default:  // kTanhGrad
-      return a * (C(1) - b * b);
-  }
-}
 
 // Integers are computed in 64 bits without a sign where they may wrap.
 __device__ int64_t integer_power(int64_t a, int64_t b) {
@@ -95,6 +59,14 @@ struct FloatingBinary {
   }
 };
 
+struct MultiplyAdd {
+  template <class T>
+  __device__ T operator()(int64_t, T a, T b, T c) const {
+    return static_cast<T>(
+        fma(static_cast<Compute<T>>(a), static_cast<Compute<T>>(b), static_cast<Compute<T>>(c)));
+  }
+};
+
 struct IntegerBinary {
   BinaryOp op;
   DivisionFault division;
@@ -120,6 +92,15 @@ bool binary(BinaryOp op, DType dtype, const Walk& walk, const void* a, const voi
   if (visit_floating(dtype, [&](auto tag) { run(FloatingBinary{op}, tag); })) return true;
   if (op == BinaryOp::kSigmoidGrad || op == BinaryOp::kTanhGrad) return false;
   return visit_integer(dtype, [&](auto tag) { run(IntegerBinary{op, division}, tag); });
+}
+
+bool multiply_add(DType dtype, const Walk& walk, const void* a, const void* b, const void* c,
+                  void* y, cudaStream_t stream) {
+  return visit_floating(dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    launch_walk("fma", walk, MultiplyAdd{}, stream, static_cast<T*>(y), static_cast<const T*>(a),
+                static_cast<const T*>(b), static_cast<const T*>(c));
+  });
 }
 
 bool accumulate(DType dtype, const void* x, void* sum, int64_t n, cudaStream_t stream) {

@@ -1,36 +1,15 @@
 #include "cohort/kernels/cuda/elementwise.cuh"
 #include "cohort/kernels/cuda/elementwise.h"
+#include "cohort/kernels/cuda/scalar_ops.cuh"
 
 namespace cohort::cuda {
 namespace {
-
-template <class C>
-__device__ bool apply(CompareOp op, C a, C b) {
-  switch (op) {
-    case CompareOp::kEqual:
-      return a == b;
-    case CompareOp::kNotEqual:
-      return a != b;
-    case CompareOp::kLess:
-      return a < b;
-    case CompareOp::kLessEqual:
-      return a <= b;
-    case CompareOp::kGreater:
-      return a > b;
-    case CompareOp::kGreaterEqual:
-      return a >= b;
-    case CompareOp::kAnd:
-      return a && b;
-    default:  // kOr
-      return a || b;
-  }
-}
 
 struct Comparison {
   CompareOp op;
   template <class T>
   __device__ bool operator()(int64_t, T a, T b) const {
-    return apply(op, static_cast<Compute<T>>(a), static_cast<Compute<T>>(b));
+    return apply_compare(op, static_cast<Compute<T>>(a), static_cast<Compute<T>>(b));
   }
 };
 

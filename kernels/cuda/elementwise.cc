@@ -1,64 +1,23 @@
 #include "cohort/kernels/cuda/elementwise.h"
 
-#include <array>
-#include <optional>
-#include <utility>
-
 #include "cohort/kernels/cuda/cuda_kernel.h"
+#include "cohort/kernels/cuda/elementwise_names.h"
 #include "cohort/kernels/cuda/register.h"
 #include "cohort/kernels/cuda/walks.h"
 
 namespace cohort::cuda {
 namespace {
 
-template <class Op, size_t kCount>
-using Names = std::array<std::pair<std::string_view, Op>, kCount>;
-
-constexpr Names<UnaryOp, 21> kUnary = {
-    {{"Neg", UnaryOp::kNeg},     {"Abs", UnaryOp::kAbs},
-     {"Sign", UnaryOp::kSign},   {"Square", UnaryOp::kSquare},
-     {"Relu", UnaryOp::kRelu},   {"Exp", UnaryOp::kExp},
-     {"Expm1", UnaryOp::kExpm1}, {"Log", UnaryOp::kLog},
-     {"Log1p", UnaryOp::kLog1p}, {"Sqrt", UnaryOp::kSqrt},
-     {"Rsqrt", UnaryOp::kRsqrt}, {"Reciprocal", UnaryOp::kReciprocal},
-     {"Sin", UnaryOp::kSin},     {"Cos", UnaryOp::kCos},
-     {"Tanh", UnaryOp::kTanh},   {"Sigmoid", UnaryOp::kSigmoid},
-     {"Erf", UnaryOp::kErf},     {"Softplus", UnaryOp::kSoftplus},
-     {"Floor", UnaryOp::kFloor}, {"Ceil", UnaryOp::kCeil},
-     {"Round", UnaryOp::kRound}}};
-constexpr Names<BinaryOp, 12> kBinary = {{{"Add", BinaryOp::kAdd},
-                                          {"Sub", BinaryOp::kSub},
-                                          {"Mul", BinaryOp::kMul},
-                                          {"Div", BinaryOp::kDiv},
-                                          {"FloorMod", BinaryOp::kFloorMod},
-                                          {"Pow", BinaryOp::kPow},
-                                          {"Maximum", BinaryOp::kMaximum},
-                                          {"Minimum", BinaryOp::kMinimum},
-                                          {"SquaredDifference", BinaryOp::kSquaredDifference},
-                                          {"ReluGrad", BinaryOp::kReluGrad},
-                                          {"SigmoidGrad", BinaryOp::kSigmoidGrad},
-                                          {"TanhGrad", BinaryOp::kTanhGrad}}};
-constexpr Names<CompareOp, 8> kCompare = {{{"Equal", CompareOp::kEqual},
-                                           {"NotEqual", CompareOp::kNotEqual},
-                                           {"Less", CompareOp::kLess},
-                                           {"LessEqual", CompareOp::kLessEqual},
-                                           {"Greater", CompareOp::kGreater},
-                                           {"GreaterEqual", CompareOp::kGreaterEqual},
-                                           {"LogicalAnd", CompareOp::kAnd},
-                                           {"LogicalOr", CompareOp::kOr}}};
-
-template <class Op, size_t kCount>
-Op op_of(const Names<Op, kCount>& names, const KernelRequest& request) {
-  for (const auto& [name, op] : names)
-    if (name == request.node.op_name()) return op;
-  throw Internal("elementwise: got op {}", request.node.op_name());
+template <class Op>
+Op op_of(NamedOps<Op> ops, const KernelRequest& request) {
+  return find_op(ops, request.node.op_name()).value();
 }
 
 bool is_number(DType dtype) { return is_floating(dtype) || is_integer(dtype); }
 
 std::unique_ptr<Kernel> make_unary(const KernelRequest& request) {
   const Operand x = request.inputs[0];
-  const UnaryOp op = op_of(kUnary, request);
+  const UnaryOp op = op_of(unary_ops(), request);
   if (!(op <= UnaryOp::kRelu ? is_number(x.dtype) : is_floating(x.dtype))) return nullptr;
   return make_kernel(
       [=, y = request.outputs[0], stream = stream_of(request)] {
@@ -93,7 +52,7 @@ DivisionFault division_fault(const KernelRequest& request) {
 // In place only where both inputs are walked as the output is: a repeated element is read late.
 std::unique_ptr<Kernel> make_binary(const KernelRequest& request) {
   const Operand a = request.inputs[0];
-  const BinaryOp op = op_of(kBinary, request);
+  const BinaryOp op = op_of(binary_ops(), request);
   const bool floating_only = op == BinaryOp::kSigmoidGrad || op == BinaryOp::kTanhGrad;
   if (!(floating_only ? is_floating(a.dtype) : is_number(a.dtype))) return nullptr;
   const Walk walk = broadcast_walk(request.outputs[0].shape, request.inputs);
@@ -107,7 +66,7 @@ std::unique_ptr<Kernel> make_binary(const KernelRequest& request) {
 
 std::unique_ptr<Kernel> make_compare(const KernelRequest& request) {
   const Operand a = request.inputs[0];
-  const CompareOp op = op_of(kCompare, request);
+  const CompareOp op = op_of(compare_ops(), request);
   if (op >= CompareOp::kAnd && a.dtype != DType::kBool) return nullptr;
   const Walk walk = broadcast_walk(request.outputs[0].shape, request.inputs);
   return make_kernel(
@@ -135,6 +94,18 @@ std::unique_ptr<Kernel> make_cast(const KernelRequest& request) {
       {.in_place = size_of(x.dtype) == size_of(y.dtype)});
 }
 
+std::unique_ptr<Kernel> make_fma(const KernelRequest& request) {
+  const Operand y = request.outputs[0];
+  if (!is_floating(y.dtype)) return nullptr;
+  const Walk walk = broadcast_walk(y.shape, request.inputs);
+  return make_kernel(
+      [=, a = request.inputs[0], b = request.inputs[1], c = request.inputs[2],
+       stream = stream_of(request)] {
+        multiply_add(y.dtype, walk, *a.slot, *b.slot, *c.slot, *y.slot, stream);
+      },
+      {.in_place = true});
+}
+
 // ((x_0 + x_1) + x_2) + … in the output.
 std::unique_ptr<Kernel> make_add_n(const KernelRequest& request) {
   const Operand y = request.outputs[0];
@@ -153,12 +124,13 @@ void register_elementwise(KernelRegistry& kernels) {
   const auto add = [&](std::string_view op, KernelFactory make) {
     kernels.add(op, DeviceType::kGPU, "cuda", make);
   };
-  for (const auto& [name, op] : kUnary) add(name, make_unary);
-  for (const auto& [name, op] : kBinary) add(name, make_binary);
-  for (const auto& [name, op] : kCompare) add(name, make_compare);
+  for (const auto& [name, op] : unary_ops()) add(name, make_unary);
+  for (const auto& [name, op] : binary_ops()) add(name, make_binary);
+  for (const auto& [name, op] : compare_ops()) add(name, make_compare);
   add("IsFinite", make_is_finite);
   add("LogicalNot", make_logical_not);
   add("Select", make_select);
+  add("Fma", make_fma);
   add("Cast", make_cast);
   add("AddN", make_add_n);
 }

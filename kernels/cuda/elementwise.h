@@ -65,6 +65,9 @@ bool is_finite(DType dtype, const void* x, bool* y, int64_t n, cudaStream_t stre
 void select(int element_bytes, const Walk& walk, const bool* condition, const void* a,
             const void* b, void* y, cudaStream_t stream);
 void cast(DType from, const void* x, DType to, void* y, int64_t n, cudaStream_t stream);
+/// y = a b + c, rounded once.
+bool multiply_add(DType dtype, const Walk& walk, const void* a, const void* b, const void* c,
+                  void* y, cudaStream_t stream);
 /// sum += x, elementwise.
 bool accumulate(DType dtype, const void* x, void* sum, int64_t n, cudaStream_t stream);
 

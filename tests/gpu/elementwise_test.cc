@@ -79,6 +79,14 @@ TEST_F(GpuElementwiseTest, SelectTakesThreeShapes) {
                     0);
 }
 
+TEST_F(GpuElementwiseTest, AProductAndASumAreRoundedOnce) {
+  for (const DType dtype : kFloating)
+    expect_like_cpu({"Fma",
+                     {random_numbers(dtype, {4, 77}, 1), random_numbers(dtype, {77}, 2),
+                      random_numbers(dtype, {4, 1}, 3)}},
+                    0);
+}
+
 TEST_F(GpuElementwiseTest, EveryCastGivesTheSameBits) {
   const DType all[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kF64, DType::kI32,
                        DType::kI64, DType::kU8,  DType::kI8,   DType::kBool};

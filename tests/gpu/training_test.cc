@@ -87,6 +87,24 @@ TEST_F(GpuTrainingTest, AnMlpWithMomentum) {
       1e-4);
 }
 
+TEST_F(GpuTrainingTest, AnMlpWithRmspropAndAverages) {
+  expect_alike({mlp,
+                [] {
+                  return nn::Optimizer(nn::RMSprop{.learning_rate = 3e-3,
+                                                   .momentum = 0.5,
+                                                   .centered = true,
+                                                   .weight_decay = 0.01,
+                                                   .use_ema = true,
+                                                   .ema_momentum = 0.5});
+                },
+                {20}},
+               2e-3);
+}
+
+TEST_F(GpuTrainingTest, AnMlpWithLamb) {
+  expect_alike({mlp, [] { return nn::Optimizer(nn::Lamb{.learning_rate = 1e-2}); }, {20}}, 2e-3);
+}
+
 TEST_F(GpuTrainingTest, AConvolutionalNetworkWithSgd) {
   expect_alike({cnn, [] { return nn::Optimizer(nn::SGD({.learning_rate = 0.02})); }, {9, 9, 2}},
                1e-3);

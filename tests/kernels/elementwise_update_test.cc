@@ -11,6 +11,8 @@ namespace {
 /// Sizes around a block of 4096 floats, of none, and of less than a vector.
 const std::vector<Shape> kShapes{{37, 5}, {5}, {0}, {4096}, {3 * 4096 + 17}, {1}, {2, 64}, {4095}};
 
+constexpr DType kFloating[] = {DType::kF32, DType::kF64, DType::kF16, DType::kBF16};
+
 using Record = void (*)(ops::UpdateBody& body, Value rate, Value alpha);
 
 struct BodyCase {
@@ -75,21 +77,28 @@ KernelCase by_hand(const char* op, int slots, DType dtype, bool decays, Attrs at
   return test;
 }
 
+void expect_same_variables(const KernelResult& got, const KernelResult& want,
+                           const std::string& what) {
+  ASSERT_EQ(got.variables.size(), want.variables.size());
+  for (size_t i = 0; i < want.variables.size(); ++i)
+    EXPECT_TRUE(bitwise_equal(got.variables[i], want.variables[i])) << what << ", variable " << i;
+}
+
 void expect_same_bits(const KernelCase& body, const KernelCase& hand) {
-  const KernelResult want = run_kernel(hand, "simd");
-  for (const int threads : {1, 2, 3}) {
-    KernelCase test = body;
-    test.threads = threads;
-    const KernelResult got = run_kernel(test, "blocks");
-    ASSERT_EQ(got.variables.size(), want.variables.size());
-    for (size_t i = 0; i < want.variables.size(); ++i)
-      EXPECT_TRUE(bitwise_equal(got.variables[i], want.variables[i]))
-          << hand.op << ", variable " << i << ", " << threads << " threads";
-  }
+  const KernelResult want = run_kernel(hand, "");
+  std::vector<const char*> implementations{"blocks"};
+  if (size_of(hand.variables[0].dtype()) > 2) implementations.push_back("simd");
+  for (const char* implementation : implementations)
+    for (const int threads : {1, 2, 3}) {
+      KernelCase test = body;
+      test.threads = threads;
+      expect_same_variables(run_kernel(test, implementation), want,
+                            fmt::format("{}, {}, {} threads", hand.op, implementation, threads));
+    }
 }
 
 TEST(ElementwiseUpdateTest, AdamsBodyHasTheBitsOfItsKernel) {
-  for (const DType dtype : {DType::kF32, DType::kF64})
+  for (const DType dtype : kFloating)
     for (const bool decays : {false, true}) {
       const auto attrs = [](bool amsgrad) {
         return Attrs{{"beta_1", 0.9}, {"beta_2", 0.999}, {"epsilon", 1e-7}, {"amsgrad", amsgrad}};
@@ -110,7 +119,7 @@ TEST(ElementwiseUpdateTest, AdamsBodyHasTheBitsOfItsKernel) {
 }
 
 TEST(ElementwiseUpdateTest, SgdsBodyHasTheBitsOfItsKernel) {
-  for (const DType dtype : {DType::kF32, DType::kF64})
+  for (const DType dtype : kFloating)
     for (const bool decays : {false, true}) {
       const auto attrs = [](double momentum, bool nesterov) {
         return Attrs{{"momentum", momentum}, {"nesterov", nesterov}};
@@ -135,6 +144,97 @@ TEST(ElementwiseUpdateTest, SgdsBodyHasTheBitsOfItsKernel) {
                                dtype),
                        by_hand("SgdUpdate", 1, dtype, decays, attrs(0.9, true)));
     }
+}
+
+/// Neither kernel's bits depend on where a range begins.
+TEST(ElementwiseUpdateTest, RangesBeginAtAnyElement) {
+  const Attrs attrs{{"beta_1", 0.9}, {"beta_2", 0.999}, {"epsilon", 1e-7}, {"amsgrad", false}};
+  for (const DType dtype : kFloating) {
+    KernelCase body = by_body(
+        {2, [](ops::UpdateBody& b, Value, Value alpha) { ops::adam_body(b, alpha, {}); }}, dtype);
+    KernelCase hand = by_hand("AdamUpdate", 2, dtype, false, attrs);
+    const KernelResult want = run_kernel(hand, "");
+    for (const int64_t first : {1, 2, 3, 5, 7, 13, 15}) {
+      body.first_element = hand.first_element = first;
+      const std::string what = fmt::format("{} from element {}", dtype, first);
+      expect_same_variables(run_kernel(body, ""), want, what);
+      expect_same_variables(run_kernel(hand, ""), want, what);
+    }
+  }
+}
+
+/// Where nothing changes a number, its sign stays: without decay there is no p - 0 p.
+TEST(ElementwiseUpdateTest, MinusZeroStaysWithoutAStep) {
+  for (const DType dtype : kFloating)
+    for (const bool decays : {false, true}) {
+      KernelCase body = by_body(
+          {1,
+           [](ops::UpdateBody& b, Value rate, Value) { ops::sgd_body(b, rate, {.momentum = 0.9}); },
+           decays},
+          dtype);
+      KernelCase hand = by_hand("SgdUpdate", 1, dtype, decays, {{"momentum", 0.9}});
+      KernelCase body_of_adam = by_body(
+          {2, [](ops::UpdateBody& b, Value, Value alpha) { ops::adam_body(b, alpha, {}); }, decays},
+          dtype);
+      KernelCase hand_of_adam = by_hand("AdamUpdate", 2, dtype, decays,
+                                        {{"beta_1", 0.9}, {"beta_2", 0.999}, {"epsilon", 1e-7}});
+      for (KernelCase* test : {&body, &hand, &body_of_adam, &hand_of_adam})
+        for (size_t i = 0; i < test->variables.size(); ++i) {
+          Tensor& variable = test->variables[i];
+          variable = Tensor::full(dtype, variable.shape(), i < kShapes.size() ? -0.0 : 0.0);
+          if (i < kShapes.size()) test->inputs[i] = Tensor::full(dtype, variable.shape(), 0);
+        }
+      expect_same_bits(body, hand);
+      expect_same_bits(body_of_adam, hand_of_adam);
+      if (!decays)
+        EXPECT_TRUE(std::signbit(
+            run_kernel(hand_of_adam, "").variables[0].cast(DType::kF64).data<double>()[0]));
+    }
+}
+
+/// The same ops in vector registers and on blocks: every op that both have, values that are kept
+/// for later, results that several wait for, numbers that choose.
+TEST(ElementwiseUpdateTest, RegistersAndBlocksGiveTheSameBits) {
+  const std::vector<Record> bodies{
+      [](ops::UpdateBody& b, Value rate, Value alpha) {
+        const Value g = b.gradient, p = b.parameter, v = b.slots[1];
+        const Value x = ops::maximum(ops::minimum(g, p), ops::neg(ops::abs(g)));
+        const Value y = ops::fma(x, p, ops::rsqrt(v + 1.0)) + ops::sign(p) * rate;
+        b.slots[0] = ops::fma(rate, y, x) - ops::fma(y, alpha, g) / (x * x + 1.0);
+        b.slots[1] = ops::reciprocal(v + 2.0) + ops::squared_difference(y, b.slots[0]) + x;
+        b.parameter = ops::sqrt(ops::maximum(v, ops::square(y))) - 1.0 / (1.0 + ops::abs(y));
+      },
+      [](ops::UpdateBody& b, Value rate, Value alpha) {
+        const Value p = b.parameter, s = b.slots[0], v = b.slots[1];
+        const Value sum = p + s, large = ops::greater(rate, alpha);
+        b.parameter = ops::where(large, sum, b.gradient - p);
+        b.slots[0] = ops::where(ops::logical_not(large), p * v, sum + sum);
+        b.slots[1] = b.parameter;
+      },
+      [](ops::UpdateBody& b, Value rate, Value) {  // old values to the end
+        const Value g = b.gradient, p = b.parameter, s = b.slots[0], v = b.slots[1];
+        b.parameter = g + s;
+        b.slots[0] = g - v * rate;
+        b.slots[1] = s - p / (b.slots[0] + b.parameter);
+      },
+      [](ops::UpdateBody& b, Value, Value) { b.slots[0] = b.gradient - b.gradient; },
+      [](ops::UpdateBody& b, Value rate, Value alpha) {  // products that sums and quotients take
+        const Value g = b.gradient, p = b.parameter, s = b.slots[0], v = b.slots[1];
+        const Value early = g * p;
+        b.slots[1] = early / (v + rate) + g * s - p * p;
+        b.slots[0] = s * rate - (g * alpha + (p - g * g)) * v + (s + g * (p + s));
+        b.parameter = b.slots[1] * b.slots[0] - b.slots[1] * (rate * alpha);
+      },
+  };
+  for (const DType dtype : {DType::kF32, DType::kF64})
+    for (size_t i = 0; i < bodies.size(); ++i)
+      for (const bool decays : {false, true})
+        for (const int threads : {1, 3}) {
+          KernelCase test = by_body({2, bodies[i], decays}, dtype);
+          test.threads = threads;
+          expect_same_variables(run_kernel(test, "simd"), run_kernel(test, "blocks"),
+                                fmt::format("body {} of {}, {} threads", i, dtype, threads));
+        }
 }
 
 /// Old values may be wanted after new ones are made, and by other slots.
@@ -164,9 +264,8 @@ TEST(ElementwiseUpdateTest, WhatDoesNotApplyLeavesEveryBit) {
       {2, [](ops::UpdateBody& b, Value, Value alpha) { ops::adam_body(b, alpha, {}); }, true},
       DType::kF32);
   test.inputs.back() = Tensor::full(DType::kBool, {}, 0);
-  const KernelResult result = run_kernel(test, "blocks");
-  for (size_t i = 0; i < result.variables.size(); ++i)
-    EXPECT_TRUE(bitwise_equal(result.variables[i], test.variables[i]));
+  for (const char* implementation : {"simd", "blocks"})
+    expect_same_variables(run_kernel(test, implementation), {{}, test.variables}, implementation);
 }
 
 /// Elements of 16 bits are rounded once, behind everything.

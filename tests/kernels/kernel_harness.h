@@ -25,6 +25,8 @@ struct KernelCase {
   std::vector<Tensor> variables = {};
   int threads = 1;
   StepState step = {};
+  /// Inputs and variables begin at this element of their memory.
+  int64_t first_element = 0;
 };
 
 /// A kernel bound to a case, without a compiler or an executor: a graph of one node, memory for
@@ -35,8 +37,8 @@ class BoundKernel {
   /// `implementation`: its name in the registry; "" takes the first that accepts.
   /// Check valid() where the implementation may be absent or refuse the case.
   BoundKernel(const KernelCase& test, std::string_view implementation)
-      : inputs_(copies(test.inputs)),
-        variables_(copies(test.variables)),
+      : inputs_(copies(test.inputs, test.first_element)),
+        variables_(copies(test.variables, test.first_element)),
         step_(test.step),
         device_(make_cpu_device(0, test.threads)),
         graph_(op_registry()) {
@@ -98,9 +100,15 @@ class BoundKernel {
   }
 
  private:
-  static std::vector<Tensor> copies(const std::vector<Tensor>& tensors) {
+  static std::vector<Tensor> copies(const std::vector<Tensor>& tensors, int64_t first_element) {
     std::vector<Tensor> result;
-    for (const Tensor& tensor : tensors) result.push_back(tensor.clone());
+    for (const Tensor& tensor : tensors) {
+      const int64_t n = tensor.num_elements();
+      const Tensor wide(tensor.dtype(), Shape{first_element + n});
+      result.push_back(
+          wide.slice(0, first_element, first_element + n).reshape(tensor.shape().numbers()));
+      if (n > 0) std::memcpy(result.back().raw(), tensor.contiguous().raw(), tensor.num_bytes());
+    }
     return result;
   }
 

@@ -26,6 +26,7 @@ void expect_adam(const Simd& simd, std::ptrdiff_t n, bool amsgrad, double tolera
                          .one_minus_beta_1 = T(0.1),
                          .one_minus_beta_2 = T(0.001),
                          .epsilon = T(1e-7),
+                         .decays = true,
                          .decay = T(0.004)};
   simd.of<T>().adam(args);
   for (std::ptrdiff_t i = 0; i < n; ++i) {
@@ -66,6 +67,7 @@ TEST_P(SimdUpdateTest, AdamOfSlicesHasTheBitsOfTheWhole) {
                        .one_minus_beta_1 = 0.1f,
                        .one_minus_beta_2 = 0.001f,
                        .epsilon = 1e-7f,
+                       .decays = true,
                        .decay = 0.01f};
   simd_.f32.adam(args);
   for (std::ptrdiff_t begin = 0; begin < n; begin += 37) {
@@ -95,6 +97,7 @@ void expect_sgd(const Simd& simd, std::ptrdiff_t n, bool momentum, bool nesterov
                     .learning_rate = T(0.5),
                     .momentum = T(0.75),
                     .nesterov = nesterov,
+                    .decays = true,
                     .decay = T(0.125)});
   for (std::ptrdiff_t i = 0; i < n; ++i) {
     const double step = 0.25 * g[i] * 0.5;

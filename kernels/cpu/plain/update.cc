@@ -4,9 +4,16 @@
 #include "cohort/kernels/cpu/parallel.h"
 #include "cohort/kernels/cpu/plain/register.h"
 #include "cohort/kernels/cpu/plain/types.h"
+#include "cohort/kernels/cpu/simd_dispatch.h"
 
 namespace cohort::cpu::plain {
 namespace {
+
+/// a b + c as the vectors of the processor at hand make it, and the body of an update with them.
+template <class C>
+C multiply_add(C a, C b, C c) {
+  return simd().isa == Isa::kBaseline ? a * b + c : std::fma(a, b, c);
+}
 
 // m += (g - m)(1 - beta_1);  v += (g^2 - v)(1 - beta_2);  p -= alpha m / (sqrt(v) + epsilon), where
 // with amsgrad the largest v so far takes v's place.
@@ -40,12 +47,15 @@ class AdamKernel final : public UpdateKernel {
     const C epsilon = static_cast<C>(constants_.epsilon);
     for (int64_t k = begin; k < end; ++k) {
       const C gk = static_cast<C>(g[k]);
-      const C pk = static_cast<C>(p[k]) - static_cast<C>(p[k]) * decay;
-      const C mk = static_cast<C>(m[k]) + (gk - static_cast<C>(m[k])) * rate_1;
-      const C vk = static_cast<C>(v[k]) + (gk * gk - static_cast<C>(v[k])) * rate_2;
+      C pk = static_cast<C>(p[k]);
+      if (decays()) pk = pk - pk * decay;
+      const C m0 = static_cast<C>(m[k]), v0 = static_cast<C>(v[k]);
+      const C mk = multiply_add(gk - m0, rate_1, m0);
+      const C vk = multiply_add(gk * gk - v0, rate_2, v0);
       C divisor = vk;
       if (largest) {
-        divisor = std::max(static_cast<C>(largest[k]), vk);
+        const C old = static_cast<C>(largest[k]);
+        divisor = old != old || old >= vk ? old : vk;
         largest[k] = static_cast<T>(divisor);
       }
       m[k] = static_cast<T>(mk);
@@ -84,7 +94,8 @@ class SgdKernel final : public UpdateKernel {
     const C momentum = static_cast<C>(constants_.momentum);
     for (int64_t k = begin; k < end; ++k) {
       const C change = rate * static_cast<C>(g[k]);
-      const C pk = static_cast<C>(p[k]) - static_cast<C>(p[k]) * decay;
+      C pk = static_cast<C>(p[k]);
+      if (decays()) pk = pk - pk * decay;
       if (!m) {
         p[k] = static_cast<T>(pk - change);
         continue;

@@ -6,6 +6,7 @@
 #include "cohort/kernels/cpu/simd/activation.h"
 #include "cohort/kernels/cpu/simd/arithmetic.h"
 #include "cohort/kernels/cpu/simd/conv.h"
+#include "cohort/kernels/cpu/simd/element_code.h"
 #include "cohort/kernels/cpu/simd/gemm.h"
 #include "cohort/kernels/cpu/simd/move.h"
 #include "cohort/kernels/cpu/simd/pool.h"
@@ -23,6 +24,7 @@ struct FloatRoutines : GemmRoutines<T>,
                        UpdateRoutines<T>,
                        ActivationRoutines<T>,
                        ArithmeticRoutines<T>,
+                       ElementRoutines<T>,
                        FloatRandomRoutines<T>,
                        SoftmaxRoutines<T>,
                        ReduceRoutines<T>,

@@ -10,6 +10,7 @@ void fill_table(Simd& table) {
   add_update(table);
   add_activation(table);
   add_arithmetic(table);
+  add_element_code(table);
   add_random(table);
   add_softmax(table);
   add_reduce(table);

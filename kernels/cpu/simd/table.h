@@ -13,6 +13,7 @@ void add_gemm(Simd& table);
 void add_update(Simd& table);
 void add_activation(Simd& table);
 void add_arithmetic(Simd& table);
+void add_element_code(Simd& table);
 void add_random(Simd& table);
 void add_softmax(Simd& table);
 void add_reduce(Simd& table);

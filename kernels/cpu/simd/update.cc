@@ -6,6 +6,12 @@
 namespace cohort::cpu::COHORT_SIMD_NAMESPACE {
 namespace {
 
+// Without decay nothing is done: p - 0 p would make 0 of -0.
+template <class T, class Args>
+[[gnu::always_inline]] inline Vec<T> decayed(Vec<T> p, const Args& s) {
+  return s.decays ? p - p * s.decay : p;
+}
+
 template <class T, bool with_v_max>
 void adam_slice(const AdamArgs<T>& s) {
   for_vectors<T>(s.count, [&](Index i, auto lanes) {
@@ -19,11 +25,11 @@ void adam_slice(const AdamArgs<T>& s) {
     store(s.v + i, v, lanes);
     Vec<T> second = v;
     if constexpr (with_v_max) {
-      second = max(load(s.v_max + i, lanes), v);
+      const Vec<T> old = load(s.v_max + i, lanes);
+      second = (old != old) | (old >= v) ? old : v;
       store(s.v_max + i, second, lanes);
     }
-    const Vec<T> decayed = p - p * s.decay;
-    store(s.parameter + i, decayed - m * s.alpha / (sqrt(second) + s.epsilon), lanes);
+    store(s.parameter + i, decayed<T>(p, s) - m * s.alpha / (sqrt(second) + s.epsilon), lanes);
   });
 }
 
@@ -39,7 +45,7 @@ void sgd(const SgdArgs<T>& s) {
     for_vectors<T>(s.count, [&](Index i, auto lanes) {
       const Vec<T> g = load(gradient + i, lanes) * s.gradient_scale;
       const Vec<T> p = load(s.parameter + i, lanes);
-      store(s.parameter + i, p - p * s.decay - g * s.learning_rate, lanes);
+      store(s.parameter + i, decayed<T>(p, s) - g * s.learning_rate, lanes);
     });
     return;
   }
@@ -48,7 +54,7 @@ void sgd(const SgdArgs<T>& s) {
     const Vec<T> p = load(s.parameter + i, lanes);
     const Vec<T> w = load(s.velocity + i, lanes) * s.momentum - step;
     store(s.velocity + i, w, lanes);
-    store(s.parameter + i, p - p * s.decay + (s.nesterov ? w * s.momentum - step : w), lanes);
+    store(s.parameter + i, decayed<T>(p, s) + (s.nesterov ? w * s.momentum - step : w), lanes);
   });
 }
 

@@ -6,9 +6,10 @@ namespace cohort::cpu {
 
 /// One step of Adam (Kingma & Ba 2015, in the form of Keras 3) on a slice of a bucket, in place:
 ///   g  = gradient * gradient_scale
-///   p -= p * decay                                  decoupled weight decay: learning rate * decay
-///   rate m += (g - m) * one_minus_beta_1 v += (g^2 - v) * one_minus_beta_2 p -= m * alpha /
-///   (sqrt(v) + epsilon)            with alpha = learning_rate * sqrt(1 - beta_2^t) / (1 -
+///   p -= p * decay                          if decays: the learning rate times the decay rate
+///   m += (g - m) * one_minus_beta_1
+///   v += (g^2 - v) * one_minus_beta_2
+///   p -= m * alpha / (sqrt(v) + epsilon)    alpha: learning_rate sqrt(1 - beta_2^t) / (1 -
 ///   beta_1^t)
 /// where v_max is given (AMSGrad), v_max = max(v_max, v) takes v's place in the last line.
 /// Square root and division are exact. The bits of an element do not depend on the slice's bounds.
@@ -25,6 +26,7 @@ struct AdamArgs {
   T one_minus_beta_1 = 0;
   T one_minus_beta_2 = 0;
   T epsilon = 0;
+  bool decays = false;
   T decay = 0;
 };
 
@@ -44,6 +46,7 @@ struct SgdArgs {
   T learning_rate = 0;
   T momentum = 0;
   bool nesterov = false;
+  bool decays = false;
   T decay = 0;
 };
 

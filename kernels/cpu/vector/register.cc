@@ -14,6 +14,7 @@ void register_vector_kernels(KernelRegistry& registry) {
   vector::register_random(registry);
   vector::register_reduce(registry);
   vector::register_softmax(registry);
+  vector::register_element_update(registry);
   vector::register_update(registry);
 }
 

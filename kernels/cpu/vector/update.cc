@@ -71,6 +71,7 @@ class AdamKernel final : public RunsKernel<T> {
     args.epsilon = static_cast<T>(constants_.epsilon);
     const int num_slots = constants_.amsgrad ? 3 : 2;
     this->for_each_run(num_slots, [&, this](const auto& run) {
+      args.decays = this->decays();
       args.decay = static_cast<T>(run.decay * rate);
       parallel_for(this->threads(), run.count, grain_for(12, 7 * sizeof(T)),
                    [&](int64_t begin, int64_t end) {
@@ -104,6 +105,7 @@ class SgdKernel final : public RunsKernel<T> {
     args.momentum = static_cast<T>(constants_.momentum);
     args.nesterov = constants_.nesterov;
     this->for_each_run(constants_.momentum != 0 ? 1 : 0, [&, this](const auto& run) {
+      args.decays = this->decays();
       args.decay = static_cast<T>(run.decay * rate);
       parallel_for(this->threads(), run.count, grain_for(6, 5 * sizeof(T)),
                    [&](int64_t begin, int64_t end) {

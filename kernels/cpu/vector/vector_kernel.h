@@ -40,6 +40,7 @@ void register_pool(KernelRegistry& registry);
 void register_random(KernelRegistry& registry);
 void register_reduce(KernelRegistry& registry);
 void register_softmax(KernelRegistry& registry);
+void register_element_update(KernelRegistry& registry);
 void register_update(KernelRegistry& registry);
 
 }  // namespace cohort::cpu::vector

@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "cohort/core/chrono.h"
+#include "cohort/core/runtime/collective_plan.h"
 #include "cohort/core/runtime/communicator.h"
 #include "cohort/core/runtime/kernel.h"
 #include "cohort/core/runtime/replica_turns.h"
@@ -104,6 +105,30 @@ class WaitKernel final : public Kernel {
 
  private:
   Communicator::Request& request_;
+};
+
+/// The same, and moves what the bucket's memory has for this rank to where that lies apart.
+class WaitAndTakeKernel final : public Kernel {
+ public:
+  WaitAndTakeKernel(const Bucket& bucket, Device& device) : bucket_(bucket), device_(device) {}
+  void run() override {
+    bucket_.request->wait();
+    device_.copy_from_device(bucket_.own, device_, bucket_.scattered, bucket_.own_bytes());
+  }
+
+ private:
+  const Bucket& bucket_;
+  Device& device_;
+};
+
+/// Begins to give every rank all parameters of a group, which come when somebody reads them.
+class PublishKernel final : public Kernel {
+ public:
+  explicit PublishKernel(const PlacedGroup& placed) : placed_(placed) {}
+  void run() override { placed_.block->publish(placed_.publish); }
+
+ private:
+  const PlacedGroup& placed_;
 };
 
 }  // namespace cohort

@@ -17,14 +17,15 @@ class GpuMirroredTest : public GpuTest {
   static bool has(size_t count) { return gpus().size() >= count; }
 };
 
-nn::Model classifier(const distribute::Strategy& strategy) {
+nn::Model classifier(const distribute::Strategy& strategy,
+                     const nn::Optimizer& optimizer = nn::SGD({.learning_rate = 0.05})) {
   nn::set_random_seed(11);
-  return strategy.scope([] {
+  return strategy.scope([&] {
     const nn::Sequential model({nn::Input({.shape = {20}}),
                                 nn::Dense({.units = 33, .activation = "relu"}),
                                 nn::Dense({.units = 4})});
-    model.compile({.optimizer = nn::SGD({.learning_rate = 0.05}),
-                   .loss = nn::SparseCategoricalCrossentropy({.from_logits = true})});
+    model.compile(
+        {.optimizer = optimizer, .loss = nn::SparseCategoricalCrossentropy({.from_logits = true})});
     return model;
   });
 }
@@ -97,6 +98,38 @@ TEST_F(GpuMirroredTest, SixReplicasGiveTheSameBitsOnOneAndOnFourGpus) {
   fit(four, 4);
   for (size_t i = 0; i < one.get_weights().size(); ++i)
     EXPECT_TRUE(bitwise_equal(one.get_weights()[i], four.get_weights()[i]));
+}
+
+// Groups of about a variable each. Six steps: the last ones run recorded.
+TEST_F(GpuMirroredTest, ShardedStepsHaveTheBitsOfReplicatedOnes) {
+  if (!has(2)) GTEST_SKIP() << "needs 2 GPUs; here: " << gpus().size();
+  using distribute::Sharding;
+  const auto train = [](size_t count, Sharding sharding, const nn::Optimizer& optimizer) {
+    distribute::MirroredOptions options{.bytes_per_pack = 1000, .sharding = sharding};
+    for (size_t i = 0; i < count; ++i) options.devices.push_back("gpu:" + std::to_string(i));
+    const nn::Model model = classifier(distribute::MirroredStrategy(options), optimizer);
+    fit(model, 6);
+    for (const nn::Variable& variable : model.weights())
+      for (size_t i = 0; i < count; ++i)
+        EXPECT_TRUE(bitwise_equal(variable.impl().value(*gpus()[i]), variable.value()));
+    std::vector<Tensor> all = model.get_weights();
+    for (const nn::Variable& slot : optimizer.variables()) all.push_back(slot.value());
+    return all;
+  };
+  const std::function<nn::Optimizer()> optimizers[] = {
+      [] { return nn::Optimizer(nn::Adam({.learning_rate = 0.01, .clipvalue = 0.01})); },
+      [] { return nn::Optimizer(nn::SGD({.learning_rate = 0.05, .momentum = 0.9})); }};
+  for (const auto& make : optimizers)
+    for (const size_t count : {2, 4}) {
+      if (!has(count)) continue;
+      const std::vector<Tensor> want = train(count, Sharding::kNone, make());
+      for (const Sharding sharding : {Sharding::kZero1, Sharding::kZero2}) {
+        const std::vector<Tensor> got = train(count, sharding, make());
+        ASSERT_EQ(got.size(), want.size());
+        for (size_t i = 0; i < want.size(); ++i)
+          EXPECT_TRUE(bitwise_equal(got[i], want[i])) << count << " GPUs, variable " << i;
+      }
+    }
 }
 
 /// Two ranks and a sum of theirs.

@@ -324,8 +324,8 @@ TEST(ZeroTest, NormsOfVariablesOfTwoDtypesHaveTheBitsOfTheReplicatedRun) {
       return Tensor::full(DType::kF32, Shape{90, 50}, 0.5).cast(dtype);
     };
     const std::vector<Variable> weights = strategy.scope([&] {
-      return std::vector{Variable(start(DType::kF32), {.name = "single"}),
-                         Variable(start(DType::kF64), {.name = "double"})};
+      return std::vector{Variable(start(DType::kF32), VariableOptions{.name = "single"}),
+                         Variable(start(DType::kF64), VariableOptions{.name = "double"})};
     });
     const Function step = function(
         [&](Value x) {

@@ -212,7 +212,8 @@ class GraphExecutable final : public Executable {
         if (is_publication(*entry.node)) lane.note_written(*entry.node);
         if (is_publication(*entry.node) && lane.settles_later()) return nullptr;
         if (!is_publication(*entry.node) && bucket_of(*entry.node).ring)
-          return std::make_unique<WaitAndTakeKernel>(bucket_of(*entry.node), *lane.schedule.device);
+          return make_wait_and_take(runtime_, *lane.schedule.device, bucket_of(*entry.node),
+                                    &lane.step);
         return std::make_unique<WaitKernel>(request_of(*entry.node));
       case EntryKind::kSend:
         return std::make_unique<SendKernel>(channel_of(entry.value), state_);

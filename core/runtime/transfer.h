@@ -11,6 +11,8 @@
 /// Schedule entries that wait: values between the devices of one executable, and collectives.
 namespace cohort {
 
+class Runtime;
+
 /// How long a device of an executable waits for another.
 inline constexpr std::chrono::minutes kLaneTimeout{10};
 
@@ -107,19 +109,10 @@ class WaitKernel final : public Kernel {
   Communicator::Request& request_;
 };
 
-/// The same, and moves what the bucket's memory has for this rank to where that lies apart.
-class WaitAndTakeKernel final : public Kernel {
- public:
-  WaitAndTakeKernel(const Bucket& bucket, Device& device) : bucket_(bucket), device_(device) {}
-  void run() override {
-    bucket_.request->wait();
-    device_.copy_from_device(bucket_.own, device_, bucket_.scattered, bucket_.own_bytes());
-  }
-
- private:
-  const Bucket& bucket_;
-  Device& device_;
-};
+/// A WaitKernel for the bucket that also moves what its memory has for this rank to where that lies
+/// apart.
+std::unique_ptr<Kernel> make_wait_and_take(Runtime& runtime, Device& device, const Bucket& bucket,
+                                           const StepState* const* step);
 
 /// Begins to give every rank all parameters of a group, which come when somebody reads them.
 class PublishKernel final : public Kernel {

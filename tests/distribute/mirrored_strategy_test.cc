@@ -276,8 +276,8 @@ TEST_F(MirroredStrategyConcurrentTest, AMeshHasTheReplicasAsRanks) {
   EXPECT_EQ(MirroredStrategy({.devices = devices, .mesh = {{"data", 6}}}).num_replicas_in_sync(),
             6);
   MirroredStrategy({.devices = devices, .num_replicas = 4, .mesh = {{"data", 4}}});
-  const auto expect_refused = [&](Code code, std::vector<std::string> words, int replicas,
-                                  const std::vector<MeshAxis>& mesh) {
+  const auto expect_refused = [&](Code code, std::initializer_list<std::string_view> words,
+                                  int replicas, const std::vector<MeshAxis>& mesh) {
     testing::expect_error(code, words, [&] {
       MirroredStrategy({.devices = devices, .num_replicas = replicas, .mesh = mesh});
     });

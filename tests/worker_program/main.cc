@@ -118,6 +118,18 @@ nn::Callback reading_alone(const Setting& setting, const nn::Model& model) {
   }};
 }
 
+/// After every third step each worker reads the weights, which may still be on their way to it and
+/// to others, and writes half of them.
+nn::Callback halving(const nn::Model& model) {
+  return nn::LambdaCallback{.on_train_batch_end = [=](int64_t batch, const nn::Logs&) {
+    if (batch % 3 != 2) return;
+    std::vector<Tensor> weights = model.get_weights();
+    for (Tensor& weight : weights)
+      for (int64_t i = 0; i < weight.num_elements(); ++i) weight.data<float>()[i] /= 2;
+    model.set_weights(weights);
+  }};
+}
+
 std::vector<nn::Callback> callbacks(const Setting& setting, const nn::Model& model) {
   if (setting.is("second_thread")) return {second_thread(setting, model)};
   const distribute::Strategy& strategy = setting.strategy;
@@ -128,7 +140,7 @@ std::vector<nn::Callback> callbacks(const Setting& setting, const nn::Model& mod
   if (setting.is("endless") || setting.is("suspended")) return {first_step()};
   if (setting.is("traced"))
     return {nn::StepTrace{.path = std::getenv("TRACE_PATH"), .first_step = 3, .num_steps = 4}};
-  if (setting.shows_slots()) return {reading_alone(setting, model)};
+  if (setting.shows_slots()) return {reading_alone(setting, model), halving(model)};
   if (setting.fails()) return {failing(setting.scenario)};
   return {};
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cohort/core/runtime/communicator.h"
 #include "cohort/core/runtime/runtime.h"
 
 namespace cohort::distribute {
@@ -25,8 +26,18 @@ std::vector<Device*> choose_devices(std::string_view strategy, Runtime& runtime,
   return devices;
 }
 
-int choose_replicas(std::string_view strategy, int asked, int num_devices) {
+int choose_replicas(std::string_view strategy, int asked, const std::vector<MeshAxis>& axes,
+                    int num_devices) {
+  const Mesh mesh(axes);
+  for (const MeshAxis& axis : axes)
+    if (axis.name != kDataAxis)
+      throw Unimplemented("{}: got a mesh with the axis {}; want {} alone", strategy, axis.name,
+                          kDataAxis);
+  if (asked == 0 && !axes.empty()) asked = static_cast<int>(mesh.num_ranks());
   if (asked == 0) return num_devices;
+  if (!axes.empty() && mesh.num_ranks() != asked)
+    throw InvalidArgument("{}: got a mesh of {} ({}) for {} replicas; want as many as it has ranks",
+                          strategy, mesh.num_ranks(), mesh.to_string(), asked);
   if (asked < num_devices)
     throw InvalidArgument("{}: got {} replicas for {} devices; want at least one for each",
                           strategy, asked, num_devices);
@@ -37,15 +48,6 @@ size_t check_bytes_per_pack(std::string_view strategy, int64_t bytes) {
   if (bytes < 1)
     throw InvalidArgument("{}: got bytes_per_pack {}; want 1 or more", strategy, bytes);
   return static_cast<size_t>(bytes);
-}
-
-Sharding check_sharding(std::string_view strategy, Sharding sharding, const Device& device) {
-  if (sharding == Sharding::kZero2)
-    throw Unimplemented("{}: got sharding kZero2; want kZero1 or kNone", strategy);
-  if (sharding != Sharding::kNone && device.type() != DeviceType::kCPU)
-    throw Unimplemented("{}: got sharding over devices such as {}; want CPU devices, or kNone",
-                        strategy, device.name().to_string());
-  return sharding;
 }
 
 }  // namespace cohort::distribute

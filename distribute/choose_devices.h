@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "cohort/distribute/sharding.h"
+#include "cohort/core/placement.h"
 
 namespace cohort {
 class Device;
@@ -19,14 +19,14 @@ namespace cohort::distribute {
 std::vector<Device*> choose_devices(std::string_view strategy, Runtime& runtime,
                                     const std::vector<std::string>& names);
 
-/// The number of logical replicas for `num_devices` devices: `asked`, or one for each device when
-/// that is 0. Throws InvalidArgument for fewer than one for each.
-int choose_replicas(std::string_view strategy, int asked, int num_devices);
+/// The number of logical replicas for `num_devices` devices: `asked`, or where that is 0 the ranks of
+/// the mesh of these axes, or without axes one for each device. Throws InvalidArgument for fewer
+/// than one for each, for a mesh of another number of ranks, and as Mesh does; Unimplemented, naming
+/// it, for an axis other than kDataAxis.
+int choose_replicas(std::string_view strategy, int asked, const std::vector<MeshAxis>& mesh,
+                    int num_devices);
 
 /// Throws InvalidArgument for less than 1.
 size_t check_bytes_per_pack(std::string_view strategy, int64_t bytes);
-
-/// Throws Unimplemented where devices of this kind cannot be sharded over so.
-Sharding check_sharding(std::string_view strategy, Sharding sharding, const Device& device);
 
 }  // namespace cohort::distribute

@@ -94,6 +94,11 @@ struct Group {
     for (const auto& [number, known] : meetings) {
       const std::shared_ptr<Meeting> meeting = known.lock();
       if (!meeting) continue;
+      // What all have started goes on: some may wait for it later.
+      const uint64_t round = meeting->progress.front().ready.load();
+      if (std::all_of(meeting->progress.begin(), meeting->progress.end(),
+                      [&](const Progress& each) { return each.ready.load() == round; }))
+        continue;
       for (Progress& progress : meeting->progress) {
         progress.ready.store(0);
         progress.done.store(0);
@@ -149,7 +154,12 @@ class InProcessRequest : public Communicator::Request {
     wait_for_all(&Progress::ready, round);
     exchange();
     mine.done.store(round, std::memory_order_release);
-    wait_for_all(&Progress::done, round);
+    if (!spec_.lazy) wait_for_all(&Progress::done, round);
+  }
+
+  void wait_for_others() override {
+    const Progress& mine = meeting_->progress[static_cast<size_t>(rank_)];
+    wait_for_all(&Progress::done, mine.ready.load(std::memory_order_relaxed));
   }
 
  protected:

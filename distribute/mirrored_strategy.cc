@@ -44,10 +44,10 @@ Strategy MirroredStrategy(MirroredOptions options) {
   config.name = "MirroredStrategy";
   config.devices = choose_devices(config.name, runtime, options.devices);
   const int num_devices = static_cast<int>(config.devices.size());
-  config.num_replicas =
-      choose_replicas(config.name, replicas_to_resume(options.num_replicas, facts), num_devices);
+  config.num_replicas = choose_replicas(
+      config.name, replicas_to_resume(options.num_replicas, facts), options.mesh, num_devices);
   config.bucket_bytes = check_bytes_per_pack(config.name, options.bytes_per_pack);
-  config.sharding = check_sharding(config.name, options.sharding, *config.devices.front());
+  config.sharding = options.sharding;
   const bool on_gpu = config.devices.front()->type() == DeviceType::kGPU;
   if (options.cross_device_ops == CrossDeviceOps::kNccl && !on_gpu)
     throw InvalidArgument("MirroredStrategy: got NCCL for {}; want GPUs",

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "cohort/core/placement.h"
 #include "cohort/distribute/sharding.h"
 #include "cohort/distribute/strategy.h"
 
@@ -23,9 +24,12 @@ struct MirroredOptions {
   /// Logical replicas, spread over the devices in contiguous blocks; 0: one for each device. A job
   /// keeps its number for life; results do not depend on how many devices carry it.
   int num_replicas = 0;
+  /// The replicas as a grid with named axes, whose sizes multiply to their number; so far "data"
+  /// alone. Empty: {{"data", num_replicas}}.
+  std::vector<MeshAxis> mesh = {};
   /// Gradients are reduced in packs of about so many bytes, the first while backward still runs.
   int64_t bytes_per_pack = int64_t{4} << 20;
-  /// What the devices divide among themselves; equal bits either way. CPU devices only.
+  /// What the devices divide among themselves; equal bits either way.
   Sharding sharding = Sharding::kNone;
   /// The directory of a job's checkpoints: this start of it takes what its bits depend on from the
   /// newest one, if there is one: the number of logical replicas where num_replicas is 0, the seed,

@@ -187,7 +187,6 @@ class MultiWorkerStrategy final : public Strategy::Impl {
     if (job_communicators_ && gradient_dtype_ != DType::kF32)
       throw Unimplemented("{}: got gradient_dtype {} on GPUs; want float32", kName,
                           gradient_dtype_);
-    check_sharding(kName, sharding_, *part_.devices.front());
     divide_devices(!options.devices.empty());
     for (const Device* device : part_.devices) runtime_.note_use(device->type());
     lay_out_replicas(options, facts);
@@ -253,8 +252,8 @@ class MultiWorkerStrategy final : public Strategy::Impl {
             "{}: Mismatched number of devices per worker: got {} on {} and {} on {}", kName, here,
             group_->name_of(group_->index()), there, group_->name_of(worker));
     const int num_devices = here * group_->count();
-    part_.num_replicas =
-        choose_replicas(kName, replicas_to_resume(options.num_replicas, facts), num_devices);
+    part_.num_replicas = choose_replicas(kName, replicas_to_resume(options.num_replicas, facts),
+                                         options.mesh, num_devices);
     part_.in_turn = part_.num_replicas > num_devices;
     part_.gradient_dtype = gradient_dtype_;
     part_.bucket_bytes = check_bytes_per_pack(kName, bytes_per_pack(options.communication_options));
@@ -364,9 +363,9 @@ Strategy MultiWorkerMirroredStrategy(MultiWorkerMirroredOptions options) {
   LocalStrategyConfig config{.name = kName,
                              .devices = choose_devices(kName, runtime, options.devices)};
   config.num_replicas = choose_replicas(kName, replicas_to_resume(options.num_replicas, facts),
-                                        static_cast<int>(config.devices.size()));
+                                        options.mesh, static_cast<int>(config.devices.size()));
   config.bucket_bytes = check_bytes_per_pack(kName, bytes_per_pack(options.communication_options));
-  config.sharding = check_sharding(kName, options.sharding, *config.devices.front());
+  config.sharding = options.sharding;
   return Strategy(make_local_strategy(runtime, std::move(config)));
 }
 

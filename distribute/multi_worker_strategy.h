@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cohort/core/chrono.h"
+#include "cohort/core/placement.h"
 #include "cohort/distribute/communication_options.h"
 #include "cohort/distribute/sharding.h"
 #include "cohort/distribute/strategy.h"
@@ -28,13 +29,16 @@ struct MultiWorkerMirroredOptions {
   /// devices of worker 0 first; 0: one for each device. A job keeps its number for life; results do
   /// not depend on how many devices and workers carry it.
   int num_replicas = 0;
+  /// The replicas as a grid with named axes, whose sizes multiply to their number; so far "data"
+  /// alone. Empty: {{"data", num_replicas}}.
+  std::vector<MeshAxis> mesh = {};
   /// Packs of 4 MiB, and 10 minutes for a worker in a step to wait for peers that live but are
   /// late, unless said otherwise. GPUs have NCCL and nothing else. MPI: all workers are processes
   /// of one mpirun, or of srun --mpi=pmix; MPI is begun unless the program has done so, with
   /// MPI_THREAD_MULTIPLE. Equal on all workers.
   CommunicationOptions communication_options = {};
-  /// What all devices of all workers divide among themselves; equal bits either way. CPU devices
-  /// only. Then a read of an optimizer's slot is a call that all workers make.
+  /// What all devices of all workers divide among themselves; equal bits either way.
+  /// Then a read of an optimizer's slot is a call that all workers make.
   Sharding sharding = Sharding::kNone;
   /// The directory of a job's checkpoints: this start of it takes what its bits depend on from the
   /// newest one, if there is one; the chief reads it: the number of logical replicas where

@@ -19,19 +19,18 @@ const VariableState& variable_of(const Node& node, int64_t id) {
 }
 
 bool differs_by_itself(const Node& node, const Trace& trace) {
-  const std::string& op = node.op_name();
-  if (op == "Placeholder") {
+  if (node.op().source == Source::kInput) {
     const auto& inputs = node.graph().placeholders();
     const auto index =
         static_cast<size_t>(std::find(inputs.begin(), inputs.end(), &node) - inputs.begin());
     return index >= trace.shared_inputs.size() || !trace.shared_inputs[index];
   }
-  if (op == "StepInfo") {
+  if (node.op().differs_by_replica && node.attrs().has("field")) {
     const auto field = static_cast<ops::StepField>(node.attrs().get<int64_t>("field"));
     return field == ops::StepField::kReplicaId || field == ops::StepField::kRows ||
            field == ops::StepField::kRowOffset;
   }
-  if (op == "ReadVariable")
+  if (node.op().source == Source::kVariable)
     return is_of_each_replica(
         variable_of(node, node.attrs().get<std::vector<int64_t>>("variables").front()));
   return false;

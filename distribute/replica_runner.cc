@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "cohort/core/runtime/device_thread.h"
+#include "cohort/core/runtime/parameter_group.h"
 #include "cohort/core/runtime/runtime.h"
 #include "cohort/core/runtime/step_devices.h"
 #include "cohort/distribute/replica_check.h"
@@ -51,6 +52,7 @@ class ReplicaRunner final : public StepRunner {
            const StepNumber& number) override {
     const auto entered = workers_.enter("a step");
     const DeviceTurn turn = devices_.take();
+    settle();
     feeds_.set(batch, range, number);
     run_all();
   }
@@ -58,6 +60,7 @@ class ReplicaRunner final : public StepRunner {
   void run(std::span<const data::Element> per_replica, const StepNumber& number) override {
     const auto entered = workers_.enter("a step");
     const DeviceTurn turn = devices_.take();
+    settle();
     feeds_.set(per_replica, number);
     run_all();
   }
@@ -139,6 +142,13 @@ class ReplicaRunner final : public StepRunner {
     size_t bytes = cohort::num_bytes(*trace_.graph);
     for (const auto& carrier : carriers_) bytes += carrier->replicas->num_bytes();
     num_bytes_.store(bytes, std::memory_order_relaxed);
+  }
+
+  /// Before workers tell each other of their rows: one of them may already wait, to lay the groups
+  /// out again, until all have what it has published.
+  void settle() {
+    if (workers_.count() == 1) return;
+    for (const auto& group : trace_.groups) group->settle();
   }
 
   std::span<const ReplicaFeed> feeds_of(const Carrier& carrier) const {

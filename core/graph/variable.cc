@@ -58,6 +58,7 @@ void VariableState::check(const Tensor& value) const {
 }
 
 Tensor VariableState::read_place(const VariablePlace& place) const {
+  place.settle();
   Tensor tensor(dtype_, shape_);
   place.device->copy_to_host(tensor.raw(), place.data, tensor.num_bytes());
   return tensor;
@@ -202,12 +203,28 @@ void VariableState::copy_value(void* to) const {
     const std::lock_guard lock(mutex_);
     const VariablePlace& place = *first_current();
     if (place.device != device) continue;
+    place.settle();
     device->copy_to_host(to, place.data, num_bytes());
     return;
   }
 }
 
+/// Where a place's memory may still be read by others, it moves to memory of its own. Steps that
+/// want it where it was move it back.
+void VariableState::leave_to_others(VariablePlace& place) const {
+  if (!place.arrival) return;
+  place.settle();
+  const std::shared_ptr<void> memory = place.device->allocate(num_bytes());
+  place.device->copy_from_device(memory.get(), *place.device, place.data, num_bytes());
+  place.device->synchronize();
+  place.data = memory.get();
+  place.memory = memory;
+  place.arrival = nullptr;
+  place.device->turn().note_user(nullptr);
+}
+
 void VariableState::write(VariablePlace& place, const Tensor& value) {
+  leave_to_others(place);
   place.device->copy_from_host(place.data, value.raw(), num_bytes());
   ++place.version;
   place.current = true;
@@ -275,13 +292,15 @@ VariablePlace& VariableState::place_locked(Device& device) {
   return *places_.back();
 }
 
-void VariableState::relocate(Device& device, void* data, std::shared_ptr<void> memory) {
+void VariableState::relocate(Device& device, void* data, std::shared_ptr<void> memory,
+                             std::shared_ptr<Arrival> arrival) {
   const std::lock_guard lock(mutex_);
   VariablePlace& place = place_locked(device);
   const Tensor kept = read_place(place);
   device.copy_from_host(data, kept.raw(), kept.num_bytes());
   place.data = data;
   place.memory = std::move(memory);
+  place.arrival = std::move(arrival);
   ++place.version;
 }
 

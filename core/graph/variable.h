@@ -30,6 +30,18 @@ struct VariableOptions {
   Placement placement = {};  ///< over the devices of the steps that use it
 };
 
+/// What others have written for one device and may still be on its way there. For whoever has the
+/// device's turn.
+class Arrival {
+ public:
+  virtual ~Arrival() = default;
+  /// Returns when it is there. Throws what keeps it from coming, as often as it is called.
+  virtual void settle() = 0;
+  /// settle(), and returns when the others have what is on its way from here: it may be written
+  /// now. The devices that it goes to settle meanwhile.
+  virtual void settle_everywhere() = 0;
+};
+
 /// Where one device keeps a variable. Its address is stable: kernels hold `&place.data` and follow
 /// the variable when a later compile lays it out again.
 struct VariablePlace {
@@ -39,6 +51,11 @@ struct VariablePlace {
   std::shared_ptr<void> memory;  ///< keeps data's block alive; shared by the variables of a bucket
   bool current = true;     ///< false: written elsewhere since, by a step that does not run here
   Elements elements = {};  ///< that lie here, of all; the rest of a sharded variable lies elsewhere
+  std::shared_ptr<Arrival> arrival = nullptr;  ///< of what is read here; null: all has come
+
+  void settle() const {
+    if (arrival) arrival->settle();
+  }
 };
 
 /// The copies that the replicas of a job of several processes have of its kOnRead variables, and
@@ -118,8 +135,10 @@ class VariableState {
   // For who has the turns of all devices that hold the variable, and of the one named.
   /// The place on `device`, made and filled with the current value on first use.
   VariablePlace& place(Device& device);
-  /// Moves the place on `device` to `data` inside `memory`, carrying the value.
-  void relocate(Device& device, void* data, std::shared_ptr<void> memory);
+  /// Moves the place on `device` to `data` inside `memory`, carrying the value. What is written
+  /// there by others comes with `arrival`.
+  void relocate(Device& device, void* data, std::shared_ptr<void> memory,
+                std::shared_ptr<Arrival> arrival = nullptr);
   /// Makes the places on `devices` current, where the next step uses the variable; where it
   /// `writes` it, others are not from now on. What replicas hold each of their own (kOnRead) is
   /// made one and shared out anew where other devices held it; FailedPrecondition where those of
@@ -163,6 +182,7 @@ class VariableState {
   Tensor value_of_replicas() const;
   VariablePlace& place_locked(Device& device);
   void write(VariablePlace& place, const Tensor& value);
+  void leave_to_others(VariablePlace& place) const;
   void forget_users() const;
   void prepare_replicas(std::span<Device* const> devices);
   void put_in_order(std::span<Device* const> devices);

@@ -55,6 +55,7 @@ Tensor VariableState::elements(Elements range) const {
       const Elements common = intersect(here, range);
       Tensor& piece = pieces.emplace_back(dtype_, Shape{common.size()});
       if (common.size() == 0) return;
+      if (place) place->settle();
       const char* from =
           at_element(place ? place->data : host_.raw(), here.begin, common.begin, dtype_);
       if (place)
@@ -104,6 +105,7 @@ void VariableState::assign_elements(Elements range, const Tensor& values) {
     for (const auto& place : places_) {
       const Elements common = intersect(place->elements, range);
       if (!place->current || common.size() == 0) continue;
+      leave_to_others(*place);
       place->device->copy_from_host(
           at_element(place->data, place->elements.begin, common.begin, dtype_),
           at_element(source.raw(), range.begin, common.begin, dtype_), bytes_of(common, dtype_));

@@ -70,10 +70,11 @@ Value all_gather(Value value, int64_t axis) {
                 {{"axis", static_cast<int64_t>(at)}, {"shape", std::move(shape)}});
 }
 
-Value reduce_scatter(std::span<const Value> gradients, int64_t group, int64_t elements) {
+Value reduce_scatter(std::span<const Value> gradients, int64_t group, int64_t elements,
+                     bool apart) {
   if (gradients.empty()) throw InvalidArgument("reduce_scatter: got 0 values; want at least 1");
   return record("ReduceScatter", {gradients.begin(), gradients.end()},
-                {{"group", group}, {"shape", Shape{elements}}});
+                {{"group", group}, {"shape", Shape{elements}}, {"apart", apart}});
 }
 
 Node* publish_parameters(Graph& graph, const std::vector<std::shared_ptr<VariableState>>& variables,

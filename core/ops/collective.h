@@ -26,8 +26,10 @@ Value all_gather(Value value, int64_t axis);
 
 /// Op "ReduceScatter": gradients of the variables of parameter group "group" (i64), in the order of
 /// its segments -> this rank's range of their sums over replicas, flat, of `elements` elements
-/// (attr "shape").
-Value reduce_scatter(std::span<const Value> gradients, int64_t group, int64_t elements);
+/// (attr "shape"). Attr "apart" (bool): the range lies apart, and what else the gradients take is
+/// free for those of other groups when they have been scattered.
+Value reduce_scatter(std::span<const Value> gradients, int64_t group, int64_t elements,
+                     bool apart = false);
 /// Op "PublishParameters": ends a step's commits by giving every rank all parameters of group
 /// "group". Attr "variables": they.
 Node* publish_parameters(Graph& graph, const std::vector<std::shared_ptr<VariableState>>& variables,

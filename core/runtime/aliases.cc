@@ -1,5 +1,6 @@
 #include "cohort/core/runtime/aliases.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -23,19 +24,44 @@ struct CopyRules {
   std::map<int64_t, std::set<const Node*>> writers;
   std::map<const Node*, int>
       uses_of_root;  ///< by the root's node; outputs of one node count together
+  /// Of a node that takes over memory from another: the last of what makes the other's inputs.
+  std::map<const Node*, int> earliest;
 
   bool wanted(const Node& user, Value input) const {
     const Value root = root_of(input);
     if (user.op().in_place)
       return is_source(*root.node()) || root.node()->op().in_place ||
-             uses_of_root.at(root.node()) > 1 || !(root.node()->device() == user.device());
+             uses_of_root.at(root.node()) > 1 || !(root.node()->device() == user.device()) ||
+             comes_too_early(user, *root.node());
     if (user.stage() != Stage::kCommit || root.node()->op().source != Source::kVariable)
       return false;
     const int64_t id = root.node()->attrs().get<std::vector<int64_t>>("variables").front();
     const auto it = writers.find(id);
     return it != writers.end() && (it->second.size() > 1 || !it->second.count(&user));
   }
+
+ private:
+  bool comes_too_early(const Node& user, const Node& maker) const {
+    const auto known = earliest.find(&user);
+    return known != earliest.end() && maker.id() <= known->second;
+  }
 };
+
+/// Passes may have moved what plan_collectives() saw in order.
+void note_order(const Graph& graph, CopyRules& rules) {
+  std::map<int64_t, const Node*> by_group;
+  for (const auto& node : graph.nodes()) {
+    if (!node->attrs().has("behind")) continue;
+    by_group[node->attrs().get<int64_t>("group")] = node.get();
+    const auto known = by_group.find(node->attrs().get<int64_t>("behind"));
+    if (known == by_group.end()) continue;
+    const Node& before = *known->second;
+    int& last = rules.earliest[node.get()];
+    for (const Value& input : before.inputs())
+      last =
+          std::max(last, rules.wanted(before, input) ? before.id() : root_of(input).node()->id());
+  }
+}
 
 CopyRules make_rules(const GraphFunction& function) {
   CopyRules rules{writers(*function.graph), {}};
@@ -44,6 +70,7 @@ CopyRules make_rules(const GraphFunction& function) {
     for (const Value& input : node->inputs()) ++rules.uses_of_root[root_of(input).node()];
   }
   for (const Value& fetch : function.fetches) ++rules.uses_of_root[root_of(fetch).node()];
+  note_order(*function.graph, rules);
   return rules;
 }
 

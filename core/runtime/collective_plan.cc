@@ -4,10 +4,12 @@
 #include <map>
 #include <numeric>
 
+#include "cohort/core/device/device.h"
 #include "cohort/core/graph/op.h"
 #include "cohort/core/graph/scope.h"
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/state.h"
+#include "cohort/core/runtime/aliases.h"
 #include "cohort/core/runtime/step_vote.h"
 #include "cohort/core/runtime/update_layout.h"
 
@@ -103,7 +105,80 @@ void rewrite_all_reduce(Rewriter& rewriter, const Node& node, size_t bucket_byte
   }
 }
 
-void rewrite_reduce_scatter(Rewriter& rewriter, const Node& node, CollectivePlan& plan) {
+/// Nodes of ReduceScatter whose results lie apart, and which of them, one after the other, use one
+/// memory: a gradient is made there when the one before has been scattered.
+class Rings {
+ public:
+  /// So many, or more where more buckets are filled at once: one travels while the next is filled.
+  static constexpr size_t kLeast = 2;
+
+  Rings(std::span<const Node* const> live, CollectivePlan& plan) {
+    if (plan.in_turn) return;
+    std::vector<Use> uses;
+    for (const Node* node : live)
+      if (node->op().exchange == Exchange::kScatter && node->attrs().get<bool>("apart"))
+        uses.push_back(use_of(*node));
+    std::stable_sort(uses.begin(), uses.end(),
+                     [](const Use& a, const Use& b) { return a.first < b.first; });
+    for (const Use& use : uses) place(use, plan);
+  }
+
+  /// Its ring; none where it has its bucket to itself.
+  std::optional<size_t> of(const Node& node) const {
+    const auto known = places_.find(&node);
+    return known == places_.end() ? std::nullopt : std::optional(known->second.ring);
+  }
+  /// The parameter group whose bucket this one takes over; -1: nobody's.
+  int64_t behind(const Node& node) const { return places_.at(&node).behind; }
+
+ private:
+  struct Use {
+    const Node* node;
+    int first, last;  ///< of the nodes that make its inputs
+    size_t bytes;
+  };
+  struct Place {
+    size_t ring;
+    int64_t behind;
+  };
+
+  static Use use_of(const Node& node) {
+    Use use{&node, node.id(), 0, 0};
+    for (const Value& input : node.inputs()) {
+      const int maker = root_of(input).node()->id();
+      use.first = std::min(use.first, maker);
+      use.last = std::max(use.last, maker);
+    }
+    return use;
+  }
+
+  void place(const Use& use, CollectivePlan& plan) {
+    size_t ring = last_.size();
+    for (size_t r = 0; r < last_.size() && last_.size() >= kLeast; ++r)
+      if (last_[r].last < use.first && last_[r].node->id() < use.node->id() &&
+          (ring == last_.size() || last_[r].last < last_[ring].last))
+        ring = r;
+    const int64_t group = use.node->attrs().get<int64_t>("group");
+    const size_t bytes =
+        static_cast<size_t>(plan.groups[static_cast<size_t>(group)].group->num_elements()) *
+        size_of(use.node->input(0).dtype());
+    if (ring == last_.size()) {
+      places_[use.node] = {ring, -1};
+      last_.push_back(use);
+      plan.rings.push_back(bytes);
+      return;
+    }
+    places_[use.node] = {ring, last_[ring].node->attrs().get<int64_t>("group")};
+    last_[ring] = use;
+    plan.rings[ring] = std::max(plan.rings[ring], bytes);
+  }
+
+  std::map<const Node*, Place> places_;
+  std::vector<Use> last_;  ///< of each ring
+};
+
+void rewrite_reduce_scatter(Rewriter& rewriter, const Node& node, const Rings& rings,
+                            CollectivePlan& plan) {
   const ParameterGroup& group =
       *plan.groups[static_cast<size_t>(node.attrs().get<int64_t>("group"))].group;
   Attrs attrs = node.attrs();
@@ -115,6 +190,8 @@ void rewrite_reduce_scatter(Rewriter& rewriter, const Node& node, CollectivePlan
     bucket.offsets.push_back(segment.offset);
   bucket.num_elements = group.num_elements();
   bucket.may_be_rounded = plan.gradients_apart && bucket.dtype == DType::kF32;
+  bucket.ring = rings.of(node);
+  if (bucket.ring) attrs.set("behind", rings.behind(node));
   plan.buckets.push_back(std::move(bucket));
   rewriter.copy(node, std::move(attrs));
 }
@@ -184,8 +261,11 @@ bool is_collective(const Node& node) {
 
 void CollectivePlan::allocate(Communicator& communicator, int local_replicas, int num_replicas,
                               DType gradient_dtype) {
+  std::vector<std::shared_ptr<void>> memories;
+  for (const size_t bytes : rings) memories.push_back(communicator.allocate_bucket(bytes));
   for (Bucket& bucket : buckets) {
-    bucket.memory = communicator.allocate_bucket(bucket.num_bytes());
+    bucket.memory =
+        bucket.ring ? memories[*bucket.ring] : communicator.allocate_bucket(bucket.num_bytes());
     bucket.data = bucket.memory.get();
     CollectiveSpec spec{.dtype = bucket.dtype,
                         .count = bucket.num_elements,
@@ -206,9 +286,14 @@ void CollectivePlan::allocate(Communicator& communicator, int local_replicas, in
     } else {
       if (bucket.scatters) spec.kind = CollectiveKind::kReduceScatter;
       if (bucket.may_be_rounded) spec.wire_dtype = gradient_dtype;
-      bucket.own = static_cast<char*>(bucket.data) + static_cast<size_t>(communicator.rank()) *
-                                                         bucket.num_bytes() /
-                                                         static_cast<size_t>(communicator.size());
+      bucket.own_elements = bucket.num_elements / communicator.size();
+      bucket.scattered = static_cast<char*>(bucket.data) +
+                         static_cast<size_t>(communicator.rank()) * bucket.own_bytes();
+      bucket.own = bucket.scattered;
+      if (bucket.ring) {
+        bucket.own_memory = communicator.allocate_bucket(bucket.own_bytes());
+        bucket.own = bucket.own_memory.get();
+      }
     }
     bucket.request = communicator.prepare(spec);
   }
@@ -218,23 +303,30 @@ void CollectivePlan::place_groups(Device& device, Communicator& communicator) {
   for (PlacedGroup& placed : groups) {
     const ParameterGroup& group = *placed.group;
     COHORT_CHECK(group.placement().mesh().num_ranks() == communicator.size());
-    placed.parameters = placed.group->place_on(device);
-    const int64_t first = communicator.rank() * group.local_elements();
-    placed.own = static_cast<char*>(placed.parameters) +
-                 first * static_cast<int64_t>(size_of(group.dtype()));
+    placed.block = placed.group->place_on(device, communicator);
     placed.publish = communicator.prepare({.kind = CollectiveKind::kAllGather,
                                            .dtype = group.dtype(),
                                            .count = group.local_elements(),
-                                           .buffer = &placed.own,
-                                           .output = &placed.parameters,
+                                           .buffer = placed.block->own(),
+                                           .output = placed.block->parameters(),
+                                           .lazy = device.type() == DeviceType::kCPU,
                                            .timed = true});
   }
+}
+
+size_t CollectivePlan::num_bytes() const {
+  size_t bytes = 0;
+  for (const Bucket& bucket : buckets)
+    bytes += bucket.ring ? bucket.own_bytes() : bucket.num_bytes();
+  for (const size_t ring : rings) bytes += ring;
+  return bytes;
 }
 
 GroupMemory CollectivePlan::memory() const {
   GroupMemory memory;
   for (const Bucket& bucket : buckets)
-    if (bucket.scatters) memory.gradients += bucket.num_bytes();
+    if (bucket.scatters) memory.gradients += bucket.ring ? bucket.own_bytes() : bucket.num_bytes();
+  for (const size_t bytes : rings) memory.gradients += bytes;
   for (const PlacedGroup& placed : groups) {
     const ParameterGroup& group = *placed.group;
     memory.parameters += static_cast<size_t>(group.num_elements()) * size_of(group.dtype());
@@ -257,12 +349,13 @@ GraphFunction plan_collectives(const Graph& graph, std::span<const Value> fetche
                                size_t bucket_bytes, CollectivePlan& plan) {
   Rewriter rewriter(graph, fetches);
   const Node* before_vote = place_of_vote(graph, fetches, rewriter.nodes(), plan);
+  const Rings rings(rewriter.nodes(), plan);
   for (const Node* node : rewriter.nodes()) {
     if (node->stage() == Stage::kCommit) continue;
     if (is_reduction(*node)) {
       rewrite_all_reduce(rewriter, *node, bucket_bytes, plan);
     } else if (node->op().exchange == Exchange::kScatter) {
-      rewrite_reduce_scatter(rewriter, *node, plan);
+      rewrite_reduce_scatter(rewriter, *node, rings, plan);
     } else if (node->op().exchange != Exchange::kGather ||
                !rewrite_all_gather(rewriter, *node, plan)) {
       copy_of_range(rewriter, *node, plan);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "cohort/core/chrono.h"
@@ -20,8 +21,12 @@ struct Bucket {
   std::vector<int64_t> offsets;            ///< of each tensor, in elements; multiples of 64 bytes
   int64_t num_elements = 0;                ///< of one replica, padding included
   bool may_be_rounded = false;             ///< f32 gradients alone, which a wire may round
+  /// This rank's range of what is scattered lies apart, and the rest is memory that the buckets of
+  /// a ring (by its number) take over one after the other.
+  std::optional<size_t> ring = {};
 
   size_t num_bytes() const { return static_cast<size_t>(num_elements) * size_of(dtype); }
+  size_t own_bytes() const { return static_cast<size_t>(own_elements) * size_of(dtype); }
   /// Where one replica leaves its tensor, and where the result is found.
   void* source(size_t tensor) const { return place(data, tensor); }
   void* result(size_t tensor) const {
@@ -32,7 +37,10 @@ struct Bucket {
   std::shared_ptr<void> memory;
   void* data = nullptr;  ///< memory.get(); its address is the slot of a reduction
   std::unique_ptr<Communicator::Request> request;
-  void* own = nullptr;  ///< this rank's range of `data`
+  int64_t own_elements = 0;   ///< of this rank's range of a reduction
+  void* scattered = nullptr;  ///< it, in `data`
+  void* own = nullptr;        ///< the same, or where it lies apart
+  std::shared_ptr<void> own_memory;
   // For a gather: what the replicas of this device leave, one after the other (`data` itself for
   // one), and what those of all devices left.
   std::shared_ptr<void> local_memory, gathered_memory;
@@ -48,9 +56,8 @@ struct Bucket {
 /// A parameter group of a step as one device has it.
 struct PlacedGroup {
   std::shared_ptr<ParameterGroup> group;
-  void* parameters = nullptr;                                ///< all of them
-  void* own = nullptr;                                       ///< this rank's range
-  std::unique_ptr<Communicator::Request> publish = nullptr;  ///< gives every rank all ranges
+  std::shared_ptr<ParameterGroup::Block> block = nullptr;
+  std::shared_ptr<Communicator::Request> publish = nullptr;  ///< gives every rank all ranges
 };
 
 /// The collectives of one traced step, fixed before batch symbols are bound: so every rank runs the
@@ -68,6 +75,9 @@ struct CollectivePlan {
   /// everything that replicas can fail at alone is their vote, and needs no other.
   bool kernels_throw = false;
   int rank = 0;  ///< of this device in its group
+  /// Devices carry several replicas, which leave their parts in the buckets until the last turn.
+  bool in_turn = false;
+  std::vector<size_t> rings;  ///< bytes of each memory that buckets take over from each other
 
   /// Takes bucket memory from `communicator` and prepares one request each, in order. This device
   /// carries `local_replicas` of `num_replicas`; buckets that may be rounded travel as
@@ -79,6 +89,8 @@ struct CollectivePlan {
   void place_groups(Device& device, Communicator& communicator);
   /// Of the groups.
   GroupMemory memory() const;
+  /// Of the buckets.
+  size_t num_bytes() const;
   size_t num_collectives() const { return buckets.size() + groups.size(); }
   /// Time that the device's thread has spent in waits for buckets: communication that backward did
   /// not hide.

@@ -46,6 +46,10 @@ struct CollectiveSpec {
   void* const* buffer = nullptr;
   /// The slot of a gather's result. The result may lie around this rank's buffer.
   void* const* output = nullptr;
+  /// Of a gather: when all ranks have started, each waits when it likes, and needs no other for it.
+  /// Buffers are from allocate_bucket; one may be written anew after wait_for_others(), or when it
+  /// is known otherwise that all ranks have waited.
+  bool lazy = false;
   bool timed = false;  ///< its waits count in CommunicatorStats::waited
 };
 
@@ -136,6 +140,8 @@ class Communicator::Request {
     if (timed_) return wait_timed();
     do_wait();
   }
+  /// Of a lazy gather, after wait(): returns when all ranks have waited. Throws as wait().
+  virtual void wait_for_others() {}
   /// Spent in waits, where the spec says `timed`.
   std::chrono::nanoseconds waited() const { return waited_; }
 

@@ -182,13 +182,9 @@ class GraphExecutable final : public Executable {
       if (kernel) lane.add(schedule.entries[position], std::move(kernel));
     }
     lane.values->place(by_position);
-    std::vector<const VariablePlace*> places;
-    for (const auto& variable : function_.graph->variables())
-      for (const auto& place : variable->places())
-        if (place->device == schedule.device) places.push_back(place.get());
-    for (const VariablePlace* place : places) lane.recorded.add(*place);
-    if (turns_ && lane.device_step && lanes_.size() == 1)
-      lane.cut_into_pieces(turns_->count(), places);
+    lane.note_variables(*function_.graph);
+    for (const VariablePlace* place : lane.places) lane.recorded.add(*place);
+    if (turns_ && lane.device_step && lanes_.size() == 1) lane.cut_into_pieces(turns_->count());
   }
 
   void note_collectives() {
@@ -209,9 +205,15 @@ class GraphExecutable final : public Executable {
         if (turns_ && !is_publication(*entry.node))
           return std::make_unique<TurnStartKernel>(*turns_, number_of(*entry.node, "bucket"),
                                                    request_of(*entry.node));
+        if (is_publication(*entry.node) && lane.settles_later())
+          return std::make_unique<PublishKernel>(placed_of(*entry.node));
         return std::make_unique<StartKernel>(request_of(*entry.node));
       case EntryKind::kWait:
-        if (is_publication(*entry.node)) note_written(lane, *entry.node);
+        if (is_publication(*entry.node)) lane.note_written(*entry.node);
+        if (is_publication(*entry.node) && lane.settles_later()) return nullptr;
+        if (!is_publication(*entry.node) && bucket_of(*entry.node).ring)
+          return make_wait_and_take(runtime_, *lane.schedule.device, bucket_of(*entry.node),
+                                    &lane.step);
         return std::make_unique<WaitKernel>(request_of(*entry.node));
       case EntryKind::kSend:
         return std::make_unique<SendKernel>(channel_of(entry.value), state_);
@@ -229,7 +231,7 @@ class GraphExecutable final : public Executable {
     const auto inputs = lane.values->operands(node.inputs());
     const auto outputs = lane.values->outputs(node);
     const auto variables = lane.values->variables(node);
-    if (node.stage() == Stage::kCommit) note_written(lane, node);
+    if (node.stage() == Stage::kCommit) lane.note_written(node);
     return runtime_.kernels().make({.node = node,
                                     .inputs = inputs,
                                     .outputs = outputs,
@@ -239,22 +241,22 @@ class GraphExecutable final : public Executable {
                                     .device = *lane.schedule.device});
   }
 
-  void note_written(Lane& lane, const Node& node) {
-    for (const int64_t id : node.attrs().get<std::vector<int64_t>>("variables")) {
-      auto& variable = *function_.graph->variables()[static_cast<size_t>(id)];
-      lane.written.push_back(&variable.place(*lane.schedule.device).version);
-    }
-  }
-
   static size_t number_of(const Node& collective, const char* attr) {
     return static_cast<size_t>(collective.attrs().get<int64_t>(attr));
   }
 
-  Communicator::Request& request_of(const Node& node) {
+  const PlacedGroup& placed_of(const Node& node) const {
     COHORT_CHECK(options_.collectives != nullptr);
-    if (is_publication(node))
-      return *options_.collectives->groups[number_of(node, "group")].publish;
-    return *options_.collectives->buckets[number_of(node, "bucket")].request;
+    return options_.collectives->groups[number_of(node, "group")];
+  }
+
+  const Bucket& bucket_of(const Node& node) const {
+    COHORT_CHECK(options_.collectives != nullptr);
+    return options_.collectives->buckets[number_of(node, "bucket")];
+  }
+
+  Communicator::Request& request_of(const Node& node) {
+    return is_publication(node) ? *placed_of(node).publish : *bucket_of(node).request;
   }
 
   Channel& channel_of(Value value) {
@@ -303,6 +305,7 @@ class GraphExecutable final : public Executable {
     const int replica = turns_ ? turns_->replica() : 0;
     const bool last = !turns_ || turns_->is_last();
     if (turns_) lane.values->choose(replica);
+    if (segment_ == 0) lane.settle();
     lane.run(segment_, replica, last, recorder_);
     if (!last || segment_ + 1 < num_segments()) return;
     // No device commits before every device has computed what could fail.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cohort/core/graph/variable.h"
 #include "cohort/core/trace/recorder.h"
 
 namespace cohort {
@@ -37,7 +38,25 @@ void Lane::add(const ScheduleEntry& entry, std::unique_ptr<Kernel> kernel) {
   owned.push_back(std::move(kernel));
 }
 
-void Lane::cut_into_pieces(int num_replicas, std::span<const VariablePlace* const> places) {
+void Lane::note_variables(const Graph& graph) {
+  const auto add = [this](const VariableState& variable, std::vector<const VariablePlace*>& to) {
+    for (const auto& place : variable.places())
+      if (place->device == schedule.device) to.push_back(place.get());
+  };
+  for (const auto& variable : graph.variables()) add(*variable, places);
+  for (const Node* commit : graph.commit_nodes())
+    if (!is_publication(*commit) && commit->attrs().has("variables"))
+      for (const int64_t id : commit->attrs().get<std::vector<int64_t>>("variables"))
+        add(*graph.variables()[static_cast<size_t>(id)], overwritten);
+}
+
+void Lane::note_written(const Node& node) {
+  for (const int64_t id : node.attrs().get<std::vector<int64_t>>("variables"))
+    written.push_back(
+        &node.graph().variables()[static_cast<size_t>(id)]->place(*schedule.device).version);
+}
+
+void Lane::cut_into_pieces(int num_replicas) {
   const auto begins_piece = [&](size_t i) {
     return i == 0 || i == commit_begin || is_of_collective(kinds[i]) ||
            is_of_collective(kinds[i - 1]) || every_turn[i] != every_turn[i - 1] ||
@@ -59,6 +78,12 @@ void Lane::cut_into_pieces(int num_replicas, std::span<const VariablePlace* cons
     for (RecordedStep& recording : piece.recorded)
       for (const VariablePlace* place : places) recording.add(*place);
   }
+}
+
+void Lane::settle() {
+  for (const VariablePlace* place : places) place->settle();
+  for (const VariablePlace* place : overwritten)
+    if (place->arrival) place->arrival->settle_everywhere();
 }
 
 void Lane::run(size_t segment, int replica, bool last, TraceRecorder* recorder) {

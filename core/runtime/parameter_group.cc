@@ -85,41 +85,89 @@ std::shared_ptr<VariableState> ParameterGroup::slot(const Variables& of_each) {
 }
 
 void* ParameterGroup::address(const Block& block, const Segment& segment) const {
-  return static_cast<char*>(block.memory.get()) +
+  return static_cast<char*>(*block.parameters()) +
          segment.offset * static_cast<int64_t>(size_of(dtype_));
 }
 
-void ParameterGroup::fill(const Block& block) {
-  for (const Segment& segment : segments_) {
-    void* const there = address(block, segment);
-    if (segment.variable->place(*block.device).data != there)
-      segment.variable->relocate(*block.device, there, block.memory);
-  }
-}
-
-void* ParameterGroup::place_on(Device& device) {
-  const auto known = std::find_if(blocks_.begin(), blocks_.end(),
-                                  [&](const Block& block) { return block.device == &device; });
-  if (known != blocks_.end()) {
-    fill(*known);
-    return known->memory.get();
-  }
-  const size_t bytes = static_cast<size_t>(num_elements_) * size_of(dtype_);
-  blocks_.push_back({&device, device.allocate(bytes)});
-  fill(blocks_.back());
-  return blocks_.back().memory.get();
-}
-
-bool ParameterGroup::is_in_place() const {
-  return std::all_of(blocks_.begin(), blocks_.end(), [&](const Block& block) {
-    return std::all_of(segments_.begin(), segments_.end(), [&](const Segment& segment) {
-      return segment.variable->place(*block.device).data == address(block, segment);
-    });
+bool ParameterGroup::is_in_place(const Block& block) const {
+  return std::all_of(segments_.begin(), segments_.end(), [&](const Segment& segment) {
+    return segment.variable->place(block.device()).data == address(block, segment);
   });
 }
 
+bool ParameterGroup::is_in_place() const {
+  return std::all_of(blocks_.begin(), blocks_.end(),
+                     [&](const auto& block) { return is_in_place(*block); });
+}
+
+void ParameterGroup::settle() {
+  for (const auto& block : blocks_) block->settle();
+}
+
+/// Others may still read what it writes: all devices of this process have settled.
+void ParameterGroup::fill(const std::shared_ptr<Block>& block) {
+  if (is_in_place(*block)) return;
+  block->settle_everywhere();
+  for (const Segment& segment : segments_) {
+    void* const there = address(*block, segment);
+    if (segment.variable->place(block->device()).data != there)
+      segment.variable->relocate(block->device(), there, block, block);
+  }
+}
+
+std::shared_ptr<ParameterGroup::Block> ParameterGroup::place_on(Device& device,
+                                                                Communicator& communicator) {
+  settle();
+  auto at = std::find_if(blocks_.begin(), blocks_.end(),
+                         [&](const auto& block) { return &block->device() == &device; });
+  if (at == blocks_.end() || !(*at)->is_of(communicator)) {
+    const auto element = static_cast<int64_t>(size_of(dtype_));
+    Block::Memory mine;
+    mine.memory = communicator.allocate_bucket(static_cast<size_t>(num_elements_ * element));
+    mine.parameters = mine.memory.get();
+    mine.own =
+        static_cast<char*>(mine.parameters) + communicator.rank() * local_elements() * element;
+    const auto memories =
+        blocks_.empty() ? std::make_shared<Block::Memories>() : blocks_.front()->memories();
+    memories->push_back(std::make_shared<const Block::Memory>(std::move(mine)));
+    auto made = std::make_shared<Block>(device, communicator, memories);
+    if (at == blocks_.end())
+      at = blocks_.insert(at, std::move(made));
+    else
+      *at = std::move(made);
+  }
+  fill(*at);
+  return *at;
+}
+
 void ParameterGroup::put_in_place() {
-  for (const Block& block : blocks_) fill(block);
+  if (is_in_place()) return;
+  settle();
+  for (const auto& block : blocks_) fill(block);
+}
+
+ParameterGroup::Block::~Block() {
+  try {
+    settle();
+  } catch (...) {  // nobody will read it
+  }
+}
+
+void ParameterGroup::Block::publish(const std::shared_ptr<Communicator::Request>& gather) {
+  settle();
+  gather->start();
+  gather_ = gather;
+  pending_ = true;
+}
+
+void ParameterGroup::Block::finish() {
+  gather_->wait();
+  pending_ = false;
+}
+
+void ParameterGroup::Block::settle_everywhere() {
+  settle();
+  if (gather_) gather_->wait_for_others();
 }
 
 }  // namespace cohort

@@ -7,6 +7,7 @@
 
 #include "cohort/core/graph/variable.h"
 #include "cohort/core/placement.h"
+#include "cohort/core/runtime/communicator.h"
 
 namespace cohort {
 
@@ -62,19 +63,22 @@ class ParameterGroup {
   /// Those that have been made.
   const Variables& slots() const { return slots_; }
 
-  /// The memory of all parameters on `device`, where they lie from now on.
-  void* place_on(Device& device);
+  /// One device's memory of all parameters, where they lie from now on. Others' ranges come into it
+  /// by publications.
+  class Block;
+  /// Takes the memory from `communicator`, unless it has. Collective.
+  std::shared_ptr<Block> place_on(Device& device, Communicator& communicator);
   /// Whether no parameter has been laid out elsewhere since.
   bool is_in_place() const;
   void put_in_place();
 
+  /// Has all publications come on the devices of this process.
+  void settle();
+
  private:
-  struct Block {
-    Device* device;
-    std::shared_ptr<void> memory;
-  };
   void* address(const Block& block, const Segment& segment) const;
-  void fill(const Block& block);
+  bool is_in_place(const Block& block) const;
+  void fill(const std::shared_ptr<Block>& block);
 
   std::string name_;
   DType dtype_;
@@ -82,7 +86,52 @@ class ParameterGroup {
   int64_t num_elements_ = 0;
   Placement placement_;
   Variables slots_;
-  std::vector<Block> blocks_;
+  std::vector<std::shared_ptr<Block>> blocks_;
+};
+
+/// Guarded by its device's turn.
+class ParameterGroup::Block final : public Arrival {
+ public:
+  /// What the devices of this process write and read: one may still read what another has left.
+  struct Memory {
+    std::shared_ptr<void> memory;
+    void* parameters = nullptr;
+    void* own = nullptr;  ///< this rank's range
+  };
+  using Memories = std::vector<std::shared_ptr<const Memory>>;
+
+  /// The last of `memories` is this device's.
+  Block(Device& device, const Communicator& communicator, std::shared_ptr<Memories> memories)
+      : device_(device),
+        communicator_(&communicator),
+        memories_(std::move(memories)),
+        mine_(*memories_->back()) {}
+  /// Settles, so that what others have of this rank's is on its way.
+  ~Block() override;
+
+  Device& device() const { return device_; }
+  bool is_of(const Communicator& communicator) const { return communicator_ == &communicator; }
+  const std::shared_ptr<Memories>& memories() const { return memories_; }
+  /// Slots, for collectives: of all parameters, and of this rank's range.
+  void* const* parameters() const { return &mine_.parameters; }
+  void* const* own() const { return &mine_.own; }
+
+  /// Starts a lazy gather of all ranks' ranges.
+  void publish(const std::shared_ptr<Communicator::Request>& gather);
+  void settle() override {
+    if (pending_) finish();
+  }
+  void settle_everywhere() override;
+
+ private:
+  void finish();
+
+  Device& device_;
+  const Communicator* const communicator_;
+  const std::shared_ptr<Memories> memories_;
+  const Memory& mine_;
+  std::shared_ptr<Communicator::Request> gather_;  ///< the last one
+  bool pending_ = false;                           ///< it has not come
 };
 
 }  // namespace cohort

@@ -41,6 +41,7 @@ Program::Program(Runtime& runtime, const Trace& trace, ProgramOptions options)
   if (options_.communicator && options_.communicator->size() > 1)
     plan_.voters = options_.num_replicas;
   if (options_.communicator) plan_.rank = options_.communicator->rank();
+  plan_.in_turn = options_.in_turn;
   for (const auto& group : trace.groups) plan_.groups.push_back({group});
   plan_.kernels_throw = options_.device->type() == DeviceType::kCPU;
   refuse_nested_state(*trace.graph);
@@ -75,7 +76,7 @@ Executable& Program::whole(const SymbolBindings& bindings) {
 
 size_t Program::num_bytes() {
   size_t bytes = cohort::num_bytes(*function_.graph);
-  for (const Bucket& bucket : plan_.buckets) bytes += bucket.num_bytes();
+  bytes += plan_.num_bytes();
   if (turns_) bytes += turns_->num_bytes();
   for (const Cached& cached : executables_) bytes += cached.num_bytes();
   return bytes;

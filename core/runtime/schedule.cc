@@ -128,7 +128,19 @@ class Scheduler {
       schedule.entries.push_back({.kind = Kind::kMeet, .num_lanes = num_lanes});
   }
 
+  /// Before a gradient is made where another group's are, those have been scattered.
+  void take_over(const Node& reduction) {
+    const auto before = by_group_.find(reduction.attrs().get_or<int64_t>("behind", -1));
+    if (before == by_group_.end()) return;
+    if (missing_.at(before->second) > 0)
+      throw Internal("{}: got a part of it before all of {}, whose memory it takes over",
+                     reduction.name(), before->second->name());
+    await(*before->second);
+  }
+
   void expect_inputs(const Node& reduction) {
+    if (reduction.attrs().has("behind"))
+      by_group_[reduction.attrs().get<int64_t>("group")] = &reduction;
     std::set<const Node*> makers;
     for (const Value& input : reduction.inputs()) makers.insert(root_of(input).node());
     for (const Node* maker : makers) feeds_[maker].push_back(&reduction);
@@ -142,6 +154,7 @@ class Scheduler {
     cut_before(node);
     const bool every_turn = in_every_turn(node);
     for (const Value& input : node.inputs()) need(input, device, every_turn);
+    for (const Node* reduction : feeds_[&node]) take_over(*reduction);
     if (is_vote(node)) meet();
     line(device).entries.push_back({Kind::kCompute, &node, {}, 0, every_turn});
     for (const Node* reduction : feeds_[&node])
@@ -155,7 +168,8 @@ class Scheduler {
   const Node* first_cut_ = nullptr;
   std::vector<Schedule> schedules_;
   std::map<const Node*, std::vector<const Node*>> feeds_;  ///< reductions that a node feeds
-  std::map<const Node*, size_t> missing_;  ///< makers that a reduction still waits for
+  std::map<const Node*, size_t> missing_;    ///< makers that a reduction still waits for
+  std::map<int64_t, const Node*> by_group_;  ///< those that take over memory from each other
   std::set<const Node*> waited_;
   std::set<const Node*> settled_;  ///< waited for in an earlier segment
   std::map<std::tuple<const Node*, int, Device*, Kind>, size_t> transfers_;  ///< where they stand

@@ -1,5 +1,6 @@
 #include "cohort/core/runtime/transfer.h"
 
+#include "cohort/core/runtime/runtime.h"
 #include "cohort/core/runtime/spin_wait.h"
 
 namespace cohort {
@@ -37,6 +38,41 @@ void ReceiveKernel::run() {
     throw Cancelled("receive: another device failed");
   device_.copy_from_device(*target_.slot, *channel_.source_device, *channel_.source.slot,
                            target_.num_bytes());
+}
+
+namespace {
+
+class WaitAndTakeKernel final : public Kernel {
+ public:
+  WaitAndTakeKernel(Communicator::Request& request, std::unique_ptr<Kernel> take)
+      : request_(request), take_(std::move(take)) {}
+  void run() override {
+    request_.wait();
+    take_->run();
+  }
+
+ private:
+  Communicator::Request& request_;
+  const std::unique_ptr<Kernel> take_;
+};
+
+}  // namespace
+
+std::unique_ptr<Kernel> make_wait_and_take(Runtime& runtime, Device& device, const Bucket& bucket,
+                                           const StepState* const* step) {
+  Graph graph(runtime.ops());
+  const TensorType type{bucket.dtype, Shape{bucket.own_elements}};
+  const Node& copy = *graph.add("Copy", {graph.placeholder("scattered", type)});
+  const Operand from{type.dtype, type.shape, &bucket.scattered, nullptr};
+  const Operand to{type.dtype, type.shape, &bucket.own, nullptr};
+  return std::make_unique<WaitAndTakeKernel>(*bucket.request,
+                                             runtime.kernels().make({.node = copy,
+                                                                     .inputs = std::span(&from, 1),
+                                                                     .outputs = std::span(&to, 1),
+                                                                     .variables = {},
+                                                                     .workspace = nullptr,
+                                                                     .step = step,
+                                                                     .device = device}));
 }
 
 }  // namespace cohort

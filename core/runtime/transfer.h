@@ -3,12 +3,15 @@
 #include <atomic>
 
 #include "cohort/core/chrono.h"
+#include "cohort/core/runtime/collective_plan.h"
 #include "cohort/core/runtime/communicator.h"
 #include "cohort/core/runtime/kernel.h"
 #include "cohort/core/runtime/replica_turns.h"
 
 /// Schedule entries that wait: values between the devices of one executable, and collectives.
 namespace cohort {
+
+class Runtime;
 
 /// How long a device of an executable waits for another.
 inline constexpr std::chrono::minutes kLaneTimeout{10};
@@ -104,6 +107,21 @@ class WaitKernel final : public Kernel {
 
  private:
   Communicator::Request& request_;
+};
+
+/// A WaitKernel for the bucket that also moves what its memory has for this rank to where that lies
+/// apart.
+std::unique_ptr<Kernel> make_wait_and_take(Runtime& runtime, Device& device, const Bucket& bucket,
+                                           const StepState* const* step);
+
+/// Begins to give every rank all parameters of a group, which come when somebody reads them.
+class PublishKernel final : public Kernel {
+ public:
+  explicit PublishKernel(const PlacedGroup& placed) : placed_(placed) {}
+  void run() override { placed_.block->publish(placed_.publish); }
+
+ private:
+  const PlacedGroup& placed_;
 };
 
 }  // namespace cohort

@@ -228,8 +228,8 @@ std::vector<Operand> ValueStore::variables(const Node& node) const {
     COHORT_CHECK(collectives_ != nullptr);
     const PlacedGroup& placed =
         collectives_->groups[static_cast<size_t>(node.attrs().get<int64_t>("group"))];
-    list.push_back(
-        {placed.group->dtype(), Shape{placed.group->local_elements()}, &placed.own, nullptr});
+    list.push_back({placed.group->dtype(), Shape{placed.group->local_elements()},
+                    placed.block->own(), nullptr});
   }
   for (const int64_t id : std::get<std::vector<int64_t>>(*ids)) {
     VariableState& variable = *graph_.variables()[static_cast<size_t>(id)];

@@ -76,7 +76,7 @@ class ZeroLowering final : public MirroredLowering {
   void find_kept(const Node& node) {
     if (node.inputs().size() != 1 || !is_sharded(node.input(0))) return;
     slots_.insert(variable_of(node, 0).get());
-    kept_.insert(&node);
+    kept_.push_back(&node);
   }
 
   /// Whether it adds up all elements of something of which each device has a part.
@@ -127,7 +127,8 @@ class ZeroLowering final : public MirroredLowering {
       for (PlacedPart& part : update->second) place_update(node, part);
       return true;
     }
-    if (is_slot_read(node) || kept_.contains(&node)) return true;
+    if (is_slot_read(node) || std::find(kept_.begin(), kept_.end(), &node) != kept_.end())
+      return true;
     if (is_whole_sum(node)) {
       if (!placed_totals_.contains(&node)) place_totals(node);
       return true;
@@ -186,28 +187,29 @@ class ZeroLowering final : public MirroredLowering {
     return table;
   }
 
-  /// The sums that stand at `node`'s place for each gradient of a group, of all groups together.
+  /// The sums that stand at `node`'s place for each gradient of a group, of all groups of one
+  /// update together. (What others are made of may not stand yet.)
   void place_totals(const Node& node) {
-    const auto& same = totals_.at(key_of(gradients_.sum_of(node.input(0))));
+    const ValueKey sum_of_node = key_of(gradients_.sum_of(node.input(0)));
+    const auto& same = totals_.at(sum_of_node);
     const auto number =
         static_cast<size_t>(std::find(same.begin(), same.end(), &node) - same.begin());
     const InPlaceOf in_place(node);
     std::vector<std::pair<PlacedPart*, std::vector<const Node*>>> placed;
     std::vector<Value> sums;
-    for (auto& [id, parts] : updates_)
-      for (PlacedPart& part : parts) {
-        std::vector<const Node*> nodes;
-        Bundle summed;
-        for (const Value& sum : part.part.sums)
-          if (const auto& of_sum = totals_[key_of(sum)]; number < of_sum.size()) {
-            nodes.push_back(of_sum[number]);
-            summed.push_back(of_sum[number]->input(0));
-          }
-        if (nodes.size() < part.part.sums.size()) continue;
-        sums.push_back(
-            ops::segment_sums(flat(part, summed, node), table_of(*part.group), part.number));
-        placed.emplace_back(&part, std::move(nodes));
-      }
+    for (PlacedPart& part : updates_.at(owner_.at(sum_of_node).first)) {
+      std::vector<const Node*> nodes;
+      Bundle summed;
+      for (const Value& sum : part.part.sums)
+        if (const auto& of_sum = totals_[key_of(sum)]; number < of_sum.size()) {
+          nodes.push_back(of_sum[number]);
+          summed.push_back(of_sum[number]->input(0));
+        }
+      if (nodes.size() < part.part.sums.size()) continue;
+      sums.push_back(
+          ops::segment_sums(flat(part, summed, node), table_of(*part.group), part.number));
+      placed.emplace_back(&part, std::move(nodes));
+    }
     sums = once_on_each_device(std::move(sums), mesh_.num_ranks());
     if (!sums.empty()) sums = ops::all_reduce(sums, ops::ReduceOp::kSum);
     for (size_t i = 0; i < placed.size(); ++i) {
@@ -255,7 +257,8 @@ class ZeroLowering final : public MirroredLowering {
     const InPlaceOf in_place(*part.part.sums.front().node());
     Bundle local;
     for (const Value& sum : part.part.sums) local.push_back(local_.at(key_of(sum)));
-    return ops::reduce_scatter(local, part.number, part.group->local_elements());
+    return ops::reduce_scatter(local, part.number, part.group->local_elements(),
+                               options_.sharding == Sharding::kZero2);
   }
 
   Value read_slot(PlacedPart& part, const Bundle& bundle, const Node& user) {
@@ -325,7 +328,7 @@ class ZeroLowering final : public MirroredLowering {
   /// Places what keeps something made of a group's gradients.
   void keep(PlacedPart& part) {
     std::map<ValueKey, std::vector<const Node*>> keepers;  // by the sum
-    for (const Node* node : in_order(kept_))
+    for (const Node* node : kept_)
       if (const Value sum = gradients_.sum_of(node->input(0)); sum.defined())
         keepers[key_of(sum)].push_back(node);
     const auto& first = keepers[key_of(part.part.sums.front())];
@@ -349,12 +352,6 @@ class ZeroLowering final : public MirroredLowering {
                                   std::move(attrs));
     }
   }
-  static std::vector<const Node*> in_order(const std::set<const Node*>& nodes) {
-    std::vector<const Node*> list(nodes.begin(), nodes.end());
-    std::sort(list.begin(), list.end(),
-              [](const Node* a, const Node* b) { return a->id() < b->id(); });
-    return list;
-  }
 
   void publish(const Node& node, const PlacedPart& part) {
     const InPlaceOf in_place(node);
@@ -370,7 +367,7 @@ class ZeroLowering final : public MirroredLowering {
   std::map<ValueKey, std::pair<int, size_t>> owner_;  ///< of each sum: which of whose parts
   std::map<ValueKey, Value> local_;                   ///< what this replica gives to a sum
   std::set<const VariableState*> slots_;
-  std::set<const Node*> kept_;
+  std::vector<const Node*> kept_;                        ///< in order
   std::map<ValueKey, std::vector<const Node*>> totals_;  ///< by the sum whose elements they add up
   std::set<const Node*> placed_totals_;
 };

@@ -28,10 +28,10 @@ class ParameterGroups {
 };
 
 /// Every device has all variables, and updates its range of each parameter group: gradients are
-/// summed by a reduce_scatter for each group, slots exist for the range alone, and the end of the
-/// step gives every device the whole again. What else the replicas reduce, and tables that are
-/// updated by rows, are placed as place_mirrored does. The first placing of a trace makes its slots
-/// parts of the groups' slots.
+/// summed by a reduce_scatter for each group, slots exist for the range alone (with kZero2 sums,
+/// too), and the end of the step begins to give every device the whole again. What else the
+/// replicas reduce, and tables that are updated by rows, are placed as place_mirrored does. The
+/// first placing of a trace makes its slots parts of the groups' slots.
 ///
 /// Throws, naming the node and the variable: Unimplemented where an optimizer is not elementwise
 /// (OpDef::by_element), or what it does to a gradient before the update is not, sums of all its

@@ -19,6 +19,29 @@ SharedCollective::SharedCollective(std::shared_ptr<SharedRank> self, const Colle
   group().signal(mine().prepared, 1);
 }
 
+void PeerBuffers::tell(const HostGroup& group, RankLines& mine, void* buffer, size_t bytes) {
+  if (buffer == last_) return;
+  last_ = buffer;
+  mine.location = group.heap()->offset_of(buffer, bytes);
+}
+
+void PeerBuffers::find(const HostGroup& group, const RankLines* lines, int rank, void* buffer) {
+  for (int peer = 0; peer < group.size(); ++peer) {
+    const auto p = static_cast<size_t>(peer);
+    const uint64_t location = lines[peer].location;
+    const Description& description = lines[peer].description;
+    if (description.bytes() == 0 || (location == seen_[p] && location != kPrivate)) continue;
+    if (location == kPrivate)
+      group.fail_and_throw(
+          FailedPrecondition("{}: got memory of {} that is from allocate_bucket no longer",
+                             collective_name(description.kind), group.describe_rank(peer)));
+    seen_[p] = location;
+    if (peer != rank) mappings_[p] = group.map_buffer(peer, location, description.bytes());
+    all_[p] = mappings_[p].get();
+  }
+  all_[static_cast<size_t>(rank)] = static_cast<char*>(buffer);
+}
+
 SharedCollective::~SharedCollective() { group().leave_meeting(caller_.meeting, &lines(0), rank()); }
 
 void SharedCollective::do_wait() {

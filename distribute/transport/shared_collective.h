@@ -23,6 +23,28 @@ struct ElementRange {
   int64_t count() const { return end - begin; }
 };
 
+/// Where the ranks of a host have the buffers of a collective, all of which are from
+/// allocate_bucket.
+class PeerBuffers {
+ public:
+  explicit PeerBuffers(int size)
+      : seen_(static_cast<size_t>(size), kPrivate), mappings_(seen_.size()), all_(seen_.size()) {}
+
+  /// Tells the others where this rank's `buffer` is; before its `ready` is signalled.
+  void tell(const HostGroup& group, RankLines& mine, void* buffer, size_t bytes);
+  /// Maps what the others have told, when all are ready. FailedPrecondition for private memory.
+  void find(const HostGroup& group, const RankLines* lines, int rank, void* buffer);
+  /// By rank, as this process maps them.
+  std::vector<char*>& all() { return all_; }
+  const std::vector<char*>& all() const { return all_; }
+
+ private:
+  std::vector<uint64_t> seen_;  ///< location of each rank's buffer
+  std::vector<std::shared_ptr<char>> mappings_;
+  std::vector<char*> all_;
+  const void* last_ = nullptr;  ///< told
+};
+
 /// One prepared collective of one rank: its lines in the meeting, and the agreement of all ranks on
 /// what it is, which is checked at the first wait.
 class SharedCollective : public Communicator::Request {
@@ -84,7 +106,8 @@ class SharedCollective : public Communicator::Request {
 ///     while the one before is added and the one before that is copied out.
 std::unique_ptr<SharedCollective> make_shared_reduction(const std::shared_ptr<SharedRank>& self,
                                                         const CollectiveSpec& spec);
-/// A gather or a broadcast: through slots, or in rounds through windows.
+/// A gather or a broadcast: through slots; of more than kSmallBytes, where all buffers are from
+/// allocate_bucket, each rank copies from them; else in rounds through windows.
 std::unique_ptr<SharedCollective> make_shared_copy(const std::shared_ptr<SharedRank>& self,
                                                    const CollectiveSpec& spec);
 

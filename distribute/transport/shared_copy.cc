@@ -13,12 +13,25 @@ class SharedCopy final : public SharedCollective {
   SharedCopy(const std::shared_ptr<SharedRank>& self, const CollectiveSpec& spec)
       : SharedCollective(self, spec),
         broadcasts_(spec.kind == CollectiveKind::kBroadcast),
+        lazy_(spec.lazy),
         root_(spec.root),
-        output_(broadcasts_ ? spec.buffer : spec.output) {}
+        output_(broadcasts_ ? spec.buffer : spec.output),
+        peers_(size()),
+        in_bucket_(bytes_ == 0 || mine().first_location != kPrivate) {
+    if (lazy_ && !in_bucket_)
+      throw InvalidArgument("{}: got a lazy one of memory that is not from allocate_bucket",
+                            collective_name(spec.kind));
+  }
+
+  /// What others have not taken yet stays for them.
+  ~SharedCopy() override {
+    if (lazy_ && call_ > 0 && !all_have_taken()) group().heap()->leave_to_others(*buffer_);
+  }
 
  private:
   void do_start() override {
     begin_call();
+    if (in_bucket_ && bytes_ > 0) peers_.tell(group(), mine(), *buffer_, bytes_);
     if (const size_t bytes = bytes_of(rank()); small() && bytes > 0)
       std::memcpy(slot(rank()), *buffer_, bytes);
     group().signal(mine().ready, call_);
@@ -31,17 +44,58 @@ class SharedCopy final : public SharedCollective {
   bool is_there(const char* to) const { return to == *buffer_; }
 
   void agree() override {
-    for (int peer = 0; peer < size(); ++peer) most_ = std::max(most_, bytes_of(peer));
-    if (most_ > kSmallBytes) group().map_windows();
+    bool all_in_buckets = !broadcasts_;
+    for (int peer = 0; peer < size(); ++peer) {
+      most_ = std::max(most_, bytes_of(peer));
+      all_in_buckets =
+          all_in_buckets && (bytes_of(peer) == 0 || lines(peer).first_location != kPrivate);
+    }
+    direct_ = most_ > kSmallBytes && all_in_buckets;
+    if (most_ > kSmallBytes && !direct_) group().map_windows();
+  }
+
+  bool all_have_taken() const {
+    for (int peer = 0; peer < size(); ++peer)
+      if (!reached(lines(peer).done, call_)) return false;
+    return true;
   }
 
   void exchange() override {
-    if (most_ > kSmallBytes)
+    if (direct_)
+      copy_from_buckets();
+    else if (most_ > kSmallBytes)
       pass_through_windows();
     else
       pass_through_slots();
     for (int peer = 0; peer < size(); ++peer)
       if (peer != rank()) count_payload(bytes_of(peer));
+  }
+
+  void copy_from_buckets() {
+    wait_for_all(&RankLines::ready);
+    peers_.find(group(), &lines(0), rank(), *buffer_);
+    char* to = static_cast<char*>(*output_);
+    for (int peer = 0; peer < size(); ++peer) {
+      copy_from(peer, to);
+      to += bytes_of(peer);
+    }
+    group().signal(mine().done, call_);
+    if (!lazy_) wait_for_all(&RankLines::done);
+  }
+
+  /// In pieces, so that those who wait see that it gets on.
+  void copy_from(int peer, char* to) const {
+    if (peer == rank() && is_there(to)) return;
+    const char* from = peers_.all()[static_cast<size_t>(peer)];
+    constexpr auto kPiece = static_cast<size_t>(kAddedBytes);
+    for (size_t at = 0; at < bytes_of(peer); at += kPiece) {
+      std::memcpy(to + at, from + at, std::min(kPiece, bytes_of(peer) - at));
+      group().note_movement();
+    }
+  }
+
+  void wait_for_others() override {
+    if (call_ > 0) wait_for_all(&RankLines::done);
   }
 
   void pass_through_slots() {
@@ -52,6 +106,7 @@ class SharedCopy final : public SharedCollective {
       if (bytes > 0 && !(peer == rank() && is_there(to))) std::memcpy(to, slot(peer), bytes);
       to += bytes;
     }
+    if (lazy_) group().signal(mine().done, call_);
   }
 
   void pass_through_windows() {
@@ -92,9 +147,13 @@ class SharedCopy final : public SharedCollective {
   }
 
   const bool broadcasts_;
+  const bool lazy_;
   const int root_;
   void* const* const output_;
+  PeerBuffers peers_;
+  const bool in_bucket_;
   size_t most_ = 0;
+  bool direct_ = false;  ///< from buckets
 };
 
 }  // namespace

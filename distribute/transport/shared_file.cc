@@ -82,11 +82,12 @@ struct SharedHeap::State {
   struct Block {
     uint64_t offset;
     size_t bytes;
+    bool left = false;  ///< as below
   };
   mutable std::mutex mutex;
   std::map<const char*, Block> blocks;  // guarded by mutex, by address
   uint64_t used = 0;                    // guarded by mutex
-  bool left = false;                    // guarded by mutex
+  bool left = false;                    // guarded by mutex; what is freed is not discarded
 };
 
 SharedHeap::SharedHeap()
@@ -105,18 +106,24 @@ std::shared_ptr<void> SharedHeap::allocate(size_t bytes) {
   std::shared_ptr<char> mapping = file_.map(offset, usable);
   char* data = mapping.get();
   const std::lock_guard lock(state_->mutex);
-  state_->blocks[data] = {offset, usable};
+  state_->blocks[data] = {offset, usable, false};
   return std::shared_ptr<void>(
       data, [heap = shared_from_this(), mapping = std::move(mapping), offset, usable](void* p) {
         const std::lock_guard lock(heap->state_->mutex);
-        heap->state_->blocks.erase(static_cast<const char*>(p));
-        if (!heap->state_->left) heap->file_.discard(offset, usable);
+        const auto block = heap->state_->blocks.extract(static_cast<const char*>(p));
+        if (!heap->state_->left && !block.mapped().left) heap->file_.discard(offset, usable);
       });
 }
 
 void SharedHeap::leave_to_others() {
   const std::lock_guard lock(state_->mutex);
   state_->left = true;
+}
+
+void SharedHeap::leave_to_others(const void* data) {
+  const std::lock_guard lock(state_->mutex);
+  const auto behind = state_->blocks.upper_bound(static_cast<const char*>(data));
+  if (behind != state_->blocks.begin()) std::prev(behind)->second.left = true;
 }
 
 uint64_t SharedHeap::offset_of(const void* data, size_t bytes) const {

@@ -50,6 +50,8 @@ class SharedHeap : public std::enable_shared_from_this<SharedHeap> {
 
   /// What is freed from now on stays with the peers that map it, until they end.
   void leave_to_others();
+  /// The same of the block around `data`.
+  void leave_to_others(const void* data);
 
   static constexpr uint64_t kNowhere = ~uint64_t{0};
 

@@ -69,10 +69,9 @@ class BufferReduction : public SharedReduction {
  public:
   BufferReduction(const std::shared_ptr<SharedRank>& self, const CollectiveSpec& spec)
       : SharedReduction(self, spec),
-        seen_(static_cast<size_t>(size()), kPrivate),
-        mappings_(seen_.size()),
-        buffers_(seen_.size()),
-        sources_(seen_.size()),
+        peers_(size()),
+        buffers_(peers_.all()),
+        sources_(buffers_.size()),
         in_bucket_(mine().first_location != kPrivate) {
     for (call_ = 0; small() && call_ < 2; ++call_)
       for (int peer = 0; peer < size(); ++peer) slots_[call_].push_back(slot(peer));
@@ -93,9 +92,8 @@ class BufferReduction : public SharedReduction {
     group().signal(group().window_lines(rank()).*stage, static_cast<uint32_t>(round + 1));
   }
 
-  std::vector<uint64_t> seen_;  ///< location of each rank's buffer
-  std::vector<std::shared_ptr<char>> mappings_;
-  std::vector<char*> buffers_;
+  PeerBuffers peers_;
+  std::vector<char*>& buffers_;
   std::vector<const char*> sources_;
 
  private:
@@ -103,9 +101,8 @@ class BufferReduction : public SharedReduction {
     begin_call();
     if (!in_bucket_) {
       if (small() && bytes_ > 0) copy_for_others(slot(rank()), *buffer_, bytes_);
-    } else if (*buffer_ != last_) {
-      last_ = *buffer_;
-      mine().location = group().heap()->offset_of(last_, bytes_);
+    } else {
+      peers_.tell(group(), mine(), *buffer_, bytes_);
     }
     group().signal(mine().ready, call_);
   }
@@ -119,7 +116,7 @@ class BufferReduction : public SharedReduction {
   void exchange() override {
     if (num_in_bucket_ < size()) return small() ? pass_through_slots() : pass_through_windows();
     wait_for_all(&RankLines::ready);
-    find_buffers();
+    peers_.find(group(), &lines(0), rank(), *buffer_);
     add_share();
     group().signal(mine().done, call_);
     wait_for_all(&RankLines::done);
@@ -137,22 +134,6 @@ class BufferReduction : public SharedReduction {
     }
   }
 
-  void find_buffers() {
-    for (int peer = 0; peer < size(); ++peer) {
-      const auto p = static_cast<size_t>(peer);
-      const uint64_t location = lines(peer).location;
-      if (location == seen_[p] && location != kPrivate) continue;
-      if (location == kPrivate)
-        group().fail_and_throw(FailedPrecondition(
-            "{}: got memory of {} that is from allocate_bucket no longer",
-            collective_name(description_of(peer).kind), group().describe_rank(peer)));
-      seen_[p] = location;
-      if (peer != rank()) mappings_[p] = group().map_buffer(peer, location, bytes_);
-      buffers_[p] = mappings_[p].get();
-    }
-    buffers_[static_cast<size_t>(rank())] = static_cast<char*>(*buffer_);
-  }
-
   void pass_through_slots() {
     if (num_in_bucket_ == 0) {
       wait_for_all(&RankLines::ready);
@@ -168,7 +149,6 @@ class BufferReduction : public SharedReduction {
     count_others(share.count());
   }
 
-  const void* last_ = nullptr;
   int num_in_bucket_ = 0;  ///< ranks
   const bool in_bucket_;
   std::vector<const char*> slots_[2];

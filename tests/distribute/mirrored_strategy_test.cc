@@ -18,6 +18,7 @@
 #include "cohort/core/ops/update.h"
 #include "cohort/core/runtime/runtime.h"
 #include "cohort/distribute/replica_tree.h"
+#include "tests/support/expect_error.h"
 
 namespace cohort::distribute {
 namespace {
@@ -268,6 +269,25 @@ TEST_F(MirroredStrategyConcurrentTest, RefusesWhatCannotBe) {
   EXPECT_THROW(MirroredStrategy({.devices = {"cpu:0", "cpu:1"}, .num_replicas = 1}), Error);
   EXPECT_THROW(MirroredStrategy({.devices = {"cpu:0"}, .cross_device_ops = CrossDeviceOps::kNccl}),
                Error);
+}
+
+TEST_F(MirroredStrategyConcurrentTest, AMeshHasTheReplicasAsRanks) {
+  const std::vector<std::string> devices{"cpu:0", "cpu:1"};
+  EXPECT_EQ(MirroredStrategy({.devices = devices, .mesh = {{"data", 6}}}).num_replicas_in_sync(),
+            6);
+  MirroredStrategy({.devices = devices, .num_replicas = 4, .mesh = {{"data", 4}}});
+  const auto expect_refused = [&](Code code, std::initializer_list<std::string_view> words,
+                                  int replicas, const std::vector<MeshAxis>& mesh) {
+    testing::expect_error(code, words, [&] {
+      MirroredStrategy({.devices = devices, .num_replicas = replicas, .mesh = mesh});
+    });
+  };
+  expect_refused(Code::kInvalidArgument, {"a mesh of 6 (data 6)", "4 replicas"}, 4, {{"data", 6}});
+  expect_refused(Code::kInvalidArgument, {"1 replicas for 2 devices"}, 0, {{"data", 1}});
+  expect_refused(Code::kInvalidArgument, {"0 ranks on axis data"}, 0, {{"data", 0}});
+  expect_refused(Code::kInvalidArgument, {"the axis data twice"}, 0, {{"data", 2}, {"data", 2}});
+  expect_refused(Code::kUnimplemented, {"the axis model", "data alone"}, 0,
+                 {{"data", 2}, {"model", 2}});
 }
 
 TEST_F(MirroredStrategyConcurrentTest, DevicesOfAStrategyCannotBeReplaced) {

@@ -24,6 +24,7 @@ class ZeroPlacementConcurrentTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() { default_runtime().set_logical_cpu_devices(4, 1); }
 
+ public:
   static Variables of_sizes(const std::vector<int64_t>& sizes, const std::string& name) {
     Variables variables;
     for (const int64_t size : sizes)
@@ -33,6 +34,7 @@ class ZeroPlacementConcurrentTest : public ::testing::Test {
     return variables;
   }
 
+ protected:
   /// Adam on gradients of ones, each replica's share of which is changed by `change`.
   Trace adam_step(const std::function<Gradient(const Gradient&)>& change = {},
                   bool returns_gradient = false) const {
@@ -105,34 +107,68 @@ TEST_F(ZeroPlacementConcurrentTest, TheFirstPlacingMakesSlotsPartsOfTheGroups) {
   EXPECT_EQ(first.groups[0]->slots(), second.groups[0]->slots());
 }
 
+/// What a device holds for Adam on variables of these sizes, each with a gradient of its own.
+GroupMemory memory_of_adam(const std::vector<int64_t>& sizes, const MirroredOptions& options) {
+  const auto of_sizes = ZeroPlacementConcurrentTest::of_sizes;
+  const Variables p = of_sizes(sizes, "p"), m = of_sizes(sizes, "m"), v = of_sizes(sizes, "v");
+  const Trace made = trace(
+      [&](std::span<const Value> in) {
+        std::vector<Gradient> gradients;
+        std::vector<Value> none, dense;
+        Value next = in[0];
+        for (const auto& variable : p) {
+          next = ops::sin(next);
+          gradients.push_back(next * ops::fill(variable->shape(), DType::kF32, 1));
+        }
+        ops::sum_over_replicas(gradients, none);
+        for (const Gradient& gradient : gradients) dense.push_back(gradient.dense());
+        ops::adam_update(p, m, v, {}, dense, ops::scalar(0.1, DType::kF32),
+                         ops::scalar(1, DType::kI64),
+                         ops::constant(Tensor::from(std::vector<bool>{true}, Shape{})), {});
+        return std::vector<Value>{};
+      },
+      {{DType::kF32, Shape{}}}, "step");
+  return MirroredStrategy(options).make_runner(made)->memory();
+}
+
+MirroredOptions on_devices(int devices, Sharding sharding, int64_t bytes_per_pack = 4 << 20) {
+  MirroredOptions options{.bytes_per_pack = bytes_per_pack, .sharding = sharding};
+  for (int i = 0; i < devices; ++i) options.devices.push_back("cpu:" + std::to_string(i));
+  return options;
+}
+
 TEST_F(ZeroPlacementConcurrentTest, BytesOfEachClassAreThoseOfTheFormula) {
   for (const int devices : {2, 3, 4}) {
-    MirroredOptions options{.sharding = Sharding::kZero1};
-    for (int i = 0; i < devices; ++i) options.devices.push_back("cpu:" + std::to_string(i));
-    const Variables p = of_sizes(sizes_, "p"), m = of_sizes(sizes_, "m"), v = of_sizes(sizes_, "v");
-    const Trace made = trace(
-        [&](std::span<const Value>) {
-          std::vector<Gradient> gradients;
-          std::vector<Value> none, dense;
-          for (const auto& variable : p)
-            gradients.push_back(ops::fill(variable->shape(), DType::kF32, 1));
-          ops::sum_over_replicas(gradients, none);
-          for (const Gradient& gradient : gradients) dense.push_back(gradient.dense());
-          ops::adam_update(p, m, v, {}, dense, ops::scalar(0.1, DType::kF32),
-                           ops::scalar(1, DType::kI64),
-                           ops::constant(Tensor::from(std::vector<bool>{true}, Shape{})), {});
-          return std::vector<Value>{};
-        },
-        {}, "step");
-    const auto runner = MirroredStrategy(options).make_runner(made);
+    const GroupMemory memory = memory_of_adam(sizes_, on_devices(devices, Sharding::kZero1));
     // 10 in a line, 5000 in two, and 3000 behind them in the second of those.
     const size_t lines = 3, d = static_cast<size_t>(devices);
     const size_t elements = (lines + d - 1) / d * d * ParameterGroup::kLine;
-    const GroupMemory memory = runner->memory();
     EXPECT_EQ(memory.parameters, 4 * elements);
     EXPECT_EQ(memory.gradients, 4 * elements);
     EXPECT_EQ(memory.slots, 8 * elements / d);
   }
+}
+
+TEST_F(ZeroPlacementConcurrentTest, ShardedGradientsTakeTheirPartAndTwoBuckets) {
+  // A group for each variable.
+  const std::vector<int64_t> sizes(7, 12 * ParameterGroup::kLine);
+  const size_t bucket = 4 * 12 * ParameterGroup::kLine, all = 7 * bucket;
+  for (const int devices : {2, 3, 4}) {
+    const GroupMemory memory =
+        memory_of_adam(sizes, on_devices(devices, Sharding::kZero2, static_cast<int64_t>(bucket)));
+    const auto d = static_cast<size_t>(devices);
+    EXPECT_EQ(memory.parameters, all);
+    EXPECT_EQ(memory.gradients, all / d + 2 * bucket);
+    EXPECT_EQ(memory.slots, 2 * all / d);
+  }
+}
+
+TEST_F(ZeroPlacementConcurrentTest, ReplicasInTurnAddUpInWholeBuckets) {
+  const std::vector<int64_t> sizes(7, 12 * ParameterGroup::kLine);
+  const size_t bucket = 4 * 12 * ParameterGroup::kLine;
+  MirroredOptions options = on_devices(2, Sharding::kZero2, static_cast<int64_t>(bucket));
+  options.num_replicas = 4;
+  EXPECT_EQ(memory_of_adam(sizes, options).gradients, 7 * bucket);
 }
 
 TEST_F(ZeroPlacementConcurrentTest, AReaderOfAPartIsRefused) {
@@ -179,12 +215,6 @@ TEST(ShardingTest, IsReadFromItsName) {
   EXPECT_EQ(parse_sharding("zero2"), Sharding::kZero2);
   expect_error(Code::kInvalidArgument, {"zero3", "none, zero1 or zero2"},
                [] { parse_sharding("zero3"); });
-}
-
-TEST_F(ZeroPlacementConcurrentTest, WhatIsNotThereYetIsRefused) {
-  expect_error(Code::kUnimplemented, {"MirroredStrategy", "kZero2"}, [] {
-    MirroredStrategy({.devices = {"cpu:0", "cpu:1"}, .sharding = Sharding::kZero2});
-  });
 }
 
 }  // namespace

@@ -106,6 +106,38 @@ TEST_F(GpuMirroredTest, SixReplicasGiveTheSameBitsOnOneAndOnFourGpus) {
     EXPECT_TRUE(bitwise_equal(one.get_weights()[i], four.get_weights()[i]));
 }
 
+// Groups of about a variable each. Six steps: the last ones run recorded.
+TEST_F(GpuMirroredTest, ShardedStepsHaveTheBitsOfReplicatedOnes) {
+  if (!has(2)) GTEST_SKIP() << "needs 2 GPUs; here: " << gpus().size();
+  using distribute::Sharding;
+  const auto train = [](size_t count, Sharding sharding, const nn::Optimizer& optimizer) {
+    distribute::MirroredOptions options{.bytes_per_pack = 1000, .sharding = sharding};
+    for (size_t i = 0; i < count; ++i) options.devices.push_back("gpu:" + std::to_string(i));
+    const nn::Model model = classifier(distribute::MirroredStrategy(options), optimizer);
+    fit(model, 6);
+    for (const nn::Variable& variable : model.weights())
+      for (size_t i = 0; i < count; ++i)
+        EXPECT_TRUE(bitwise_equal(variable.impl().value(*gpus()[i]), variable.value()));
+    std::vector<Tensor> all = model.get_weights();
+    for (const nn::Variable& slot : optimizer.variables()) all.push_back(slot.value());
+    return all;
+  };
+  const auto expect_same_bits = [&](size_t count, const auto& make) {
+    if (!has(count)) return;
+    const std::vector<Tensor> want = train(count, Sharding::kNone, make());
+    for (const Sharding sharding : {Sharding::kZero1, Sharding::kZero2}) {
+      const std::vector<Tensor> got = train(count, sharding, make());
+      ASSERT_EQ(got.size(), want.size());
+      for (size_t i = 0; i < want.size(); ++i)
+        EXPECT_TRUE(bitwise_equal(got[i], want[i])) << count << " GPUs, variable " << i;
+    }
+  };
+  expect_same_bits(
+      2, [] { return nn::Optimizer(nn::Adam({.learning_rate = 0.01, .clipvalue = 0.01})); });
+  expect_same_bits(4,
+                   [] { return nn::Optimizer(nn::SGD({.learning_rate = 0.05, .momentum = 0.9})); });
+}
+
 /// Two ranks and a sum of theirs.
 struct Pair {
   explicit Pair(const std::vector<Device*>& devices)

@@ -137,6 +137,26 @@ TEST_P(ZeroConcurrentTest, WeightsAndSlotsHaveTheBitsOfTheReplicatedRun) {
                      std::to_string(devices) + " devices");
 }
 
+/// Gradients of one group after the other in one memory, where each device has one replica; with
+/// several they are summed up in whole buckets.
+TEST_P(ZeroConcurrentTest, ShardedGradientsLeaveTheBitsOfTheReplicatedRun) {
+  for (const int replicas : {2, 3, 4}) {
+    const std::vector<Tensor> want =
+        trained(mirrored(1, Sharding::kNone, kPack, replicas), GetParam().make());
+    expect_same_bits(
+        trained(mirrored(replicas, Sharding::kZero2, kPack, replicas), GetParam().make()), want,
+        std::to_string(replicas) + " devices");
+  }
+}
+
+TEST(ZeroTest, ShardedGradientsOfReplicasInTurnHaveTheSameBits) {
+  const auto make = [] { return Optimizer(Adam({.learning_rate = 0.01})); };
+  const std::vector<Tensor> want = trained(mirrored(1, Sharding::kNone), make());
+  for (const int devices : {1, 2, 3})
+    expect_same_bits(trained(mirrored(devices, Sharding::kZero2), make()), want,
+                     std::to_string(devices) + " devices");
+}
+
 TEST(ZeroTest, OneGroupHoldsEverythingWithLargePacks) {
   const auto make = [] { return Optimizer(Adam({.learning_rate = 0.01})); };
   expect_same_bits(trained(mirrored(4, Sharding::kZero1, 64 << 20), make()),
@@ -293,6 +313,34 @@ TEST_P(ZeroNormsConcurrentTest, AndWhereADeviceCarriesSeveralReplicas) {
   for (const int devices : {2, 3})
     expect_same_bits(trained(mirrored(devices, Sharding::kZero1, kPack, 4), GetParam().make()),
                      want, std::to_string(devices) + " devices");
+}
+
+/// Variables of two dtypes are of two updates, whose norms stand in turn.
+TEST(ZeroTest, NormsOfVariablesOfTwoDtypesHaveTheBitsOfTheReplicatedRun) {
+  const auto run = [](Sharding sharding) {
+    const Strategy strategy = mirrored(2, sharding, kPack, 2);
+    const Optimizer optimizer = Lamb({.learning_rate = 0.01, .weight_decay = 0.1});
+    const auto start = [](DType dtype) {
+      return Tensor::full(DType::kF32, Shape{90, 50}, 0.5).cast(dtype);
+    };
+    const std::vector<Variable> weights = strategy.scope([&] {
+      return std::vector{Variable(start(DType::kF32), VariableOptions{.name = "single"}),
+                         Variable(start(DType::kF64), VariableOptions{.name = "double"})};
+    });
+    const Function step = function(
+        [&](Value x) {
+          const Value loss =
+              ops::reduce_sum(ops::square(x * weights[0].read())) +
+              ops::cast(ops::reduce_sum(ops::square(weights[1].read() * 3.0)), DType::kF32);
+          optimizer.apply(gradients(loss, weights), weights);
+          return loss;
+        },
+        "step");
+    const Tensor x = Tensor::full(DType::kF32, Shape{}, 0.25);
+    for (int i = 0; i < 3; ++i) strategy.run(step, {x});
+    return values_of(weights);
+  };
+  expect_same_bits(run(Sharding::kZero1), run(Sharding::kNone), "two dtypes");
 }
 
 TEST(ZeroTest, AnotherUseOfTheSlotsIsRefused) {

@@ -44,7 +44,7 @@ struct Setting {
   bool rmsprop() const { return scenario.ends_with("_rmsprop"); }
   /// The scenarios that say what is in the slots, whoever has them.
   bool shows_slots() const {
-    return scenario.starts_with("zero1") || scenario.starts_with("replicated");
+    return scenario.starts_with("zero") || scenario.starts_with("replicated");
   }
   /// The scenarios in which one worker differs from the chief.
   bool odd() const { return !strategy.is_chief(); }
@@ -101,10 +101,32 @@ void apart(const Setting& setting, const nn::Model& jobs) {
   say("borrowed", refusal([&] { borrows.train_on_batch(images, borrows(images)); }));
 }
 
-/// After every step the chief, and nobody else, reads the weights.
+/// After every step the chief, and nobody else, predicts with the job's weights and reads them. It
+/// turns every other time to what comes first.
 nn::Callback reading_alone(const Setting& setting, const nn::Model& model) {
-  return nn::LambdaCallback{.on_train_batch_end = [=](int64_t, const nn::Logs&) {
-    if (setting.strategy.is_chief()) say("after a step", model.fingerprint());
+  return nn::LambdaCallback{.on_train_batch_end = [=](int64_t batch, const nn::Logs&) {
+    if (!setting.strategy.is_chief()) return;
+    const auto predict = [&] {
+      distribute::default_strategy().scope([&] {
+        const nn::Model borrows = nn::Sequential(model.layers());
+        say("predicted alone", borrows.predict(pattern(Shape{6, 8, 8, 1}, 9)));
+      });
+    };
+    if (batch % 2 == 0) predict();
+    say("after a step", model.fingerprint());
+    if (batch % 2 == 1) predict();
+  }};
+}
+
+/// After every third step each worker reads the weights, which may still be on their way to it and
+/// to others, and writes half of them.
+nn::Callback halving(const nn::Model& model) {
+  return nn::LambdaCallback{.on_train_batch_end = [=](int64_t batch, const nn::Logs&) {
+    if (batch % 3 != 2) return;
+    std::vector<Tensor> weights = model.get_weights();
+    for (Tensor& weight : weights)
+      for (int64_t i = 0; i < weight.num_elements(); ++i) weight.data<float>()[i] /= 2;
+    model.set_weights(weights);
   }};
 }
 
@@ -118,7 +140,7 @@ std::vector<nn::Callback> callbacks(const Setting& setting, const nn::Model& mod
   if (setting.is("endless") || setting.is("suspended")) return {first_step()};
   if (setting.is("traced"))
     return {nn::StepTrace{.path = std::getenv("TRACE_PATH"), .first_step = 3, .num_steps = 4}};
-  if (setting.shows_slots()) return {reading_alone(setting, model)};
+  if (setting.shows_slots()) return {reading_alone(setting, model), halving(model)};
   if (setting.fails()) return {failing(setting.scenario)};
   return {};
 }
@@ -286,6 +308,13 @@ std::shared_ptr<const cohort::cluster::ClusterResolver> own_resolver() {
       SimpleClusterOptions{.task_type = "worker", .task_id = self});
 }
 
+distribute::Sharding sharding_of(const std::string& scenario) {
+  if (scenario.starts_with("zero2")) return distribute::Sharding::kZero2;
+  if (scenario.starts_with("zero1") || scenario.starts_with("sharded_"))
+    return distribute::Sharding::kZero1;
+  return distribute::Sharding::kNone;
+}
+
 void run(int argc, char** argv) {
   const int devices = argc > 2 ? std::atoi(argv[2]) : 1;
   const int replicas = argc > 3 ? std::atoi(argv[3]) : 0;
@@ -309,9 +338,7 @@ void run(int argc, char** argv) {
                                      .implementation = implementation,
                                      .gradient_dtype =
                                          rounds ? cohort::DType::kBF16 : cohort::DType::kF32},
-           .sharding = scenario.starts_with("zero1") || scenario.starts_with("sharded_")
-                           ? distribute::Sharding::kZero1
-                           : distribute::Sharding::kNone,
+           .sharding = sharding_of(scenario),
            .startup_timeout = std::chrono::seconds(scenario == "unreachable" ? 12 : 60)}),
       scenario};
   say("chief", setting.strategy.is_chief() ? "yes" : "no");

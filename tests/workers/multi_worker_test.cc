@@ -33,7 +33,9 @@ TEST(MultiWorkerTest, FitHasTheSameBitsOnAnyNumberOfWorkersAndDevices) {
   }
 }
 
-TEST(MultiWorkerTest, ShardedSlotsHaveTheBitsOfReplicatedOnes) {
+/// What the workers of these many processes and devices say is what one process says.
+void expect_sharded_bits(const std::string& scenario, const WorkerResult& one,
+                         const std::vector<std::pair<int, int>>& jobs) {
   const std::vector<std::string> names{"loss",
                                        "accuracy",
                                        "evaluated",
@@ -41,15 +43,28 @@ TEST(MultiWorkerTest, ShardedSlotsHaveTheBitsOfReplicatedOnes) {
                                        "weights",
                                        "adam/sequential/dense/bias_momentum",
                                        "adam/sequential/dense_1/bias_velocity"};
-  const auto one = run_workers(1, {"replicated", "1", "4"});
-  ASSERT_EQ(one[0].exit_code, 0) << one[0].output;
-  for (const auto& [workers, devices] : {std::pair{1, 2}, {2, 1}, {2, 2}, {4, 1}, {3, 1}}) {
+  for (const auto& [workers, devices] : jobs) {
     SCOPED_TRACE(std::to_string(workers) + " workers of " + std::to_string(devices) + " devices");
-    auto results = run_workers(workers, {"zero1", std::to_string(devices), "4"});
-    EXPECT_EQ(results[0].value("after a step"), one[0].value("after a step"));
-    results.insert(results.begin(), one[0]);
+    auto results = run_workers(workers, {scenario, std::to_string(devices), "4"});
+    // Of the chief alone, after every step.
+    EXPECT_EQ(results[0].values("after a step"), one.values("after a step"));
+    EXPECT_EQ(results[0].values("predicted alone"), one.values("predicted alone"));
+    results.insert(results.begin(), one);
     expect_equal_on_all(results, names);
   }
+}
+
+TEST(MultiWorkerTest, ShardedSlotsHaveTheBitsOfReplicatedOnes) {
+  const auto one = run_workers(1, {"replicated", "1", "4"});
+  ASSERT_EQ(one[0].exit_code, 0) << one[0].output;
+  EXPECT_GT(one[0].values("predicted alone").size(), 5u);
+  expect_sharded_bits("zero1", one[0], {{1, 2}, {2, 1}, {2, 2}, {4, 1}, {3, 1}});
+}
+
+TEST(MultiWorkerTest, ShardedGradientsHaveTheBitsOfReplicatedOnes) {
+  const auto one = run_workers(1, {"replicated", "1", "4"});
+  ASSERT_EQ(one[0].exit_code, 0) << one[0].output;
+  expect_sharded_bits("zero2", one[0], {{2, 2}, {4, 1}, {2, 1}});
 }
 
 TEST(MultiWorkerTest, AnUpdateByItsBodyHasTheSameBitsReplicatedAndSharded) {

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <map>
+#include <sstream>
 
 namespace cohort {
 namespace {
@@ -40,6 +41,15 @@ std::map<std::string, std::string> environment(int rank, int size, const std::st
 }
 
 }  // namespace
+
+std::vector<std::string> WorkerResult::values(std::string_view name) const {
+  const std::string key = std::string(name) + ": ";
+  std::vector<std::string> found;
+  std::istringstream lines(output);
+  for (std::string line; std::getline(lines, line);)
+    if (line.starts_with(key)) found.push_back(line.substr(key.size()));
+  return found;
+}
 
 std::string WorkerResult::value(std::string_view name) const {
   const std::string key = std::string(name) + ": ";

@@ -17,6 +17,8 @@ struct WorkerResult {
 
   /// The rest of the line that begins with `name: `; fails the test when there is none.
   std::string value(std::string_view name) const;
+  /// The same of all such lines, in order; there may be none.
+  std::vector<std::string> values(std::string_view name) const;
 };
 
 /// The processes of a job of worker_program on this host, started as mpirun would. Those that are

@@ -29,9 +29,11 @@ Value are_finite(const std::vector<Value>& gradients) {
   return ops::is_finite(sums.size() == 1 ? sums.front() : ops::concat(sums, 0));
 }
 
-/// In f32 at least: a scale may be more than a float16 holds.
+/// A scale may be more than a float16 holds.
+DType wide(DType dtype) { return dtype == DType::kF64 ? dtype : DType::kF32; }
+
 Value divided(Value gradient, Value scale) {
-  const DType dtype = gradient.dtype() == DType::kF64 ? DType::kF64 : DType::kF32;
+  const DType dtype = wide(gradient.dtype());
   return ops::cast(ops::cast(gradient, dtype) / ops::cast(scale, dtype), gradient.dtype());
 }
 
@@ -53,7 +55,8 @@ LossScale::LossScale(std::string name, double initial_scale, int64_t dynamic_gro
 }
 
 Value LossScale::scaled(Value loss) const {
-  return loss * ops::cast(dynamic_scale_.read(), loss.dtype());
+  const DType dtype = wide(loss.dtype());
+  return ops::cast(loss, dtype) * ops::cast(dynamic_scale_.read(), dtype);
 }
 
 void LossScale::unscale(std::vector<Value>& gradients, const std::vector<Variable>& variables) {

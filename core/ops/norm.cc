@@ -14,8 +14,8 @@ void want_channels(const InferContext& in, const Shape& x, int first, std::strin
     if (in.dtype(i) != (i < first ? in.dtype(0) : in.dtype(first)) ||
         (i >= first && in.dtype(i) != in.dtype(0) && !(narrow && in.dtype(i) == DType::kF32)))
       throw InvalidArgument(
-          "{}: got input {} of {} beside x of {}; want the same dtype, or parameters of float32 "
-          "beside 16-bit inputs",
+          "{}: got input {} of {} beside x of {}; want equal dtypes, or parameters of float32 "
+          "beside a 16-bit x",
           where, i, in.dtype(i), in.dtype(0));
   if (x.rank() < 2 || x[x.rank() - 1].is_symbol())
     throw InvalidArgument("{}: got x {}; want [..., C] with a number for C", where, x);

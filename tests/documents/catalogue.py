@@ -36,6 +36,7 @@ GIVEN_BY_NAME = {
     "Activations": "activation",
     "Initializers": "initializer",
     "Regularizers": "regularizer",
+    "Constraints": "constraint",
     "Losses": "loss",
     "Metrics": "metric",
     "Optimizers": "optimizer",
@@ -81,6 +82,8 @@ THEIRS = {
     "nn::Input": "keras.Input",
     "nn::set_random_seed": "keras.utils.set_random_seed",
     "nn::clear_session": "keras.utils.clear_session",
+    "nn::dtype_policy": "keras.config.dtype_policy",
+    "nn::set_dtype_policy": "keras.config.set_dtype_policy",
     "nn::compute_average_loss": "tf.nn.compute_average_loss",
     "nn::scale_regularization_loss": "tf.nn.scale_regularization_loss",
     "data::to_categorical": "keras.utils.to_categorical",
@@ -155,7 +158,14 @@ NOT_OF_KERAS = {
 
 # Functions by section; their options are listed with them.
 FUNCTIONS = {
-    "Models": ["nn::Input", "nn::set_random_seed", "nn::clear_session", "data::to_categorical"],
+    "Models": [
+        "nn::Input",
+        "nn::set_random_seed",
+        "nn::clear_session",
+        "nn::set_dtype_policy",
+        "nn::dtype_policy",
+        "data::to_categorical",
+    ],
     "Custom loops": [
         "nn::compute_average_loss",
         "nn::scale_regularization_loss",
@@ -231,6 +241,7 @@ ELSEWHERE = {
     *TO_DERIVE_FROM.values(),
     "keras.initializers.Initializer",
     "keras.regularizers.Regularizer",
+    "keras.constraints.Constraint",
     "keras.layers.InputLayer",
 }
 # Handles to those, and the values that arguments and results are made of.
@@ -253,6 +264,11 @@ SUPPORTING_CLASSES = {
     "nn::InitializerContext",
     "nn::Initializer",
     "nn::Regularizer",
+    "nn::Constraint",
+    "nn::constraints::Axes",
+    "nn::DTypePolicy",
+    "nn::LossScale",
+    "nn::WeightUse",
     "nn::SymbolicTensor",
     "nn::SymbolicCallOptions",
     "nn::SymbolicInputs",

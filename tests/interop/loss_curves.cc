@@ -44,7 +44,7 @@ int main(int argc, char** argv) try {
   const auto [train, test] = data::load_mnist_files(argv[2]);
   const data::Dataset rows = train.take(std::atoll(argv[4])).map([](const data::Element& row) {
     cohort::Tensor image = row[0].cast(cohort::DType::kF32);
-    for (float& pixel : image.values<float>()) pixel /= 255;
+    for (int64_t i = 0; i < image.num_elements(); ++i) image.data<float>()[i] /= 255;
     return data::Element{image, row[1]};
   });
   const nn::History history =

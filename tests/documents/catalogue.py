@@ -31,6 +31,8 @@ CLASS_SECTIONS = [
     ("Learning-rate schedules", "keras.optimizers.schedules", "LearningRateSchedule"),
     ("Callbacks", "keras.callbacks", "Callback"),
 ]
+# These have none of the arguments that the others of their section share.
+APART = {"nn::LossScaleOptimizer"}
 # What is also given by name; names.cc asks the library for the names.
 GIVEN_BY_NAME = {
     "Activations": "activation",

@@ -13,16 +13,16 @@ namespace {
 
 using GpuMixedPrecisionTest = GpuTest;
 
-constexpr int64_t kRows = 96, kBatch = 16;
+constexpr int64_t kMixedRows = 96, kMixedBatch = 16;
 
-struct Outcome {
+struct MixedOutcome {
   std::vector<double> losses;
   std::vector<Tensor> weights;
   double scale = 0;
   int64_t updates = 0;
 };
 
-nn::Model cnn() {
+nn::Model mixed_cnn() {
   return nn::Sequential(
       {nn::Input({.shape = {16, 16, 3}}),
        nn::Conv2D{.filters = 16, .kernel_size = 3, .padding = "same", .activation = "relu"},
@@ -37,14 +37,14 @@ nn::Model cnn() {
 }
 
 /// With a row of infinities in the second batch where `bad`.
-Outcome train(const char* policy, const std::string& device, bool bad, int epochs = 3) {
+MixedOutcome train_mixed(const char* policy, const std::string& device, bool bad, int epochs = 3) {
   nn::set_random_seed(11);
   nn::set_dtype_policy(policy);
   const distribute::Strategy strategy = distribute::OneDeviceStrategy(device);
-  Tensor x = random_numbers(DType::kF32, Shape{kRows, 16, 16, 3}, 5);
+  Tensor x = random_numbers(DType::kF32, Shape{kMixedRows, 16, 16, 3}, 5);
   if (bad) x.data<float>()[20 * 16 * 16 * 3 + 7] = std::numeric_limits<float>::infinity();
   const nn::Model model = strategy.scope([&] {
-    const nn::Model made = cnn();
+    const nn::Model made = mixed_cnn();
     made.compile({.optimizer = nn::SGD{.learning_rate = 0.05, .momentum = 0.9},
                   .loss = "sparse_categorical_crossentropy",
                   .metrics = {"accuracy"}});
@@ -52,9 +52,9 @@ Outcome train(const char* policy, const std::string& device, bool bad, int epoch
   });
   nn::set_dtype_policy("float32");
   const nn::History history =
-      model.fit(x, random_integers({kRows}, 4, 6),
-                {.batch_size = kBatch, .epochs = epochs, .verbose = 0, .shuffle = false});
-  Outcome outcome{.losses = history["loss"], .weights = model.get_weights()};
+      model.fit(x, random_integers({kMixedRows}, 4, 6),
+                {.batch_size = kMixedBatch, .epochs = epochs, .verbose = 0, .shuffle = false});
+  MixedOutcome outcome{.losses = history["loss"], .weights = model.get_weights()};
   outcome.updates = model.optimizer().iterations();
   if (const nn::LossScale* scale = model.optimizer()->loss_scale())
     outcome.scale = scale->variables()[1].value().item<double>();
@@ -63,9 +63,10 @@ Outcome train(const char* policy, const std::string& device, bool bad, int epoch
 
 // Numbers of 16 bits are rounded in other places, so that weights drift apart; the same GPU gives
 // the same bits.
-void expect_alike(const char* policy, double tolerance) {
-  const Outcome cpu = train(policy, "cpu:0", false), gpu = train(policy, "gpu:0", false);
-  const Outcome again = train(policy, "gpu:0", false);
+void expect_mixed_alike(const char* policy, double tolerance) {
+  const MixedOutcome cpu = train_mixed(policy, "cpu:0", false),
+                     gpu = train_mixed(policy, "gpu:0", false);
+  const MixedOutcome again = train_mixed(policy, "gpu:0", false);
   ASSERT_EQ(cpu.weights.size(), gpu.weights.size());
   for (size_t i = 0; i < cpu.weights.size(); ++i) {
     SCOPED_TRACE(i);
@@ -76,17 +77,19 @@ void expect_alike(const char* policy, double tolerance) {
   for (size_t i = 0; i < cpu.losses.size(); ++i)
     EXPECT_NEAR(gpu.losses[i], cpu.losses[i], tolerance * (1 + cpu.losses[i]));
   EXPECT_EQ(gpu.scale, cpu.scale);
-  EXPECT_EQ(gpu.updates, kRows / kBatch * 3);
+  EXPECT_EQ(gpu.updates, kMixedRows / kMixedBatch * 3);
 }
 
 TEST_F(GpuMixedPrecisionTest, TrainsInBFloat16AsTheCpuDoes) {
-  expect_alike("mixed_bfloat16", 0.03);
+  expect_mixed_alike("mixed_bfloat16", 0.03);
 }
-TEST_F(GpuMixedPrecisionTest, TrainsInFloat16AsTheCpuDoes) { expect_alike("mixed_float16", 0.01); }
+TEST_F(GpuMixedPrecisionTest, TrainsInFloat16AsTheCpuDoes) {
+  expect_mixed_alike("mixed_float16", 0.01);
+}
 
 TEST_F(GpuMixedPrecisionTest, AStepWithAnInfinityIsSkipped) {
-  const Outcome gpu = train("mixed_float16", "gpu:0", true);
-  EXPECT_EQ(gpu.updates, (kRows / kBatch - 1) * 3);
+  const MixedOutcome gpu = train_mixed("mixed_float16", "gpu:0", true);
+  EXPECT_EQ(gpu.updates, (kMixedRows / kMixedBatch - 1) * 3);
   EXPECT_EQ(gpu.scale, 32768 / 8) << "three of the steps were skipped";
   for (const Tensor& weight : gpu.weights)
     for (const float value : weight.values<float>()) ASSERT_TRUE(std::isfinite(value));
@@ -94,7 +97,7 @@ TEST_F(GpuMixedPrecisionTest, AStepWithAnInfinityIsSkipped) {
 }
 
 TEST_F(GpuMixedPrecisionTest, WeightsAreHeldToTheirConstraint) {
-  const Outcome gpu = train("float32", "gpu:0", false);
+  const MixedOutcome gpu = train_mixed("float32", "gpu:0", false);
   const auto kernel =
       std::find_if(gpu.weights.begin(), gpu.weights.end(), [](const Tensor& weight) {
         return weight.shape() == Shape{32, 24};
@@ -108,7 +111,7 @@ TEST_F(GpuMixedPrecisionTest, WeightsAreHeldToTheirConstraint) {
     }
     EXPECT_LE(std::sqrt(squares), 0.7 + 1e-5);
   }
-  const Outcome cpu = train("float32", "cpu:0", false);
+  const MixedOutcome cpu = train_mixed("float32", "cpu:0", false);
   for (size_t i = 0; i < cpu.weights.size(); ++i)
     expect_close(gpu.weights[i], cpu.weights[i], 2e-3);
 }
@@ -119,17 +122,17 @@ TEST_F(GpuMixedPrecisionTest, LogicalDevicesSkipTogether) {
   nn::set_dtype_policy("mixed_float16");
   const distribute::Strategy strategy =
       distribute::MirroredStrategy({.devices = {"gpu:0", "gpu:1"}});
-  Tensor x = random_numbers(DType::kF32, Shape{kRows, 16, 16, 3}, 5);
+  Tensor x = random_numbers(DType::kF32, Shape{kMixedRows, 16, 16, 3}, 5);
   x.data<float>()[20 * 16 * 16 * 3 + 7] = std::numeric_limits<float>::infinity();
   const nn::Model model = strategy.scope([] {
-    const nn::Model made = cnn();
+    const nn::Model made = mixed_cnn();
     made.compile({.optimizer = "adam", .loss = "sparse_categorical_crossentropy"});
     return made;
   });
   nn::set_dtype_policy("float32");
-  model.fit(x, random_integers({kRows}, 4, 6),
-            {.batch_size = kBatch, .verbose = 0, .shuffle = false});
-  EXPECT_EQ(model.optimizer().iterations(), kRows / kBatch - 1);
+  model.fit(x, random_integers({kMixedRows}, 4, 6),
+            {.batch_size = kMixedBatch, .verbose = 0, .shuffle = false});
+  EXPECT_EQ(model.optimizer().iterations(), kMixedRows / kMixedBatch - 1);
   EXPECT_EQ(model.optimizer()->loss_scale()->variables()[1].value().item<double>(), 16384);
 }
 

@@ -106,6 +106,8 @@ struct CompileOptions {
   bool run_eagerly = false;
   /// Batches between calls of batch hooks.
   int64_t steps_per_execution = 1;
+  /// Makes a LossScaleOptimizer of the optimizer where the model's policy is "mixed_float16".
+  bool auto_scale_loss = true;
 };
 
 }  // namespace cohort::nn

@@ -72,11 +72,12 @@ void OptimizerImpl::by_element(const Group& group, std::vector<SlotOptions> name
     apply = ops::constant(Tensor::from(std::vector<bool>{true}, Shape{}));
   }
   if (options_.use_ema) add_average(element);
+  averaged_ = constrained_ = true;
+  if (group.constrained) return update_whole(element, group, names, apply);
   std::vector<ops::Variables> slots_of_each;
   for (const SlotOptions& slot : names) slots_of_each.push_back(slots(slot.name, group.variables));
   ops::elementwise_update(element, group.states(), slots_of_each, group.gradients, apply,
                           group.weight_decay);
-  averaged_ = true;
 }
 
 /// As Keras counts them here: whole updates.

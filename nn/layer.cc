@@ -23,10 +23,9 @@ LayerImpl::LayerImpl(std::string type_name, LayerOptions options)
     : type_name_(std::move(type_name)),
       name_(options.name.empty() ? internal::unique_name(internal::to_snake_case(type_name_))
                                  : std::move(options.name)),
-      dtype_(options.dtype),
+      policy_(options.dtype),
+      autocast_(options.autocast),
       trainable_(options.trainable) {
-  if (!is_floating(dtype_))
-    throw InvalidArgument("{}: got dtype {}; want a floating one", name_, dtype_);
   if (name_.find('/') != std::string::npos)
     throw InvalidArgument("{}: got a name with \"/\"; want one without: names are parts of paths",
                           name_);
@@ -44,7 +43,7 @@ Variable LayerImpl::add_weight(const std::string& name, WeightOptions options) {
   for (const Variable& weight : own_weights_)
     if (weight.path() == path)
       throw AlreadyExists("{}: got weight {} twice; want different names", name_, name);
-  const DType dtype = options.dtype.value_or(dtype_);
+  const DType dtype = options.dtype.value_or(variable_dtype());
   const uint64_t seed = default_runtime().random_seed();
   VariableOptions variable{.name = path,
                            .trainable = options.trainable,
@@ -54,8 +53,10 @@ Variable LayerImpl::add_weight(const std::string& name, WeightOptions options) {
                   copies = internal::initial_copies(variable)] {
     return internal::multiplied(initializer(shape, dtype, {.seed = seed, .path = path}), copies);
   };
-  own_weights_.emplace_back(std::make_shared<VariableState>(
-      dtype, options.shape, std::move(initial), std::move(variable)));
+  own_weights_.emplace_back(
+      std::make_shared<VariableState>(dtype, options.shape, std::move(initial),
+                                      std::move(variable)),
+      WeightUse{.autocast = options.autocast, .constraint = std::move(options.constraint)});
   if (options.regularizer.defined())
     regularizers_.emplace_back(own_weights_.back(), options.regularizer);
   return own_weights_.back();
@@ -89,13 +90,14 @@ void LayerImpl::add_loss(Value loss) {
 }
 
 Value LayerImpl::as_floating(Value x) const {
-  return x.dtype() == dtype_ ? x : ops::cast(x, dtype_);
+  return x.dtype() == compute_dtype() ? x : ops::cast(x, compute_dtype());
 }
 
 void LayerImpl::add_activity_loss(const Regularizer& regularizer, Value y) {
   const internal::CallContext* context = internal::current_call();
   if (!regularizer.defined() || !context || !context->losses) return;
-  const Value penalty = regularizer(y);
+  const bool narrow = y.dtype() == DType::kF16 || y.dtype() == DType::kBF16;
+  const Value penalty = regularizer(narrow ? ops::cast(y, DType::kF32) : y);
   add_loss(penalty / internal::global_rows(y, penalty.dtype()));
 }
 
@@ -142,6 +144,12 @@ void LayerImpl::build_once(std::span<const TensorType> inputs) {
   parts_made();
 }
 
+/// Keras' scopes: one begins with a layer of a mixed policy, and layers inside have their own.
+std::optional<DType> LayerImpl::autocast_within(const internal::CallContext* outer) const {
+  const bool in_scope = policy_.is_mixed() || (outer && outer->autocast);
+  return in_scope && autocast_ ? std::optional(compute_dtype()) : std::nullopt;
+}
+
 /// Inputs in this layer's dtype, each with its mask.
 CallArgs LayerImpl::arguments(const std::vector<Value>& inputs, const CallOptions& options,
                               bool training) {
@@ -154,7 +162,7 @@ CallArgs LayerImpl::arguments(const std::vector<Value>& inputs, const CallOption
   for (Value& input : args.inputs) {
     Value mask = options.mask.defined() ? options.mask : internal::mask_of(input);
     if (mask.defined()) mask = internal::checked_mask(mask, input, name_);
-    if (converts_inputs() && is_floating(input.dtype()))
+    if (casts_inputs() && is_floating(input.dtype()))
       input = internal::with_mask(as_floating(input), mask);
     args.masks.push_back(mask);
   }
@@ -193,7 +201,7 @@ std::vector<Value> LayerImpl::apply(const std::vector<Value>& inputs, const Call
   std::vector<TensorType> types;
   for (const Value& input : args.inputs) types.push_back(input.type());
   build_once(types);
-  internal::CallContext context(this, training);
+  internal::CallContext context(this, training, autocast_within(outer));
   std::vector<Value> outputs = call(args);
   if (outputs.empty()) throw InvalidArgument("{}: call returned no value; want one or more", name_);
   pass_masks_on(args, outputs);

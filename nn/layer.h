@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "cohort/core/graph/graph.h"
+#include "cohort/nn/constraints.h"
+#include "cohort/nn/dtype_policy.h"
 #include "cohort/nn/handle.h"
 #include "cohort/nn/initializers.h"
 #include "cohort/nn/regularizers.h"
@@ -19,6 +21,9 @@
 namespace cohort::nn {
 
 class LayerImpl;
+namespace internal {
+class CallContext;
+}
 
 /// What one call of a layer gets. Values belong to the graph being traced. A mask says which
 /// elements count: bool, of the first dimensions of its input ([N, T] of [N, T, K]).
@@ -124,8 +129,9 @@ struct LayerCall {
 /// Arguments that every layer has, in Keras' order.
 struct LayerOptions {
   bool trainable = true;
-  DType dtype = DType::kF32;  ///< of weights and arithmetic; floating inputs are converted
-  std::string name = "";      ///< "": automatic
+  DTypePolicy dtype = {};  ///< of weights and arithmetic
+  bool autocast = true;    ///< floating inputs and weights come in the compute dtype
+  std::string name = "";   ///< "": automatic
 };
 
 /// Of the options of a layer those that every layer has.
@@ -137,9 +143,11 @@ LayerOptions common_options(const Options& options) {
 struct WeightOptions {
   Shape shape = {};
   Initializer initializer = "glorot_uniform";
-  std::optional<DType> dtype = {};  ///< absent: the layer's
+  std::optional<DType> dtype = {};  ///< absent: the layer's variable_dtype()
   bool trainable = true;
+  bool autocast = true;  ///< false: a call reads it as it is, whatever dtype it computes in
   Regularizer regularizer = {};
+  Constraint constraint = {};
   /// What replicas that write it in a step make of it: see nn/variable.h.
   VariableSynchronization synchronization = VariableSynchronization::kAuto;
   VariableAggregation aggregation = VariableAggregation::kNone;
@@ -184,7 +192,10 @@ class LayerImpl : public std::enable_shared_from_this<LayerImpl> {
   // --- what it is ---------------------------------------------------------------------------
   const std::string& name() const { return name_; }
   const std::string& type_name() const { return type_name_; }
-  DType dtype() const { return dtype_; }
+  const DTypePolicy& dtype_policy() const { return policy_; }
+  DType compute_dtype() const { return policy_.compute_dtype(); }
+  DType variable_dtype() const { return policy_.variable_dtype(); }
+  DType dtype() const { return variable_dtype(); }  ///< Keras' other name of it
   /// In a step that a model traces: as it was when the model was compiled.
   bool trainable() const;
   void set_trainable(bool trainable);
@@ -245,7 +256,9 @@ class LayerImpl : public std::enable_shared_from_this<LayerImpl> {
   /// Layers that only pass inputs on (models) take inputs of every dtype, and leave masks to the
   /// layers inside.
   virtual bool converts_inputs() const { return true; }
-  /// x in this layer's dtype, integers included.
+  /// Whether call() gets floating inputs in the compute dtype.
+  virtual bool casts_inputs() const { return converts_inputs() && autocast_; }
+  /// x in this layer's compute dtype, integers included.
   Value as_floating(Value x) const;
 
  private:
@@ -254,13 +267,15 @@ class LayerImpl : public std::enable_shared_from_this<LayerImpl> {
   void pass_masks_on(const CallArgs& args, const std::vector<Value>& outputs);
   void add_child(const std::string& name, const Layer& layer);
   std::string name_within_parent() const;
+  std::optional<DType> autocast_within(const internal::CallContext* outer) const;
   void build_once(std::span<const TensorType> inputs);
   void add_penalties(std::set<const LayerImpl*>& counted, std::vector<Value>& losses) const;
 
   std::string type_name_;
   std::string name_;
   std::string path_;
-  DType dtype_;
+  DTypePolicy policy_;
+  bool autocast_;
   bool trainable_;
   bool built_ = false;
   bool has_dropped_a_mask_ = false;

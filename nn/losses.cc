@@ -209,7 +209,7 @@ Value Loss::operator()(Value y_true, Value y_pred, Value sample_weight) const {
   NameScope scope(name());
   try {
     Value mask = internal::mask_of(y_pred);
-    if (!is_floating(y_pred.dtype())) y_pred = ops::cast(y_pred, DType::kF32);
+    if (y_pred.dtype() != DType::kF64) y_pred = ops::cast(y_pred, DType::kF32);
     if (const Value counted = impl().mask(y_true, y_pred); counted.defined())
       mask = mask.defined() ? ops::logical_and(mask, counted) : counted;
     return internal::reduce_weighted(impl().call(y_true, y_pred), sample_weight, mask,

@@ -7,6 +7,7 @@
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/state.h"
 #include "cohort/core/runtime/runtime.h"
+#include "cohort/nn/internal/masks.h"
 #include "cohort/nn/internal/metric_results.h"
 
 namespace cohort::nn {
@@ -25,6 +26,12 @@ Value widened(Value part, const Variable& state) {
     throw InvalidArgument("got a contribution of {} to state {} of {}; want integers", part.dtype(),
                           state.name(), state.dtype());
   return ops::cast(part, state.dtype());
+}
+
+/// Metrics of 16-bit values are computed in f32.
+Value not_narrow(Value x) {
+  if (!x.defined() || (x.dtype() != DType::kF16 && x.dtype() != DType::kBF16)) return x;
+  return internal::with_mask(ops::cast(x, DType::kF32), internal::mask_of(x));
 }
 
 }  // namespace
@@ -62,8 +69,10 @@ void MetricImpl::build_once(const MetricArgs& args) {
   built_ = true;
 }
 
-std::vector<Value> MetricImpl::apply(const MetricArgs& args) {
+std::vector<Value> MetricImpl::apply(const MetricArgs& given) {
   try {
+    const MetricArgs args{not_narrow(given.y_true), not_narrow(given.y_pred),
+                          not_narrow(given.sample_weight)};
     if (!built_) build_once(args);
     std::vector<Value> parts = contributions(args);
     if (parts.size() != states_.size())

@@ -70,9 +70,10 @@ class MetricImpl {
   bool built() const { return built_; }
 
   // --- how it is used (Metric and models do) ------------------------------------------------
-  /// The contributions of a batch, each in its state's dtype. Builds the metric. Throws
-  /// InvalidArgument that names the state where number, shape or dtype does not fit.
-  std::vector<Value> apply(const MetricArgs& args);
+  /// The contributions of a batch, each in its state's dtype; of 16-bit values computed in f32.
+  /// Builds the metric. Throws InvalidArgument that names the state where number, shape or dtype
+  /// does not fit.
+  std::vector<Value> apply(const MetricArgs& given);
 
  protected:
   /// A state of zeros. Whole numbers are exact in f64 up to 2^53; i64 is for what only counts, and

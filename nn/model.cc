@@ -164,6 +164,7 @@ Logs run_batch(ModelImpl& model, internal::Trainer& trainer, distribute::StepRun
   step.run(batch, model.step_number());
   std::vector<Logs::Entry> entries;
   metrics.read(entries);
+  trainer.check_loss_scale();
   return Logs(std::move(entries));
 }
 

@@ -230,7 +230,8 @@ class Sequential : public Model {
 /// Seeds every random op, initializer and shuffle that has no seed of its own, and starts automatic
 /// names anew: the same program after it gives the same numbers.
 void set_random_seed(uint64_t seed);
-/// Starts automatic names anew: the next Dense without a name is "dense".
+/// Starts automatic names anew: the next Dense without a name is "dense". The dtype policy is
+/// float32 again.
 void clear_session();
 
 }  // namespace cohort::nn

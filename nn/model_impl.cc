@@ -46,6 +46,9 @@ void ModelImpl::compile(CompileOptions options) {
   if (options.steps_per_execution < 1)
     throw InvalidArgument("{}: compile: got steps_per_execution {}; want 1 or more", name(),
                           options.steps_per_execution);
+  if (options.auto_scale_loss && dtype_policy() == "mixed_float16" && options.optimizer.defined() &&
+      !options.optimizer->loss_scale())
+    options.optimizer = LossScaleOptimizer{.inner_optimizer = options.optimizer};
   const std::lock_guard lock(default_runtime().tracing());
   trainer_ = std::make_unique<internal::Trainer>(*this, std::move(options));
   compiled_ = true;
@@ -166,8 +169,11 @@ void Model::set_stop_training(bool stop) const { model_impl().stop_training = st
 
 void set_random_seed(uint64_t seed) {
   default_runtime().set_random_seed(seed);
-  clear_session();
+  internal::reset_names();
 }
-void clear_session() { internal::reset_names(); }
+void clear_session() {
+  internal::reset_names();
+  set_dtype_policy(DType::kF32);
+}
 
 }  // namespace cohort::nn

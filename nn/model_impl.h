@@ -110,6 +110,8 @@ class ModelImpl : public LayerImpl {
 
  protected:
   bool converts_inputs() const override { return false; }
+  /// call() of a mixed model gets its inputs as its weights, so that it can compute with both.
+  bool casts_inputs() const override { return dtype_policy().is_mixed(); }
   Model handle();
   /// A metric of the model's own: it is logged, and begins anew with every epoch and evaluate. An
   /// override above adds to it with update_state().

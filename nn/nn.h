@@ -2,6 +2,8 @@
 
 #include "cohort/nn/activations.h"
 #include "cohort/nn/callbacks/callbacks.h"
+#include "cohort/nn/constraints.h"
+#include "cohort/nn/dtype_policy.h"
 #include "cohort/nn/initializers.h"
 #include "cohort/nn/layers.h"
 #include "cohort/nn/learning_rate_schedules.h"

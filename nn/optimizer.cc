@@ -7,6 +7,7 @@
 #include "cohort/core/ops/reduce.h"
 #include "cohort/core/ops/slices.h"
 #include "cohort/core/ops/state.h"
+#include "cohort/nn/loss_scale.h"
 #include "cohort/nn/optimizer.h"
 
 namespace cohort::nn {
@@ -236,7 +237,7 @@ void OptimizerImpl::clip(std::vector<Gradient>& gradients) const {
 
 bool OptimizerImpl::keeps_slices(const Variable& variable) const {
   return updates_rows() && !options_.gradient_accumulation_steps && !options_.use_ema &&
-         variable.shape()[0].number() <= ops::kLargestTable &&
+         !variable.constraint() && variable.shape()[0].number() <= ops::kLargestTable &&
          !(options_.weight_decay && decay_of(variable) != 0);
 }
 
@@ -258,6 +259,7 @@ void OptimizerImpl::apply(const std::vector<Gradient>& gradients,
       set_numbers(ready.back(), numbers_of(ready.back()) / *options_.loss_scale_factor);
     present.push_back(variables[i]);
   }
+  unscale(ready, present);
   build(variables);
   const Value updates = updates_made();
   const Value applies = step_applies();
@@ -265,31 +267,53 @@ void OptimizerImpl::apply(const std::vector<Gradient>& gradients,
   clip(ready);
   const Value learning_rate = current_learning_rate();
   update_states(ops::cast(updates + 1.0, DType::kF64), applies);
-  std::map<DType, Group> groups;
+  std::map<std::pair<DType, bool>, Group> groups;
   for (size_t i = 0; i < present.size(); ++i) {
     if (ready[i].is_slices()) {
       update_rows(present[i], ready[i].slices(), learning_rate, applies);
       continue;
     }
-    Group& group = groups[present[i].dtype()];
+    const bool constrained = present[i].constraint() != nullptr;
+    Group& group = groups[{present[i].dtype(), constrained}];
+    group.constrained = constrained;
     group.variables.push_back(present[i]);
     group.gradients.push_back(ready[i].dense());
     if (options_.weight_decay) group.weight_decay.push_back(decay_of(present[i]));
   }
-  for (auto& [dtype, group] : groups) {
-    group.learning_rate = learning_rate;
-    group.step = updates + 1.0;
-    group.apply = applies;
-    averaged_ = false;
-    update(group);
-    if (options_.use_ema && !averaged_)
-      throw Unimplemented(
-          "{}: got use_ema; want an optimizer that says what becomes of an element "
-          "(update_element)",
-          name());
-  }
+  for (auto& [kind, group] : groups) update_group(group, learning_rate, updates + 1.0, applies);
   if (options_.use_ema) average_absent(present);
   ops::assign_add(iterations_.shared(), ops::scalar(1, DType::kI64));
+}
+
+void OptimizerImpl::update_group(Group& group, Value learning_rate, Value step, Value apply) {
+  group.learning_rate = learning_rate;
+  group.step = step;
+  group.apply = apply;
+  averaged_ = constrained_ = false;
+  update(group);
+  if ((options_.use_ema && !averaged_) || (group.constrained && !constrained_))
+    throw Unimplemented(
+        "{}: got {}; want an optimizer that says what becomes of an element (update_element)",
+        name(),
+        group.constrained ? "a constraint of " + group.variables[0].path()
+                          : std::string("use_ema"));
+}
+
+void OptimizerImpl::unscale(std::vector<Gradient>& gradients,
+                            const std::vector<Variable>& variables) {
+  if (!loss_scale_) return;
+  std::vector<Value> numbers;
+  for (const Gradient& gradient : gradients) numbers.push_back(numbers_of(gradient));
+  loss_scale_->unscale(numbers, variables);
+  for (size_t i = 0; i < gradients.size(); ++i) set_numbers(gradients[i], numbers[i]);
+}
+
+void OptimizerImpl::set_loss_scale(std::shared_ptr<LossScale> scale) {
+  if (loss_scale_)
+    throw FailedPrecondition("{}: got a second dynamic loss scale; want one", name());
+  loss_scale_ = std::move(scale);
+  options_.loss_scale_factor = {};
+  for (const Variable& variable : loss_scale_->variables()) states_.push_back(variable);
 }
 
 void Optimizer::apply_gradients(const std::vector<GradientAndVariable>& pairs) const {
@@ -311,6 +335,7 @@ void Optimizer::apply(const std::vector<Gradient>& gradients,
 }
 
 Value Optimizer::scale_loss(Value loss) const {
+  if (impl().loss_scale()) return impl().loss_scale()->scaled(loss);
   const std::optional<double> factor = impl().options().loss_scale_factor;
   return factor ? loss * *factor : loss;
 }

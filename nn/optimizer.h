@@ -16,6 +16,7 @@
 
 namespace cohort::nn {
 
+class LossScale;
 class Optimizer;
 
 /// Hyper-parameters that all optimizers share, Keras'.
@@ -89,7 +90,7 @@ class OptimizerImpl {
   void set_learning_rate(double learning_rate) const;
   /// iterations, learning_rate (unless it is scheduled), states(), then the slots.
   std::vector<Variable> variables() const;
-  /// What add_state() made.
+  /// What add_state() made, and the loss scale.
   const std::vector<Variable>& states() const { return states_; }
   bool built() const { return built_; }
   struct Slot {
@@ -105,6 +106,11 @@ class OptimizerImpl {
   const OptimizerOptions& options() const { return options_; }
   /// With use_ema, the weights become their averages, as at the end of Keras' fit().
   void finalize_variable_values() const;
+  /// Null without; its variables are among states().
+  const LossScale* loss_scale() const { return loss_scale_.get(); }
+  /// From the next trace on, in the place of loss_scale_factor. FailedPrecondition where there is
+  /// one.
+  void set_loss_scale(std::shared_ptr<LossScale> scale);
 
  protected:
   /// Variables of one dtype, to be updated by one node.
@@ -114,6 +120,7 @@ class OptimizerImpl {
     std::vector<Value> gradients;
     std::vector<double> weight_decay;  ///< one for each variable; empty: none
     Value learning_rate, step, apply;
+    bool constrained = false;  ///< every variable has a constraint; by_element sees to it
   };
   /// Sets what becomes of parameter and slots. Elementwise ops alone.
   virtual void update_element(ElementUpdate& element) const;
@@ -136,6 +143,10 @@ class OptimizerImpl {
                                                     const std::vector<Variable>& variables) const;
 
  private:
+  void update_whole(const ElementUpdate& element, const Group& group,
+                    const std::vector<SlotOptions>& names, Value apply) const;
+  void update_group(Group& group, Value learning_rate, Value step, Value apply);
+  void unscale(std::vector<Gradient>& gradients, const std::vector<Variable>& variables);
   Value current_learning_rate() const;
   Value step_applies() const;
   void accumulate(std::vector<Gradient>& gradients, const std::vector<Variable>& variables,
@@ -162,7 +173,9 @@ class OptimizerImpl {
   std::vector<Variable> excluded_;
   std::vector<std::string> excluded_names_;
   bool built_ = false;
-  bool averaged_ = false;  ///< whether the last update of a group kept averages
+  bool averaged_ = false;     ///< whether the last update of a group kept averages
+  bool constrained_ = false;  ///< likewise, whether it minded constraints
+  std::shared_ptr<LossScale> loss_scale_;
 };
 
 using GradientAndVariable = std::pair<Gradient, Variable>;
@@ -192,7 +205,7 @@ class Optimizer : public Handle<OptimizerImpl> {
   /// Takes effect at the next step. FailedPrecondition where the rate is scheduled.
   void set_learning_rate(double learning_rate) const { impl().set_learning_rate(learning_rate); }
   std::vector<Variable> variables() const { return impl().variables(); }
-  /// loss * loss_scale_factor, for custom loops; fit() does it.
+  /// loss * loss_scale_factor, or times the dynamic scale, for custom loops; fit() does it.
   Value scale_loss(Value loss) const;
   /// With use_ema, the weights become their averages; fit() does it at its end.
   void finalize_variable_values() const { impl().finalize_variable_values(); }

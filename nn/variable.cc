@@ -1,7 +1,9 @@
 #include "cohort/nn/variable.h"
 
 #include "cohort/core/graph/scope.h"
+#include "cohort/core/ops/math.h"
 #include "cohort/distribute/strategy.h"
+#include "cohort/nn/internal/call_context.h"
 #include "cohort/nn/internal/replica_copies.h"
 
 namespace cohort::nn {
@@ -42,6 +44,11 @@ std::string Variable::name() const {
   return full.substr(full.rfind('/') + 1);
 }
 
-Value Variable::read() const { return require_graph("variable " + path()).read(impl_); }
+Value Variable::read() const {
+  const Value value = require_graph("variable " + path()).read(impl_);
+  const internal::CallContext* call = internal::current_call();
+  const bool casts = autocast_ && call && call->autocast && is_floating(dtype());
+  return casts && dtype() != *call->autocast ? ops::cast(value, *call->autocast) : value;
+}
 
 }  // namespace cohort::nn

@@ -6,9 +6,17 @@
 
 #include "cohort/core/graph/graph.h"
 #include "cohort/core/graph/variable.h"
+#include "cohort/nn/constraints.h"
 #include "cohort/nn/handle.h"
 
 namespace cohort::nn {
+
+/// What the layer that made a weight says of its use. Every handle that the layer gives has it.
+struct WeightUse {
+  /// Whether a layer that computes in another dtype reads it in that one.
+  bool autocast = true;
+  Constraint constraint = {};
+};
 
 /// A handle to a variable. Used as a Value inside a traced function it is its value at the start of
 /// the step. value() and assign() see and write all replicas; not while a step runs. Of a variable
@@ -16,7 +24,12 @@ namespace cohort::nn {
 class Variable : public Handle<VariableState> {
  public:
   Variable() = default;
-  explicit Variable(std::shared_ptr<VariableState> state) : Handle(std::move(state)) {}
+  explicit Variable(std::shared_ptr<VariableState> state, WeightUse use = {})
+      : Handle(std::move(state)),
+        autocast_(use.autocast),
+        constraint_(use.constraint.defined()
+                        ? std::make_shared<const Constraint>(std::move(use.constraint))
+                        : nullptr) {}
   /// A variable of the user's own.
   explicit Variable(const Tensor& initial, std::string name = "variable", bool trainable = true);
   /// The same with a say in what replicas make of it (tf.VariableSynchronization,
@@ -37,9 +50,16 @@ class Variable : public Handle<VariableState> {
   Tensor value() const { return impl().value(); }
   void assign(const Tensor& value) const { impl().assign(value); }
 
-  /// The value in the graph being traced. FailedPrecondition outside of a traced function.
+  /// The value in the graph being traced; while a layer of a mixed policy is called, in its compute
+  /// dtype (DTypePolicy). FailedPrecondition outside of a traced function.
   Value read() const;
   operator Value() const { return read(); }  // NOLINT: ops take variables as they take values
+  /// See WeightUse; null: none.
+  const Constraint* constraint() const { return constraint_.get(); }
+
+ private:
+  bool autocast_ = true;
+  std::shared_ptr<const Constraint> constraint_;
 };
 
 }  // namespace cohort::nn

@@ -9,7 +9,14 @@ namespace {
 /// Inputs [first, last) must be [C], for x [..., C].
 void want_channels(const InferContext& in, const Shape& x, int first, std::string_view where) {
   want_floating(in, 0, where);
-  want_same_dtypes(in, where);
+  const bool narrow = in.dtype(0) == DType::kF16 || in.dtype(0) == DType::kBF16;
+  for (int i = 1; i < in.num_inputs(); ++i)
+    if (in.dtype(i) != (i < first ? in.dtype(0) : in.dtype(first)) ||
+        (i >= first && in.dtype(i) != in.dtype(0) && !(narrow && in.dtype(i) == DType::kF32)))
+      throw InvalidArgument(
+          "{}: got input {} of {} beside x of {}; want equal dtypes, or parameters of float32 "
+          "beside a 16-bit x",
+          where, i, in.dtype(i), in.dtype(0));
   if (x.rank() < 2 || x[x.rank() - 1].is_symbol())
     throw InvalidArgument("{}: got x {}; want [..., C] with a number for C", where, x);
   for (int i = first; i < in.num_inputs(); ++i)
@@ -21,7 +28,7 @@ void want_channels(const InferContext& in, const Shape& x, int first, std::strin
 Types infer_batch_norm(const InferContext& in) {
   const Shape& x = in.shape(0);
   want_channels(in, x, 1, "batch_norm");
-  const TensorType statistic{in.dtype(0), {x[x.rank() - 1]}};
+  const TensorType statistic{in.dtype(1), {x[x.rank() - 1]}};
   return {in.input(0), statistic, statistic};
 }
 
@@ -30,7 +37,7 @@ Types infer_batch_norm_grad(const InferContext& in) {
   want_channels(in, x, 2, "batch_norm_grad");
   if (in.shape(0) != x)
     throw InvalidArgument("batch_norm_grad: got dy {}, x {}; want equal shapes", in.shape(0), x);
-  const TensorType parameter{in.dtype(0), {x[x.rank() - 1]}};
+  const TensorType parameter{in.dtype(2), {x[x.rank() - 1]}};
   return {{in.dtype(0), x}, parameter, parameter};
 }
 

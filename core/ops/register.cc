@@ -2,6 +2,7 @@
 
 #include "cohort/core/ops/array.h"
 #include "cohort/core/ops/collective.h"
+#include "cohort/core/ops/commit_condition.h"
 #include "cohort/core/ops/constant.h"
 #include "cohort/core/ops/conv.h"
 #include "cohort/core/ops/cross_replica.h"
@@ -26,6 +27,7 @@ namespace cohort::ops {
 void register_ops(OpRegistry& ops) {
   register_array(ops);
   register_collective(ops);
+  register_commit_condition(ops);
   register_constant(ops);
   register_conv(ops);
   register_cross_replica(ops);

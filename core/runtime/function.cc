@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "cohort/core/graph/scope.h"
+#include "cohort/core/ops/commit_condition.h"
 #include "cohort/core/runtime/passes.h"
 #include "cohort/core/runtime/program.h"
 #include "cohort/core/runtime/runtime.h"
@@ -101,6 +102,11 @@ Trace trace(const Function::Body& body, const Signature& signature, const std::s
     if (&output.graph() != result.graph.get())
       throw InvalidArgument(
           "{}: got an output of another graph; want values made inside the function", name);
+  if (any_node(*result.graph, ops::is_commit_condition)) {
+    GraphFunction conditional = apply_commit_conditions(*result.graph, result.outputs);
+    result.graph = std::move(conditional.graph);
+    result.outputs = std::move(conditional.fetches);
+  }
   return result;
 }
 

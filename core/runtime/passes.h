@@ -16,6 +16,9 @@ class Runtime;
 GraphFunction bind(const Graph& graph, std::span<const Value> fetches,
                    const SymbolBindings& bindings);
 
+/// Of a step that says when it commits (core/ops/commit_condition.h): its updates write only then.
+GraphFunction apply_commit_conditions(const Graph& graph, std::span<const Value> fetches);
+
 /// For one replica: what is reduced, gathered or shared over replicas is its inputs.
 GraphFunction drop_reductions(const Graph& graph, std::span<const Value> fetches);
 

@@ -10,9 +10,10 @@ const CallContext*& innermost_call() {
 
 }  // namespace
 
-CallContext::CallContext(const LayerImpl* layer, bool training)
+CallContext::CallContext(const LayerImpl* layer, bool training, std::optional<DType> autocast)
     : layer(layer),
       training(training),
+      autocast(autocast),
       losses(innermost_call() ? innermost_call()->losses : nullptr),
       outer(innermost_call()) {
   innermost_call() = this;

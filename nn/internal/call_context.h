@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,14 +15,15 @@ namespace cohort::nn::internal {
 
 class CallContext {
  public:
-  CallContext(const LayerImpl* layer, bool training);
+  CallContext(const LayerImpl* layer, bool training, std::optional<DType> autocast = {});
   ~CallContext();
   CallContext(const CallContext&) = delete;
   CallContext& operator=(const CallContext&) = delete;
 
   const LayerImpl* layer;  ///< nullptr in the context of a LossCollector
   bool training;
-  std::vector<Value>* losses;  ///< of the nearest LossCollector; may be null
+  std::optional<DType> autocast;  ///< in which variables are read; absent: as they are
+  std::vector<Value>* losses;     ///< of the nearest LossCollector; may be null
   const CallContext* outer;
 };
 

@@ -181,6 +181,7 @@ class Fit final : private Boundary {
                      clock_->take(model_.strategy().workers()));
     logs_.refresh();
     last_ = logs_;
+    trainer_.check_loss_scale();
     if (validates_after(epoch_)) add_validation(last_, callbacks);
     if (metrics_) metrics_->show(*clock_, last_, true);
     callbacks.call(&CallbackImpl::on_epoch_end, epoch_, last_);

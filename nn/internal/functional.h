@@ -19,6 +19,9 @@ class FunctionalImpl : public ModelImpl {
   /// Inputs before users, deeper calls first, as Keras orders layers.
   const std::vector<std::shared_ptr<const LayerCall>>& calls() const { return calls_; }
 
+ protected:
+  bool casts_inputs() const override { return false; }
+
  private:
   std::vector<SymbolicTensor> inputs_, outputs_;
   std::vector<std::shared_ptr<const LayerCall>> calls_;
@@ -35,6 +38,9 @@ class SequentialImpl : public ModelImpl {
   std::vector<std::string> output_names() const override;
   std::vector<SymbolicTensor> symbolic_inputs() const override;
   std::vector<SymbolicTensor> symbolic_outputs() const override;
+
+ protected:
+  bool casts_inputs() const override { return false; }
 
  private:
   void build_if_input_is_known();

@@ -8,6 +8,7 @@
 #include "cohort/core/ops/math.h"
 #include "cohort/core/runtime/runtime.h"
 #include "cohort/nn/internal/step_recording.h"
+#include "cohort/nn/loss_scale.h"
 
 namespace cohort::nn::internal {
 namespace {
@@ -67,6 +68,11 @@ StepHandle Trainer::train_step(const ElementLayout& layout) { return step(Kind::
 StepHandle Trainer::test_step(const ElementLayout& layout) { return step(Kind::kTest, layout); }
 StepHandle Trainer::predict_step(const ElementLayout& layout) {
   return step(Kind::kPredict, layout);
+}
+
+void Trainer::check_loss_scale() const {
+  const Optimizer& optimizer = options_.optimizer;
+  if (optimizer.defined() && optimizer->loss_scale()) optimizer->loss_scale()->check();
 }
 
 StepHandle Trainer::step(Kind kind, const ElementLayout& layout) {

@@ -44,6 +44,8 @@ class Trainer {
   StepHandle predict_step(const ElementLayout& layout);
 
   const CompileOptions& options() const { return options_; }
+  /// LossScale::check(), where the optimizer has one. Reads devices.
+  void check_loss_scale() const;
   Objective& objective() { return objective_; }
   int num_outputs() const { return num_outputs_; }
   /// False once layers were added to the model or taken from it: its steps no longer hold.

@@ -56,11 +56,13 @@ class Conv2DImpl : public LayerImpl {
     const Shape shape{size.rows, size.columns, channels_ / options_.groups, options_.filters};
     kernel_ = add_weight("kernel", {.shape = shape,
                                     .initializer = options_.kernel_initializer,
-                                    .regularizer = options_.kernel_regularizer});
+                                    .regularizer = options_.kernel_regularizer,
+                                    .constraint = options_.kernel_constraint});
     if (options_.use_bias)
       bias_ = add_weight("bias", {.shape = {options_.filters},
                                   .initializer = options_.bias_initializer,
-                                  .regularizer = options_.bias_regularizer});
+                                  .regularizer = options_.bias_regularizer,
+                                  .constraint = options_.bias_constraint});
   }
 
   std::vector<Value> call(const CallArgs& args) override {

@@ -29,8 +29,10 @@ struct Conv2D {
   Regularizer kernel_regularizer = {};
   Regularizer bias_regularizer = {};
   Regularizer activity_regularizer = {};
+  Constraint kernel_constraint = {};
+  Constraint bias_constraint = {};
   bool trainable = true;
-  DType dtype = DType::kF32;
+  DTypePolicy dtype = {};
   std::string name = "";
 
   operator Layer() const;
@@ -46,7 +48,7 @@ struct MaxPooling2D {
   std::optional<Size2D> strides = {};  ///< absent: pool_size
   std::string padding = "valid";       ///< or "same"; padding neither wins nor is counted
   bool trainable = true;
-  DType dtype = DType::kF32;
+  DTypePolicy dtype = {};
   std::string name = "";
 
   operator Layer() const;
@@ -62,7 +64,7 @@ struct AveragePooling2D {
   std::optional<Size2D> strides = {};  ///< absent: pool_size
   std::string padding = "valid";       ///< or "same"; padding neither wins nor is counted
   bool trainable = true;
-  DType dtype = DType::kF32;
+  DTypePolicy dtype = {};
   std::string name = "";
 
   operator Layer() const;
@@ -76,7 +78,7 @@ struct AveragePooling2D {
 struct GlobalAveragePooling2D {
   bool keepdims = false;  ///< true: [N, 1, 1, C]
   bool trainable = true;
-  DType dtype = DType::kF32;
+  DTypePolicy dtype = {};
   std::string name = "";
 
   operator Layer() const;
@@ -90,7 +92,7 @@ struct GlobalAveragePooling2D {
 struct GlobalMaxPooling2D {
   bool keepdims = false;  ///< true: [N, 1, 1, C]
   bool trainable = true;
-  DType dtype = DType::kF32;
+  DTypePolicy dtype = {};
   std::string name = "";
 
   operator Layer() const;

@@ -17,8 +17,10 @@ struct Dense {
   Regularizer kernel_regularizer = {};
   Regularizer bias_regularizer = {};
   Regularizer activity_regularizer = {};
+  Constraint kernel_constraint = {};
+  Constraint bias_constraint = {};
   bool trainable = true;
-  DType dtype = DType::kF32;
+  DTypePolicy dtype = {};
   std::string name = "";
 
   operator Layer() const;
@@ -37,9 +39,10 @@ struct Embedding {
   int64_t output_dim;  ///< elements of a row
   Initializer embeddings_initializer = "uniform";
   Regularizer embeddings_regularizer = {};
+  Constraint embeddings_constraint = {};
   bool mask_zero = false;  ///< rows of number 0 are masked: they stand for nothing
   bool trainable = true;
-  DType dtype = DType::kF32;
+  DTypePolicy dtype = {};
   std::string name = "";
 
   operator Layer() const;
@@ -52,7 +55,7 @@ struct Embedding {
 struct Activation {
   ActivationFunction activation;
   bool trainable = true;
-  DType dtype = DType::kF32;
+  DTypePolicy dtype = {};
   std::string name = "";
 
   operator Layer() const;
@@ -65,7 +68,7 @@ struct Activation {
 /// [N, a, b, …] -> [N, a * b * …]; [N] -> [N, 1]. Keeps the dtype.
 struct Flatten {
   bool trainable = true;
-  DType dtype = DType::kF32;
+  DTypePolicy dtype = {};
   std::string name = "";
 
   operator Layer() const;
@@ -79,7 +82,7 @@ struct Flatten {
 struct Reshape {
   std::vector<int64_t> target_shape;  ///< without the batch; one dimension may be -1
   bool trainable = true;
-  DType dtype = DType::kF32;
+  DTypePolicy dtype = {};
   std::string name = "";
 
   operator Layer() const;
@@ -95,7 +98,7 @@ struct Dropout {
   double rate;
   std::optional<int64_t> seed = {};  ///< absent: the program's
   bool trainable = true;
-  DType dtype = DType::kF32;
+  DTypePolicy dtype = {};
   std::string name = "";
 
   operator Layer() const;
@@ -110,7 +113,7 @@ struct Rescaling {
   double scale;
   double offset = 0.0;
   bool trainable = true;
-  DType dtype = DType::kF32;
+  DTypePolicy dtype = {};
   std::string name = "";
 
   operator Layer() const;
@@ -124,7 +127,7 @@ struct Rescaling {
 struct Concatenate {
   int64_t axis = -1;
   bool trainable = true;
-  DType dtype = DType::kF32;
+  DTypePolicy dtype = {};
   std::string name = "";
 
   operator Layer() const;
@@ -138,7 +141,7 @@ struct Concatenate {
 /// lower rank get dimensions of 1: [N, 3] + [N, 4, 3] is [N, 1, 3] + [N, 4, 3].
 struct Add {
   bool trainable = true;
-  DType dtype = DType::kF32;
+  DTypePolicy dtype = {};
   std::string name = "";
 
   operator Layer() const;
@@ -152,7 +155,7 @@ struct Add {
 struct Masking {
   double mask_value = 0.0;
   bool trainable = true;
-  DType dtype = DType::kF32;
+  DTypePolicy dtype = {};
   std::string name = "";
 
   operator Layer() const;

@@ -18,11 +18,13 @@ class DenseImpl : public LayerImpl {
     features_ = last_dim(inputs[0].shape).number();
     kernel_ = add_weight("kernel", {.shape = {features_, options_.units},
                                     .initializer = options_.kernel_initializer,
-                                    .regularizer = options_.kernel_regularizer});
+                                    .regularizer = options_.kernel_regularizer,
+                                    .constraint = options_.kernel_constraint});
     if (options_.use_bias)
       bias_ = add_weight("bias", {.shape = {options_.units},
                                   .initializer = options_.bias_initializer,
-                                  .regularizer = options_.bias_regularizer});
+                                  .regularizer = options_.bias_regularizer,
+                                  .constraint = options_.bias_constraint});
   }
 
   std::vector<Value> call(const CallArgs& args) override {

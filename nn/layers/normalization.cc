@@ -30,17 +30,24 @@ class BatchNormalizationImpl : public LayerImpl {
     if (options_.scale)
       gamma_ = add_weight("gamma", {.shape = shape,
                                     .initializer = options_.gamma_initializer,
-                                    .regularizer = options_.gamma_regularizer});
+                                    .autocast = false,
+                                    .regularizer = options_.gamma_regularizer,
+                                    .constraint = options_.gamma_constraint});
     if (options_.center)
       beta_ = add_weight("beta", {.shape = shape,
                                   .initializer = options_.beta_initializer,
-                                  .regularizer = options_.beta_regularizer});
-    moving_mean_ = add_weight(
-        "moving_mean",
-        {.shape = shape, .initializer = options_.moving_mean_initializer, .trainable = false});
-    moving_variance_ = add_weight(
-        "moving_variance",
-        {.shape = shape, .initializer = options_.moving_variance_initializer, .trainable = false});
+                                  .autocast = false,
+                                  .regularizer = options_.beta_regularizer,
+                                  .constraint = options_.beta_constraint});
+    moving_mean_ = add_weight("moving_mean", {.shape = shape,
+                                              .initializer = options_.moving_mean_initializer,
+                                              .trainable = false,
+                                              .autocast = false});
+    moving_variance_ =
+        add_weight("moving_variance", {.shape = shape,
+                                       .initializer = options_.moving_variance_initializer,
+                                       .trainable = false,
+                                       .autocast = false});
   }
 
   std::vector<Value> call(const CallArgs& args) override {
@@ -86,15 +93,23 @@ class BatchNormalizationImpl : public LayerImpl {
     return ops::broadcast_to(ops::expand_dims(args.mask, -1), x.shape());
   }
 
+  /// As in Keras, what is computed of 16-bit numbers is not itself of 16 bits.
+  DType statistics_dtype() const {
+    return size_of(compute_dtype()) == 2 ? DType::kF32 : compute_dtype();
+  }
+  Value wide(Value x) const { return ops::cast(x, statistics_dtype()); }
+
   /// x [N, …, C]
   Value normalise(Value x, Value counts, bool training) {
-    const Value gamma = options_.scale ? gamma_.read() : ops::fill({channels_}, dtype(), 1);
-    const Value beta = options_.center ? beta_.read() : ops::fill({channels_}, dtype(), 0);
+    const Value gamma =
+        options_.scale ? wide(gamma_) : ops::fill({channels_}, statistics_dtype(), 1);
+    const Value beta =
+        options_.center ? wide(beta_) : ops::fill({channels_}, statistics_dtype(), 0);
     if (!training || !trainable())
-      return ops::batch_norm_inference(x, gamma, beta, moving_mean_, moving_variance_,
-                                       options_.epsilon);
-    if (options_.synchronized) return normalise_together(x, counts, gamma, beta);
-    return counts.defined() ? normalise_counted(x, counts, gamma, beta)
+      return as_floating(ops::batch_norm_inference(wide(x), gamma, beta, wide(moving_mean_),
+                                                   wide(moving_variance_), options_.epsilon));
+    if (options_.synchronized) return as_floating(normalise_together(wide(x), counts, gamma, beta));
+    return counts.defined() ? as_floating(normalise_counted(wide(x), counts, gamma, beta))
                             : normalise_alone(x, gamma, beta);
   }
 
@@ -115,17 +130,17 @@ class BatchNormalizationImpl : public LayerImpl {
     const Value rows = ops::minimum(ops::num_rows(x), ops::scalar(1, DType::kI64));
     // A replica without rows has mean and variance 0 and is not counted.
     const std::vector<Value> sums =
-        ops::cross_replica(std::vector<Value>{mean, variance, ops::cast(rows, dtype())},
+        ops::cross_replica(std::vector<Value>{mean, variance, ops::cast(rows, statistics_dtype())},
                            ops::ReduceOp::kSum, ops::Role::kStatistic);
-    const Value replicas = ops::maximum(sums[2], ops::scalar(1, dtype()));
+    const Value replicas = ops::maximum(sums[2], ops::scalar(1, statistics_dtype()));
     move_statistics(sums[0] / replicas, sums[1] / replicas, sums[2]);
   }
 
   /// Keras' moments of what counts: the number of elements has 1e-7 added.
   Value normalise_counted(Value x, Value counts, Value gamma, Value beta) {
     const ops::ReduceOptions others = all_but_channels(x);
-    const Value none = ops::scalar(0, dtype());
-    const Value number = ops::reduce_sum(ops::cast(counts, dtype()), others) + kFuzz;
+    const Value none = ops::scalar(0, statistics_dtype());
+    const Value number = ops::reduce_sum(ops::cast(counts, statistics_dtype()), others) + kFuzz;
     const Value mean = ops::reduce_sum(ops::where(counts, x, none), others) / number;
     const Value difference = ops::where(counts, x - mean, none);
     const Value variance = ops::reduce_sum(ops::square(difference), others) / number;
@@ -150,13 +165,14 @@ class BatchNormalizationImpl : public LayerImpl {
   Value normalise_together(Value x, Value counts, Value gamma, Value beta) {
     const ops::ReduceOptions others = all_but_channels(x);
     const auto sum = [&](Value y) {
-      const Value counted = counts.defined() ? ops::where(counts, y, ops::scalar(0, dtype())) : y;
+      const Value counted =
+          counts.defined() ? ops::where(counts, y, ops::scalar(0, statistics_dtype())) : y;
       return over_replicas(ops::reduce_sum(counted, others));
     };
     const Value ones = ops::ones_like(x);
     const Value all = over_replicas(ops::reduce_sum(ones, others));
-    const Value number =
-        counts.defined() ? sum(ones) + kFuzz : ops::maximum(all, ops::scalar(1, dtype()));
+    const Value number = counts.defined() ? sum(ones) + kFuzz
+                                          : ops::maximum(all, ops::scalar(1, statistics_dtype()));
     const Value mean = sum(x) / number;
     const Value variance = sum(ops::squared_difference(x, mean)) / number;
     move_statistics(mean, variance, all);
@@ -179,11 +195,12 @@ class BatchNormalizationImpl : public LayerImpl {
 
   /// Where `count` is 0 there were no rows on any replica: nothing moves.
   void move_statistics(Value mean, Value variance, Value count) {
-    const Value share =
-        ops::where(ops::greater(count, ops::scalar(0, dtype())),
-                   ops::scalar(1 - options_.momentum, dtype()), ops::scalar(0, dtype()));
+    const Value share = ops::where(ops::greater(count, ops::scalar(0, statistics_dtype())),
+                                   ops::scalar(1 - options_.momentum, statistics_dtype()),
+                                   ops::scalar(0, statistics_dtype()));
     const auto move = [&](const Variable& moving, Value batch) {
-      ops::assign_add(moving.shared(), (ops::stop_gradient(batch) - moved(moving)) * share);
+      const Value move = (ops::stop_gradient(batch) - wide(moved(moving))) * share;
+      ops::assign_add(moving.shared(), ops::cast(move, moving.dtype()));
     };
     move(moving_mean_, mean);
     move(moving_variance_, variance);

@@ -21,10 +21,12 @@ struct BatchNormalization {
   Initializer moving_variance_initializer = "ones";
   Regularizer beta_regularizer = {};
   Regularizer gamma_regularizer = {};
+  Constraint beta_constraint = {};
+  Constraint gamma_constraint = {};
   /// Statistics over the rows of all replicas; else each replica normalises by its own.
   bool synchronized = false;
   bool trainable = true;
-  DType dtype = DType::kF32;
+  DTypePolicy dtype = {};
   std::string name = "";
 
   operator Layer() const;

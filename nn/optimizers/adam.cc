@@ -26,7 +26,7 @@ class AdamImpl final : public OptimizerImpl {
     ops::adam_body(e, e.number(ops::adam_alpha(e.learning_rate, e.step, numbers_)), numbers_);
   }
   void update(const Group& group) override {
-    if (options().use_ema) return OptimizerImpl::update(group);
+    if (options().use_ema || group.constrained) return OptimizerImpl::update(group);
     const auto& variables = group.variables;
     ops::AdamOptions numbers = numbers_;
     numbers.weight_decay = group.weight_decay;

@@ -23,7 +23,7 @@ class SGDImpl final : public OptimizerImpl {
     ops::sgd_body(e, e.number(e.learning_rate), {.momentum = momentum_, .nesterov = nesterov_});
   }
   void update(const Group& group) override {
-    if (OptimizerImpl::options().use_ema) return OptimizerImpl::update(group);
+    if (OptimizerImpl::options().use_ema || group.constrained) return OptimizerImpl::update(group);
     ops::sgd_update(
         group.states(), momentum_ == 0 ? ops::Variables{} : slots("momentum", group.variables),
         group.gradients, group.learning_rate, group.step, group.apply,

@@ -31,11 +31,14 @@ CLASS_SECTIONS = [
     ("Learning-rate schedules", "keras.optimizers.schedules", "LearningRateSchedule"),
     ("Callbacks", "keras.callbacks", "Callback"),
 ]
+# These have none of the arguments that the others of their section share.
+APART = {"nn::LossScaleOptimizer"}
 # What is also given by name; names.cc asks the library for the names.
 GIVEN_BY_NAME = {
     "Activations": "activation",
     "Initializers": "initializer",
     "Regularizers": "regularizer",
+    "Constraints": "constraint",
     "Losses": "loss",
     "Metrics": "metric",
     "Optimizers": "optimizer",
@@ -81,6 +84,8 @@ THEIRS = {
     "nn::Input": "keras.Input",
     "nn::set_random_seed": "keras.utils.set_random_seed",
     "nn::clear_session": "keras.utils.clear_session",
+    "nn::dtype_policy": "keras.config.dtype_policy",
+    "nn::set_dtype_policy": "keras.config.set_dtype_policy",
     "nn::compute_average_loss": "tf.nn.compute_average_loss",
     "nn::scale_regularization_loss": "tf.nn.scale_regularization_loss",
     "data::to_categorical": "keras.utils.to_categorical",
@@ -155,7 +160,14 @@ NOT_OF_KERAS = {
 
 # Functions by section; their options are listed with them.
 FUNCTIONS = {
-    "Models": ["nn::Input", "nn::set_random_seed", "nn::clear_session", "data::to_categorical"],
+    "Models": [
+        "nn::Input",
+        "nn::set_random_seed",
+        "nn::clear_session",
+        "nn::set_dtype_policy",
+        "nn::dtype_policy",
+        "data::to_categorical",
+    ],
     "Custom loops": [
         "nn::compute_average_loss",
         "nn::scale_regularization_loss",
@@ -231,6 +243,7 @@ ELSEWHERE = {
     *TO_DERIVE_FROM.values(),
     "keras.initializers.Initializer",
     "keras.regularizers.Regularizer",
+    "keras.constraints.Constraint",
     "keras.layers.InputLayer",
 }
 # Handles to those, and the values that arguments and results are made of.
@@ -253,6 +266,11 @@ SUPPORTING_CLASSES = {
     "nn::InitializerContext",
     "nn::Initializer",
     "nn::Regularizer",
+    "nn::Constraint",
+    "nn::constraints::Axes",
+    "nn::DTypePolicy",
+    "nn::LossScale",
+    "nn::WeightUse",
     "nn::SymbolicTensor",
     "nn::SymbolicCallOptions",
     "nn::SymbolicInputs",

@@ -32,6 +32,7 @@ int main() {
   print("activation", [](const char* name) { nn::ActivationFunction{name}; });
   print("initializer", [](const char* name) { nn::Initializer{name}; });
   print("regularizer", [](const char* name) { nn::Regularizer{name}; });
+  print("constraint", [](const char* name) { nn::Constraint{name}; });
   print("loss", [](const char* name) { nn::Loss{name}; });
   print("metric", [](const char* name) { nn::make_metric(name, {8, 1}, {8, 1}); });
   print("optimizer", [](const char* name) { nn::Optimizer{name}; });

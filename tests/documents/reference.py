@@ -141,11 +141,15 @@ class Reference:
                     "Refused by all: " + ", ".join(f"`{name}`" for name in always) + "."
                 )
             )
-        common = self.page.common_members(entries)
+        apart = [e for e in entries if e.name in catalogue.APART]
+        common = self.page.common_members([e for e in entries if e not in apart])
         if common:
+            but = "".join(f" but `{e.name.split('::')[-1]}`" for e in apart)
             self.page.add(
                 self.page.wrapped(
-                    "All take, besides: " + ", ".join(f"`{text}`" for text in common.values()) + "."
+                    f"All{but} take, besides: "
+                    + ", ".join(f"`{text}`" for text in common.values())
+                    + "."
                 )
             )
         for entry, (name, arguments) in zip(entries, theirs):

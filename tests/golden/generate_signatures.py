@@ -29,6 +29,8 @@ KERAS_FUNCTIONS = {
     "keras.Model": keras.src.models.functional.Functional.__init__,  # Model(inputs, outputs)
     "keras.Sequential": keras.Sequential.__init__,
     "keras.layers.Layer.add_weight": keras.layers.Layer.add_weight,
+    "keras.config.dtype_policy": keras.config.dtype_policy,
+    "keras.config.set_dtype_policy": keras.config.set_dtype_policy,
     "keras.utils.clear_session": keras.utils.clear_session,
     "keras.utils.set_random_seed": keras.utils.set_random_seed,
     "keras.utils.to_categorical": keras.utils.to_categorical,

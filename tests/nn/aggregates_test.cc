@@ -22,7 +22,7 @@ TEST(FieldsTest, AreNamedInTheOrderOfTheirDeclaration) {
   EXPECT_THAT(names_of(metrics::BinaryAccuracy{}), ElementsAre("name", "threshold"));
   EXPECT_THAT(names_of(regularizers::L1{}), ElementsAre("l1"));
   EXPECT_THAT(names_of(LambdaCallback{}).size(), 6);
-  EXPECT_THAT(names_of(BatchNormalization{}).size(), 15);
+  EXPECT_THAT(names_of(BatchNormalization{}).size(), 17);
   const std::vector<std::string> conv = names_of(Conv2D{.filters = 1, .kernel_size = 2});
   EXPECT_EQ(conv.front(), "filters");
   EXPECT_EQ(conv.back(), "name");

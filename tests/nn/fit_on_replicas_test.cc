@@ -9,7 +9,7 @@
 namespace cohort::nn {
 namespace {
 
-distribute::Strategy mirrored(int devices, int replicas) {
+distribute::Strategy replicas_on(int devices, int replicas) {
   distribute::MirroredOptions options{.num_replicas = replicas, .bytes_per_pack = 2000};
   for (int i = 0; i < devices; ++i) options.devices.push_back("cpu:" + std::to_string(i));
   return distribute::MirroredStrategy(options);
@@ -37,7 +37,7 @@ struct Outcome {
 };
 
 /// Two epochs over 70 examples in batches of 16: the last batch has 6 rows.
-Outcome train(const distribute::Strategy& strategy, const Optimizer& optimizer) {
+Outcome outcome_on(const distribute::Strategy& strategy, const Optimizer& optimizer) {
   set_random_seed(7);
   const Model model = strategy.scope([&] {
     const Model model = make_model();
@@ -79,9 +79,9 @@ void expect_same_bits(const Outcome& a, const Outcome& b, const std::string& wha
 
 TEST(FitOnReplicasConcurrentTest, NReplicasEqualOne) {
   const auto sgd = [] { return SGD({.learning_rate = 0.05}); };
-  const Outcome one = train(distribute::OneDeviceStrategy("cpu:0"), sgd());
+  const Outcome one = outcome_on(distribute::OneDeviceStrategy("cpu:0"), sgd());
   for (const int n : {1, 2, 3, 4}) {
-    const Outcome many = train(mirrored(n, n), sgd());
+    const Outcome many = outcome_on(replicas_on(n, n), sgd());
     EXPECT_LE(largest_difference(one, many), 1e-6 * largest(one.weights)) << n << " replicas";
     for (size_t e = 0; e < one.loss.size(); ++e) {
       EXPECT_NEAR(one.loss[e], many.loss[e], 1e-5);
@@ -93,16 +93,17 @@ TEST(FitOnReplicasConcurrentTest, NReplicasEqualOne) {
 TEST(FitOnReplicasConcurrentTest, TheSameReplicasOnAnyDevicesGiveTheSameBits) {
   const auto adam = [] { return Adam({.global_clipnorm = 1.0}); };
   for (const int replicas : {3, 4}) {
-    const Outcome reference = train(mirrored(1, replicas), adam());
+    const Outcome reference = outcome_on(replicas_on(1, replicas), adam());
     for (const int devices : {1, 2, 3})
-      expect_same_bits(reference, train(mirrored(devices, replicas), adam()),
+      expect_same_bits(reference, outcome_on(replicas_on(devices, replicas), adam()),
                        std::to_string(replicas) + " replicas on " + std::to_string(devices));
   }
 }
 
 TEST(FitOnReplicasConcurrentTest, TrainingTwiceGivesTheSameBits) {
   const auto adam = [] { return Adam(); };
-  expect_same_bits(train(mirrored(2, 2), adam()), train(mirrored(2, 2), adam()), "again");
+  expect_same_bits(outcome_on(replicas_on(2, 2), adam()), outcome_on(replicas_on(2, 2), adam()),
+                   "again");
 }
 
 }  // namespace

@@ -79,6 +79,13 @@ TEST_P(SteadyStateConcurrentTest, AStepOfShardedSlotsAllocatesNothingAndFaultsNo
       {.devices = cpus(std::get<0>(GetParam())), .sharding = distribute::Sharding::kZero1}));
 }
 
+/// The same with weights cast at every read, scaled losses and the checks that may skip a step.
+TEST_P(SteadyStateConcurrentTest, AStepInFloat16AllocatesNothingAndFaultsNoPages) {
+  set_dtype_policy("mixed_float16");
+  expect_free_dense_steps(distribute::MirroredStrategy({.devices = cpus(std::get<0>(GetParam()))}));
+  set_dtype_policy("float32");
+}
+
 /// The same where the gradient of a table is gathered by rows.
 TEST_P(SteadyStateConcurrentTest, AStepOnATableAllocatesNothingAndFaultsNoPages) {
   const auto strategy = distribute::MirroredStrategy({.devices = cpus(std::get<0>(GetParam()))});

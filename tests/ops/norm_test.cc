@@ -28,6 +28,18 @@ TEST_F(NormOpTest, RefusesParametersOfOtherChannels) {
   });
 }
 
+TEST_F(NormOpTest, ParametersAndStatisticsMayBeWiderThanX) {
+  const Value x = input({N, 3}, DType::kBF16), gamma = input({3}), beta = input({3});
+  const auto out = ops::batch_norm(x, gamma, beta, 1e-3);
+  EXPECT_EQ(out.y.type(), x.type());
+  EXPECT_EQ(out.mean.dtype(), DType::kF32);
+  const auto d = gradients(out.y, std::vector<Value>{x, gamma});
+  EXPECT_EQ(d[0].dense().dtype(), DType::kBF16);
+  EXPECT_EQ(d[1].dense().dtype(), DType::kF32);
+  expect_invalid({"batch_norm: got input 2 of bfloat16 beside x of bfloat16", "equal dtypes"},
+                 [&] { ops::batch_norm(x, gamma, input({3}, DType::kBF16), 1e-3); });
+}
+
 TEST_F(NormOpTest, GradientsFlowThroughYOnly) {
   const Value x = input({N, 3}), gamma = input({3}), beta = input({3});
   const auto out = ops::batch_norm(x, gamma, beta, 1e-3);

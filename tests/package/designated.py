@@ -35,6 +35,7 @@ REQUIRED = {
     "nn::schedules::CosineDecay": ["initial_learning_rate", "decay_steps"],
     "nn::metrics::MeanOfLoss": ["loss"],
     "nn::metrics::MeanIoU": ["num_classes"],
+    "nn::LossScaleOptimizer": ["inner_optimizer"],
     "nn::ModelOptions": ["inputs", "outputs"],
     "nn::InputOptions": ["shape"],
     "nn::OptimizerOptions": ["learning_rate"],

@@ -24,6 +24,7 @@
 #include "tests/worker_program/faults.h"
 #include "tests/worker_program/metrics.h"
 #include "tests/worker_program/say.h"
+#include "tests/worker_program/training_steps.h"
 #include "tests/worker_program/values.h"
 
 namespace nn = cohort::nn;
@@ -366,6 +367,10 @@ void run(int argc, char** argv) {
     weights_files(setting.strategy);
   else if (setting.is("metrics"))
     cohort::fit_with_metrics(setting.strategy);
+  else if (setting.is("own_steps"))
+    cohort::fit_with_own_steps(setting.strategy);
+  else if (setting.is("float16") || setting.is("zero1_float16"))
+    cohort::fit_in_float16(setting.strategy);
   else
     fit(setting);
 }

@@ -1,5 +1,6 @@
 #include "cohort/distribute/job_facts.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 
@@ -20,6 +21,8 @@ void read(const std::pair<std::string, std::string>& pair, std::string_view name
     value = number;
 }
 
+constexpr const char* kInputPipelines = "input_pipelines";
+
 }  // namespace
 
 std::vector<std::pair<std::string, std::string>> JobFacts::to_pairs() const {
@@ -27,6 +30,7 @@ std::vector<std::pair<std::string, std::string>> JobFacts::to_pairs() const {
   if (replicas) pairs.emplace_back("replicas", std::to_string(*replicas));
   if (threads) pairs.emplace_back("threads", std::to_string(*threads));
   if (seed) pairs.emplace_back("seed", std::to_string(*seed));
+  if (input_pipelines) pairs.emplace_back(kInputPipelines, std::to_string(*input_pipelines));
   return pairs;
 }
 
@@ -36,6 +40,7 @@ JobFacts JobFacts::from_pairs(const std::vector<std::pair<std::string, std::stri
     read(pair, "replicas", facts.replicas);
     read(pair, "threads", facts.threads);
     read(pair, "seed", facts.seed);
+    read(pair, kInputPipelines, facts.input_pipelines);
   }
   return facts;
 }
@@ -60,6 +65,10 @@ void adopt(Runtime& runtime, const JobFacts& facts) {
 
 int replicas_to_resume(int asked, const std::optional<JobFacts>& facts) {
   return asked == 0 && facts ? facts->replicas.value_or(0) : asked;
+}
+
+int input_pipelines_to_resume(int processes, const std::optional<JobFacts>& facts) {
+  return std::max(1, facts ? facts->input_pipelines.value_or(processes) : processes);
 }
 
 bool cpu_devices_are_untouched(const Runtime& runtime) {

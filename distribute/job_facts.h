@@ -20,8 +20,10 @@ struct JobFacts {
   std::optional<int> replicas;  ///< logical, of the whole job
   std::optional<int> threads;   ///< of the CPU device that carries a replica; absent: a GPU
   std::optional<uint64_t> seed;
+  std::optional<int> input_pipelines;  ///< of distributed datasets: processes at its beginning
 
-  /// Names and values, as they stand in a checkpoint: "replicas", "threads", "seed".
+  /// Names and values, as they stand in a checkpoint: "replicas", "threads", "seed",
+  /// "input_pipelines".
   std::vector<std::pair<std::string, std::string>> to_pairs() const;
   static JobFacts from_pairs(const std::vector<std::pair<std::string, std::string>>& pairs);
 };
@@ -35,6 +37,9 @@ void adopt(Runtime& runtime, const JobFacts& facts);
 
 /// `asked`, or, where that is 0, those of the job that goes on.
 int replicas_to_resume(int asked, const std::optional<JobFacts>& facts);
+
+/// Those of the job that goes on, or `processes`, which it begins with.
+int input_pipelines_to_resume(int processes, const std::optional<JobFacts>& facts);
 
 /// Whether nobody has chosen or used CPU devices yet.
 bool cpu_devices_are_untouched(const Runtime& runtime);

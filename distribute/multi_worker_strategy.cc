@@ -143,6 +143,7 @@ class MultiWorkerStrategy final : public Strategy::Impl {
     return std::accumulate(part_.blocks.begin(), part_.blocks.end(), 0);
   }
   Workers& workers() override { return *group_; }
+  int num_input_pipelines() const override { return num_input_pipelines_; }
   std::vector<std::string> devices() const override {
     std::vector<std::string> names;
     for (const Device* device : part_.devices) names.push_back(device->name().to_string());
@@ -191,6 +192,7 @@ class MultiWorkerStrategy final : public Strategy::Impl {
     divide_devices(!options.devices.empty());
     for (const Device* device : part_.devices) runtime_.note_use(device->type());
     lay_out_replicas(options, facts);
+    num_input_pipelines_ = input_pipelines_to_resume(group_->count(), facts);
     adopt_seed();
     part_.job = name_;
     copies_ = std::make_shared<WorkerCopies>(*group_, part_.devices);
@@ -311,6 +313,7 @@ class MultiWorkerStrategy final : public Strategy::Impl {
   const JobCommunicators* job_communicators_ = nullptr;  ///< of a back end; null for CPU devices
   ReplicaPart part_;
   std::shared_ptr<WorkerCopies> copies_;
+  int num_input_pipelines_ = 1;
   std::vector<int> all_blocks_;  ///< logical replicas of every device of every worker
   std::set<std::weak_ptr<VariableState>, std::owner_less<>> started_;
   StepGroup step_group_{[this] { return make_communicators(); }, *group_};
@@ -365,6 +368,7 @@ Strategy MultiWorkerMirroredStrategy(MultiWorkerMirroredOptions options) {
                              .devices = choose_devices(kName, runtime, options.devices)};
   config.num_replicas = choose_replicas(kName, replicas_to_resume(options.num_replicas, facts),
                                         static_cast<int>(config.devices.size()));
+  config.num_input_pipelines = input_pipelines_to_resume(1, facts);
   config.bucket_bytes = check_bytes_per_pack(kName, bytes_per_pack(options.communication_options));
   config.sharding = check_sharding(kName, options.sharding, *config.devices.front());
   return Strategy(make_local_strategy(runtime, std::move(config)));

@@ -28,7 +28,8 @@ Facts facts_of(const distribute::Strategy& strategy) {
               {"strategy", strategy.name()},
               {"processes", std::to_string(strategy.workers().count())},
               {"replicas", std::to_string(strategy.num_replicas_in_sync())},
-              {"seed", std::to_string(runtime.random_seed())}};
+              {"seed", std::to_string(runtime.random_seed())},
+              {"input_pipelines", std::to_string(strategy.impl().num_input_pipelines())}};
   const Device& device = runtime.device(strategy.devices().front());
   if (device.type() == DeviceType::kCPU)
     facts.emplace_back("threads", std::to_string(device.num_threads()));

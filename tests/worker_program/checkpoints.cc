@@ -24,6 +24,42 @@ cohort::data::Dataset examples() {
   return cohort::data::Dataset::from_tensor_slices({x, y}).shuffle(70).batch(16);
 }
 
+/// Of the lines of files: each is a number.
+cohort::data::Dataset examples_of_lines() {
+  const std::string folder = std::getenv("EXAMPLES_PATH");
+  std::vector<std::string> files;
+  for (int i = 0; i < 6; ++i) files.push_back(fmt::format("{}/{}.txt", folder, i));
+  return cohort::data::Dataset::from_text_lines(files)
+      .map([](const cohort::data::Element& line) -> cohort::data::Element {
+        const int number = std::stoi(cohort::data::text_of(line[0]));
+        Tensor x(DType::kF32, Shape{6});
+        for (int i = 0; i < 6; ++i)
+          x.data<float>()[i] = static_cast<float>((number * 6 + i) * 7919 % 101) / 101 - 0.5f;
+        return {x, Tensor::scalar<int32_t>(number * 3 % 5)};
+      })
+      .shuffle(9)
+      .batch(16);
+}
+
+/// Examples as the strategy's input pipelines share them: by DATA, FILE, OFF, or as a function
+/// says.
+cohort::distribute::DistributedDataset distributed_examples(
+    const cohort::distribute::Strategy& strategy, const std::string& input) {
+  using cohort::data::AutoShardPolicy;
+  if (input == "function")
+    return strategy.distribute_datasets_from_function(
+        [](const cohort::distribute::InputContext& context) {
+          return examples()
+              .unbatch()
+              .shard(context.num_input_pipelines, context.input_pipeline_id)
+              .shuffle(9)
+              .batch(2);
+        });
+  if (input == "file") return strategy.experimental_distribute_dataset(examples_of_lines());
+  return strategy.experimental_distribute_dataset(examples().with_options(
+      {.auto_shard_policy = input == "off" ? AutoShardPolicy::kOff : AutoShardPolicy::kData}));
+}
+
 nn::Model make_model() {
   nn::set_random_seed(7);
   nn::Sequential model({nn::Dense{.units = 8, .activation = "relu"}, nn::BatchNormalization{},
@@ -50,17 +86,19 @@ nn::Callback interruption(const cohort::distribute::Strategy& strategy) {
 
 }  // namespace
 
-void interrupted_fit(const cohort::distribute::Strategy& strategy) {
+void interrupted_fit(const cohort::distribute::Strategy& strategy, const std::string& input) {
   const nn::Model model = strategy.scope(make_model);
-  const nn::History history =
-      model.fit(examples().prefetch(),
-                {.epochs = 3,
-                 .verbose = 0,
-                 .callbacks = {nn::BackupAndRestore({.backup_dir = std::getenv("CHECKPOINT_PATH"),
-                                                     .save_freq = 2,
-                                                     .delete_checkpoint = false,
-                                                     .save_before_preemption = true}),
-                               interruption(strategy)}});
+  const nn::FitOptions options{
+      .epochs = 3,
+      .verbose = 0,
+      .callbacks = {nn::BackupAndRestore({.backup_dir = std::getenv("CHECKPOINT_PATH"),
+                                          .save_freq = 2,
+                                          .delete_checkpoint = false,
+                                          .save_before_preemption = true}),
+                    interruption(strategy)}};
+  const nn::History history = input.empty()
+                                  ? model.fit(examples().prefetch(), options)
+                                  : model.fit(distributed_examples(strategy, input), options);
   say("weights", model.fingerprint());
   std::string losses;
   for (const double loss : history["loss"]) losses += fmt::format("{} ", loss);

@@ -15,5 +15,6 @@ void unshared_checkpoints(const cohort::distribute::Strategy& strategy);
 void weights_files(const cohort::distribute::Strategy& strategy);
 /// Three epochs that are saved after every second batch, from where an earlier job stood. One
 /// worker gets a signal after so many batches of this job: INTERRUPTION is "WORKER BATCHES SIGNAL";
-/// unset, none does. Says the weights and the History.
-void interrupted_fit(const cohort::distribute::Strategy& strategy);
+/// unset, none does. `input` is "", or how examples are distributed before: "data", "file" (those
+/// of EXAMPLES_PATH), "off" or "function". Says the weights and the History.
+void interrupted_fit(const cohort::distribute::Strategy& strategy, const std::string& input);

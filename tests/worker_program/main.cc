@@ -329,8 +329,8 @@ void run(int argc, char** argv) {
     cached_steps(setting.strategy);
   else if (setting.is("checkpoints") || setting.is("sharded_checkpoints"))
     checkpoints(setting.strategy);
-  else if (setting.is("interrupted_fit") || setting.is("sharded_interrupted_fit"))
-    interrupted_fit(setting.strategy);
+  else if (scenario == "interrupted_fit" || scenario == "sharded_interrupted_fit")
+    interrupted_fit(setting.strategy, argc > 5 ? argv[5] : "");
   else if (setting.is("resumed_checkpoints"))
     resumed_checkpoints(setting.strategy);
   else if (setting.is("unshared_checkpoints"))

@@ -16,7 +16,6 @@
 #include "cohort/core/graph/variable.h"
 #include "cohort/core/runtime/cpu_device.h"
 #include "cohort/core/runtime/runtime.h"
-#include "cohort/core/wire/protobuf.h"
 #include "cohort/distribute/choose_devices.h"
 #include "cohort/distribute/job_devices.h"
 #include "cohort/distribute/job_facts.h"
@@ -180,8 +179,9 @@ class MultiWorkerStrategy final : public Strategy::Impl {
   }
 
   void set_up(const MultiWorkerMirroredOptions& options) {
-    const JobFacts facts = agree_on_facts(options.resume_from);
+    const JobFacts facts = chiefs_facts_to_resume(*group_, options.resume_from);
     adopt(runtime_, facts);
+    use_least_instruction_set(kName, *group_);
     divide_cores();
     part_.devices = choose_devices(kName, runtime_, options.devices);
     job_communicators_ = runtime_.job_communicators(part_.devices.front()->type());
@@ -197,28 +197,6 @@ class MultiWorkerStrategy final : public Strategy::Impl {
     part_.job = name_;
     copies_ = std::make_shared<WorkerCopies>(*group_, part_.devices);
     runtime_.note_job(name_);
-  }
-
-  /// What the chief reads of the job that goes on.
-  JobFacts agree_on_facts(const std::string& resume_from) {
-    wire::Writer mine;
-    if (group_->is_chief())
-      for (const auto& [name, value] :
-           facts_to_resume(resume_from).value_or(JobFacts()).to_pairs()) {
-        mine.write_bytes(1, name);
-        mine.write_bytes(2, value);
-      }
-    const std::string chiefs = group_->all_gather("facts", mine.data()).front();
-    std::vector<std::pair<std::string, std::string>> pairs;
-    wire::Reader in(chiefs, "facts");
-    while (in.next())
-      if (in.field() == 1)
-        pairs.emplace_back(in.read_bytes(), "");
-      else if (!pairs.empty())
-        pairs.back().second = in.read_bytes();
-      else
-        in.skip();
-    return JobFacts::from_pairs(pairs);
   }
 
   /// Workers that see the same GPUs get a share of them each, unless the program has named devices.

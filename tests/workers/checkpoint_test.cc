@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "cohort/core/runtime/instruction_set.h"
 #include "tests/support/built_with.h"
 #include "tests/workers/workers.h"
 
@@ -147,6 +148,26 @@ TEST_F(InterruptedJobTest, WithoutItsNumberOfPipelinesADistributedDatasetIsRefus
     EXPECT_EQ(result.exit_code, 3) << result.output;
     EXPECT_THAT(result.value("error"), HasSubstr("position of 2 input pipelines; want 3"));
   }
+}
+
+/// One worker's is the least; a later job keeps to it, and one that cannot says so.
+TEST_F(InterruptedJobTest, AllComputeWithTheLeastInstructionSetNowAndLater) {
+  setenv("COHORT_SIMD", "baseline", 1);
+  const WorkerResult want = run(1, "interrupted_fit", "")[0];
+  unsetenv("COHORT_SIMD");
+  clear();
+  setenv("LESSER_WORKER", "1", 1);
+  EXPECT_EQ(run(3, "interrupted_fit", "2 7 9")[2].signal, SIGKILL);
+  unsetenv("LESSER_WORKER");
+  expect_equal(run(2, "interrupted_fit", ""), want);
+  clear();
+  const std::string best(instruction_set());
+  if (best == "baseline") GTEST_SKIP() << "this processor, or this build, has no better one";
+  EXPECT_EQ(run(1, "interrupted_fit", "0 7 9")[0].signal, SIGKILL);
+  setenv("COHORT_SIMD", "baseline", 1);
+  const WorkerResult lesser = run(1, "interrupted_fit", "")[0];
+  unsetenv("COHORT_SIMD");
+  EXPECT_THAT(lesser.output, HasSubstr("instruction_set is baseline here and " + best + " there"));
 }
 
 TEST_F(InterruptedJobTest, SlotsThatAreDividedGoOn) {

@@ -60,19 +60,6 @@ cohort::distribute::DistributedDataset distributed_examples(
       {.auto_shard_policy = input == "off" ? AutoShardPolicy::kOff : AutoShardPolicy::kData}));
 }
 
-nn::Model make_model() {
-  nn::set_random_seed(7);
-  nn::Sequential model({nn::Dense{.units = 8, .activation = "relu"}, nn::BatchNormalization{},
-                        nn::Dropout{.rate = 0.3}, nn::Dense{.units = 5}});
-  model.compile(
-      {.optimizer = nn::Adam(), .loss = nn::SparseCategoricalCrossentropy{.from_logits = true}});
-  return model;
-}
-
-void train(const nn::Model& model, int64_t epoch) {
-  model.fit(examples(), {.epochs = epoch + 1, .verbose = 0, .initial_epoch = epoch});
-}
-
 /// Ends this process as INTERRUPTION says.
 nn::Callback interruption(const cohort::distribute::Strategy& strategy) {
   int worker = -1, batches = 0, signal = 0, seen = 0;
@@ -86,8 +73,21 @@ nn::Callback interruption(const cohort::distribute::Strategy& strategy) {
 
 }  // namespace
 
+nn::Model make_saved_model() {
+  nn::set_random_seed(7);
+  nn::Sequential model({nn::Dense{.units = 8, .activation = "relu"}, nn::BatchNormalization{},
+                        nn::Dropout{.rate = 0.3}, nn::Dense{.units = 5}});
+  model.compile(
+      {.optimizer = nn::Adam(), .loss = nn::SparseCategoricalCrossentropy{.from_logits = true}});
+  return model;
+}
+
+void train_saved_model(const nn::Model& model, int64_t epoch) {
+  model.fit(examples(), {.epochs = epoch + 1, .verbose = 0, .initial_epoch = epoch});
+}
+
 void interrupted_fit(const cohort::distribute::Strategy& strategy, const std::string& input) {
-  const nn::Model model = strategy.scope(make_model);
+  const nn::Model model = strategy.scope(make_saved_model);
   const nn::FitOptions options{
       .epochs = 3,
       .verbose = 0,
@@ -108,14 +108,14 @@ void interrupted_fit(const cohort::distribute::Strategy& strategy, const std::st
 
 void checkpoints(const cohort::distribute::Strategy& strategy) {
   const std::string directory = std::getenv("CHECKPOINT_PATH");
-  const nn::Model model = strategy.scope(make_model);
-  train(model, 0);
+  const nn::Model model = strategy.scope(make_saved_model);
+  train_saved_model(model, 0);
   const std::string path = nn::Checkpoint({{"model", model}}).save(directory);
-  train(model, 1);
+  train_saved_model(model, 1);
   say("weights", model.fingerprint());
-  const nn::Model again = strategy.scope(make_model);
+  const nn::Model again = strategy.scope(make_saved_model);
   const nn::RestoreStatus status = nn::Checkpoint({{"model", again}}).restore(directory);
-  train(again, 1);
+  train_saved_model(again, 1);
   status.assert_consumed();
   say("resumed", again.fingerprint());
   int files = 0;
@@ -128,14 +128,14 @@ void checkpoints(const cohort::distribute::Strategy& strategy) {
   } catch (const cohort::Error& error) {
     say("refused", std::string(cohort::code_name(error.code())));
   }
-  train(model, 2);
+  train_saved_model(model, 2);
   say("at last", model.fingerprint());
 }
 
 void resumed_checkpoints(const cohort::distribute::Strategy& strategy) {
-  const nn::Model model = strategy.scope(make_model);
+  const nn::Model model = strategy.scope(make_saved_model);
   const auto status = nn::Checkpoint({{"model", model}}).restore(std::getenv("CHECKPOINT_PATH"));
-  train(model, 1);
+  train_saved_model(model, 1);
   status.assert_consumed();
   say("resumed", model.fingerprint());
 }
@@ -144,8 +144,8 @@ void unshared_checkpoints(const cohort::distribute::Strategy& strategy) {
   const std::string directory = std::string(std::getenv("CHECKPOINT_PATH")) + "/" +
                                 std::to_string(strategy.workers().index());
   std::filesystem::create_directory(directory);
-  const nn::Model model = strategy.scope(make_model);
-  train(model, 0);
+  const nn::Model model = strategy.scope(make_saved_model);
+  train_saved_model(model, 0);
   nn::Checkpoint({{"model", model}}).save(directory);
 }
 
@@ -153,14 +153,14 @@ void weights_files(const cohort::distribute::Strategy& strategy) {
   const std::string directory = std::getenv("CHECKPOINT_PATH");
   const std::string first = directory + "/first.weights.h5",
                     second = directory + "/second.weights.h5";
-  const nn::Model model = strategy.scope(make_model);
-  train(model, 0);
+  const nn::Model model = strategy.scope(make_saved_model);
+  train_saved_model(model, 0);
   model.save_weights(first);
-  train(model, 1);
+  train_saved_model(model, 1);
   model.save_weights(second);
   say("weights", model.fingerprint());
-  const nn::Model again = strategy.scope(make_model);
-  train(again, 0);
+  const nn::Model again = strategy.scope(make_saved_model);
+  train_saved_model(again, 0);
   again.load_weights(second);
   say("loaded", again.fingerprint());
   const auto refused = [](const char* name, const auto& call) {
@@ -175,6 +175,6 @@ void weights_files(const cohort::distribute::Strategy& strategy) {
   refused("different",
           [&] { again.load_weights(strategy.workers().index() == 0 ? first : second); });
   again.load_weights(second);
-  train(again, 2);
-  train(model, 2);
+  train_saved_model(again, 2);
+  train_saved_model(model, 2);
 }

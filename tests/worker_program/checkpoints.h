@@ -2,6 +2,11 @@
 
 #include "cohort/cohort.h"
 
+/// A model of which every weight, slot and random number matters.
+cohort::nn::Model make_saved_model();
+/// One epoch, by its number.
+void train_saved_model(const cohort::nn::Model& model, int64_t epoch);
+
 /// Trains an epoch, saves, and trains a second; then restores into a new model and trains the
 /// second again. Says the weights of both, and how many files were written. CHECKPOINT_PATH is the
 /// directory.

@@ -292,6 +292,8 @@ SUPPORTING_CLASSES = {
     "data::InputWorker",
     "data::InputPipeline",
     "data::StepPosition",
+    "data::PipelinePosition",
+    "data::PipelinePart",
     "data::StepOptions",
     "data::StepIterator",
     "data::CsvColumn",

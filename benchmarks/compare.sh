@@ -7,6 +7,7 @@
 #   benchmarks/compare.sh overlap         communication that shaped links cannot hide (as root)
 #   benchmarks/compare.sh start_up        from cohort-launch to the first step of 4 local workers
 #   benchmarks/compare.sh planning        what one rank of 4096 does before its first step
+#   benchmarks/compare.sh checkpoint      saves and restores beside dd, memcpy and PyTorch's
 # Environment: COHORT_BENCH_ROUNDS (7), COHORT_BENCH_SECONDS of one block (1), COHORT_BENCH_CLOCK (wall, cpu),
 # COHORT_BENCH_NICE (-20, as root, keeps other work away from a block; 0),
 # COHORT_PEERS_VENV (where the peers are or go), COHORT_TRAIN_STEPS (our program),
@@ -14,7 +15,7 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 case ${1:-} in
-  collectives | collectives_tcp | overlap | start_up | planning)
+  collectives | collectives_tcp | overlap | start_up | planning | checkpoint)
     script=$root/benchmarks/$1.sh
     shift
     exec "$script" "$@"

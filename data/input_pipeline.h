@@ -12,7 +12,8 @@
 /// takes one element for each of its replicas (tf.distribute's experimental_distribute_dataset).
 namespace cohort::data {
 
-/// A worker among `num_workers`, each with `replicas_per_worker` replicas.
+/// A worker among `num_workers`, each with `replicas_per_worker` replicas. How many there are is
+/// fixed when a job begins: a process that carries replicas of several runs the pipelines of all.
 struct InputWorker {
   int64_t num_workers = 1;
   int64_t index = 0;
@@ -40,23 +41,37 @@ InputPipeline make_input_pipeline(const Dataset& dataset, const InputWorker& wor
 /// same order.
 using AnyWorker = std::function<bool(bool local)>;
 
+/// Where one worker's data stand.
+struct PipelinePosition {
+  Position source;
+  bool ended = false;  ///< before the others'; `source` is an epoch on
+  bool operator==(const PipelinePosition&) const = default;
+};
+
 /// Where a StepIterator stands, as a Position is for an Iterator.
 struct StepPosition {
-  Position source;
-  int64_t step = 0;    ///< steps of this epoch that were handed out
-  bool ended = false;  ///< this worker's data had ended before the others'; `source` is an epoch on
+  int64_t step = 0;  ///< steps of this epoch that were handed out
+  std::vector<PipelinePosition> pipelines;
 
-  /// 53 bytes: "CDS1", step (little-endian), ended, and those of `source`.
+  /// "CDS2", step and the number of pipelines in 8 bytes each, little-endian; for each pipeline a
+  /// byte, 1: ended, and the 40 of `source`.
   std::string to_bytes() const;
   /// Throws DataLoss when `bytes` is not what to_bytes made.
   static StepPosition from_bytes(std::string_view bytes);
   bool operator==(const StepPosition&) const = default;
 };
 
+/// What a process runs of one worker's pipeline: all of it, and it takes what is for some replicas.
+struct PipelinePart {
+  Dataset dataset;
+  int64_t first_replica = 0;  ///< of the worker's
+  int64_t num_replicas = 1;
+};
+
 struct StepOptions {
   int64_t replicas_per_worker = 1;
   /// Asked at every step, once for batches and twice for scalars, unless num_steps is given.
-  /// Absent: there is one worker.
+  /// Absent: there is one worker. What gives back what it is asked: this process runs all.
   AnyWorker any_worker = {};
   std::optional<int64_t> num_steps = {};  ///< InputPipeline's
 };
@@ -65,44 +80,61 @@ struct StepOptions {
 /// description says; kInfiniteCardinality or kUnknownCardinality.
 int64_t count_steps(const Dataset& dataset, const StepOptions& options);
 
-/// A worker's pass over its part: a step at a time, together with the other workers.
+/// A process' pass over its parts: a step at a time, together with the other processes.
 ///
 /// While any replica of the cluster has an element, those that have none get one of 0 rows; all
-/// workers end an epoch at the same step. One worker whose elements have one static shape
+/// workers end an epoch at the same step. A sole worker whose elements have one static shape
 /// (drop_remainder) makes no empty ones: its epoch ends before the first step at which a replica
 /// has none. One thread at a time.
 class StepIterator {
  public:
-  StepIterator(const Dataset& dataset, StepOptions options, const IterateOptions& iterate = {});
-  /// Continues where `position` was taken on an equal dataset, for the rest of its epoch and
-  /// `epochs` - 1 more.
-  StepIterator(const Dataset& dataset, StepOptions options, const StepPosition& position,
+  /// `parts`: one or more, of consecutive workers.
+  StepIterator(const std::vector<PipelinePart>& parts, StepOptions options,
+               const IterateOptions& iterate = {});
+  /// Continues where `position` was taken on equal parts, for the rest of its epoch and `epochs` -
+  /// 1 more. Throws InvalidArgument for a position of another number of pipelines.
+  StepIterator(const std::vector<PipelinePart>& parts, StepOptions options,
+               const StepPosition& position, int64_t epochs = 1);
+  /// The same with one worker's pipeline, for all of its replicas.
+  StepIterator(const Dataset& dataset, const StepOptions& options,
+               const IterateOptions& iterate = {});
+  StepIterator(const Dataset& dataset, const StepOptions& options, const StepPosition& position,
                int64_t epochs = 1);
 
-  /// One element for each replica; nullptr at the end of an epoch. Valid until the next call.
-  /// Throws what the source throws, on this worker only. Scalars that do not divide by the replicas
-  /// are a FailedPrecondition, on all workers.
+  /// One element for each replica of the parts; nullptr at the end of an epoch. Valid until the
+  /// next call. Throws what the source throws, on this process only. Scalars that do not divide by
+  /// the replicas are a FailedPrecondition, on all processes.
   const std::vector<Element>* next();
 
-  /// Behind the last step handed out.
-  StepPosition position() const { return {source_.position(), step_, ended_}; }
+  /// Behind the last step handed out, for the parts.
+  StepPosition position() const;
 
  private:
-  StepIterator(const Dataset& dataset, StepOptions options, Iterator source, int64_t epochs);
-  int64_t take_local();
-  bool all_go_on(int64_t num_taken) const;
-  void fill_empty(int64_t num_taken);
+  /// A part's pass.
+  struct Pipeline {
+    PipelinePart part;
+    Iterator source;
+    bool ended;
+    size_t first_element;         ///< of elements_
+    int64_t num_taken = 0;        ///< at this step, for all of the worker's replicas
+    std::vector<Element> others;  ///< of replicas that other processes carry
+  };
+
+  StepIterator(const std::vector<PipelinePart>& parts, StepOptions options, int64_t epochs);
+  void add(const PipelinePart& part, Iterator source, bool ended);
+  Element& element_of(Pipeline& pipeline, int64_t replica);
+  void take(Pipeline& pipeline);
+  bool all_go_on() const;
+  void fill_empty(Pipeline& pipeline);
   void end_epoch();
 
-  Dataset dataset_;
   ElementSpec spec_;
   StepOptions options_;
   bool has_rows_;
   bool stays_static_;  ///< makes no empty elements
-  Iterator source_;
+  std::vector<Pipeline> pipelines_;
   int64_t epochs_left_;
   int64_t step_ = 0;
-  bool ended_ = false;
   std::vector<Element> elements_;
 };
 

@@ -32,16 +32,17 @@ class DistributedDataset : public DistributedInput {
     /// While any replica of any process has rows, the others get tensors of 0 rows. Valid until the
     /// next call.
     const DistributedElement* next();
-    /// Behind the last step handed out; every process keeps its own. DistributedDataset::resume
-    /// continues there.
+    /// Behind the last step handed out, of all processes, each of which calls it.
+    /// DistributedDataset::resume continues there.
     data::StepPosition position() const;
 
    private:
     friend class DistributedDataset;
-    Iterator(Strategy strategy, data::StepIterator steps);
+    Iterator(const DistributedInput& input, data::StepIterator steps);
     const DistributedElement* take_next();
     void collect(const std::vector<data::Element>& elements);
 
+    DistributedInput input_;
     Strategy strategy_;
     data::StepIterator steps_;
     DistributedElement current_;
@@ -49,8 +50,8 @@ class DistributedDataset : public DistributedInput {
 
   /// Starts a pass; `options` as for Dataset::iterate, equal in all processes.
   Iterator iterate(data::IterateOptions options = {}) const;
-  /// Continues where `position` was taken on an equal dataset, in this process of equally many, for
-  /// the rest of its epoch and `epochs` - 1 more.
+  /// Continues where `position` was taken on an equal dataset, by any number of processes with as
+  /// many input pipelines, for the rest of its epoch and `epochs` - 1 more.
   Iterator resume(const data::StepPosition& position, int64_t epochs = 1) const;
 
   /// How the processes share the dataset, in words.

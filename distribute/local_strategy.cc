@@ -17,6 +17,7 @@ class LocalStrategy final : public Strategy::Impl {
 
   const std::string& name() const override { return config_.name; }
   int num_replicas_in_sync() const override { return config_.num_replicas; }
+  int num_input_pipelines() const override { return config_.num_input_pipelines; }
   std::vector<std::string> devices() const override {
     std::vector<std::string> names;
     for (const Device* device : config_.devices) names.push_back(device->name().to_string());

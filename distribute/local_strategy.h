@@ -23,6 +23,7 @@ struct LocalStrategyConfig {
   /// CPU devices that add gradients, by position; empty: all of them.
   std::vector<int> adders = {};
   Sharding sharding = Sharding::kNone;
+  int num_input_pipelines = 1;
 };
 
 /// Replicas on devices of this process: one thread for each device, the first device on the

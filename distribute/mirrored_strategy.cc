@@ -46,6 +46,7 @@ Strategy MirroredStrategy(MirroredOptions options) {
   const int num_devices = static_cast<int>(config.devices.size());
   config.num_replicas = choose_replicas(
       config.name, replicas_to_resume(options.num_replicas, facts), options.mesh, num_devices);
+  config.num_input_pipelines = input_pipelines_to_resume(1, facts);
   config.bucket_bytes = check_bytes_per_pack(config.name, options.bytes_per_pack);
   config.sharding = options.sharding;
   const bool on_gpu = config.devices.front()->type() == DeviceType::kGPU;

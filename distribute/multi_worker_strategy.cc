@@ -16,7 +16,6 @@
 #include "cohort/core/graph/variable.h"
 #include "cohort/core/runtime/cpu_device.h"
 #include "cohort/core/runtime/runtime.h"
-#include "cohort/core/wire/protobuf.h"
 #include "cohort/distribute/choose_devices.h"
 #include "cohort/distribute/job_devices.h"
 #include "cohort/distribute/job_facts.h"
@@ -143,6 +142,7 @@ class MultiWorkerStrategy final : public Strategy::Impl {
     return std::accumulate(part_.blocks.begin(), part_.blocks.end(), 0);
   }
   Workers& workers() override { return *group_; }
+  int num_input_pipelines() const override { return num_input_pipelines_; }
   std::vector<std::string> devices() const override {
     std::vector<std::string> names;
     for (const Device* device : part_.devices) names.push_back(device->name().to_string());
@@ -179,8 +179,9 @@ class MultiWorkerStrategy final : public Strategy::Impl {
   }
 
   void set_up(const MultiWorkerMirroredOptions& options) {
-    const JobFacts facts = agree_on_facts(options.resume_from);
+    const JobFacts facts = chiefs_facts_to_resume(*group_, options.resume_from);
     adopt(runtime_, facts);
+    use_least_instruction_set(kName, *group_);
     divide_cores();
     part_.devices = choose_devices(kName, runtime_, options.devices);
     job_communicators_ = runtime_.job_communicators(part_.devices.front()->type());
@@ -190,32 +191,11 @@ class MultiWorkerStrategy final : public Strategy::Impl {
     divide_devices(!options.devices.empty());
     for (const Device* device : part_.devices) runtime_.note_use(device->type());
     lay_out_replicas(options, facts);
+    num_input_pipelines_ = input_pipelines_to_resume(group_->count(), facts);
     adopt_seed();
     part_.job = name_;
     copies_ = std::make_shared<WorkerCopies>(*group_, part_.devices);
     runtime_.note_job(name_);
-  }
-
-  /// What the chief reads of the job that goes on.
-  JobFacts agree_on_facts(const std::string& resume_from) {
-    wire::Writer mine;
-    if (group_->is_chief())
-      for (const auto& [name, value] :
-           facts_to_resume(resume_from).value_or(JobFacts()).to_pairs()) {
-        mine.write_bytes(1, name);
-        mine.write_bytes(2, value);
-      }
-    const std::string chiefs = group_->all_gather("facts", mine.data()).front();
-    std::vector<std::pair<std::string, std::string>> pairs;
-    wire::Reader in(chiefs, "facts");
-    while (in.next())
-      if (in.field() == 1)
-        pairs.emplace_back(in.read_bytes(), "");
-      else if (!pairs.empty())
-        pairs.back().second = in.read_bytes();
-      else
-        in.skip();
-    return JobFacts::from_pairs(pairs);
   }
 
   /// Workers that see the same GPUs get a share of them each, unless the program has named devices.
@@ -310,6 +290,7 @@ class MultiWorkerStrategy final : public Strategy::Impl {
   const JobCommunicators* job_communicators_ = nullptr;  ///< of a back end; null for CPU devices
   ReplicaPart part_;
   std::shared_ptr<WorkerCopies> copies_;
+  int num_input_pipelines_ = 1;
   std::vector<int> all_blocks_;  ///< logical replicas of every device of every worker
   std::set<std::weak_ptr<VariableState>, std::owner_less<>> started_;
   StepGroup step_group_{[this] { return make_communicators(); }, *group_};
@@ -364,6 +345,7 @@ Strategy MultiWorkerMirroredStrategy(MultiWorkerMirroredOptions options) {
                              .devices = choose_devices(kName, runtime, options.devices)};
   config.num_replicas = choose_replicas(kName, replicas_to_resume(options.num_replicas, facts),
                                         options.mesh, static_cast<int>(config.devices.size()));
+  config.num_input_pipelines = input_pipelines_to_resume(1, facts);
   config.bucket_bytes = check_bytes_per_pack(kName, bytes_per_pack(options.communication_options));
   config.sharding = options.sharding;
   return Strategy(make_local_strategy(runtime, std::move(config)));

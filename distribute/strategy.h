@@ -131,6 +131,9 @@ class Strategy {
     virtual int num_local_replicas() const { return num_replicas_in_sync(); }
     /// The processes that carry the replicas.
     virtual Workers& workers() { return alone_; }
+    /// Pipelines of a distributed dataset, each for equally many replicas: as many as the job had
+    /// processes when it began. Who carries a replica runs its pipeline.
+    virtual int num_input_pipelines() const { return 1; }
     /// Canonical names of the devices that carry the replicas.
     virtual std::vector<std::string> devices() const = 0;
     /// The rows of every batch that this process needs.
@@ -206,11 +209,13 @@ class Strategy {
   ///
   /// data/input_pipeline.h says who gets what, by the policy of the dataset's options, in one
   /// process or many; the chief of several prints the plan once. Elements without rows (scalars) go
-  /// to the replicas one by one. Throws InvalidArgument where processes have different numbers of
-  /// replicas, and what data::make_input_pipeline throws.
+  /// to the replicas one by one. A job that goes on by `resume_from` shares it as it did when it
+  /// began, on any number of processes. Throws InvalidArgument where the replicas do not divide by
+  /// the input pipelines, and what data::make_input_pipeline throws.
   DistributedDataset experimental_distribute_dataset(const data::Dataset& dataset) const;
-  /// `make` is called once in each process; each replica takes one element of its dataset per step,
-  /// as it is.
+  /// `make` is called once for each input pipeline of which this process carries replicas: for one,
+  /// unless the job goes on on another number of processes. Each replica takes one element of its
+  /// dataset per step, as it is.
   DistributedDataset distribute_datasets_from_function(
       const std::function<data::Dataset(const InputContext&)>& make) const;
 
@@ -238,6 +243,9 @@ class DistributedInput {
   const Strategy& strategy() const { return strategy_; }
   /// Of what one replica takes at a step.
   data::ElementSpec element_spec() const;
+  /// The files that the dataset's sources read, of all pipelines; not known of one made by a
+  /// function.
+  const std::vector<std::string>& source_files() const { return files_; }
   /// Steps of an epoch, kInfiniteCardinality or kUnknownCardinality.
   int64_t cardinality() const;
   /// Rows that all replicas take at a full step, where the description fixes them; else -1.
@@ -245,21 +253,32 @@ class DistributedInput {
   /// A pass, an element for each replica of this process at every step; `options` as for
   /// Dataset::iterate, equal in all processes. Its next() is collective.
   data::StepIterator iterate_steps(const data::IterateOptions& options = {}) const;
-  /// Continues where this process' `position` was taken, for the rest of its epoch and `epochs` - 1
-  /// more.
+  /// Where the pass of all processes stands. Collective.
+  data::StepPosition position_of(const data::StepIterator& steps) const;
+  /// Continues at a position_of(), for the rest of its epoch and `epochs` - 1 more. Throws
+  /// InvalidArgument for one of another number of input pipelines.
   data::StepIterator resume_steps(const data::StepPosition& position, int64_t epochs = 1) const;
-
- protected:
-  Strategy strategy_;
-  data::Dataset dataset_;  ///< an element for each replica of this process and step
-  data::StepOptions options_;
 
  private:
   friend class Strategy;
-  DistributedInput(Strategy strategy, data::Dataset dataset, std::optional<int64_t> num_steps,
-                   int64_t batch_size);
+  /// The pipelines of which this process carries replicas.
+  struct Parts {
+    int64_t num_pipelines = 1;  ///< of the job
+    int64_t replicas_of_each = 1;
+    int64_t first = 0;                ///< of all, the number of the first one here
+    std::vector<int64_t> owned = {};  ///< here: those whose first replica is here, too
+    std::vector<data::PipelinePart> parts = {};
+  };
+  static Parts parts_of(const Strategy& strategy,
+                        const std::function<data::Dataset(int64_t pipeline)>& make);
+  DistributedInput(Strategy strategy, Parts parts, std::optional<int64_t> num_steps,
+                   int64_t batch_size, std::vector<std::string> files);
 
+  Strategy strategy_;
+  Parts parts_;
+  data::StepOptions options_;
   int64_t batch_size_;
+  std::vector<std::string> files_;
 };
 
 /// Makes `strategy` current on this thread while it lives.

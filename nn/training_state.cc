@@ -11,6 +11,12 @@ std::string numbered(const std::string& prefix, size_t number) {
   return prefix + std::to_string(number);
 }
 
+std::string one_text(const NamedTensors& in, const std::string& name) {
+  std::vector<std::string> texts = in.texts(name);
+  if (texts.size() != 1) throw DataLoss("state: {}: got {} texts; want 1", name, texts.size());
+  return std::move(texts.front());
+}
+
 /// How many entries follow: no more than anybody has.
 size_t count_of(const NamedTensors& in, const std::string& name) {
   const int64_t value = in.integer(name);
@@ -50,7 +56,7 @@ TrainingState state_of(const NamedTensors& in) {
                       .finished = in.integer("finished") != 0,
                       .commit_number = in.integer("commit_number"),
                       .seed = static_cast<uint64_t>(in.integer("seed")),
-                      .input = in.texts("input"),
+                      .input = one_text(in, "input"),
                       .files = in.texts("files"),
                       .metrics = {},
                       .logs = logs_of(in),
@@ -91,7 +97,7 @@ NamedTensors TrainingState::to_tensors() const {
   out.set("finished", int64_t{finished});
   out.set("commit_number", commit_number);
   out.set("seed", static_cast<int64_t>(seed));
-  out.set("input", input);
+  out.set("input", std::vector<std::string>{input});
   out.set("files", files);
   set_logs(out, logs);
   out.set_all("history/", history);

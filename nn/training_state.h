@@ -28,8 +28,7 @@ struct TrainingState {
   bool finished = false;      ///< on_train_end() has been called
   int64_t commit_number = 0;  ///< of the strategy
   uint64_t seed = 0;          ///< of random ops and shuffles
-  /// Positions of the iterator: one for all processes, or one of each.
-  std::vector<std::string> input;
+  std::string input;          ///< position of the iterator, for all processes
   /// "NAME SIZE" of each file that the data are read from, as it was then.
   std::vector<std::string> files;
   std::vector<Tensor> metrics;                       ///< of the epoch so far; empty: none

@@ -235,7 +235,12 @@ void VariableState::assign(const Tensor& value) {
   if (is_sharded() || part().whole) return assign_elements({0, shape_.num_elements()}, value);
   exclusively([&] {
     if (places_.empty()) {
-      host_ = value.clone();
+      // Over the bytes that are there, for fresh memory costs more than the copy.
+      const bool fits = host_.defined() && num_bytes() > 0 && host_.reuse_as(dtype_, shape_);
+      if (fits && value.is_contiguous())
+        std::memcpy(host_.raw(), value.raw(), num_bytes());
+      else
+        host_ = value.clone();
       initial_ = nullptr;
       return;
     }

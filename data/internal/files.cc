@@ -46,6 +46,8 @@ class FilesFlow : public ElementFlow {
   FlowPtr<Element> file_;
 };
 
+std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
+
 class FilesNode : public Node {
  public:
   FilesNode(std::shared_ptr<const FileFormat> format, std::vector<std::string> files)
@@ -61,13 +63,14 @@ class FilesNode : public Node {
     return per_file < 0 ? per_file : per_file * std::ssize(*files_);
   }
   ElementSpec spec() const override { return format_->spec(); }
-  /// The first file, how many more there are, and a hash of their names.
+  /// The first file, how many more there are, and a hash of their names, without directories: the
+  /// data are the same where they have been moved.
   std::string describe() const override {
     std::string text = format_->name() + "(";
-    if (!files_->empty()) text += files_->front();
+    if (!files_->empty()) text += base_name(files_->front());
     if (files_->size() > 1) {
       std::string names;
-      for (const std::string& file : *files_) (names += file) += '\n';
+      for (const std::string& file : *files_) (names += base_name(file)) += '\n';
       text += fmt::format(" and {} more, #{:016x}", files_->size() - 1, hash_of(names));
     }
     return text + format_->options() + ")";

@@ -171,6 +171,9 @@ class ShuffleFlow : public Flow<Item> {
     if (!filled_) fill();
     size_t filled = 0;
     for (; filled < out.size() && !buffer_.empty(); ++filled) {
+      // A large buffer is not in the cache, and later draws are known: near enough, where it
+      // shrinks.
+      __builtin_prefetch(&buffer_[random_.below(buffer_.size(), num_drawn_ + kAhead)], 1);
       Item& drawn = buffer_[random_.below(buffer_.size(), num_drawn_++)];
       std::swap(out[filled], drawn);
       if (!exhausted_ && input_->next({&drawn, 1}) == 1) continue;
@@ -182,6 +185,8 @@ class ShuffleFlow : public Flow<Item> {
   }
 
  private:
+  static constexpr uint64_t kAhead = 16;  ///< draws
+
   void fill() {
     filled_ = true;
     constexpr int64_t kChunk = 4096;

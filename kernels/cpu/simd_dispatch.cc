@@ -1,8 +1,11 @@
 #include "cohort/kernels/cpu/simd_dispatch.h"
 
+#include <algorithm>
 #include <cstdlib>
+#include <mutex>
 
 #include "cohort/core/error.h"
+#include "cohort/core/runtime/instruction_set.h"
 #include "cohort/kernels/cpu/simd_levels.h"
 
 namespace cohort::cpu {
@@ -16,6 +19,20 @@ Isa isa_from_environment() {
   for (Isa isa : kBestFirst)
     if (isa_name(isa) == name) return isa;
   throw InvalidArgument("COHORT_SIMD: got \"{}\"; want baseline, avx2 or avx512", name);
+}
+
+/// What this process computes with, or will once it begins.
+struct Choice {
+  std::mutex mutex;
+  Isa limit = Isa::kAvx512;
+  bool is_made = false;
+
+  Isa isa() const { return std::min(limit, isa_from_environment()); }
+};
+
+Choice& choice_of_process() {
+  static Choice choice;
+  return choice;
 }
 
 }  // namespace
@@ -50,8 +67,37 @@ Simd select_simd(Isa isa) {
 }
 
 const Simd& simd() {
-  static const Simd table = select_simd(isa_from_environment());
+  static const Simd table = [] {
+    Choice& choice = choice_of_process();
+    const std::lock_guard lock(choice.mutex);
+    Simd made = select_simd(choice.isa());
+    choice.is_made = true;
+    return made;
+  }();
   return table;
 }
 
 }  // namespace cohort::cpu
+
+namespace cohort {
+
+std::string_view instruction_set() {
+  cpu::Choice& choice = cpu::choice_of_process();
+  const std::lock_guard lock(choice.mutex);
+  return cpu::isa_name(choice.isa());
+}
+
+bool limit_instruction_set(std::string_view name) {
+  cpu::Choice& choice = cpu::choice_of_process();
+  const std::lock_guard lock(choice.mutex);
+  for (const cpu::Isa isa : cpu::kBestFirst) {
+    if (cpu::isa_name(isa) != name) continue;
+    if (isa >= choice.isa()) return true;
+    if (choice.is_made || !cpu::isa_supported(isa)) return false;
+    choice.limit = isa;
+    return true;
+  }
+  return false;
+}
+
+}  // namespace cohort

@@ -19,8 +19,9 @@ Isa best_isa();
 Simd select_simd(Isa isa);
 
 /// The routines of the best instruction set here, or of the one that the environment variable
-/// COHORT_SIMD names (read once, at the first call). Thread-safe. Throws InvalidArgument where the
-/// variable holds an unknown or unsupported name.
+/// COHORT_SIMD names, under the limits that core/runtime/instruction_set.h has set. Chosen at the
+/// first call. Thread-safe. Throws InvalidArgument where the variable holds an unknown or
+/// unsupported name.
 const Simd& simd();
 
 /// Makes the calling thread compute with denormals as zero (the sign stays), results and operands

@@ -29,9 +29,7 @@ class GlobalBatches final : public Batches {
   }
   int64_t rows() const override { return rows_in(*current_); }
   /// Each process reads the same stream of global batches.
-  std::vector<std::string> positions(distribute::Workers&) const override {
-    return {iterator_.position().to_bytes()};
-  }
+  std::string position() const override { return iterator_.position().to_bytes(); }
 
  private:
   data::Iterator iterator_;
@@ -43,8 +41,9 @@ class GlobalBatches final : public Batches {
 /// An element for each replica of this process.
 class SplitBatches final : public Batches {
  public:
-  SplitBatches(data::StepIterator iterator, size_t num_components)
-      : iterator_(std::move(iterator)), num_components_(num_components) {}
+  SplitBatches(distribute::DistributedInput input, data::StepIterator iterator,
+               size_t num_components)
+      : input_(std::move(input)), iterator_(std::move(iterator)), num_components_(num_components) {}
 
   bool next() override {
     first_.clear();  // its memory may be written again
@@ -63,11 +62,10 @@ class SplitBatches final : public Batches {
     for (const data::Element& element : *current_) rows += rows_in(element);
     return rows;
   }
-  std::vector<std::string> positions(distribute::Workers& workers) const override {
-    return workers.all_gather("positions of the input", iterator_.position().to_bytes());
-  }
+  std::string position() const override { return input_.position_of(iterator_).to_bytes(); }
 
  private:
+  const distribute::DistributedInput input_;
   data::StepIterator iterator_;
   const size_t num_components_;
   std::vector<data::Element> first_;  ///< components of every element, where there are more
@@ -88,9 +86,10 @@ int64_t Input::batch_size() const {
 
 std::vector<std::string> Input::files() const {
   std::vector<std::string> files;
-  const auto* dataset = std::get_if<data::Dataset>(&source_);
-  if (!dataset) return files;
-  for (const std::filesystem::path path : dataset->source_files()) {
+  const auto paths = std::visit(
+      [](const auto& source) -> std::vector<std::string> { return source.source_files(); },
+      source_);
+  for (const std::filesystem::path path : paths) {
     std::error_code error;
     const auto bytes = std::filesystem::file_size(path, error);
     files.push_back(fmt::format("{} {}", path.filename().string(),
@@ -124,29 +123,19 @@ std::unique_ptr<Batches> Batches::iterate(const Input& input, const distribute::
                                           size_t num_components,
                                           const data::IterateOptions& options) {
   if (const auto* split = input.split(strategy))
-    return std::make_unique<SplitBatches>(split->iterate_steps(options), num_components);
+    return std::make_unique<SplitBatches>(*split, split->iterate_steps(options), num_components);
   return std::make_unique<GlobalBatches>(input.rows_for(strategy).iterate(options), num_components);
 }
 
 std::unique_ptr<Batches> Batches::resume(const Input& input, const distribute::Strategy& strategy,
-                                         size_t num_components,
-                                         const std::vector<std::string>& positions,
+                                         size_t num_components, const std::string& position,
                                          int64_t epochs) {
-  const auto* split = input.split(strategy);
-  const size_t wanted = split ? static_cast<size_t>(strategy.workers().count()) : 1;
-  if (positions.size() != wanted)
-    throw InvalidArgument(
-        "resume: got the positions of {} input pipelines; want {}, as many as the input has now: a "
-        "distributed dataset goes on on as many processes as it began on, one of global batches "
-        "on any number",
-        positions.size(), wanted);
-  if (split) {
-    const std::string& mine = positions[static_cast<size_t>(strategy.workers().index())];
+  if (const auto* split = input.split(strategy))
     return std::make_unique<SplitBatches>(
-        split->resume_steps(data::StepPosition::from_bytes(mine), epochs), num_components);
-  }
+        *split, split->resume_steps(data::StepPosition::from_bytes(position), epochs),
+        num_components);
   return std::make_unique<GlobalBatches>(
-      input.rows_for(strategy).resume(data::Position::from_bytes(positions[0]), epochs),
+      input.rows_for(strategy).resume(data::Position::from_bytes(position), epochs),
       num_components);
 }
 

@@ -21,8 +21,8 @@ class Input {
   int64_t cardinality() const;
   /// Rows of a full global batch; -1: not known.
   int64_t batch_size() const;
-  /// "NAME SIZE" of each file that a dataset of global batches is read from; "NAME ?" of one that
-  /// is not there.
+  /// "NAME SIZE" of each file that the dataset is read from, where it is described; "NAME ?" of one
+  /// that is not there.
   std::vector<std::string> files() const;
   /// Throws InvalidArgument, naming `what` runs, unless it is of the model's strategy.
   void check_belongs_to(const ModelImpl& model, std::string_view what) const;
@@ -49,12 +49,11 @@ class Batches {
   static std::unique_ptr<Batches> iterate(const Input& input, const distribute::Strategy& strategy,
                                           size_t num_components,
                                           const data::IterateOptions& options);
-  /// Continues where positions() were taken, one of each process where the input is split among
-  /// them, for the rest of their epoch and `epochs` - 1 more. Throws InvalidArgument where they are
-  /// those of another input, or of another number of processes.
+  /// Continues where position() was taken, for the rest of its epoch and `epochs` - 1 more. Throws
+  /// InvalidArgument where it is one of another input, or of another number of input pipelines.
   static std::unique_ptr<Batches> resume(const Input& input, const distribute::Strategy& strategy,
-                                         size_t num_components,
-                                         const std::vector<std::string>& positions, int64_t epochs);
+                                         size_t num_components, const std::string& position,
+                                         int64_t epochs);
   virtual ~Batches() = default;
 
   /// Goes to the next batch; false at the end of an epoch.
@@ -63,8 +62,8 @@ class Batches {
   virtual void run(distribute::StepRunner& step, const distribute::StepNumber& number) = 0;
   /// Rows of the batch that are in this process.
   virtual int64_t rows() const = 0;
-  /// Behind the last batch: one for all processes, or one of each. Collective.
-  virtual std::vector<std::string> positions(distribute::Workers& workers) const = 0;
+  /// Behind the last batch, for all processes. Collective.
+  virtual std::string position() const = 0;
 };
 
 }  // namespace cohort::nn::internal

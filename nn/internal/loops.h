@@ -18,8 +18,8 @@ struct EpochOptions {
 
 /// Where an EpochSource stands.
 struct EpochPosition {
-  std::vector<std::string> input;  ///< Batches::positions
-  int64_t taken = 0;               ///< batches of the epoch
+  std::string input;  ///< Batches::position
+  int64_t taken = 0;  ///< batches of the epoch
 };
 
 /// An input's epochs one after another, or, with `steps`, stretches of that many batches that go
@@ -45,7 +45,7 @@ class EpochSource {
   int64_t steps() const { return steps_; }
   static int64_t steps_of(const Input& input, const std::optional<int64_t>& steps);
   /// Behind the last batch. Collective.
-  EpochPosition position() const { return {batches_->positions(strategy_.workers()), taken_}; }
+  EpochPosition position() const { return {batches_->position(), taken_}; }
 
  private:
   EpochSource(const Input& input, const distribute::Strategy& strategy, EpochOptions options,

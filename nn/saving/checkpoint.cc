@@ -31,10 +31,9 @@ distribute::Strategy strategy_of(const TrackedObjects& objects) {
 }
 
 /// The newest checkpoint that every worker finds whole. Collective.
-std::unique_ptr<checkpoint::SavedState> agree_on_newest(distribute::Workers& workers,
-                                                        const std::string& path,
-                                                        std::vector<checkpoint::Skipped>& skipped) {
-  const auto storage = checkpoint::posix_storage();
+std::unique_ptr<checkpoint::SavedState> agree_on_newest(
+    const std::shared_ptr<checkpoint::Storage>& storage, distribute::Workers& workers,
+    const std::string& path, std::vector<checkpoint::Skipped>& skipped) {
   internal::Agreement agreement(workers);
   std::optional<checkpoint::NewestFirst> steps;
   std::unique_ptr<checkpoint::SavedState> state;
@@ -70,8 +69,8 @@ std::unique_ptr<checkpoint::SavedState> agree_on_newest(distribute::Workers& wor
 
 }  // namespace
 
-Checkpoint::Checkpoint(TrackedObjects objects)
-    : objects_(std::move(objects)), strategy_(strategy_of(objects_)) {
+Checkpoint::Checkpoint(TrackedObjects objects, std::shared_ptr<checkpoint::Storage> storage)
+    : objects_(std::move(objects)), strategy_(strategy_of(objects_)), storage_(std::move(storage)) {
   internal::walk(objects_);
 }
 
@@ -83,7 +82,7 @@ std::string Checkpoint::save(const std::string& directory, SaveOptions options) 
 std::string Checkpoint::save(const std::string& directory, const SaveOptions& options,
                              checkpoint::KeptLock& lock) const {
   return internal::collectively(strategy_.workers(), "save()", [&] {
-    return internal::save_collectively(objects_, strategy_, directory, options, lock);
+    return internal::save_collectively(objects_, strategy_, storage_, directory, options, lock);
   });
 }
 
@@ -93,7 +92,7 @@ std::optional<RestoreStatus> Checkpoint::restore(const std::string& path,
                                                  const RestoreOptions& options) const {
   auto restoration = internal::collectively(strategy_.workers(), "restore()", [&] {
     std::vector<checkpoint::Skipped> skipped;
-    auto state = agree_on_newest(strategy_.workers(), path, skipped);
+    auto state = agree_on_newest(storage_, strategy_.workers(), path, skipped);
     auto restoration =
         std::make_shared<internal::Restoration>(std::move(state), std::move(skipped), objects_);
     const std::optional<TrainingState>& training = restoration->training();

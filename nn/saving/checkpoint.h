@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cohort/checkpoint/newest.h"
+#include "cohort/checkpoint/storage.h"
 #include "cohort/nn/saving/object_walk.h"
 #include "cohort/nn/training_state.h"
 
@@ -85,8 +86,9 @@ struct RestoreOptions {
 /// describes the files.
 class Checkpoint {
  public:
-  /// Throws InvalidArgument where models belong to several jobs.
-  explicit Checkpoint(TrackedObjects objects);
+  /// Files are those of `storage`. Throws InvalidArgument where models belong to several jobs.
+  explicit Checkpoint(TrackedObjects objects,
+                      std::shared_ptr<checkpoint::Storage> storage = checkpoint::posix_storage());
 
   /// Writes directory/step-N and returns its path, when it survives a crash of the machine. The
   /// directory is made where it lacks. Not while a step runs. On an error nothing has changed but
@@ -112,6 +114,7 @@ class Checkpoint {
 
   TrackedObjects objects_;
   distribute::Strategy strategy_;
+  std::shared_ptr<checkpoint::Storage> storage_;
 };
 
 }  // namespace cohort::nn

@@ -17,7 +17,7 @@ struct CheckpointManager::State {
   CheckpointManagerOptions options;
   checkpoint::RetentionOptions retention;
   checkpoint::KeptLock lock;
-  std::shared_ptr<checkpoint::Storage> storage = checkpoint::posix_storage();
+  const std::shared_ptr<checkpoint::Storage> storage;
   std::map<uint64_t, checkpoint::SavedStep> known = {};    ///< what manifests say, each read once
   std::optional<internal::BackgroundSave> in_flight = {};  ///< last: uses the lock
 
@@ -58,13 +58,14 @@ void CheckpointManager::State::remove_what_need_not_stay() {
 }
 
 CheckpointManager::CheckpointManager(Checkpoint checkpoint, CheckpointManagerOptions options)
-    : state_(new State{.checkpoint = std::move(checkpoint),
+    : state_(new State{.checkpoint = checkpoint,
                        .options = options,
                        .retention = {.max_to_keep = options.max_to_keep,
                                      .keep_every_n_hours = options.keep_checkpoint_every_n_hours,
                                      .keep_best = options.keep_best,
                                      .better = options.better},
-                       .lock = {.options = {.job = options.job}}}) {
+                       .lock = {.options = {.job = options.job}},
+                       .storage = checkpoint.storage_}) {
   checkpoint::check(state_->retention);
   if (options.directory.empty())
     throw InvalidArgument("checkpoints: got an empty directory; want its path");
@@ -106,14 +107,14 @@ std::string CheckpointManager::State::save_now(const SaveOptions& save_options) 
   const TrackedObjects& objects = checkpoint.objects_;
   const distribute::Strategy& strategy = checkpoint.strategy_;
   if (options.asynchronous) {
-    internal::SaveJob job =
-        internal::begin_save_collectively(objects, strategy, options.directory, save_options, lock);
+    internal::SaveJob job = internal::begin_save_collectively(
+        objects, strategy, storage, options.directory, save_options, lock);
     const uint64_t step = job.step;
     in_flight.emplace(std::move(job));
     return checkpoint::join_path(options.directory, checkpoint::step_name(step));
   }
-  std::string path =
-      internal::save_collectively(objects, strategy, options.directory, save_options, lock);
+  std::string path = internal::save_collectively(objects, strategy, storage, options.directory,
+                                                 save_options, lock);
   if (strategy.is_chief()) remove_what_need_not_stay();
   return path;
 }

@@ -36,14 +36,15 @@ std::string random_text() {
 class CollectiveSave {
  public:
   CollectiveSave(const TrackedObjects& objects, const distribute::Strategy& strategy,
-                 const std::string& directory, const SaveOptions& options,
-                 checkpoint::KeptLock& lock)
+                 const std::shared_ptr<checkpoint::Storage>& storage, const std::string& directory,
+                 const SaveOptions& options, checkpoint::KeptLock& lock)
       : strategy_(strategy),
         workers_(strategy.workers()),
         agreement_(workers_),
         directory_(directory),
         options_(options),
         lock_(lock),
+        storage_(storage),
         values_(walk(objects).values) {
     if (options.training) add(*options.training);
   }
@@ -167,8 +168,7 @@ class CollectiveSave {
   const std::string& directory_;
   const SaveOptions& options_;
   checkpoint::KeptLock& lock_;
-  std::optional<checkpoint::DirectoryLock> own_lock_;
-  std::shared_ptr<checkpoint::Storage> storage_ = checkpoint::posix_storage();
+  const std::shared_ptr<checkpoint::Storage> storage_;
   std::vector<SavedValue> values_;
   std::vector<int> writers_;
   uint64_t step_ = 0;
@@ -178,15 +178,17 @@ class CollectiveSave {
 }  // namespace
 
 std::string save_collectively(const TrackedObjects& objects, const distribute::Strategy& strategy,
+                              const std::shared_ptr<checkpoint::Storage>& storage,
                               const std::string& directory, const SaveOptions& options,
                               checkpoint::KeptLock& lock) {
-  return CollectiveSave(objects, strategy, directory, options, lock).run();
+  return CollectiveSave(objects, strategy, storage, directory, options, lock).run();
 }
 
 SaveJob begin_save_collectively(const TrackedObjects& objects, const distribute::Strategy& strategy,
+                                const std::shared_ptr<checkpoint::Storage>& storage,
                                 const std::string& directory, const SaveOptions& options,
                                 checkpoint::KeptLock& lock) {
-  CollectiveSave save(objects, strategy, directory, options, lock);
+  CollectiveSave save(objects, strategy, storage, directory, options, lock);
   SaveJob job = save.prepare();
   try {
     Agreement(strategy.workers()).gather("values to save", [&] {

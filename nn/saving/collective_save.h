@@ -11,10 +11,12 @@ namespace cohort::nn::internal {
 /// What Checkpoint::save does, on every worker. The chief takes `lock`,
 /// of the directory, unless it holds it already. Throws AgreedError on all workers alike.
 std::string save_collectively(const TrackedObjects& objects, const distribute::Strategy& strategy,
+                              const std::shared_ptr<checkpoint::Storage>& storage,
                               const std::string& directory, const SaveOptions& options,
                               checkpoint::KeptLock& lock);
 /// As far as the values that each worker writes, which are copied: the rest is SaveJob's.
 SaveJob begin_save_collectively(const TrackedObjects& objects, const distribute::Strategy& strategy,
+                                const std::shared_ptr<checkpoint::Storage>& storage,
                                 const std::string& directory, const SaveOptions& options,
                                 checkpoint::KeptLock& lock);
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "cohort/core/runtime/instruction_set.h"
 #include "cohort/core/runtime/runtime.h"
 #include "cohort/core/version.h"
 
@@ -12,7 +13,8 @@ namespace cohort::nn::internal {
 namespace {
 
 /// The seed is compared with the state of fit.
-constexpr std::array<std::string_view, 3> kBitsDependOn{"cohort", "replicas", "threads"};
+constexpr std::array<std::string_view, 4> kBitsDependOn{"cohort", "replicas", "threads",
+                                                        "instruction_set"};
 
 const std::string* find(const Facts& facts, std::string_view name) {
   const auto found = std::find_if(facts.begin(), facts.end(),
@@ -28,10 +30,12 @@ Facts facts_of(const distribute::Strategy& strategy) {
               {"strategy", strategy.name()},
               {"processes", std::to_string(strategy.workers().count())},
               {"replicas", std::to_string(strategy.num_replicas_in_sync())},
-              {"seed", std::to_string(runtime.random_seed())}};
+              {"seed", std::to_string(runtime.random_seed())},
+              {"input_pipelines", std::to_string(strategy.impl().num_input_pipelines())}};
   const Device& device = runtime.device(strategy.devices().front());
-  if (device.type() == DeviceType::kCPU)
-    facts.emplace_back("threads", std::to_string(device.num_threads()));
+  if (device.type() != DeviceType::kCPU) return facts;
+  facts.emplace_back("threads", std::to_string(device.num_threads()));
+  facts.emplace_back("instruction_set", instruction_set());
   return facts;
 }
 

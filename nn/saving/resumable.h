@@ -42,9 +42,11 @@ namespace internal {
 ResumableItem item_of_bytes(std::function<std::string()> value,
                             std::function<void(const std::string&)> assign);
 
-inline ResumableItem item_of(data::Position& at) {
+template <class At>
+requires std::same_as<At, data::Position> || std::same_as<At, data::StepPosition> ResumableItem
+item_of(At& at) {
   return item_of_bytes([&at] { return at.to_bytes(); },
-                       [&at](const std::string& bytes) { at = data::Position::from_bytes(bytes); });
+                       [&at](const std::string& bytes) { at = At::from_bytes(bytes); });
 }
 /// How often a function has run: the step of its random numbers.
 ResumableItem item_of(const Function& function);
@@ -63,7 +65,7 @@ ResumableItem item_of(T& number) {
 }  // namespace internal
 
 /// What a loop of one's own needs, to be saved beside its model and restored in place: counters,
-/// numbers, positions in data (data::Position) and the functions that it runs:
+/// numbers, positions in data (data::Position, data::StepPosition) and the functions that it runs:
 ///
 ///   int64_t epoch = 0, batch = 0;
 ///   nn::Checkpoint checkpoint({{"model", model}, {"loop", resumable(epoch, batch)}});

@@ -38,6 +38,11 @@ TEST(Crc32cTest, HardwareAndTableAgreeAtEverySizeAndAlignment) {
     for (size_t size = 0; size + begin <= bytes.size(); size += 7)
       EXPECT_EQ(hardware(bytes.data() + begin, size, 5),
                 internal::crc32c_portable(bytes.data() + begin, size, 5));
+  const std::string more = random_bytes(50'000, 3);  // three streams beside each other
+  for (const size_t size : {4096, 12'287, 12'288, 12'300, 24'576, 36'871, 49'991})
+    for (size_t begin = 0; begin < 9; ++begin)
+      EXPECT_EQ(hardware(more.data() + begin, size, 7),
+                internal::crc32c_portable(more.data() + begin, size, 7));
 }
 
 TEST(Crc32cTest, ContinuesOverPieces) {

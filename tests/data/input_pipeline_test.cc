@@ -216,6 +216,53 @@ TEST(InputPipelineTest, PositionsContinueOnEveryWorkerEvenBehindItsEnd) {
   }
 }
 
+/// A process that carries replicas of several workers, or a few of one.
+TEST(InputPipelineTest, WhoCarriesReplicasRunsTheirPipelines) {
+  const Dataset batches = Dataset::range(103).shuffle(50).batch(14);
+  const Dataset lopsided = Dataset::range(103).batch(14).filter(
+      [](const Element& e) { return e[0].data<int64_t>()[0] % 3 != 1; });
+  for (const Dataset& dataset : {batches, with_policy(batches, AutoShardPolicy::kOff), lopsided}) {
+    const Cluster want = distribute(dataset, {4, 3});
+    const auto part = [&](int64_t worker, int64_t first, int64_t count) {
+      return PipelinePart{make_input_pipeline(dataset, {4, worker, 3}).dataset, first, count};
+    };
+    // Replicas 0 to 4, 5 to 6 and 7 to 11, of 3 for each worker.
+    const std::vector<std::vector<PipelinePart>> processes{{part(0, 0, 3), part(1, 0, 2)},
+                                                           {part(1, 2, 1), part(2, 0, 1)},
+                                                           {part(2, 1, 2), part(3, 0, 3)}};
+    const auto run = [&](size_t stop) {
+      return run_workers(3, [&](int64_t p, AnyWorker any) {
+        const auto& parts = processes[static_cast<size_t>(p)];
+        const StepOptions options{.replicas_per_worker = 3, .any_worker = std::move(any)};
+        StepIterator iterator(parts, options);
+        Steps steps;
+        for (size_t s = 0; s < stop; ++s) {
+          steps.emplace_back();
+          for (const Element& element : *iterator.next())
+            steps.back().push_back(numbers_of(element[0]));
+        }
+        StepIterator resumed(parts, options,
+                             StepPosition::from_bytes(iterator.position().to_bytes()));
+        for (Step& step : steps_of(resumed)) steps.push_back(std::move(step));
+        return steps;
+      });
+    };
+    for (size_t stop = 0; stop <= want[0].size(); ++stop) {
+      const Cluster got = run(stop);
+      for (size_t s = 0; s < want[0].size(); ++s) {
+        Step joined, expected;
+        for (const Steps& steps : got)
+          joined.insert(joined.end(), steps.at(s).begin(), steps.at(s).end());
+        for (const Steps& steps : want)
+          expected.insert(expected.end(), steps[s].begin(), steps[s].end());
+        EXPECT_EQ(joined, expected) << "step " << s << ", stopped at " << stop;
+      }
+    }
+  }
+  const Dataset numbers = Dataset::range(4).batch(1);
+  EXPECT_EQ(code_of([&] { StepIterator(numbers, {}, StepPosition{}); }), Code::kInvalidArgument);
+}
+
 TEST(InputPipelineTest, ScalarsThatDoNotDivideAreAnErrorOnAllWorkers) {
   Vote vote(2);
   int num_errors[2] = {};
@@ -249,10 +296,13 @@ TEST(InputPipelineTest, StepsAreKnownWhereTheDescriptionSays) {
 }
 
 TEST(InputPipelineTest, DamagedPositionsAreRefused) {
-  const std::string bytes = StepPosition().to_bytes();
-  EXPECT_EQ(bytes.size(), 53u);
-  for (const std::string& damaged : {std::string(), bytes.substr(1), bytes + "x",
-                                     bytes.substr(0, 12) + "\x02" + bytes.substr(13)})
+  const StepPosition position{5, {{Position{.seed = 1, .epoch = 2}, true}, {Position(), false}}};
+  const std::string bytes = position.to_bytes();
+  EXPECT_EQ(bytes.size(), 20u + 2 * 41);
+  EXPECT_EQ(StepPosition::from_bytes(bytes), position);
+  for (const std::string& damaged :
+       {std::string(), bytes.substr(1), bytes + "x", bytes.substr(0, bytes.size() - 41),
+        bytes.substr(0, 20) + "\x02" + bytes.substr(21)})
     EXPECT_EQ(code_of([&] { StepPosition::from_bytes(damaged); }), Code::kDataLoss);
 }
 

@@ -310,6 +310,8 @@ SUPPORTING_CLASSES = {
     "data::InputWorker",
     "data::InputPipeline",
     "data::StepPosition",
+    "data::PipelinePosition",
+    "data::PipelinePart",
     "data::StepOptions",
     "data::StepIterator",
     "data::CsvColumn",

@@ -21,6 +21,7 @@
 #include "cohort/cohort.h"
 #include "tests/worker_program/cached_steps.h"
 #include "tests/worker_program/checkpoints.h"
+#include "tests/worker_program/fatal_saves.h"
 #include "tests/worker_program/faults.h"
 #include "tests/worker_program/metrics.h"
 #include "tests/worker_program/say.h"
@@ -322,6 +323,8 @@ void run(int argc, char** argv) {
   const std::string scenario = argc > 1 ? argv[1] : "";
   const auto implementation =
       distribute::parse_communication_implementation(argc > 4 ? argv[4] : "auto");
+  if (const char* lesser = std::getenv("LESSER_WORKER"); lesser && std::atoi(lesser) == worker())
+    setenv("COHORT_SIMD", "baseline", 1);
   cohort::default_runtime().set_logical_cpu_devices(devices, 1);
   nn::set_random_seed(7);
   const int patience = scenario == "stuck" ? 3 : scenario == "large" ? 5 : 600;
@@ -357,8 +360,10 @@ void run(int argc, char** argv) {
     cached_steps(setting.strategy);
   else if (setting.is("checkpoints") || setting.is("sharded_checkpoints"))
     checkpoints(setting.strategy);
-  else if (setting.is("interrupted_fit") || setting.is("sharded_interrupted_fit"))
-    interrupted_fit(setting.strategy);
+  else if (scenario == "interrupted_fit" || scenario == "sharded_interrupted_fit")
+    interrupted_fit(setting.strategy, argc > 5 ? argv[5] : "");
+  else if (setting.is("fatal_saves"))
+    fatal_saves(setting.strategy);
   else if (setting.is("resumed_checkpoints"))
     resumed_checkpoints(setting.strategy);
   else if (setting.is("unshared_checkpoints"))

@@ -5,7 +5,9 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
+#include "cohort/core/runtime/instruction_set.h"
 #include "tests/support/built_with.h"
 #include "tests/workers/workers.h"
 
@@ -78,13 +80,31 @@ TEST_F(CheckpointOfAJobTest, SlotsThatTheWorkersDivideAreSavedWhole) {
 /// workers, ends as one that was not disturbed.
 class InterruptedJobTest : public CheckpointOfAJobTest {
  protected:
+  InterruptedJobTest() {
+    setenv("COHORT_RESUME_FROM", path_.c_str(), 1);
+    std::filesystem::create_directories(examples_);
+    for (int i = 0, line = 0; i < 6; ++i) {
+      std::ofstream file(examples_ / (std::to_string(i) + ".txt"));
+      for (int lines = 7 + 2 * i; lines > 0; --lines) file << line++ << "\n";
+    }
+    setenv("EXAMPLES_PATH", examples_.c_str(), 1);
+  }
+  ~InterruptedJobTest() override {
+    unsetenv("EXAMPLES_PATH");
+    unsetenv("COHORT_RESUME_FROM");
+    std::filesystem::remove_all(examples_);
+  }
+  /// `input`: how the examples are distributed before fit, on 12 replicas; "": not, on 4.
   std::vector<WorkerResult> run(int workers, const std::string& scenario,
-                                const std::string& interruption) {
+                                const std::string& interruption, const std::string& input = "") {
     if (!interruption.empty()) setenv("INTERRUPTION", interruption.c_str(), 1);
-    std::vector<WorkerResult> results = run_workers(workers, {scenario, "1", "4"});
+    std::vector<std::string> arguments{scenario, "1", input.empty() ? "4" : "12"};
+    if (!input.empty()) arguments.insert(arguments.end(), {"auto", input});
+    std::vector<WorkerResult> results = run_workers(workers, arguments);
     unsetenv("INTERRUPTION");
     return results;
   }
+  const std::filesystem::path examples_ = path_.string() + "_examples";
   void expect_equal(const std::vector<WorkerResult>& results, const WorkerResult& want) {
     for (const WorkerResult& result : results) {
       ASSERT_EQ(result.exit_code, 0) << result.output;
@@ -102,6 +122,52 @@ TEST_F(InterruptedJobTest, KilledOnFourItGoesOnOnThreeAndThenOnOne) {
   EXPECT_EQ(run(3, "interrupted_fit", "0 5 9")[0].signal, SIGKILL);
   expect_equal(run(1, "interrupted_fit", ""), want);
   expect_equal(run(2, "interrupted_fit", ""), want);  // it had ended
+}
+
+class DistributedInputTest : public InterruptedJobTest,
+                             public ::testing::WithParamInterface<const char*> {};
+
+/// Three replicas for each of four pipelines; of three processes two carry replicas of two.
+TEST_P(DistributedInputTest, GoesOnOnThreeAndThenOnOne) {
+  const std::string input = GetParam();
+  const WorkerResult want = run(4, "interrupted_fit", "", input)[0];
+  ASSERT_EQ(want.exit_code, 0) << want.output;
+  clear();
+  EXPECT_EQ(run(4, "interrupted_fit", "2 4 9", input)[2].signal, SIGKILL);
+  EXPECT_EQ(run(3, "interrupted_fit", "0 5 9", input)[0].signal, SIGKILL);
+  expect_equal(run(1, "interrupted_fit", "", input), want);
+}
+
+INSTANTIATE_TEST_SUITE_P(Shared, DistributedInputTest,
+                         ::testing::Values("data", "file", "off", "function"));
+
+TEST_F(InterruptedJobTest, WithoutItsNumberOfPipelinesADistributedDatasetIsRefused) {
+  EXPECT_EQ(run(2, "interrupted_fit", "1 4 9", "data")[1].signal, SIGKILL);
+  unsetenv("COHORT_RESUME_FROM");
+  for (const WorkerResult& result : run(3, "interrupted_fit", "", "data")) {
+    EXPECT_EQ(result.exit_code, 3) << result.output;
+    EXPECT_THAT(result.value("error"), HasSubstr("position of 2 input pipelines; want 3"));
+  }
+}
+
+/// One worker's is the least; a later job keeps to it, and one that cannot says so.
+TEST_F(InterruptedJobTest, AllComputeWithTheLeastInstructionSetNowAndLater) {
+  setenv("COHORT_SIMD", "baseline", 1);
+  const WorkerResult want = run(1, "interrupted_fit", "")[0];
+  unsetenv("COHORT_SIMD");
+  clear();
+  setenv("LESSER_WORKER", "1", 1);
+  EXPECT_EQ(run(3, "interrupted_fit", "2 7 9")[2].signal, SIGKILL);
+  unsetenv("LESSER_WORKER");
+  expect_equal(run(2, "interrupted_fit", ""), want);
+  clear();
+  const std::string best(instruction_set());
+  if (best == "baseline") GTEST_SKIP() << "this processor, or this build, has no better one";
+  EXPECT_EQ(run(1, "interrupted_fit", "0 7 9")[0].signal, SIGKILL);
+  setenv("COHORT_SIMD", "baseline", 1);
+  const WorkerResult lesser = run(1, "interrupted_fit", "")[0];
+  unsetenv("COHORT_SIMD");
+  EXPECT_THAT(lesser.output, HasSubstr("instruction_set is baseline here and " + best + " there"));
 }
 
 TEST_F(InterruptedJobTest, SlotsThatAreDividedGoOn) {

@@ -3,6 +3,7 @@
 #include <omp.h>
 
 #include "cohort/core/error.h"
+#include "cohort/kernels/cpu/simd_dispatch.h"
 
 namespace cohort::cpu::onednn {
 namespace {
@@ -12,7 +13,21 @@ void check(dnnl_status_t status, const char* where) {
     throw Internal("{}: got status {}; want 0 (dnnl_success)", where, static_cast<int>(status));
 }
 
+/// Only where it is not the best here: oneDNN may use more of that than the other kernels know.
+bool limit_instruction_set_once() {
+  static const bool is_limited = [] {
+    const Isa isa = simd().isa;
+    if (isa == best_isa()) return false;
+    dnnl::set_max_cpu_isa(isa == Isa::kAvx2 ? dnnl::cpu_isa::avx2 : dnnl::cpu_isa::sse41);
+    return true;
+  }();
+  return is_limited;
+}
+
 }  // namespace
+
+Context::Context()
+    : engine((limit_instruction_set_once(), dnnl::engine::kind::cpu), 0), stream(engine) {}
 
 Call::Call(const Context& context, dnnl::primitive primitive,
            const std::vector<std::pair<int, Desc>>& arguments)

@@ -8,10 +8,12 @@ namespace cohort::cpu::onednn {
 
 using Desc = dnnl::memory::desc;
 
-/// What every primitive of a kernel shares. Making an engine and a stream costs microseconds.
+/// What every primitive of a kernel shares. Making an engine and a stream costs microseconds. The
+/// first one holds oneDNN to the instruction set of the other kernels.
 struct Context {
-  dnnl::engine engine{dnnl::engine::kind::cpu, 0};
-  dnnl::stream stream{engine};
+  Context();
+  dnnl::engine engine;
+  dnnl::stream stream;
 };
 
 /// A primitive with its arguments, made once and executed many times without allocation of ours.

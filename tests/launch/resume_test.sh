@@ -56,7 +56,7 @@ disturb() {
   "$@" >"$folder/output" 2>&1 &
   local job=$! waits=0
   while kill -0 $job 2>/dev/null && (($(newest) < until)); do
-    ((++waits < 2400)) || fail "$*: no checkpoint $until within two minutes"
+    ((++waits < 2400)) || { kill -KILL $job; fail "$*: no checkpoint $until within two minutes"; }
     sleep 0.05
   done
   sleep "$delay"

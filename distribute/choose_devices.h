@@ -19,10 +19,10 @@ namespace cohort::distribute {
 std::vector<Device*> choose_devices(std::string_view strategy, Runtime& runtime,
                                     const std::vector<std::string>& names);
 
-/// The number of logical replicas for `num_devices` devices: `asked`, or where that is 0 the ranks of
-/// the mesh of these axes, or without axes one for each device. Throws InvalidArgument for fewer
-/// than one for each, for a mesh of another number of ranks, and as Mesh does; Unimplemented, naming
-/// it, for an axis other than kDataAxis.
+/// The number of logical replicas for `num_devices` devices: `asked`, or where that is 0 the ranks
+/// of the mesh of these axes, or without axes one for each device. Throws InvalidArgument for fewer
+/// than one for each, for a mesh of another number of ranks, and as Mesh does; Unimplemented,
+/// naming it, for an axis other than kDataAxis.
 int choose_replicas(std::string_view strategy, int asked, const std::vector<MeshAxis>& mesh,
                     int num_devices);
 

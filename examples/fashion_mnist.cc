@@ -22,15 +22,14 @@ struct Arguments {
 
 constexpr const char* kUsage =
     "usage: fashion_mnist [--model mlp|cnn] [--communication auto|ring|mpi] [--devices N]\n"
-    "           [--strategy one_device|mirrored|multi_worker_mirrored] [--sharding none|zero1|zero2]\n"
-    "           [--replicas N] [--epochs N] [--batch-size N] [--seed N] [--data-dir DIR]\n"
-    "           [--checkpoint-dir DIR] [--save-freq N] [--version]\n"
+    "           [--strategy one_device|mirrored|multi_worker_mirrored] [--replicas N]\n"
+    "           [--sharding none|zero1|zero2] [--epochs N] [--batch-size N] [--seed N]\n"
+    "           [--data-dir DIR] [--checkpoint-dir DIR] [--save-freq N] [--version]\n"
     "--devices: GPUs, or logical CPU devices where there is no GPU, of each worker; 0: all GPUs,\n"
     "           or of the CPU 2 (mirrored) or 1 (multi_worker_mirrored)\n"
     "--replicas: of the whole job, at least one for each device, which is what 0 means; equal\n"
     "           numbers give equal weights on any number of devices and workers\n"
-    "--sharding: whether the devices divide the optimizer's slots (zero1), and the sums of\n"
-    "  gradients (zero2); equal weights either way\n"
+    "--sharding: whether devices divide the slots (zero1), and gradients (zero2); equal weights\n"
     "--batch-size: of all devices together; default 32 for mlp, 64 for cnn\n"
     "--checkpoint-dir: saved there after every --save-freq (500) batches; goes on from there\n";
 

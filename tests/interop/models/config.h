@@ -61,6 +61,16 @@ struct Read<nn::Initializer> {
   }
 };
 template <>
+struct Read<nn::DTypePolicy> {
+  static nn::DTypePolicy from(const json& value) { return value.get<std::string>(); }
+};
+template <>
+struct Read<nn::Constraint> {
+  static nn::Constraint from(const json& value) {
+    return value.get_ref<const std::string&>().c_str();
+  }
+};
+template <>
 struct Read<nn::Regularizer> {
   static nn::Regularizer from(const json& value) { return regularizer_of(value); }
 };

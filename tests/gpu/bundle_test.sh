@@ -72,7 +72,7 @@ expect archive 'gpu_first/verdict' 'gpu_first/probe' 'gpu_first/libraries'
 call first 1 "$work/fake:" COHORT_HOST_FORCE=1 "COHORT_PYTHON=$work/fake/bare_python" 'COHORT_HOST_TESTS=GpuSoftmaxTest.*:ModuleTest.AnUnknown*' -- first
 expect first '^FAILED +tests' ' 1 passed, [1-9][0-9]* skipped$' '[1-9] skipped: needs a GPU; here: cuda: no ' \
   '^FAILED +workspaces' ' 0 workspaces logged' '^skipped +memcheck .*compute-sanitizer: .*Device not supported' \
-  "^skipped +adam .*: no PyTorch to compare with: ModuleNotFoundError: No module named 'torch'$"
+  "^skipped +adam .*: no torch to compare with: ModuleNotFoundError: No module named 'torch'$"
 tar -tzf "$work/logs/gpu_first.tar.gz" >"$work/archive.out"
 expect archive 'gpu_first/tests/ModuleTest.AnUnknown'
 

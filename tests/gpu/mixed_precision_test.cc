@@ -13,7 +13,7 @@ namespace {
 
 using GpuMixedPrecisionTest = GpuTest;
 
-constexpr int64_t kMixedRows = 96, kMixedBatch = 16;
+constexpr int64_t kMixedRows = 32, kMixedBatch = 16;
 
 struct MixedOutcome {
   std::vector<double> losses;
@@ -24,10 +24,10 @@ struct MixedOutcome {
 
 nn::Model mixed_cnn() {
   return nn::Sequential(
-      {nn::Input({.shape = {16, 16, 3}}),
-       nn::Conv2D{.filters = 16, .kernel_size = 3, .padding = "same", .activation = "relu"},
+      {nn::Input({.shape = {6, 6, 3}}),
+       nn::Conv2D{.filters = 8, .kernel_size = 3, .padding = "same", .activation = "relu"},
        nn::BatchNormalization(), nn::MaxPooling2D(),
-       nn::Conv2D{.filters = 32, .kernel_size = 3, .strides = 2, .padding = "same"},
+       nn::Conv2D{.filters = 16, .kernel_size = 3, .strides = 2, .padding = "same"},
        nn::BatchNormalization{.synchronized = true}, nn::Activation{.activation = "relu"},
        nn::Dropout{.rate = 0.1}, nn::GlobalAveragePooling2D(),
        nn::Dense{.units = 24,
@@ -41,8 +41,8 @@ MixedOutcome train_mixed(const char* policy, const std::string& device, bool bad
   nn::set_random_seed(11);
   nn::set_dtype_policy(policy);
   const distribute::Strategy strategy = distribute::OneDeviceStrategy(device);
-  Tensor x = random_numbers(DType::kF32, Shape{kMixedRows, 16, 16, 3}, 5);
-  if (bad) x.data<float>()[20 * 16 * 16 * 3 + 7] = std::numeric_limits<float>::infinity();
+  Tensor x = random_numbers(DType::kF32, Shape{kMixedRows, 6, 6, 3}, 5);
+  if (bad) x.data<float>()[20 * 6 * 6 * 3 + 7] = std::numeric_limits<float>::infinity();
   const nn::Model model = strategy.scope([&] {
     const nn::Model made = mixed_cnn();
     made.compile({.optimizer = nn::SGD{.learning_rate = 0.05, .momentum = 0.9},
@@ -61,31 +61,42 @@ MixedOutcome train_mixed(const char* policy, const std::string& device, bool bad
   return outcome;
 }
 
-// Numbers of 16 bits are rounded in other places, so that weights drift apart; the same GPU gives
-// the same bits.
-void expect_mixed_alike(const char* policy, double tolerance) {
-  const MixedOutcome cpu = train_mixed(policy, "cpu:0", false),
-                     gpu = train_mixed(policy, "gpu:0", false);
-  const MixedOutcome again = train_mixed(policy, "gpu:0", false);
+double largest_difference(const MixedOutcome& a, const MixedOutcome& b) {
+  double largest = 0;
+  for (size_t i = 0; i < a.weights.size(); ++i)
+    for (int64_t j = 0; j < a.weights[i].num_elements(); ++j)
+      largest = std::max(largest, std::fabs(static_cast<double>(a.weights[i].data<float>()[j]) -
+                                            b.weights[i].data<float>()[j]));
+  return largest;
+}
+
+// Numbers of 16 bits are rounded in other places, and weights drift apart: not farther from f32
+// than twice as far as on the CPU. The same GPU gives the same bits.
+void expect_mixed_alike(const char* policy) {
+  const MixedOutcome exact = train_mixed("float32", "cpu:0", false),
+                     cpu = train_mixed(policy, "cpu:0", false),
+                     gpu = train_mixed(policy, "gpu:0", false),
+                     again = train_mixed(policy, "gpu:0", false);
   ASSERT_EQ(cpu.weights.size(), gpu.weights.size());
   for (size_t i = 0; i < cpu.weights.size(); ++i) {
     SCOPED_TRACE(i);
     EXPECT_EQ(gpu.weights[i].dtype(), DType::kF32);
-    expect_close(gpu.weights[i], cpu.weights[i], tolerance);
     EXPECT_TRUE(bitwise_equal(gpu.weights[i], again.weights[i])) << "trained twice";
   }
+  const double of_cpu = largest_difference(cpu, exact), of_gpu = largest_difference(gpu, exact);
+  EXPECT_GT(of_cpu, 0);
+  EXPECT_GT(of_gpu, 0);
+  EXPECT_LE(of_gpu, 2 * of_cpu);
   for (size_t i = 0; i < cpu.losses.size(); ++i)
-    EXPECT_NEAR(gpu.losses[i], cpu.losses[i], tolerance * (1 + cpu.losses[i]));
+    EXPECT_NEAR(gpu.losses[i], cpu.losses[i], 0.03 * (1 + cpu.losses[i]));
   EXPECT_EQ(gpu.scale, cpu.scale);
   EXPECT_EQ(gpu.updates, kMixedRows / kMixedBatch * 3);
 }
 
 TEST_F(GpuMixedPrecisionTest, TrainsInBFloat16AsTheCpuDoes) {
-  expect_mixed_alike("mixed_bfloat16", 0.03);
+  expect_mixed_alike("mixed_bfloat16");
 }
-TEST_F(GpuMixedPrecisionTest, TrainsInFloat16AsTheCpuDoes) {
-  expect_mixed_alike("mixed_float16", 0.01);
-}
+TEST_F(GpuMixedPrecisionTest, TrainsInFloat16AsTheCpuDoes) { expect_mixed_alike("mixed_float16"); }
 
 TEST_F(GpuMixedPrecisionTest, AStepWithAnInfinityIsSkipped) {
   const MixedOutcome gpu = train_mixed("mixed_float16", "gpu:0", true);
@@ -100,12 +111,12 @@ TEST_F(GpuMixedPrecisionTest, WeightsAreHeldToTheirConstraint) {
   const MixedOutcome gpu = train_mixed("float32", "gpu:0", false);
   const auto kernel =
       std::find_if(gpu.weights.begin(), gpu.weights.end(), [](const Tensor& weight) {
-        return weight.shape() == Shape{32, 24};
+        return weight.shape() == Shape{16, 24};
       });
   ASSERT_NE(kernel, gpu.weights.end());
   for (int64_t column = 0; column < 24; ++column) {
     double squares = 0;
-    for (int64_t row = 0; row < 32; ++row) {
+    for (int64_t row = 0; row < 16; ++row) {
       const double value = kernel->data<float>()[row * 24 + column];
       squares += value * value;
     }
@@ -122,8 +133,8 @@ TEST_F(GpuMixedPrecisionTest, LogicalDevicesSkipTogether) {
   nn::set_dtype_policy("mixed_float16");
   const distribute::Strategy strategy =
       distribute::MirroredStrategy({.devices = {"gpu:0", "gpu:1"}});
-  Tensor x = random_numbers(DType::kF32, Shape{kMixedRows, 16, 16, 3}, 5);
-  x.data<float>()[20 * 16 * 16 * 3 + 7] = std::numeric_limits<float>::infinity();
+  Tensor x = random_numbers(DType::kF32, Shape{kMixedRows, 6, 6, 3}, 5);
+  x.data<float>()[20 * 6 * 6 * 3 + 7] = std::numeric_limits<float>::infinity();
   const nn::Model model = strategy.scope([] {
     const nn::Model made = mixed_cnn();
     made.compile({.optimizer = "adam", .loss = "sparse_categorical_crossentropy"});

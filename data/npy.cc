@@ -14,6 +14,7 @@
 
 #include "cohort/data/internal/file_reader.h"
 #include "cohort/data/internal/file_writer.h"
+#include "cohort/data/internal/npy.h"
 
 namespace cohort::data {
 namespace internal {

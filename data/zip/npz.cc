@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cohort/data/internal/file_reader.h"
+#include "cohort/data/internal/npy.h"
 
 namespace cohort::data {
 namespace {

@@ -177,6 +177,10 @@ FUNCTIONS = {
     "Other data": [
         "data::load_mnist_files",
         "data::read_idx",
+        "data::load_npy",
+        "data::save_npy",
+        "data::load_npz",
+        "data::save_npz",
         "data::text_of",
         "data::text_tensor",
         "data::text_spec",

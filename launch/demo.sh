@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds what it needs in build/demo, and trains a convolutional network on
 # Fashion-MNIST with MultiWorkerMirroredStrategy: in one process for each GPU; where there is none, in two.
-# Arguments go to examples/fashion_mnist: launch/demo.sh --epochs 1
+# One epoch; arguments go to examples/fashion_mnist: launch/demo.sh --epochs 5
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,4 +17,4 @@ cmake --preset demo "${options[@]}"
 cmake --build build/demo --parallel "$(nproc)" --target fashion_mnist cohort-launch
 
 exec build/demo/launch/cohort-launch -n "$gpus" build/demo/examples/fashion_mnist --model cnn \
-  --strategy multi_worker_mirrored "$@"
+  --strategy multi_worker_mirrored --epochs 1 "$@"

@@ -62,7 +62,10 @@ disturb() {
   sleep "$delay"
   local pids=("$PIDS"/*) pid
   pid=$(basename "${pids[RANDOM % ${#pids[@]}]}")
-  [[ $(readlink "/proc/$pid/exe") != "$program" ]] || kill -KILL "$pid" 2>/dev/null || true
+  # It may have ended by itself meanwhile.
+  if [[ $(readlink "/proc/$pid/exe") == "$program" ]] && kill -KILL "$pid" 2>/dev/null; then
+    ((++killed))
+  fi
   wait $job || status=$?
   echo "ok: checkpoint $(newest), status $status, of $1 ${2:-}"
 }
@@ -71,14 +74,18 @@ undisturbed=$folder/undisturbed
 checkpoints=$folder/checkpoints
 run workers 4 --checkpoint-dir "$undisturbed" "$@"
 want=$hash
+killed=0
 for count in 4 4 3 3; do disturb workers $count --checkpoint-dir "$checkpoints" "$@"; done
+((killed)) || fail "four and three workers: none was killed"
 run workers 1 --checkpoint-dir "$checkpoints" "$@"
 [[ $hash == "$want" ]] || fail "four, three and one workers: weights $hash; want $want"
 
 checkpoints=$folder/mirrored
 run mirrored --checkpoint-dir "$undisturbed-mirrored" "$@"
 want=$hash
+killed=0
 for _ in 1 2 3; do disturb mirrored --checkpoint-dir "$checkpoints" "$@"; done
+((killed)) || fail "mirrored: it was not killed"
 run mirrored --checkpoint-dir "$checkpoints" "$@"
 [[ $hash == "$want" ]] || fail "mirrored: weights $hash; want $want"
 echo "ok: weights $want"

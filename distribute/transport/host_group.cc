@@ -147,30 +147,32 @@ class HostGroup::SlowWait {
       still_since_ = now;
       warned_ = false;
     }
-    const std::vector<int> late = late_ranks();
-    if (late.empty()) return;
-    if (group_.board_ && posted_.empty() && now - begin_ >= kPostAfter) post(late);
-    for (const int rank : late)
+    bool any_late = false;
+    for_each_late([&](int rank) {
+      any_late = true;
       if (group_.has_ended(rank) && !awaited_.has_come(rank))
         group_.fail_and_throw(Unavailable("{}: {} has ended", group_.describe_call(caller_),
                                           group_.describe_rank(rank)));
-    check_patience(late, now - still_since_);
+    });
+    if (!any_late) return;
+    if (group_.board_ && posted_.empty() && now - begin_ >= kPostAfter) post();
+    check_patience(now - still_since_);
   }
 
  private:
-  std::vector<int> late_ranks() const {
-    std::vector<int> late;
+  /// Allocates nothing: a busy machine makes every wait a slow one.
+  template <typename F>
+  void for_each_late(F&& look_at) const {
     for (int rank = awaited_.peer; rank < awaited_.end; ++rank)
-      if (!awaited_.has_come(rank) && (rank != caller_.rank || caller_.of_node))
-        late.push_back(rank);
-    return late;
+      if (!awaited_.has_come(rank) && (rank != caller_.rank || caller_.of_node)) look_at(rank);
   }
 
-  void check_patience(const std::vector<int>& late, Clock::duration still) {
+  void check_patience(Clock::duration still) {
     const HostGroupOptions& options = group_.options_;
     if (still < std::min(options.timeout, options.warn_after)) return;
     std::string who;
-    for (const int rank : late) who += (who.empty() ? "" : ", ") + group_.describe_rank(rank);
+    for_each_late([&](int rank) { who += (who.empty() ? "" : ", ") + group_.describe_rank(rank); });
+    if (who.empty()) return;
     if (still >= options.timeout)
       group_.fail_and_throw(DeadlineExceeded(
           "{}: nothing from {} in {} ms\n{}", group_.describe_call(caller_), who,
@@ -181,16 +183,17 @@ class HostGroup::SlowWait {
                     std::chrono::floor<std::chrono::seconds>(still).count()));
   }
 
-  void post(const std::vector<int>& late) {
+  void post() {
     const auto number = [this](int r) { return group_.options_.ranks[static_cast<size_t>(r)]; };
     cluster::WaitBoard::Group& board = *group_.board_;
-    for (const int rank : late)
+    for_each_late([&](int rank) {
       posted_.push_back(
           board.post_rank(number(caller_.rank),
                           caller_.of_node ? board.call_name(caller_.meeting, awaited_.value)
                                           : board.rank_name(number(rank)),
                           group_.describe_call(caller_),
                           [awaited = awaited_, rank] { return !awaited.has_come(rank); }));
+    });
   }
 
   const HostGroup& group_;

@@ -1,10 +1,12 @@
-// All-reduce of floats over TCP beside the raw two-way throughput of the same link, in the same
-// processes, sample by sample in turn. The raw peer sends and receives as many bytes as each rank
-// of the all-reduce must.
+// All-reduce of floats over TCP beside what the same link does by itself, in the same processes,
+// sample by sample in turn. The raw peer sends and receives as many bytes as each rank of the
+// all-reduce must, into memory as large as they are, and adds them once.
 //   collectives_tcp RANK FOLDER SECONDS_PER_SIZE ADDRESS,ADDRESS [BYTES...]
-// Two processes, which meet in FOLDER. Rank 0 prints "bytes raw low high ours low high ratio wire":
-// microseconds until both ranks are done (medians and quartiles), the raw time over ours, and the
-// bytes that a rank sent over the least possible. benchmarks/collectives_tcp.sh runs it.
+// Two processes, which meet in FOLDER. Rank 0 prints "bytes raw low high ours low high ratio wire
+// variant bare": microseconds until both ranks are done (medians and quartiles), the raw time over
+// ours, the bytes that a rank sent over the least possible, the fastest way to use the link, and
+// the time of the link alone, which receives into one piece again and again and adds nothing.
+// benchmarks/collectives_tcp.sh runs it.
 
 #include <fmt/core.h>
 
@@ -41,7 +43,8 @@ class Bench {
     const auto memory = ours_.allocate_bucket(bytes);
     void* bucket = memory.get();
     float* const out = private_memory(bytes);
-    float* const in = private_memory(bytes);
+    auto* const in = reinterpret_cast<char*>(private_memory(bytes));
+    float* const sums_of_peer = private_memory(bytes);
     const auto request = ours_.prepare({.count = count, .buffer = &bucket});
     const auto all_reduce = [&] {
       request->start();
@@ -49,16 +52,18 @@ class Bench {
     };
     time(static_cast<float*>(bucket), count, all_reduce);  // describes itself to the others
     const CommunicatorStats before = ours_.stats();
-    std::vector<std::vector<double>> raw(kVariants.size());
+    std::vector<std::vector<double>> raw(kVariants.size()), bare(kVariants.size());
     std::vector<double> mine;
     const auto begin = Clock::now();
+    const auto exchange = [&](size_t v, RawLink::Into in) {
+      return time(out, count, [&] {
+        (raw_.*kVariants[v].exchange)(reinterpret_cast<char*>(out), in, bytes, kVariants[v].piece);
+      });
+    };
     while (go_on(since(begin) < seconds * 1e6 || mine.size() < 5)) {
       for (size_t v = 0; v < kVariants.size(); ++v) {
-        const auto exchange = kVariants[v].exchange;
-        raw[v].push_back(time(out, count, [&] {
-          (raw_.*exchange)(reinterpret_cast<char*>(out), reinterpret_cast<char*>(in), bytes,
-                           kVariants[v].piece);
-        }));
+        raw[v].push_back(exchange(v, {.memory = in, .sums = sums_of_peer}));
+        bare[v].push_back(exchange(v, {.memory = in, .whole = false}));
       }
       mine.push_back(time(static_cast<float*>(bucket), count, all_reduce));
       const float* sums = static_cast<float*>(bucket);
@@ -70,13 +75,13 @@ class Bench {
                         static_cast<double>(after.network_frames - before.network_frames) * 32;
     // 2 (n - 1) / n of the bytes, for n = 2.
     const double wire = sent / (static_cast<double>(mine.size()) * static_cast<double>(bytes));
-    if (ours_.rank() == 0) report(bytes, raw, mine, wire);
+    if (ours_.rank() == 0) report(bytes, raw, bare, mine, wire);
   }
 
  private:
   /// Ways to use the raw link; the fastest for a size counts.
   struct Variant {
-    void (RawLink::*exchange)(const char*, char*, size_t, size_t);
+    void (RawLink::*exchange)(const char*, RawLink::Into, size_t, size_t);
     size_t piece;
   };
   inline static const std::vector<Variant> kVariants{
@@ -85,16 +90,23 @@ class Bench {
       {&RawLink::exchange, size_t{1} << 20},
       {&RawLink::exchange_with_threads, size_t{256} << 10}};
 
-  static void report(size_t bytes, const std::vector<std::vector<double>>& raw,
+  using Samples = std::vector<std::vector<double>>;  // by variant
+
+  static size_t fastest(const Samples& samples) {
+    size_t best = 0;
+    for (size_t v = 1; v < samples.size(); ++v)
+      if (Spread(samples[v]).median < Spread(samples[best]).median) best = v;
+    return best;
+  }
+
+  static void report(size_t bytes, const Samples& raw, const Samples& bare,
                      const std::vector<double>& mine, double wire) {
     const Spread ours(mine);
-    size_t best = 0;
-    for (size_t v = 1; v < raw.size(); ++v)
-      if (Spread(raw[v]).median < Spread(raw[best]).median) best = v;
+    const size_t best = fastest(raw);
     const Spread peer(raw[best]);
-    fmt::print("{} {:.1f} {:.1f} {:.1f} {:.1f} {:.1f} {:.1f} {:.3f} {:.5f} {}\n", bytes,
+    fmt::print("{} {:.1f} {:.1f} {:.1f} {:.1f} {:.1f} {:.1f} {:.3f} {:.5f} {} {:.1f}\n", bytes,
                peer.median, peer.low, peer.high, ours.median, ours.low, ours.high,
-               peer.median / ours.median, wire, best);
+               peer.median / ours.median, wire, best, Spread(bare[fastest(bare)]).median);
     std::fflush(stdout);
   }
 

@@ -168,7 +168,7 @@ double measure_payload_rate(const distribute::ProcessGroupOptions& options,
     for (const auto& link : links)
       threads.emplace_back([&link, &out] {
         std::vector<char> in(size_t{64} << 10);
-        link->exchange(out.data(), in.data(), out.size(), in.size());
+        link->exchange(out.data(), {.memory = in.data(), .whole = false}, out.size(), in.size());
       });
     for (std::thread& thread : threads) thread.join();
     const double took = Milliseconds(Clock::now() - begin).count();

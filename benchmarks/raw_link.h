@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "cohort/core/error.h"
+#include "cohort/distribute/elementwise.h"
 #include "cohort/distribute/transport/file_descriptor.h"
 #include "tests/support/folder_store.h"
 
@@ -45,16 +46,25 @@ class RawLink {
     setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   }
 
-  /// One thread that sends and receives in turn, `piece` bytes at most in a call. What comes goes
-  /// all to the same `piece` bytes.
-  void exchange(const char* out, char* in, size_t bytes, size_t piece) {
-    size_t sent = 0, got = 0;
+  /// What comes goes to memory as large as all of it, or all to the same piece, and is added or
+  /// not.
+  struct Into {
+    char* memory;
+    float* sums = nullptr;  ///< where what has come is added, while it is in the caches
+    bool whole = true;      ///< memory for all of it, rather than for a piece
+  };
+
+  /// One thread that sends and receives in turn, `piece` bytes at most in a call.
+  void exchange(const char* out, Into in, size_t bytes, size_t piece) {
+    size_t sent = 0, got = 0, added = 0;
     while (sent < bytes || got < bytes) {
       bool moved = false;
       if (got < bytes) {
-        const ssize_t n = recv(fd_.get(), in, std::min(piece, bytes - got), MSG_DONTWAIT);
+        const ssize_t n = recv(fd_.get(), in.memory + (in.whole ? got : 0),
+                               std::min(piece, bytes - got), MSG_DONTWAIT);
         check(n > 0 || (n < 0 && errno == EAGAIN), "recv");
         if (n > 0) got += static_cast<size_t>(n), moved = true;
+        if (n > 0) added = add(in, added, got);
       }
       if (sent < bytes) {
         const ssize_t n = ::send(fd_.get(), out + sent, std::min(piece, bytes - sent),
@@ -71,7 +81,7 @@ class RawLink {
   }
 
   /// One thread that sends and one that receives.
-  void exchange_with_threads(const char* out, char* in, size_t bytes, size_t piece) {
+  void exchange_with_threads(const char* out, Into in, size_t bytes, size_t piece) {
     std::thread sender([&] {
       for (size_t sent = 0; sent < bytes;) {
         const ssize_t n =
@@ -80,10 +90,12 @@ class RawLink {
         sent += static_cast<size_t>(n);
       }
     });
-    for (size_t got = 0; got < bytes;) {
-      const ssize_t n = recv(fd_.get(), in, std::min(piece, bytes - got), 0);
+    for (size_t got = 0, added = 0; got < bytes;) {
+      const ssize_t n =
+          recv(fd_.get(), in.memory + (in.whole ? got : 0), std::min(piece, bytes - got), 0);
       check(n > 0, "recv");
       got += static_cast<size_t>(n);
+      added = add(in, added, got);
     }
     sender.join();
   }
@@ -91,12 +103,22 @@ class RawLink {
   template <class T>
   T swap(T mine) {
     T theirs{};
-    exchange(reinterpret_cast<const char*>(&mine), reinterpret_cast<char*>(&theirs), sizeof mine,
-             sizeof mine);
+    exchange(reinterpret_cast<const char*>(&mine), {.memory = reinterpret_cast<char*>(&theirs)},
+             sizeof mine, sizeof mine);
     return theirs;
   }
 
  private:
+  /// Adds the whole floats of what has come since; returns how far.
+  static size_t add(const Into& in, size_t from, size_t to) {
+    to = to / sizeof(float) * sizeof(float);
+    if (in.sums)
+      cohort::distribute::reduce_into(reinterpret_cast<char*>(in.sums) + from, in.memory + from,
+                                      static_cast<int64_t>((to - from) / sizeof(float)),
+                                      cohort::DType::kF32, cohort::ops::ReduceOp::kSum);
+    return to;
+  }
+
   static void check(bool good, const char* what) {
     if (!good) throw cohort::Unavailable("{}: {}", what, std::strerror(errno));
   }

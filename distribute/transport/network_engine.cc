@@ -1,16 +1,10 @@
 #include "cohort/distribute/transport/network_engine.h"
 
 #include <fmt/format.h>
-#include <linux/sockios.h>
-#include <poll.h>
 #include <sched.h>
-#include <sys/epoll.h>
-#include <sys/ioctl.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <utility>
 
@@ -23,7 +17,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr auto kCheck = std::chrono::milliseconds(50);
-constexpr int kReadsInTurn = 16;         // of one connection before the next has its turn
 constexpr uint32_t kMaxAhead = 1 << 20;  // collectives that a peer may have prepared before us
 constexpr int kMostVainPolls = 2000;
 constexpr uint64_t kBell = ~uint64_t{0};
@@ -32,28 +25,23 @@ constexpr uint64_t kBell = ~uint64_t{0};
 
 NetworkEngine::NetworkEngine(NetworkEngineOptions options)
     : options_(std::move(options)),
+      links_(options_.links.size()),
       watch_({.node = options_.node,
               .num_nodes = static_cast<int>(options_.links.size()),
               .host = options_.host,
               .store = options_.store,
               .key = options_.key,
               .timeout = options_.timeout,
-              .warn_after = options_.warn_after}),
-      epoll_(epoll_create1(EPOLL_CLOEXEC)) {
-  if (!epoll_) throw system_error("tcp group: epoll_create", errno, links_.size());
-  epoll_event bell{.events = EPOLLIN, .data = {.u64 = kBell}};
-  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, host().bell(), &bell);
-  links_.resize(options_.links.size());
+              .warn_after = options_.warn_after}) {
+  Link::Frames& frames = *this;
+  poller_.add(host().bell(), kBell);
   for (size_t node = 0; node < links_.size(); ++node) {
-    links_[node].connection = std::move(options_.links[node]);
-    if (!links_[node].connection) continue;
-    const int descriptor = links_[node].connection->descriptor();
-    if (descriptor < 0) {
-      polled_ = true;
-      continue;
-    }
-    epoll_event event{.events = EPOLLIN, .data = {.u64 = node}};
-    epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, descriptor, &event);
+    std::unique_ptr<Connection>& connection = options_.links[node];
+    if (!connection) continue;
+    links_[node] =
+        std::make_unique<Link>(node, options_.names[node], std::move(connection), frames, poller_);
+    all_links_.push_back(links_[node].get());
+    polled_ |= links_[node]->is_polled();
   }
   thread_ = std::thread([this] { run(); });
 }
@@ -80,16 +68,15 @@ void NetworkEngine::add(std::shared_ptr<NetworkCollective> collective) {
 }
 
 void NetworkEngine::forget(size_t collective) {
-  const auto has_frames = [&](const Link& link) {
-    return std::any_of(
-        link.queue.begin() + static_cast<std::ptrdiff_t>(link.first), link.queue.end(),
-        [&](const Outgoing& out) { return out.data && out.frame.collective == collective; });
+  const auto has_frames = [&](const Link* link) {
+    return link->has_queued(static_cast<uint32_t>(collective));
   };
   std::unique_lock lock(mutex_);
   // Its descriptions may still be on their way out. A failed group sends nothing any more, when the
   // thread has seen the failure.
   for (int n = 0;
-       host().failed() ? !released_ : std::any_of(links_.begin(), links_.end(), has_frames); ++n) {
+       host().failed() ? !released_ : std::any_of(all_links_.begin(), all_links_.end(), has_frames);
+       ++n) {
     lock.unlock();
     back_off(n);
     lock.lock();
@@ -100,21 +87,12 @@ void NetworkEngine::forget(size_t collective) {
 }
 
 void NetworkEngine::send(int node, FrameHeader frame, const char* data) {
-  Link& link = links_[static_cast<size_t>(node)];
-  if (link.first == link.queue.size()) {
-    link.queue.clear();
-    link.first = 0;
-  }
-  link.queue.push_back({frame, data});
+  links_[static_cast<size_t>(node)]->send(frame, data);
 }
 
 void NetworkEngine::expect_alive(int node) const {
-  if (links_[static_cast<size_t>(node)].has_left)
-    throw Unavailable("{} has left the group", link_name(node));
-}
-
-std::string NetworkEngine::link_name(int node) const {
-  return options_.names[static_cast<size_t>(node)];
+  const Link& link = *links_[static_cast<size_t>(node)];
+  if (link.has_left()) throw Unavailable("{} has left the group", link.name());
 }
 
 void NetworkEngine::run() {
@@ -137,31 +115,22 @@ void NetworkEngine::run() {
 }
 
 void NetworkEngine::loop() {
-  std::array<epoll_event, 64> events;
   next_check_ = Clock::now() + kCheck;
   Clock::time_point moved{};  // after the end, while something is left
   int wait_ms = 0;
   while (!stop_ || !idle()) {
-    const int count = epoll_wait(epoll_.get(), events.data(), events.size(), wait_ms);
+    const auto events = poller_.wait(wait_ms);
     const std::lock_guard lock(mutex_);
     host().expect_whole();
-    for (int i = 0; i < count; ++i) {
-      const epoll_event& event = events[static_cast<size_t>(i)];
-      if (event.data.u64 == kBell) {
-        uint64_t rings = 0;
-        static_cast<void>(!read(host().bell(), &rings, sizeof rings));
-      } else {
-        handle_link(static_cast<int>(event.data.u64), event.events);
-      }
-    }
-    for (int node = 0; node < num_nodes(); ++node) {
-      const Link& link = links_[static_cast<size_t>(node)];
-      if (link.connection && (link.connection->has_more() || link.connection->descriptor() < 0))
-        handle_link(node, EPOLLIN);
-    }
+    for (const epoll_event& event : events) handle(event);
+    for (Link* link : all_links_)
+      if (link->has_unread() || (link->is_polled() && !link->is_paused() && !link->has_left()))
+        link->receive();
     advance_all();
     wait_ms = next_wait_ms();
-    if (stop_ && (moved_ || moved == Clock::time_point{})) moved = Clock::now();
+    const bool moves = std::any_of(all_links_.begin(), all_links_.end(),
+                                   [](const Link* link) { return link->has_moved(); });
+    if (stop_ && (moves || moved == Clock::time_point{})) moved = Clock::now();
     if (Clock::now() >= next_check_) {
       check_clocks();
       next_check_ = Clock::now() + kCheck;
@@ -170,21 +139,28 @@ void NetworkEngine::loop() {
   }
 }
 
-bool NetworkEngine::idle() const {
-  return std::all_of(links_.begin(), links_.end(),
-                     [](const Link& link) { return link.first == link.queue.size(); });
+void NetworkEngine::handle(const epoll_event& event) {
+  if (event.data.u64 == kBell) {
+    uint64_t rings = 0;
+    static_cast<void>(!read(host().bell(), &rings, sizeof rings));
+    return;
+  }
+  Link& link = *links_[event.data.u64];
+  if (event.events & EPOLLOUT) link.flush();
+  if (event.events & ~uint32_t{EPOLLOUT} && !link.is_paused() && !link.has_left()) link.receive();
 }
 
-/// Whether there is something to read that no descriptor tells of.
-bool NetworkEngine::has_unread() const {
-  return std::any_of(links_.begin(), links_.end(), [](const Link& link) {
-    return link.connection && !link.paused && !link.has_left && link.connection->has_more();
-  });
+bool NetworkEngine::idle() const {
+  return std::all_of(all_links_.begin(), all_links_.end(),
+                     [](const Link* link) { return link->is_idle(); });
 }
 
 /// How long the thread may sleep if nobody wakes it.
 int NetworkEngine::next_wait_ms() {
-  if (has_unread()) return 0;
+  for (Link* link : all_links_)
+    if (link->take_touched()) vain_polls_ = 0;
+  for (const Link* link : all_links_)
+    if (link->has_unread()) return 0;
   if (!polled_) return static_cast<int>(std::chrono::milliseconds(kCheck).count());
   const bool busy = !idle() || std::any_of(live_.begin(), live_.end(), [this](size_t i) {
     return collectives_[i]->pending_call() != 0;
@@ -196,166 +172,56 @@ int NetworkEngine::next_wait_ms() {
 
 void NetworkEngine::advance_all() {
   for (const size_t i : live_) collectives_[i]->advance();
-  for (int node = 0; node < num_nodes(); ++node)
-    if (links_[static_cast<size_t>(node)].paused) receive(node);
-  for (int node = 0; node < num_nodes(); ++node)
-    if (const Link& link = links_[static_cast<size_t>(node)];
-        link.connection && (!link.writing || link.connection->descriptor() < 0))
-      flush(node);
+  for (Link* link : all_links_)
+    if (link->is_paused()) link->receive();
+  for (Link* link : all_links_)
+    if (!link->waits_for_room()) link->flush();
 }
 
-void NetworkEngine::handle_link(int node, uint32_t events) {
-  Link& link = links_[static_cast<size_t>(node)];
-  if (events & EPOLLOUT) flush(node);
-  if (events & ~static_cast<uint32_t>(EPOLLOUT) && !link.paused && !link.has_left) receive(node);
-}
-
-void NetworkEngine::update_events(int node) {
-  const Link& link = links_[static_cast<size_t>(node)];
-  if (link.connection->descriptor() < 0) return;
-  uint32_t events = 0;
-  if (!link.paused) events |= EPOLLIN;
-  if (link.writing) events |= EPOLLOUT;
-  epoll_event event{.events = events, .data = {.u64 = static_cast<uint64_t>(node)}};
-  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, link.connection->descriptor(), &event);
-}
-
-size_t NetworkEngine::write_some(int node, std::span<const iovec> parts) {
-  try {
-    const size_t sent = links_[static_cast<size_t>(node)].connection->try_write(parts);
-    if (sent > 0) vain_polls_ = 0;
-    return sent;
-  } catch (const Error& error) {
-    hear_last_words(node);
-    throw Error(error.code(), fmt::format("{} is gone: {}", link_name(node), error.what()));
-  }
-}
-
-void NetworkEngine::flush(int node) {
-  Link& link = links_[static_cast<size_t>(node)];
-  while (link.first < link.queue.size()) {
-    const Outgoing& out = link.queue[link.first];
-    std::array<iovec, 2> parts;
-    const size_t sent =
-        write_some(node, rest_of_frame(out.frame, out.data, link.sent_bytes, parts));
-    if (sent == 0) {
-      if (!std::exchange(link.writing, true)) update_events(node);
-      return;
-    }
-    link.sent_bytes += sent;
-    if (has_data(out.frame.kind)) {
-      moved_ = true;
-      link.on_the_way = std::max<size_t>(link.on_the_way, 1);
-    }
-    if (link.sent_bytes < sizeof out.frame + out.frame.bytes) continue;
-    counters_.payload_bytes.fetch_add(out.frame.bytes, std::memory_order_relaxed);
-    counters_.frames.fetch_add(1, std::memory_order_relaxed);
-    const uint32_t collective = out.frame.collective;
-    const bool counted = has_data(out.frame.kind);
-    ++link.first;
-    link.sent_bytes = 0;
-    if (counted && collective < collectives_.size() && collectives_[collective])
-      collectives_[collective]->sent();
-  }
-  if (std::exchange(link.writing, false)) update_events(node);
-}
-
-size_t NetworkEngine::read_some(int node, char* to, size_t bytes) {
-  try {
-    const size_t got = links_[static_cast<size_t>(node)].connection->try_read(to, bytes);
-    if (got > 0) vain_polls_ = 0;
-    return got;
-  } catch (const Error& error) {
-    throw Error(error.code(), fmt::format("{} is gone: {}", link_name(node), error.what()));
-  }
-}
-
-void NetworkEngine::receive(int node) {
-  Link& link = links_[static_cast<size_t>(node)];
-  if (link.paused) {
-    if (!open_frame(node)) return;
-    link.paused = false;
-    update_events(node);
-    if (link.frame.bytes == 0) close_frame(node);
-  }
-  for (int i = 0; i < kReadsInTurn && !link.has_left; ++i)
-    if (!receive_some(node)) return;
-}
-
-/// Reads as far as the next end of a header or of a payload. False: nothing is there, or the frame
-/// must wait.
-bool NetworkEngine::receive_some(int node) {
-  Link& link = links_[static_cast<size_t>(node)];
-  const bool in_header = link.got_bytes < sizeof link.frame;
-  char* to = in_header ? reinterpret_cast<char*>(&link.frame) + link.got_bytes
-                       : link.place + (link.got_bytes - sizeof link.frame);
-  const size_t want = in_header ? sizeof link.frame - link.got_bytes
-                                : sizeof link.frame + link.frame.bytes - link.got_bytes;
-  const size_t got = read_some(node, to, want);
-  if (got == 0) return false;
-  link.got_bytes += got;
-  if (link.got_bytes >= sizeof link.frame && has_data(link.frame.kind)) moved_ = true;
-  if (in_header && link.got_bytes == sizeof link.frame && !open_frame(node)) {
-    link.paused = true;
-    update_events(node);
-    return false;
-  }
-  if (link.got_bytes == sizeof link.frame + link.frame.bytes) close_frame(node);
-  return true;
-}
-
-NetworkCollective* NetworkEngine::find(const FrameHeader& frame) {
+NetworkCollective* NetworkEngine::find(const FrameHeader& frame) const {
   return frame.collective < collectives_.size() ? collectives_[frame.collective].get() : nullptr;
 }
 
-/// The header is complete. False: this node is not ready for the frame.
-bool NetworkEngine::open_frame(int node) {
-  Link& link = links_[static_cast<size_t>(node)];
-  const FrameHeader& frame = link.frame;
-  if (frame.magic != kFrameMagic || frame.version != kFrameVersion || frame.bytes > kMaxFrameBytes)
-    throw DataLoss("{}: got bytes that are no frame", link_name(node));
+std::optional<char*> NetworkEngine::place_of(Link& link, const FrameHeader& frame) {
   if (frame.kind == FrameKind::kAbort) {
-    if (frame.bytes > kMaxMessage) throw DataLoss("{}: got a bad abort", link_name(node));
+    if (frame.bytes > kMaxMessage) throw DataLoss("{}: got a bad abort", link.name());
     abort_message_.resize(frame.bytes);
-    link.place = abort_message_.data();
-    return true;
+    return abort_message_.data();
   }
   if (frame.kind == FrameKind::kGoodbye || frame.kind == FrameKind::kMoving) {
-    if (frame.bytes != 0) throw DataLoss("{}: got a bad good-bye or notice", link_name(node));
-    return true;
+    if (frame.bytes != 0) throw DataLoss("{}: got a bad good-bye or notice", link.name());
+    return nullptr;
   }
   if (frame.collective >= collectives_.size() + kMaxAhead)
-    throw DataLoss("{}: got a frame of collective {}", link_name(node), frame.collective);
-  NetworkCollective* collective = find(frame);
-  if (!collective && frame.collective < collectives_.size() && frame.kind == FrameKind::kDescribe) {
-    unwanted_.resize(kMaxFrameBytes);  // never called here, and gone before the peer described it
-    link.place = unwanted_.data();
-    return true;
+    throw DataLoss("{}: got a frame of collective {}", link.name(), frame.collective);
+  if (frame.collective >= collectives_.size()) return std::nullopt;
+  if (NetworkCollective* collective = find(frame)) {
+    char* place = collective->place_of(static_cast<int>(link.id()), frame);
+    return place ? std::optional(place) : std::nullopt;
   }
-  if (!collective && frame.collective < collectives_.size())
-    throw DataLoss("{}: got a frame of collective {}, which is over", link_name(node),
+  if (frame.kind != FrameKind::kDescribe)
+    throw DataLoss("{}: got a frame of collective {}, which is over", link.name(),
                    frame.collective);
-  if (!collective) return false;
-  link.place = collective->place_of(node, frame);
-  return link.place != nullptr;
+  unwanted_.resize(kMaxFrameBytes);  // never called here, and gone before the peer described it
+  return unwanted_.data();
 }
 
-void NetworkEngine::close_frame(int node) {
-  Link& link = links_[static_cast<size_t>(node)];
-  link.got_bytes = 0;
-  if (link.frame.kind == FrameKind::kAbort)
-    throw Error(static_cast<Code>(std::clamp(link.frame.part, 1u, 15u)), abort_message_);
-  if (link.frame.kind == FrameKind::kGoodbye) {
-    link.has_left = true;
-    if (link.connection->descriptor() >= 0)
-      epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, link.connection->descriptor(), nullptr);
-    return;
-  }
-  if (link.frame.kind == FrameKind::kMoving) {
+void NetworkEngine::received(Link& link, const FrameHeader& frame) {
+  if (frame.kind == FrameKind::kAbort)
+    throw Error(static_cast<Code>(std::clamp(frame.part, 1u, 15u)), abort_message_);
+  if (frame.kind == FrameKind::kGoodbye)
+    link.leave();
+  else if (frame.kind == FrameKind::kMoving)
     heard_ = true;
-    return;
-  }
-  if (NetworkCollective* collective = find(link.frame)) collective->received(node, link.frame);
+  else if (NetworkCollective* collective = find(frame))
+    collective->received(static_cast<int>(link.id()), frame);
+}
+
+void NetworkEngine::sent(Link&, const FrameHeader& frame) {
+  counters_.payload_bytes.fetch_add(frame.bytes, std::memory_order_relaxed);
+  counters_.frames.fetch_add(1, std::memory_order_relaxed);
+  if (!has_data(frame.kind)) return;
+  if (NetworkCollective* collective = find(frame)) collective->sent();
 }
 
 void NetworkEngine::check_clocks() {
@@ -365,36 +231,20 @@ void NetworkEngine::check_clocks() {
   if (watch_.has_news()) tell_news();
 }
 
-/// Bytes that this host holds for the peer. What is gone needs nothing.
-size_t NetworkEngine::on_the_way(const Link& link) const {
-  const int descriptor = link.connection->descriptor();
-  pollfd state{.fd = descriptor, .events = 0, .revents = 0};
-  int bytes = 0;
-  if (descriptor < 0 || poll(&state, 1, 0) != 0 || ioctl(descriptor, SIOCOUTQ, &bytes) != 0)
-    return 0;
-  return static_cast<size_t>(bytes);
-}
-
 /// Whether data was sent or received, or reached another host, since the last time.
 bool NetworkEngine::has_moved() {
-  bool moved = std::exchange(moved_, false);
-  for (Link& link : links_) {
-    if (link.on_the_way == 0) continue;
-    const size_t before = std::exchange(link.on_the_way, on_the_way(link));
-    moved |= link.on_the_way < before;
-  }
+  bool moved = false;
+  for (Link* link : all_links_) moved |= link->take_moved();
   return moved;
 }
 
 /// Says to the other nodes that data moves; those to which some of it goes see that themselves.
 void NetworkEngine::tell_news() {
-  for (int node = 0; node < num_nodes(); ++node) {
-    const Link& link = links_[static_cast<size_t>(node)];
-    if (!link.connection || link.has_left || link.paused || link.on_the_way > 0 ||
-        link.first < link.queue.size())
+  for (Link* link : all_links_) {
+    if (link->has_left() || link->is_paused() || link->has_on_the_way() || !link->is_idle())
       continue;
-    send(node, {.kind = FrameKind::kMoving}, nullptr);
-    flush(node);
+    link->send({.kind = FrameKind::kMoving}, nullptr);
+    link->flush();
   }
 }
 

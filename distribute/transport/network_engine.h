@@ -5,18 +5,18 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <span>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "cohort/core/chrono.h"
 #include "cohort/core/error.h"
-#include "cohort/distribute/transport/connection.h"
 #include "cohort/distribute/transport/frame.h"
 #include "cohort/distribute/transport/host_group.h"
+#include "cohort/distribute/transport/link.h"
 #include "cohort/distribute/transport/network_collective.h"
 #include "cohort/distribute/transport/network_watch.h"
+#include "cohort/distribute/transport/poller.h"
 
 namespace cohort::distribute {
 
@@ -42,12 +42,12 @@ struct NetworkEngineOptions {
 /// The progress thread of a node: moves frames between the connections and the collectives. Runs in
 /// the first process of each host. An error of a connection or a frame fails the host's group, and
 /// the group's failure is told to the other nodes.
-class NetworkEngine {
+class NetworkEngine : private Link::Frames {
  public:
   explicit NetworkEngine(NetworkEngineOptions options);
   /// Waits until everything has reached the other nodes' hosts, and says good-bye; gives up when
   /// nothing moves for some seconds.
-  ~NetworkEngine();
+  ~NetworkEngine() override;
 
   int node() const { return options_.node; }
   int num_nodes() const { return static_cast<int>(links_.size()); }
@@ -76,58 +76,32 @@ class NetworkEngine {
  private:
   static constexpr std::chrono::seconds kPatienceAtEnd{5};  ///< in which nothing moves
 
-  struct Outgoing {
-    FrameHeader frame;
-    const char* data;
-  };
-  struct Link {
-    std::unique_ptr<Connection> connection;
-    std::vector<Outgoing> queue;  ///< from `first` on
-    size_t first = 0;
-    size_t sent_bytes = 0;  ///< of the first frame, header included
-    FrameHeader frame;      ///< being received
-    size_t got_bytes = 0;
-    char* place = nullptr;
-    bool paused = false;  ///< the header is there, but this node is not ready for the frame
-    bool has_left = false;
-    size_t on_the_way = 0;  ///< sent bytes that the peer's host did not have at the last look
-    bool writing = false;   ///< waits for room in the connection
-  };
+  std::optional<char*> place_of(Link& link, const FrameHeader& frame) override;
+  void received(Link& link, const FrameHeader& frame) override;
+  void sent(Link& link, const FrameHeader& frame) override;
 
   void run();
   void loop();
-  void handle_link(int node, uint32_t events);
-  bool has_unread() const;
-  size_t write_some(int node, std::span<const iovec> parts);
-  size_t read_some(int node, char* to, size_t bytes);
-  void hear_last_words(int node);
-  static void send_last(Connection& connection, const FrameHeader& frame,
-                        const std::string& message);
+  void handle(const epoll_event& event);
   int next_wait_ms();
-  void release_memory();
-  void flush(int node);
-  void receive(int node);
-  bool receive_some(int node);
-  bool open_frame(int node);
-  void close_frame(int node);
-  NetworkCollective* find(const FrameHeader& frame);
   void advance_all();
+  NetworkCollective* find(const FrameHeader& frame) const;
   void check_clocks();
-  void update_events(int node);
-  void tell_failure();
-  void say_goodbye();
-  size_t send_rest();
-  size_t on_the_way(const Link& link) const;
   bool has_moved();
   void tell_news();
   bool idle() const;
-  std::string link_name(int node) const;
+
+  void release_memory();
+  void tell_failure();
+  void say_goodbye();
+  size_t send_rest();
 
   NetworkEngineOptions options_;
-  std::vector<Link> links_;
+  Poller poller_;
+  std::vector<std::unique_ptr<Link>> links_;  ///< by node, none to itself
+  std::vector<Link*> all_links_;              ///< the same without the gap
   NetworkCounters counters_;
   NetworkWatch watch_;
-  FileDescriptor epoll_;
   std::mutex mutex_;  ///< held while the thread works; guards what follows
   std::vector<std::shared_ptr<NetworkCollective>> collectives_;
   std::vector<size_t> live_;  ///< those that are not forgotten
@@ -140,9 +114,8 @@ class NetworkEngine {
   std::vector<Kept> kept_;
   std::chrono::steady_clock::time_point next_check_;
   bool released_ = false;
-  bool moved_ = false;   ///< data, since the last look
   bool heard_ = false;   ///< from another node that data moves there
-  bool polled_ = false;  ///< some connections have no descriptor
+  bool polled_ = false;  ///< some links have no descriptor
   int vain_polls_ = 0;   ///< since something was sent or received
   std::atomic<bool> stop_{false};
   std::thread thread_;

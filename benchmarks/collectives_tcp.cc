@@ -2,6 +2,7 @@
 // sample by sample in turn. The raw peer sends and receives as many bytes as each rank of the
 // all-reduce must, into memory as large as they are, and adds them once.
 //   collectives_tcp RANK FOLDER SECONDS_PER_SIZE ADDRESS,ADDRESS [BYTES...]
+// Where FOLDER has ca.pem, task.pem and task.key, both go through TLS.
 // Two processes, which meet in FOLDER. Rank 0 prints "bytes raw low high ours low high ratio wire
 // variant bare": microseconds until both ranks are done (medians and quartiles), the raw time over
 // ours, the bytes that a rank sent over the least possible, the fastest way to use the link, and
@@ -14,6 +15,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -22,6 +24,7 @@
 #include "benchmarks/spread.h"
 #include "cohort/core/error.h"
 #include "cohort/distribute/process_group.h"
+#include "cohort/distribute/transport/tls_connection.h"
 #include "tests/support/folder_store.h"
 
 namespace {
@@ -35,8 +38,9 @@ double since(Clock::time_point begin) {
 
 class Bench {
  public:
-  Bench(RawLink& raw, RawLink& control, Communicator& ours)
-      : raw_(raw), control_(control), ours_(ours) {}
+  /// `variants`: of kVariants, so many.
+  Bench(RawLink& raw, RawLink& control, Communicator& ours, size_t variants)
+      : raw_(raw), control_(control), ours_(ours), num_variants_(variants) {}
 
   void run(size_t bytes, double seconds) {
     const auto count = static_cast<int64_t>(bytes / sizeof(float));
@@ -52,7 +56,7 @@ class Bench {
     };
     time(static_cast<float*>(bucket), count, all_reduce);  // describes itself to the others
     const CommunicatorStats before = ours_.stats();
-    std::vector<std::vector<double>> raw(kVariants.size()), bare(kVariants.size());
+    std::vector<std::vector<double>> raw(num_variants_), bare(num_variants_);
     std::vector<double> mine;
     const auto begin = Clock::now();
     const auto exchange = [&](size_t v, RawLink::Into in) {
@@ -61,7 +65,7 @@ class Bench {
       });
     };
     while (go_on(since(begin) < seconds * 1e6 || mine.size() < 5)) {
-      for (size_t v = 0; v < kVariants.size(); ++v) {
+      for (size_t v = 0; v < num_variants_; ++v) {
         raw[v].push_back(exchange(v, {.memory = in, .sums = sums_of_peer}));
         bare[v].push_back(exchange(v, {.memory = in, .whole = false}));
       }
@@ -130,6 +134,7 @@ class Bench {
   RawLink& raw_;
   RawLink& control_;
   Communicator& ours_;
+  const size_t num_variants_;
 };
 
 }  // namespace
@@ -140,22 +145,33 @@ int main(int argc, char** argv) try {
     return 1;
   }
   const int rank = std::atoi(argv[1]);
-  test::FolderStore store{std::string(argv[2])};
+  const std::string folder = argv[2];
+  test::FolderStore store(folder);
   const std::string addresses = argv[4];
   const std::string mine = rank == 0 ? addresses.substr(0, addresses.find(','))
                                      : addresses.substr(addresses.find(',') + 1);
   const std::string peer = rank == 0 ? addresses.substr(addresses.find(',') + 1)
                                      : addresses.substr(0, addresses.find(','));
   const std::string& listens = rank == 0 ? mine : peer;
-  RawLink raw(rank == 0, listens, store, "raw"), control(rank == 0, listens, store, "control");
+  const bool encrypts = std::filesystem::exists(folder + "/task.key");
+  const cluster::TlsKeys keys =
+      encrypts
+          ? cluster::read_tls_keys({folder + "/ca.pem", folder + "/task.pem", folder + "/task.key"})
+          : cluster::TlsKeys{};
+  const auto connections =
+      encrypts ? distribute::make_tls_connections(keys) : distribute::make_plain_connections();
+  RawLink raw(rank == 0, listens, store, "raw", *connections);
+  RawLink control(rank == 0, listens, store, "control");
   const auto ranks = distribute::make_process_communicators({.block_sizes = {1, 1},
                                                              .process_of = {0, 1},
                                                              .process = rank,
                                                              .host_of = {"first", "second"},
                                                              .store = &store,
                                                              .name = "bench",
-                                                             .address = mine});
-  Bench bench(raw, control, *ranks.front());
+                                                             .address = mine,
+                                                             .tls = keys});
+  // Two threads cannot use one connection of TLS.
+  Bench bench(raw, control, *ranks.front(), encrypts ? 3 : 4);
   std::vector<size_t> sizes;
   for (int i = 5; i < argc; ++i) sizes.push_back(std::strtoull(argv[i], nullptr, 10));
   if (sizes.empty())

@@ -4,13 +4,23 @@
 #   benchmarks/collectives_tcp.sh [bytes...]
 # Environment: COHORT_BENCH_SECONDS of each size (2), COHORT_BENCH_NICE (-20 keeps other work away; 0),
 # COHORT_BENCH_CONGESTION (of both, see protocol.md; reno), COHORT_BENCH_PREFIX (in front of the program, such as
-# "chrt -r 10" on a machine with other work), COHORT_COLLECTIVES_TCP (our program).
+# "chrt -r 10" on a machine with other work), COHORT_BENCH_TLS (1: both go through TLS, with keys made here),
+# COHORT_COLLECTIVES_TCP (our program).
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 program=${COHORT_COLLECTIVES_TCP:-$root/build/release/benchmarks/collectives_tcp}
 . "$root/benchmarks/namespaces.sh"
 scratch=$(mktemp -d)
 trap 'drop_hosts; rm -rf "$scratch"' EXIT
+if [ "${COHORT_BENCH_TLS:-0}" = 1 ]; then # one certificate for both
+  (
+    cd "$scratch"
+    ec=(-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes)
+    openssl req -x509 "${ec[@]}" -days 2 -subj /CN=authority -keyout ca.key -out ca.pem
+    openssl req "${ec[@]}" -subj /CN=task -keyout task.key -out task.csr
+    openssl x509 -req -in task.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out task.pem
+  ) 2> "$scratch/openssl" || { cat "$scratch/openssl" >&2; exit 1; }
+fi
 make_hosts 2
 pids=()
 for i in 0 1; do

@@ -10,21 +10,26 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <thread>
 
 #include "cohort/core/error.h"
 #include "cohort/distribute/elementwise.h"
-#include "cohort/distribute/transport/file_descriptor.h"
+#include "cohort/distribute/transport/connection.h"
 #include "tests/support/folder_store.h"
 
 /// A TCP connection between two programs that sends and receives at once, as fast as it goes.
 class RawLink {
  public:
-  /// One end listens at `address` and leaves the port under `key`, the other connects.
+  /// One end listens at `address` and leaves the port under `key`, the other connects. The bytes
+  /// pass through a connection that `maker` makes.
   RawLink(bool listens, const std::string& address, cohort::test::FolderStore& store,
-          const std::string& key) {
-    cohort::distribute::FileDescriptor fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+          const std::string& key,
+          const cohort::distribute::ConnectionMaker& maker =
+              *cohort::distribute::make_plain_connections()) {
+    using cohort::distribute::FileDescriptor, cohort::distribute::Side;
+    FileDescriptor fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_in at{};
     at.sin_family = AF_INET;
     inet_pton(AF_INET, address.c_str(), &at.sin_addr);
@@ -34,16 +39,18 @@ class RawLink {
       socklen_t bytes = sizeof at;
       getsockname(fd.get(), reinterpret_cast<sockaddr*>(&at), &bytes);
       store.insert(key, std::to_string(ntohs(at.sin_port)));
-      fd_ = cohort::distribute::FileDescriptor(accept(fd.get(), nullptr, nullptr));
+      fd = FileDescriptor(accept(fd.get(), nullptr, nullptr));
     } else {
       at.sin_port =
           htons(static_cast<uint16_t>(std::stoi(store.get(key, std::chrono::seconds(20)))));
       check(connect(fd.get(), reinterpret_cast<sockaddr*>(&at), sizeof at) == 0, "connect");
-      fd_ = std::move(fd);
     }
-    check(static_cast<bool>(fd_), "accept");
+    check(static_cast<bool>(fd), "accept");
     const int on = 1;
-    setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    check(fcntl(fd.get(), F_SETFL, O_NONBLOCK) == 0, "fcntl");
+    fd_ = fd.get();
+    connection_ = maker.make(std::move(fd), listens ? Side::kListener : Side::kCaller);
   }
 
   /// What comes goes to memory as large as all of it, or all to the same piece, and is added or
@@ -60,41 +67,38 @@ class RawLink {
     while (sent < bytes || got < bytes) {
       bool moved = false;
       if (got < bytes) {
-        const ssize_t n = recv(fd_.get(), in.memory + (in.whole ? got : 0),
-                               std::min(piece, bytes - got), MSG_DONTWAIT);
-        check(n > 0 || (n < 0 && errno == EAGAIN), "recv");
-        if (n > 0) got += static_cast<size_t>(n), moved = true;
+        const size_t n =
+            connection_->try_read(in.memory + (in.whole ? got : 0), std::min(piece, bytes - got));
+        got += n;
+        moved |= n > 0;
         if (n > 0) added = add(in, added, got);
       }
       if (sent < bytes) {
-        const ssize_t n = ::send(fd_.get(), out + sent, std::min(piece, bytes - sent),
-                                 MSG_DONTWAIT | MSG_NOSIGNAL);
-        check(n > 0 || errno == EAGAIN, "send");
-        if (n > 0) sent += static_cast<size_t>(n), moved = true;
+        const iovec part{const_cast<char*>(out) + sent, std::min(piece, bytes - sent)};
+        const size_t n = connection_->try_write({&part, 1});
+        sent += n;
+        moved |= n > 0;
       }
-      if (moved) continue;
-      pollfd events{fd_.get(), 0, 0};
-      if (got < bytes) events.events |= POLLIN;
-      if (sent < bytes) events.events |= POLLOUT;
-      poll(&events, 1, -1);
+      if (moved || connection_->has_more()) continue;
+      wait_until(static_cast<short>((got < bytes ? POLLIN : 0) | (sent < bytes ? POLLOUT : 0)));
     }
   }
 
-  /// One thread that sends and one that receives.
+  /// One thread that sends and one that receives; only of a plain connection.
   void exchange_with_threads(const char* out, Into in, size_t bytes, size_t piece) {
     std::thread sender([&] {
       for (size_t sent = 0; sent < bytes;) {
-        const ssize_t n =
-            ::send(fd_.get(), out + sent, std::min(piece, bytes - sent), MSG_NOSIGNAL);
-        check(n > 0, "send");
-        sent += static_cast<size_t>(n);
+        const iovec part{const_cast<char*>(out) + sent, std::min(piece, bytes - sent)};
+        const size_t n = connection_->try_write({&part, 1});
+        sent += n;
+        if (n == 0) wait_until(POLLOUT);
       }
     });
     for (size_t got = 0, added = 0; got < bytes;) {
-      const ssize_t n =
-          recv(fd_.get(), in.memory + (in.whole ? got : 0), std::min(piece, bytes - got), 0);
-      check(n > 0, "recv");
-      got += static_cast<size_t>(n);
+      const size_t n =
+          connection_->try_read(in.memory + (in.whole ? got : 0), std::min(piece, bytes - got));
+      got += n;
+      if (n == 0) wait_until(POLLIN);
       added = add(in, added, got);
     }
     sender.join();
@@ -119,9 +123,15 @@ class RawLink {
     return to;
   }
 
+  void wait_until(short events) const {
+    pollfd state{fd_, events, 0};
+    poll(&state, 1, -1);
+  }
+
   static void check(bool good, const char* what) {
     if (!good) throw cohort::Unavailable("{}: {}", what, std::strerror(errno));
   }
 
-  cohort::distribute::FileDescriptor fd_;
+  int fd_ = -1;
+  std::unique_ptr<cohort::distribute::Connection> connection_;
 };

@@ -87,12 +87,8 @@ class RawLink {
   /// One thread that sends and one that receives; only of a plain connection.
   void exchange_with_threads(const char* out, Into in, size_t bytes, size_t piece) {
     std::thread sender([&] {
-      for (size_t sent = 0; sent < bytes;) {
-        const iovec part{const_cast<char*>(out) + sent, std::min(piece, bytes - sent)};
-        const size_t n = connection_->try_write({&part, 1});
-        sent += n;
-        if (n == 0) wait_until(POLLOUT);
-      }
+      for (size_t sent = 0; sent < bytes; sent += std::min(piece, bytes - sent))
+        send(out + sent, std::min(piece, bytes - sent));
     });
     for (size_t got = 0, added = 0; got < bytes;) {
       const size_t n =
@@ -102,6 +98,23 @@ class RawLink {
       added = add(in, added, got);
     }
     sender.join();
+  }
+
+  void send(const char* out, size_t bytes) {
+    for (size_t sent = 0; sent < bytes;) {
+      const iovec part{const_cast<char*>(out) + sent, bytes - sent};
+      const size_t n = connection_->try_write({&part, 1});
+      sent += n;
+      if (n == 0) wait_until(POLLOUT);
+    }
+  }
+
+  void receive(char* in, size_t bytes) {
+    for (size_t got = 0; got < bytes;) {
+      const size_t n = connection_->try_read(in + got, bytes - got);
+      got += n;
+      if (n == 0) wait_until(POLLIN);
+    }
   }
 
   template <class T>

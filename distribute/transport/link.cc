@@ -121,14 +121,23 @@ void Link::close_frame() {
   if (!std::exchange(dropped_, false)) frames_.received(*this, frame_);
 }
 
+void Link::drop(FrameKind kind, uint32_t call) {
+  if (got_bytes_ >= sizeof frame_ && !paused_ && frame_.kind == kind && frame_.call == call)
+    drop_frame();
+}
+
+void Link::drop_frame() {
+  unwanted_.resize(kMaxFrameBytes);
+  place_ = unwanted_.data();
+  dropped_ = true;
+}
+
 /// Of a peer that takes nothing any more: reads what it has still said. A frame that nobody is
 /// ready for is dropped.
 void Link::drain() {
   while (!has_left_) {
     if (std::exchange(paused_, false)) {
-      unwanted_.resize(kMaxFrameBytes);
-      place_ = unwanted_.data();
-      dropped_ = true;
+      drop_frame();
       if (frame_.bytes == 0) close_frame();
     }
     if (!receive_some() && !paused_) return;

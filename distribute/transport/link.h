@@ -49,6 +49,9 @@ class Link {
   void receive();
   /// The peer has said that nothing follows.
   void leave();
+  /// The memory of what is being received goes away: if that is a frame of this kind and call, the
+  /// rest of it is dropped, and received() is not told.
+  void drop(FrameKind kind, uint32_t call);
 
   bool is_idle() const { return first_ == queue_.size(); }
   bool is_paused() const { return paused_; }
@@ -88,6 +91,7 @@ class Link {
 
   size_t write_some(const Outgoing& out);
   bool receive_some();
+  void drop_frame();
   bool open_frame();
   void close_frame();
   void drain();

@@ -1,6 +1,7 @@
 // What becomes of the frames of a message port: requests that come, replies that come, and what
 // has left. Frames of one message follow each other; each says how much is still to come.
 #include <fmt/format.h>
+#include <poll.h>
 
 #include <algorithm>
 
@@ -9,7 +10,8 @@
 namespace cohort::distribute {
 namespace {
 
-constexpr size_t kCost = 256;  // of a request that is held, beside its payload
+constexpr size_t kCost = 256;                   // of a request that is held, beside its payload
+constexpr std::chrono::milliseconds kLook(50);  // whether the connection has ended meanwhile
 constexpr uint64_t kEndless = uint64_t{1} << 60;
 
 }  // namespace
@@ -115,6 +117,7 @@ void MessageHub::finish_request(Peer& peer, const FrameHeader& frame) {
   if (in.refusal) return queue_answer(peer, frame.call, {}, nullptr, &*in.refusal);
   ready_.push_back(std::make_shared<MessageRequest>(peer.handle, shared_from_this(), frame.call,
                                                     in.method, in.memory, in.total));
+  if (std::this_thread::get_id() != thread_.get_id()) ring();  // read by who waits for a reply
 }
 
 void MessageHub::queue_answer(Peer& peer, uint32_t id, std::span<const char> data,
@@ -215,13 +218,31 @@ void MessageHub::end_call(Peer& peer, uint32_t id, std::optional<Error> error) {
 
 size_t MessageHub::wait(PendingCall& call, std::chrono::milliseconds timeout) {
   const auto deadline = Clock::now() + timeout;
-  if (!spin_for(kSpin, [&] { return call.done.load(); })) {
-    std::unique_lock lock(mutex_);
-    if (!call.arrived.wait_until(lock, deadline, [&] { return call.done.load(); }))
-      give_up(call, DeadlineExceeded("messages: no reply in {} ms", timeout.count()));
-  }
+  std::unique_lock lock(mutex_);
+  drive(call, deadline, lock);
+  if (!call.arrived.wait_until(lock, deadline, [&] { return call.done.load(); }))
+    give_up(call, DeadlineExceeded("messages: no reply in {} ms", timeout.count()));
   if (call.error) throw Error(*call.error);
   return call.got;
+}
+
+/// Who waits reads the connection himself, if nobody else does: so no other thread need wake first
+/// to tell him. Returns when the call is done, or somebody else must go on.
+void MessageHub::drive(const PendingCall& call, Clock::time_point deadline,
+                       std::unique_lock<std::mutex>& lock) {
+  const Peer* peer = find(call.link);
+  if (call.done || !peer || peer->link->is_driven()) return;
+  const std::shared_ptr<Link> link = peer->link;  // which keeps its descriptor
+  link->drive(true);
+  while (!call.done && !link->is_paused() && Clock::now() < deadline) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
+    pollfd readable{link->descriptor(), POLLIN, 0};
+    lock.unlock();
+    const int came = poll(&readable, 1, static_cast<int>(std::min(left, kLook).count()));
+    lock.lock();
+    if (came == 1) work(call.link, [](Link& one) { one.receive(); });
+  }
+  link->drive(false);
 }
 
 void MessageHub::give_up(PendingCall& call) {

@@ -159,7 +159,7 @@ MessageHub::Peer& MessageHub::add_peer(std::unique_ptr<Connection> connection, s
   const uint64_t id = next_link_++;
   auto peer = std::make_unique<Peer>();
   Link::Frames& frames = *this;
-  peer->link = std::make_unique<Link>(id, std::move(name), std::move(connection), frames, poller_);
+  peer->link = std::make_shared<Link>(id, std::move(name), std::move(connection), frames, poller_);
   options_.secret.copy(peer->own.secret, sizeof peer->own.secret);
   options_.name.copy(peer->own.name, sizeof peer->own.name);
   strangers_.insert(id);

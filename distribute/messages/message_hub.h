@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "cohort/core/chrono.h"
-#include "cohort/core/runtime/spin_wait.h"
 #include "cohort/distribute/messages/message_port.h"
 #include "cohort/distribute/transport/link.h"
 
@@ -57,7 +56,6 @@ class MessageHub : public std::enable_shared_from_this<MessageHub>, private Link
 
  private:
   using Clock = std::chrono::steady_clock;
-  static constexpr std::chrono::microseconds kSpin{20};
 
   /// The payload of the first frame both ways.
   struct Hello {
@@ -76,7 +74,7 @@ class MessageHub : public std::enable_shared_from_this<MessageHub>, private Link
     std::optional<Error> error;
   };
   struct Peer {
-    std::unique_ptr<Link> link;
+    std::shared_ptr<Link> link;
     std::shared_ptr<MessagePeer> handle;  ///< since its hello
     std::shared_ptr<Outcome> outcome;     ///< of the connect() that made it
     Clock::time_point since = Clock::now();
@@ -123,6 +121,8 @@ class MessageHub : public std::enable_shared_from_this<MessageHub>, private Link
   void release(Peer& peer, uint32_t id);
   void end_call(Peer& peer, uint32_t id, std::optional<Error> error);
   void give_up(PendingCall& call, const Error& why);
+  void drive(const PendingCall& call, Clock::time_point deadline,
+             std::unique_lock<std::mutex>& lock);
   char* scratch();
   void ring() const;
 

@@ -208,6 +208,13 @@ void Link::pause(bool paused) {
   update_events();
 }
 
-void Link::update_events() { poller_.change(connection_->descriptor(), id_, !paused_, writing_); }
+void Link::drive(bool driven) {
+  driven_ = driven;
+  if (!has_left_) update_events();
+}
+
+void Link::update_events() {
+  poller_.change(connection_->descriptor(), id_, !paused_ && !driven_, writing_);
+}
 
 }  // namespace cohort::distribute

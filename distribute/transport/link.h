@@ -53,6 +53,11 @@ class Link {
   /// rest of it is dropped, and received() is not told.
   void drop(FrameKind kind, uint32_t call);
 
+  /// Somebody reads it without the poller, by its descriptor; or no more.
+  void drive(bool driven);
+  bool is_driven() const { return driven_; }
+  int descriptor() const { return connection_->descriptor(); }
+
   bool is_idle() const { return first_ == queue_.size(); }
   bool is_paused() const { return paused_; }
   bool has_left() const { return has_left_; }
@@ -113,6 +118,7 @@ class Link {
   std::vector<char> unwanted_;  ///< where the payload goes of a frame that is dropped
   bool dropped_ = false;
   bool paused_ = false;  ///< the header is there, but nobody is ready for the frame
+  bool driven_ = false;
   bool has_left_ = false;
   bool writing_ = false;   ///< waits for room in the connection
   size_t on_the_way_ = 0;  ///< sent bytes that the peer's host did not have at the last look

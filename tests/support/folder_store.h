@@ -1,8 +1,10 @@
 #pragma once
 
+#include <fmt/format.h>
 #include <sched.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -18,10 +20,13 @@ class FolderStore final : public cluster::KeyValueStore {
   explicit FolderStore(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
   void insert(const std::string& key, const std::string& value) override {
-    const std::filesystem::path draft = folder_ / ("draft-" + std::to_string(getpid()));
+    static std::atomic<int> count{0};
+    const std::string name = fmt::format("draft-{}-{}", getpid(), count++);
+    const std::filesystem::path draft = folder_ / name;
     std::ofstream(draft, std::ios::binary) << value;
     std::error_code error;
     std::filesystem::create_hard_link(draft, file(key), error);
+    std::filesystem::remove(draft);
     if (error) throw AlreadyExists("store: {}: {}", key, error.message());
   }
   std::string get(const std::string& key, std::chrono::milliseconds timeout) override {

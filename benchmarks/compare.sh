@@ -4,6 +4,7 @@
 #                                         mlp_b32@2 cnn_b64@2 (two workers, beside PyTorch's DDP)
 #   benchmarks/compare.sh collectives     all-reduce between processes beside Open MPI, see collectives.sh
 #   benchmarks/compare.sh collectives_tcp all-reduce over TCP beside the link's raw throughput (as root)
+#   benchmarks/compare.sh messages        calls through a message port beside a raw connection
 #   benchmarks/compare.sh overlap         communication that shaped links cannot hide (as root)
 #   benchmarks/compare.sh start_up        from cohort-launch to the first step of 4 local workers
 #   benchmarks/compare.sh planning        what one rank of 4096 does before its first step
@@ -15,7 +16,7 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 case ${1:-} in
-  collectives | collectives_tcp | overlap | start_up | planning | checkpoint)
+  collectives | collectives_tcp | messages | overlap | start_up | planning | checkpoint)
     script=$root/benchmarks/$1.sh
     shift
     exec "$script" "$@"

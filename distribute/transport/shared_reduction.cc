@@ -177,22 +177,25 @@ class BufferAllReduce final : public BufferReduction {
     };
     for (int64_t t = 0; t < rounds + 2; ++t) {
       if (t < rounds) fill(base + static_cast<uint64_t>(t), t * per_round, count(t));
-      if (t >= 1 && t - 1 < rounds) reduce(base + static_cast<uint64_t>(t - 1), count(t - 1));
+      if (t >= 1 && t - 1 < rounds)
+        reduce(base + static_cast<uint64_t>(t - 1), (t - 1) * per_round, count(t - 1));
       if (t >= 2) drain(base + static_cast<uint64_t>(t - 2), (t - 2) * per_round, count(t - 2));
     }
     self_->rounds += static_cast<uint64_t>(rounds);
   }
 
+  // What a rank adds itself never leaves its memory: the others' shares of it go into its window,
+  // where they put their sums.
   void fill(uint64_t round, int64_t begin, int64_t count) {
-    std::memcpy(group().window_slot(rank(), round), own(begin),
-                static_cast<size_t>(count) * element_);
+    copy_others(group().window_slot(rank(), round), own(begin), count);
     signal_round(&WindowLines::filled, round);
   }
 
-  void reduce(uint64_t round, int64_t count) {
+  void reduce(uint64_t round, int64_t begin, int64_t count) {
     wait_for_all_rounds(&WindowLines::filled, round + 1);
     for (int peer = 0; peer < size(); ++peer)
-      buffers_[static_cast<size_t>(peer)] = group().window_slot(peer, round);
+      buffers_[static_cast<size_t>(peer)] =
+          peer == rank() ? own(begin) : group().window_slot(peer, round);
     const ElementRange share = share_of(rank(), size(), count, element_);
     add(share.begin, share.count());
     signal_round(&WindowLines::reduced, round);
@@ -200,9 +203,18 @@ class BufferAllReduce final : public BufferReduction {
 
   void drain(uint64_t round, int64_t begin, int64_t count) {
     wait_for_all_rounds(&WindowLines::reduced, round + 1);
-    std::memcpy(own(begin), group().window_slot(rank(), round),
-                static_cast<size_t>(count) * element_);
+    copy_others(own(begin), group().window_slot(rank(), round), count);
     signal_round(&WindowLines::drained, round);
+  }
+
+  /// Of a round's elements those that others add.
+  void copy_others(char* to, const char* from, int64_t count) const {
+    const ElementRange share = share_of(rank(), size(), count, element_);
+    const auto bytes = [this](int64_t elements) {
+      return static_cast<size_t>(elements) * element_;
+    };
+    std::memcpy(to, from, bytes(share.begin));
+    std::memcpy(to + bytes(share.end), from + bytes(share.end), bytes(count - share.end));
   }
 
   const ElementRange share_;
@@ -248,7 +260,7 @@ class SharedReduceScatter final : public BufferReduction {
     const size_t bytes = static_cast<size_t>(count) * element_;
     char* to = group().window_slot(rank(), round);
     for (int owner = 0; owner < size(); ++owner, to += bytes)
-      std::memcpy(to, own(owner * each_ + at), bytes);
+      if (owner != rank()) std::memcpy(to, own(owner * each_ + at), bytes);
     signal_round(&WindowLines::filled, round);
   }
 
@@ -256,7 +268,9 @@ class SharedReduceScatter final : public BufferReduction {
     wait_for_all_rounds(&WindowLines::filled, round + 1);
     for (int peer = 0; peer < size(); ++peer)
       sources_[static_cast<size_t>(peer)] =
-          group().window_slot(peer, round) + rank() * count * static_cast<int64_t>(element_);
+          peer == rank()
+              ? own(rank() * each_ + at)
+              : group().window_slot(peer, round) + rank() * count * static_cast<int64_t>(element_);
     sum_.into(own(rank() * each_ + at), sources_, count);
     count_others(count);
     signal_round(&WindowLines::reduced, round);

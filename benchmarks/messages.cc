@@ -1,8 +1,9 @@
-// Calls through a message port beside a raw connection that does the same, in two processes on
-// loopback TCP, sample by sample in turn.
+// Calls through a message port beside a raw connection that does the same, in two processes, sample
+// by sample in turn: through loopback TCP beside a raw socket of it, through shared memory beside a
+// raw local socket.
 //   messages [SECONDS]
-// One line for each case: microseconds (medians and quartiles) of both and raw over ours: a round
-// trip of 64 bytes, and BYTES one way with an empty reply.
+// One line for each case: microseconds (medians and quartiles) of both and ours over raw: a round
+// trip of 64 bytes, and 16 MiB one way with an empty reply.
 
 #include <fmt/core.h>
 #include <sys/wait.h>
@@ -18,6 +19,7 @@
 #include "benchmarks/spread.h"
 #include "cohort/core/chrono.h"
 #include "cohort/distribute/messages/message_port.h"
+#include "cohort/distribute/transport/shared_connection.h"
 #include "tests/support/folder_store.h"
 
 namespace {
@@ -62,9 +64,20 @@ int serve(test::FolderStore& store) {
   char* memory = reinterpret_cast<char*>(private_memory(kLarge));
   distribute::MessagePort port({.name = "server", .address = "127.0.0.1"},
                                std::make_shared<Echo>(memory));
+  distribute::LocalListener listener = distribute::listen_locally();
+  store.insert("local", listener.name);
   store.insert("port", port.address());
   RawLink raw(true, "127.0.0.1", store, "raw");
   serve_raw(raw, memory);
+  distribute::FileDescriptor socket;
+  while (!socket) {
+    pollfd readable{listener.socket.get(), POLLIN, 0};
+    poll(&readable, 1, -1);
+    socket = distribute::FileDescriptor(
+        accept4(listener.socket.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  }
+  RawLink local(std::move(socket));
+  serve_raw(local, memory);
   return 0;
 }
 
@@ -72,7 +85,8 @@ double since(Clock::time_point begin) {
   return std::chrono::duration<double, std::micro>(Clock::now() - begin).count();
 }
 
-void run(distribute::MessagePeer& peer, RawLink& raw, size_t bytes, double seconds) {
+void run(const char* name, distribute::MessagePeer& peer, RawLink& raw, size_t bytes,
+         double seconds) {
   char* data = reinterpret_cast<char*>(private_memory(bytes));
   std::vector<char> reply(kSmall);
   std::vector<double> ours, theirs;
@@ -88,7 +102,7 @@ void run(distribute::MessagePeer& peer, RawLink& raw, size_t bytes, double secon
     theirs.push_back(since(start));
   }
   const Spread mine(ours), peers(theirs);
-  fmt::print("{:<9} {:9.1f} ({:.1f}-{:.1f})  {:9.1f} ({:.1f}-{:.1f})  {:.2f}\n", bytes,
+  fmt::print("{:<7} {:<9} {:9.1f} ({:.1f}-{:.1f})  {:9.1f} ({:.1f}-{:.1f})  {:.2f}\n", name, bytes,
              peers.median, peers.low, peers.high, mine.median, mine.low, mine.high,
              mine.median / peers.median);
 }
@@ -102,13 +116,19 @@ int main(int argc, char** argv) try {
   test::FolderStore store(folder);
   const pid_t server = fork();
   if (server == 0) _exit(serve(store));
-  distribute::MessagePort port({.name = "client"});
-  const auto peer = port.connect(store.get("port", kPatience), kPatience);
-  RawLink raw(false, "127.0.0.1", store, "raw");
-  fmt::print("bytes     raw_us (quartiles)  ours_us (quartiles)  ours/raw\n");
-  run(*peer, raw, kSmall, seconds);
-  run(*peer, raw, kLarge, seconds);
-  raw.send("q", 1);
+  fmt::print("through bytes     raw_us (quartiles)  ours_us (quartiles)  ours/raw\n");
+  const auto run_both = [&](const char* name, bool shared_memory, RawLink& raw) {
+    distribute::MessagePort port({.name = "client", .shared_memory = shared_memory});
+    const auto peer = port.connect(store.get("port", kPatience), kPatience);
+    run(name, *peer, raw, kSmall, seconds);
+    run(name, *peer, raw, kLarge, seconds);
+    raw.send("q", 1);
+  };
+  store.get("port", kPatience);
+  RawLink tcp(false, "127.0.0.1", store, "raw");
+  run_both("TCP", false, tcp);
+  RawLink local(distribute::connect_locally(store.get("local", kPatience)));
+  run_both("memory", true, local);
   waitpid(server, nullptr, 0);
   std::filesystem::remove_all(folder);
 } catch (const Error& error) {

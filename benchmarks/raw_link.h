@@ -53,6 +53,12 @@ class RawLink {
     connection_ = maker.make(std::move(fd), listens ? Side::kListener : Side::kCaller);
   }
 
+  /// Of a connected socket that does not block.
+  explicit RawLink(cohort::distribute::FileDescriptor socket)
+      : fd_(socket.get()),
+        connection_(cohort::distribute::make_plain_connections()->make(
+            std::move(socket), cohort::distribute::Side::kCaller)) {}
+
   /// What comes goes to memory as large as all of it, or all to the same piece, and is added or
   /// not.
   struct Into {

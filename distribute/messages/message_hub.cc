@@ -16,7 +16,7 @@
 namespace cohort::distribute {
 namespace {
 
-constexpr uint64_t kBell = ~uint64_t{0}, kListener = kBell - 1;
+constexpr uint64_t kBell = ~uint64_t{0}, kListener = kBell - 1, kLocalListener = kBell - 2;
 constexpr size_t kMaxStrangers = 64;
 constexpr auto kStrangerPatience = std::chrono::seconds(5);
 constexpr auto kLastWords = std::chrono::milliseconds(1);
@@ -46,6 +46,13 @@ MessageHub::MessageHub(MessagePortOptions options, std::shared_ptr<MessageHandle
   listener_ = std::move(listener.socket);
   address_ = fmt::format("{}:{}", options_.address, listener.port);
   poller_.add(listener_.get(), kListener);
+  if (!shares_memory()) return;
+  local_ = listen_locally();
+  poller_.add(local_.socket.get(), kLocalListener);
+}
+
+bool MessageHub::shares_memory() const {
+  return options_.shared_memory && options_.connections->identity() == kPlainIdentity;
 }
 
 MessageHub::~MessageHub() { stop(); }
@@ -95,6 +102,7 @@ void MessageHub::work_once() {
   if (deaf_ && Clock::now() >= *deaf_) {
     deaf_.reset();
     poller_.add(listener_.get(), kListener);
+    poller_.add(local_.socket.get(), kLocalListener);
   }
 }
 
@@ -104,7 +112,8 @@ void MessageHub::handle(const epoll_event& event) {
     static_cast<void>(!::read(bell_.get(), &rings, sizeof rings));
     return;
   }
-  if (event.data.u64 == kListener) return accept_all();
+  if (event.data.u64 == kListener) return accept_all(listener_);
+  if (event.data.u64 == kLocalListener) return accept_all(local_.socket);
   work(event.data.u64, [&](Link& link) {
     if (event.events & EPOLLOUT) link.flush();
     if (!link.is_paused() && event.events & ~uint32_t{EPOLLOUT}) link.receive();
@@ -137,19 +146,23 @@ void MessageHub::tell_handler() {
 
 // --- connections ---------------------------------------------------------------------------------
 
-void MessageHub::accept_all() {
+void MessageHub::accept_all(const FileDescriptor& listener) {
+  const bool local = &listener != &listener_;
   while (true) {
-    FileDescriptor socket(accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    FileDescriptor socket(accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!socket) {
       if (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR) return;
-      poller_.remove(listener_.get());  // it would be reported again and again
-      deaf_ = Clock::now() + kDeaf;
+      deaf_ = Clock::now() + kDeaf;  // it would be reported again and again
+      poller_.remove(listener_.get());
+      poller_.remove(local_.socket.get());
       return;
     }
     if (strangers_.size() >= kMaxStrangers || peers_.size() >= options_.max_peers) continue;
-    tune(socket.get());
     try {
-      add_peer(options_.connections->make(std::move(socket), Side::kListener), "a stranger");
+      if (!local) tune(socket.get());
+      add_peer(local ? make_shared_connection(std::move(socket), Side::kListener)
+                     : options_.connections->make(std::move(socket), Side::kListener),
+               "a stranger");
     } catch (const Error&) {  // no room for one more: it is turned away
     }
   }
@@ -162,6 +175,7 @@ MessageHub::Peer& MessageHub::add_peer(std::unique_ptr<Connection> connection, s
   peer->link = std::make_shared<Link>(id, std::move(name), std::move(connection), frames, poller_);
   options_.secret.copy(peer->own.secret, sizeof peer->own.secret);
   options_.name.copy(peer->own.name, sizeof peer->own.name);
+  local_.name.copy(peer->own.local, sizeof peer->own.local);
   strangers_.insert(id);
   return *(peers_[id] = std::move(peer));
 }
@@ -224,20 +238,37 @@ std::shared_ptr<MessagePeer> MessageHub::connect(const std::string& address,
   tune(socket.get());
 
   std::unique_lock lock(mutex_);
-  if (stopped_) throw Error(Code::kCancelled, "messages: the port is closed");
-  const auto outcome = std::make_shared<Outcome>();
   Peer& peer = add_peer(options_.connections->make(std::move(socket), Side::kCaller), address);
-  peer.outcome = outcome;
+  peer.own.asks = shares_memory() ? 1 : 0;
+  return introduce(peer, deadline, lock);
+}
+
+/// Says hello and hears who is there. Where that is a process of this host, the connection may be
+/// left for one through shared memory.
+std::shared_ptr<MessagePeer> MessageHub::introduce(Peer& peer, Clock::time_point deadline,
+                                                   std::unique_lock<std::mutex>& lock) {
   const uint64_t id = peer.link->id();
+  const std::string address = peer.link->name();
+  const auto outcome = peer.outcome = std::make_shared<Outcome>();
+  if (stopped_) end(id, Error(Code::kCancelled, "messages: the port is closed"));
   work(id, [&](Link&) { greet(peer); });
-  const bool heard =
-      greeted_.wait_until(lock, deadline, [&] { return outcome->peer || outcome->error; });
-  if (!heard) {
-    end(id, DeadlineExceeded("messages: no answer from {}", address));
-    throw DeadlineExceeded("messages: {} has not said who it is in {} ms", address,
-                           timeout.count());
+  const auto wait = [&](const auto& heard) {
+    if (!greeted_.wait_until(lock, deadline, [&] { return heard() || outcome->error; }))
+      end(id, DeadlineExceeded("messages: {} has not said who it is in time", address));
+    if (outcome->error) throw Error(outcome->error->within("messages"));
+  };
+  wait([&] { return outcome->peer || outcome->local; });
+  if (outcome->peer) return outcome->peer;
+  if (FileDescriptor local = connect_locally(*outcome->local)) {
+    end(id, gone(address));
+    return introduce(add_peer(make_shared_connection(std::move(local), Side::kCaller), address),
+                     deadline, lock);
   }
-  if (outcome->error) throw Error(*outcome->error).within("messages");
+  work(id, [&](Link&) {
+    peer.own.asks = 0;
+    greet(peer);
+  });
+  wait([&] { return outcome->peer != nullptr; });
   return outcome->peer;
 }
 
@@ -265,6 +296,13 @@ void MessageHub::welcome(Peer& peer) {
                          peer.farewell.data(), kLastWords);
     peer.link->finish();
     throw Error(refusal);
+  }
+  const std::string local(peer.theirs.local, strnlen(peer.theirs.local, sizeof Hello::local));
+  if (peer.theirs.asks != 0 && !local_.name.empty()) return greet(peer);
+  if (peer.own.asks != 0 && !local.empty()) {
+    peer.outcome->local = local;
+    greeted_.notify_all();
+    return;
   }
   const uint64_t id = peer.link->id();
   strangers_.erase(id);

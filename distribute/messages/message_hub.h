@@ -12,6 +12,7 @@
 #include "cohort/core/chrono.h"
 #include "cohort/distribute/messages/message_port.h"
 #include "cohort/distribute/transport/link.h"
+#include "cohort/distribute/transport/shared_connection.h"
 
 namespace cohort::distribute {
 
@@ -61,6 +62,9 @@ class MessageHub : public std::enable_shared_from_this<MessageHub>, private Link
   struct Hello {
     char secret[32] = {};
     char name[200] = {};
+    char local[32] = {};  ///< the sender listens for processes of its host; all zeros: it does not
+    /// The sender asks where that is, and says the rest of its hello afterwards, here or there.
+    uint64_t asks = 0;
   };
   struct Incoming {
     uint32_t method = 0;
@@ -71,6 +75,7 @@ class MessageHub : public std::enable_shared_from_this<MessageHub>, private Link
   /// What came of a connect().
   struct Outcome {
     std::shared_ptr<MessagePeer> peer;
+    std::optional<std::string> local;  ///< where the other end listens for processes of its host
     std::optional<Error> error;
   };
   struct Peer {
@@ -100,7 +105,7 @@ class MessageHub : public std::enable_shared_from_this<MessageHub>, private Link
   void work_once();
   void handle(const epoll_event& event);
   void tell_handler();
-  void accept_all();
+  void accept_all(const FileDescriptor& listener);
   Peer& add_peer(std::unique_ptr<Connection> connection, std::string name);
   Peer* find(uint64_t link);
   /// Runs `step` of a connection; where it throws, that connection ends.
@@ -108,7 +113,10 @@ class MessageHub : public std::enable_shared_from_this<MessageHub>, private Link
   void work(uint64_t link, Step&& step);
   void end(uint64_t link, const Error& why);
   void end_late_strangers();
+  bool shares_memory() const;
   void greet(Peer& peer);
+  std::shared_ptr<MessagePeer> introduce(Peer& peer, Clock::time_point deadline,
+                                         std::unique_lock<std::mutex>& lock);
   void welcome(Peer& peer);
   std::optional<char*> place_of_request(Peer& peer, const FrameHeader& frame);
   char* place_of_reply(Peer& peer, const FrameHeader& frame);
@@ -130,6 +138,7 @@ class MessageHub : public std::enable_shared_from_this<MessageHub>, private Link
   const std::shared_ptr<MessageHandler> handler_;
   Poller poller_;
   FileDescriptor bell_, listener_;
+  LocalListener local_;
   std::string address_;
   std::mutex mutex_;  ///< guards what follows
   std::map<uint64_t, std::unique_ptr<Peer>> peers_;

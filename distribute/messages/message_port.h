@@ -124,6 +124,8 @@ struct MessagePortOptions {
   std::string address = {};
   cluster::PortRange ports = {};
   std::shared_ptr<const ConnectionMaker> connections = make_plain_connections();
+  /// Between processes of one host that both say so, through shared memory; never beside TLS.
+  bool shared_memory = true;
   size_t max_request_bytes = size_t{256} << 20;  ///< larger ones of peers fail there
   /// Of one peer: requests and replies that are held here. While it has more, nothing is read of it
   /// (but one request always is).

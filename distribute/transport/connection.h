@@ -30,6 +30,8 @@ class Connection {
   virtual bool has_more() const { return false; }
   /// Nothing is put into the memory of a read any more; nothing more is read.
   virtual void stop_reading() {}
+  /// Polling for writing says when there is room; else the peer makes the descriptor readable then.
+  virtual bool tells_room() const { return true; }
   /// To be polled for reading, and for writing when there was no room; -1: there is none, writes
   /// and reads are to be tried again and again.
   virtual int descriptor() const = 0;

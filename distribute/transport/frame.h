@@ -25,9 +25,9 @@ enum class FrameKind : uint8_t {
   kGoodbye = 6,   ///< the sender leaves in order; nothing follows
   kMoving = 7,    ///< data moves at the sender, for whom others have waited a while
   // Of a message port, where `collective` is the method and `offset` what is still to come.
-  kHello = 8,     ///< who the sender is and its secret; the first frame both ways
-  kRequest = 9,   ///< part of request `call`
-  kReply = 10,    ///< part of the reply to it; or an error code in `part` and a message
+  kHello = 8,    ///< who the sender is and its secret; the first frame both ways
+  kRequest = 9,  ///< part of request `call`
+  kReply = 10,   ///< part of the reply to it; or an error code in `part` and a message
 };
 
 /// Frames of a collective, rather than of the connection.

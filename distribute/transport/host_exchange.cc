@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/eventfd.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -18,6 +17,7 @@
 
 #include "cohort/cluster/peer_wait.h"
 #include "cohort/core/system.h"
+#include "cohort/distribute/transport/random_hex.h"
 
 namespace cohort::distribute {
 namespace {
@@ -54,13 +54,6 @@ constexpr const char* kWhere = "shared memory group";
 /// What the last call of the system failed with.
 Error failure(const char* what, const HostExchangeOptions& options) {
   return system_error(fmt::format("{}: {}", kWhere, what), errno, options.names.size());
-}
-
-std::string random_hex() {
-  std::array<unsigned char, 16> bytes;
-  if (getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
-    throw Unavailable("{}: got no random bytes from the system", kWhere);
-  return fmt::format("{:02x}", fmt::join(bytes, ""));
 }
 
 /// What a process tells the others of itself.
@@ -186,7 +179,7 @@ class Hub {
       : options_(options), wait_(wait), out_(out), members_(options.names.size()) {}
 
   void run() {
-    const std::string name = random_hex(), secret = random_hex();
+    const std::string name = random_hex(16), secret = random_hex(16);
     secret_ = to_secret(secret);
     const Address address = abstract_address(name);
     listener_ = packet_socket(options_);

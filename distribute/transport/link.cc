@@ -214,7 +214,8 @@ void Link::drive(bool driven) {
 }
 
 void Link::update_events() {
-  poller_.change(connection_->descriptor(), id_, !paused_ && !driven_, writing_);
+  poller_.change(connection_->descriptor(), id_, !paused_ && !driven_,
+                 writing_ && connection_->tells_room());
 }
 
 }  // namespace cohort::distribute

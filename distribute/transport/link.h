@@ -64,7 +64,7 @@ class Link {
   /// It must be worked again and again: no descriptor tells when.
   bool is_polled() const { return connection_->descriptor() < 0; }
   /// It waits for the poller to say that there is room.
-  bool waits_for_room() const { return writing_ && !is_polled(); }
+  bool waits_for_room() const { return writing_ && !is_polled() && connection_->tells_room(); }
   /// There is something to read that no descriptor tells of.
   bool has_unread() const { return !paused_ && !has_left_ && connection_->has_more(); }
   /// A frame of this collective with memory of its own is queued.

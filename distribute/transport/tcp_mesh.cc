@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <poll.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include "cohort/cluster/peer_wait.h"
 #include "cohort/core/system.h"
 #include "cohort/distribute/transport/frame.h"
+#include "cohort/distribute/transport/random_hex.h"
 #include "cohort/distribute/transport/tcp_socket.h"
 
 namespace cohort::distribute {
@@ -32,13 +32,6 @@ constexpr milliseconds kRetry(100);
 constexpr std::chrono::seconds kReport(5);
 constexpr std::chrono::seconds kPatienceForReason(2);
 constexpr size_t kSecretBytes = sizeof Greeting::secret;
-
-std::string random_secret() {
-  std::array<unsigned char, kSecretBytes / 2> bytes;
-  if (getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
-    throw Unavailable("tcp group: got no random bytes from the system");
-  return fmt::format("{:02x}", fmt::join(bytes, ""));
-}
 
 /// What a node writes into the store: "secret port identity address".
 struct Card {
@@ -126,7 +119,7 @@ class Mesh {
   explicit Mesh(const TcpMeshOptions& options)
       : options_(options),
         deadline_(Clock::now() + options.timeout),
-        secret_(random_secret()),
+        secret_(random_hex(kSecretBytes / 2)),
         wait_({.store = options.store,
                .where = "tcp group: " + name_of(options.node),
                .timeout = options.timeout + kPatienceForReason,

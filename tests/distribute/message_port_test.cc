@@ -128,7 +128,13 @@ void run_many_calls(MessagePortOptions server, MessagePortOptions client) {
 }
 
 TEST(MessagePortConcurrentTest, ManyCallsInFlightFromManyThreads) {
-  run_many_calls(server_options(), client_options());
+  for (const bool there : {false, true})
+    for (const bool here : {false, true}) {
+      MessagePortOptions server = server_options(), client = client_options();
+      server.shared_memory = here;
+      client.shared_memory = there;
+      run_many_calls(server, client);
+    }
 }
 
 TEST(MessagePortConcurrentTest, ThroughTls) {
@@ -334,9 +340,10 @@ class Stranger {
   void send(const void* data, size_t bytes) {
     static_cast<void>(!::send(socket_.get(), data, bytes, MSG_NOSIGNAL));
   }
+  static constexpr uint32_t kHello = 272;
   void send_hello() {
-    const FrameHeader frame{.kind = FrameKind::kHello, .bytes = 232};
-    char hello[232] = "secret";
+    const FrameHeader frame{.kind = FrameKind::kHello, .bytes = kHello};
+    char hello[kHello] = "secret";
     std::strcpy(hello + 32, "stranger");
     send(&frame, sizeof frame);
     send(hello, sizeof hello);

@@ -37,7 +37,7 @@ class ZeroLowering final : public MirroredLowering {
   ZeroLowering(const Trace& trace, const StepRows& rows, const ZeroOptions& options,
                ParameterGroups& groups)
       : MirroredLowering(trace, rows),
-        mesh_({{std::string(kDataAxis), options.num_carriers}}),
+        mesh_({{std::string(kDataAxis), static_cast<int64_t>(options.first_replicas.size())}}),
         options_(options) {
     for (const Node* node : rewriter().nodes())
       if (is_update(*node)) add_update(*node, groups);
@@ -210,7 +210,7 @@ class ZeroLowering final : public MirroredLowering {
           ops::segment_sums(flat(part, summed, node), table_of(*part.group), part.number));
       placed.emplace_back(&part, std::move(nodes));
     }
-    sums = once_on_each_device(std::move(sums), mesh_.num_ranks());
+    sums = once_on_each_device(std::move(sums), options_.first_replicas);
     if (!sums.empty()) sums = ops::all_reduce(sums, ops::ReduceOp::kSum);
     for (size_t i = 0; i < placed.size(); ++i) {
       const auto& [part, nodes] = placed[i];
@@ -389,7 +389,7 @@ Trace place_zero(const Trace& trace, const StepRows& rows, const ZeroOptions& op
 
 Trace place_step(const Trace& trace, const StepRows& rows, const ZeroOptions& options,
                  ParameterGroups& groups) {
-  if (options.sharding == Sharding::kNone || options.num_carriers == 1)
+  if (options.sharding == Sharding::kNone || options.first_replicas.size() == 1)
     return place_mirrored(trace, rows);
   return place_zero(trace, rows, options, groups);
 }

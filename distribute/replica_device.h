@@ -51,7 +51,7 @@ class ReplicaDevice {
   /// Memory that it holds, about.
   size_t num_bytes() { return program_.num_bytes(); }
   /// Of one step.
-  size_t num_collectives() { return program_.collectives().num_collectives(); }
+  size_t num_collectives() const { return program_.num_collectives(); }
   GroupMemory memory() const { return program_.memory(); }
   /// The symbols of the trace's inputs, in order of appearance; their numbers choose the
   /// executable.

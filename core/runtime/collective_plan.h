@@ -99,7 +99,6 @@ struct CollectivePlan {
   GroupMemory memory() const;
   /// Of the buckets.
   size_t num_bytes() const;
-  size_t num_collectives() const { return buckets.size() + groups.size(); }
   /// Time that the device's thread has spent in waits for buckets: communication that backward did
   /// not hide.
   std::chrono::nanoseconds waited() const;

@@ -74,6 +74,11 @@ Executable& Program::whole(const SymbolBindings& bindings) {
   return *executables_.add({bindings, std::move(executable)}, "executables of one step").executable;
 }
 
+size_t Program::num_collectives() const {
+  const int calls = plan_.turns == Turns::kExchangeEach ? options_.local_replicas : 1;
+  return plan_.buckets.size() * static_cast<size_t>(calls) + plan_.groups.size();
+}
+
 GroupMemory Program::memory() const {
   GroupMemory memory = plan_.memory();
   if (turns_) memory.gradients += turns_->gradient_bytes();

@@ -39,6 +39,8 @@ class Program {
   void drop_recordings();
 
   CollectivePlan& collectives() { return plan_; }
+  /// Calls in one step.
+  size_t num_collectives() const;
   /// Of parameter groups.
   GroupMemory memory() const;
   Device& device() { return *options_.device; }

@@ -109,8 +109,9 @@ TEST_F(ZeroPlacementConcurrentTest, TheFirstPlacingMakesSlotsPartsOfTheGroups) {
   EXPECT_EQ(first.groups[0]->slots(), second.groups[0]->slots());
 }
 
-/// What a device holds for Adam on variables of these sizes, each with a gradient of its own.
-GroupMemory memory_of_adam(const std::vector<int64_t>& sizes, const MirroredOptions& options) {
+/// A step of Adam on variables of these sizes, each with a gradient of its own, for a scalar.
+std::unique_ptr<StepRunner> adam_runner(const std::vector<int64_t>& sizes,
+                                        const Strategy& strategy) {
   const auto of_sizes = ZeroPlacementConcurrentTest::of_sizes;
   const Variables p = of_sizes(sizes, "p"), m = of_sizes(sizes, "m"), v = of_sizes(sizes, "v");
   const Trace made = trace(
@@ -130,7 +131,13 @@ GroupMemory memory_of_adam(const std::vector<int64_t>& sizes, const MirroredOpti
         return std::vector<Value>{};
       },
       {{DType::kF32, Shape{}}}, "step");
-  return MirroredStrategy(options).make_runner(made)->memory();
+  return strategy.make_runner(made);
+}
+
+/// What a device holds for it.
+GroupMemory memory_of_adam(const std::vector<int64_t>& sizes, const MirroredOptions& options) {
+  const Strategy strategy = MirroredStrategy(options);
+  return adam_runner(sizes, strategy)->memory();
 }
 
 MirroredOptions on_devices(int devices, Sharding sharding, int64_t bytes_per_pack = 4 << 20) {
@@ -188,6 +195,19 @@ TEST_F(ZeroPlacementConcurrentTest, ReplicasInTurnScatterEachTurnWhereTurnsAreSu
               test.scatters ? test.sums * all / d + 2 * bucket : (1 + test.sums) * all)
         << test.replicas << " replicas on " << test.devices << " devices";
     EXPECT_EQ(memory.slots, 2 * all / d);
+  }
+}
+
+/// Seven gradients and the vote in each of four turns, and what seven groups publish.
+TEST_F(ZeroPlacementConcurrentTest, EveryTurnOfDealtReplicasTakesPartInEveryCollective) {
+  const std::vector<int64_t> sizes(7, 12 * ParameterGroup::kLine);
+  MirroredOptions options = on_devices(2, Sharding::kZero2, 4 * sizes.front());
+  options.num_replicas = 8;
+  const Strategy strategy = MirroredStrategy(options);
+  const auto runner = adam_runner(sizes, strategy);
+  for (uint64_t step = 1; step <= 3; ++step) {
+    runner->run({Tensor::scalar(0.5f)}, StepNumber{});
+    EXPECT_EQ(runner->communication_cost().collectives, step * (4 * (7 + 1) + 7));
   }
 }
 

@@ -82,6 +82,29 @@ TEST(Zero2Test, StatisticsOfAllReplicasCutTheTurns) {
     expect_same_bits(run(devices, Sharding::kZero2), want, std::to_string(devices) + " devices");
 }
 
+/// A replica may fail while others wait for what it gives in that turn.
+TEST(Zero2Test, BadDataInAnyTurnLeavesEverythingAndGoodStepsFollow) {
+  for (const int devices : {2, 4}) {
+    const Model model = make_model(mirrored(devices, Sharding::kZero2, kPack, 8),
+                                   Adam({.learning_rate = 0.01, .global_clipnorm = 0.05}));
+    const Tensor x = Tensor::full(DType::kF32, Shape{16, 20}, 0.5);
+    const auto labels = [](int64_t bad) {
+      Tensor y(DType::kI32, {16});
+      for (int64_t i = 0; i < 16; ++i) y.data<int32_t>()[i] = i == bad ? 99 : i % 3;
+      return y;
+    };
+    for (const int64_t bad : {0, 3, 9, 15}) {
+      model.train_on_batch(x, labels(-1));
+      const std::vector<Tensor> before = model.get_weights();
+      EXPECT_THROW(model.train_on_batch(x, labels(bad)), Error) << "row " << bad;
+      expect_same_bits(model.get_weights(), before, "after row " + std::to_string(bad));
+    }
+    const std::vector<Tensor> before = model.get_weights();
+    model.train_on_batch(x, labels(-1));
+    EXPECT_FALSE(bitwise_equal(model.get_weights()[0], before[0]));
+  }
+}
+
 /// Rows of a table that each replica has looked up are gathered in every turn.
 TEST(Zero2Test, RowsOfATableComeInTheOrderOfReplicas) {
   const auto run = [](int devices, Sharding sharding) {

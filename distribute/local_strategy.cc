@@ -28,31 +28,47 @@ class LocalStrategy final : public Strategy::Impl {
     const StepRows rows{.num_replicas = config_.num_replicas, .batch_size = batch_size};
     return place_step(trace, rows,
                       {.sharding = config_.sharding,
-                       .num_carriers = num_devices(),
+                       .first_replicas = first_replicas(added_blocks()),
                        .bucket_bytes = config_.bucket_bytes},
                       groups_);
   }
   std::unique_ptr<StepRunner> make_runner(const Trace& trace, int64_t batch_size) override {
+    const Turns in_turn = deals() ? Turns::kExchangeEach : Turns::kExchangeOnce;
     const ReplicaPart part{.devices = config_.devices,
                            .blocks = blocks(),
                            .num_replicas = config_.num_replicas,
-                           .in_turn = config_.num_replicas > num_devices(),
+                           .turns = config_.num_replicas > num_devices() ? in_turn : Turns::kNone,
+                           .dealt = deals(),
                            .bucket_bytes = config_.bucket_bytes};
     return make_replica_runner(runtime_, trace, part, group_, batch_size, workers());
   }
 
  private:
   int num_devices() const { return static_cast<int>(config_.devices.size()); }
-  std::vector<int> blocks() const { return split_into_blocks(config_.num_replicas, num_devices()); }
+  /// Whether replicas are dealt to the devices, so that each turn's gradients can be scattered.
+  bool deals() const {
+    return config_.sharding == Sharding::kZero2 && num_devices() > 1 &&
+           config_.num_replicas > num_devices() &&
+           can_be_dealt(config_.num_replicas, num_devices());
+  }
+  /// Replicas of each device.
+  std::vector<int> blocks() const {
+    if (!deals()) return split_into_blocks(config_.num_replicas, num_devices());
+    return std::vector<int>(config_.devices.size(), config_.num_replicas / num_devices());
+  }
+  /// Those that each device adds up before they meet others'.
+  std::vector<int> added_blocks() const {
+    return deals() ? std::vector<int>(config_.devices.size(), 1) : blocks();
+  }
 
   StepGroup::Communicators make_communicators() const {
     if (config_.devices.size() == 1) return {};
     const auto native = runtime_.communicator_factory(config_.devices.front()->type());
     if (native)
       return native({.devices = config_.devices,
-                     .order = combine_order(blocks()),
+                     .order = combine_order(added_blocks()),
                      .num_replicas = config_.num_replicas});
-    return make_in_process_communicators({.block_sizes = blocks(), .adders = config_.adders});
+    return make_in_process_communicators({.block_sizes = added_blocks(), .adders = config_.adders});
   }
 
   Runtime& runtime_;

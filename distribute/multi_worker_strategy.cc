@@ -154,7 +154,7 @@ class MultiWorkerStrategy final : public Strategy::Impl {
     const StepRows rows{.num_replicas = part_.num_replicas, .batch_size = batch_size};
     return place_step(trace, rows,
                       {.sharding = sharding_,
-                       .num_carriers = static_cast<int>(all_blocks_.size()),
+                       .first_replicas = first_replicas(all_blocks_),
                        .bucket_bytes = part_.bucket_bytes},
                       groups_);
   }
@@ -234,7 +234,7 @@ class MultiWorkerStrategy final : public Strategy::Impl {
     const int num_devices = here * group_->count();
     part_.num_replicas = choose_replicas(kName, replicas_to_resume(options.num_replicas, facts),
                                          options.mesh, num_devices);
-    part_.in_turn = part_.num_replicas > num_devices;
+    if (part_.num_replicas > num_devices) part_.turns = Turns::kExchangeOnce;
     part_.gradient_dtype = gradient_dtype_;
     part_.bucket_bytes = check_bytes_per_pack(kName, bytes_per_pack(options.communication_options));
     all_blocks_ = split_into_blocks(part_.num_replicas, num_devices);

@@ -63,7 +63,7 @@ std::unique_ptr<Communicator> solo_communicator(Communicator* communicator, Devi
 
 ReplicaDevice::ReplicaDevice(Runtime& runtime, const Trace& trace, Device& device,
                              Communicator* communicator, int num_replicas, int all_replicas,
-                             bool in_turn, size_t bucket_bytes, DType gradient_dtype)
+                             Turns turns, size_t bucket_bytes, DType gradient_dtype)
     : num_replicas_(num_replicas),
       symbols_(symbols(*trace.graph)),
       solo_(solo_communicator(communicator, device, num_replicas)),
@@ -72,7 +72,7 @@ ReplicaDevice::ReplicaDevice(Runtime& runtime, const Trace& trace, Device& devic
                 .communicator = solo_ ? solo_.get() : communicator,
                 .local_replicas = num_replicas,
                 .num_replicas = all_replicas,
-                .in_turn = in_turn,
+                .turns = turns,
                 .bucket_bytes = bucket_bytes,
                 .gradient_dtype = gradient_dtype}),
       ran_(static_cast<size_t>(num_replicas), nullptr) {
@@ -94,15 +94,18 @@ Executable& ReplicaDevice::executable_for(const ReplicaFeed& feed) {
   throw Internal("replica device: got a feed that was not prepared");
 }
 
-bool ReplicaDevice::prepare(std::span<const ReplicaFeed> feeds) {
+bool ReplicaDevice::prepare(const DeviceFeeds& feeds) {
   const auto known = [&](const ReplicaFeed& feed) {
     return std::any_of(prepared_.begin(), prepared_.end(),
                        [&](const Prepared& p) { return p.symbols == feed.symbols; });
   };
-  if (std::all_of(feeds.begin(), feeds.end(), known)) return false;
+  size_t num_known = 0;
+  while (num_known < feeds.size() && known(feeds[num_known])) ++num_known;
+  if (num_known == feeds.size()) return false;
   // The program may drop executables when it makes new ones: ask it again for every one.
   prepared_.clear();
-  for (const ReplicaFeed& feed : feeds) {
+  for (size_t r = 0; r < feeds.size(); ++r) {
+    const ReplicaFeed& feed = feeds[r];
     if (known(feed)) continue;
     SymbolBindings bindings;
     for (size_t i = 0; i < symbols_.size(); ++i) bindings[symbols_[i]] = feed.symbols[i];
@@ -121,7 +124,7 @@ void ReplicaDevice::check_alternate(const Executable& executable) {
                    device().name().to_string());
 }
 
-void ReplicaDevice::run(std::span<const ReplicaFeed> feeds) {
+void ReplicaDevice::run(const DeviceFeeds& feeds) {
   for (size_t r = 0; r < feeds.size(); ++r) ran_[r] = &executable_for(feeds[r]);
   const size_t num_segments = ran_.front()->num_segments();
   for (size_t segment = 0; segment < num_segments; ++segment) {
@@ -136,15 +139,15 @@ void ReplicaDevice::run(std::span<const ReplicaFeed> feeds) {
   }
 }
 
-RecordingOutcome ReplicaDevice::record(std::span<const ReplicaFeed> feeds) {
+RecordingOutcome ReplicaDevice::record(const DeviceFeeds& feeds) {
   return executable_for(feeds.front()).record();
 }
 
-bool ReplicaDevice::is_recorded(std::span<const ReplicaFeed> feeds) {
+bool ReplicaDevice::is_recorded(const DeviceFeeds& feeds) {
   return executable_for(feeds.front()).is_recorded();
 }
 
-void ReplicaDevice::set_replay(std::span<const ReplicaFeed> feeds, bool replay) {
+void ReplicaDevice::set_replay(const DeviceFeeds& feeds, bool replay) {
   executable_for(feeds.front()).set_replay(replay);
 }
 

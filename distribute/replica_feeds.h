@@ -25,9 +25,7 @@ class ReplicaFeeds {
   void set(std::span<const data::Element> per_replica, const StepNumber& number);
 
   size_t size() const { return feeds_.size(); }
-  std::span<const ReplicaFeed> block(size_t first, size_t count) const {
-    return std::span(feeds_).subspan(first, count);
-  }
+  std::span<const ReplicaFeed> all() const { return feeds_; }
 
   /// Whether every process knows by which numbers all replicas' executables are chosen.
   bool are_known_everywhere() const;

@@ -30,7 +30,7 @@ class ReplicaRunner final : public StepRunner {
                static_cast<size_t>(std::accumulate(part.blocks.begin(), part.blocks.end(), 0)),
                static_cast<size_t>(part.num_replicas), workers),
         recording_(workers) {
-    if (part.num_replicas > 1) check_replicas_stay_equal(trace, part.in_turn);
+    if (part.num_replicas > 1) check_replicas_stay_equal(trace, part.turns != Turns::kNone);
     check_devices_stay_apart(trace, part.devices);
     for (Device* device : part.devices) devices_.add(runtime, *trace.graph, *device);
     devices_.add_groups(trace.groups);
@@ -78,8 +78,8 @@ class ReplicaRunner final : public StepRunner {
   Tensor output(int replica, int i) override {
     const DeviceTurn turn = devices_.take();
     for (auto& carrier : carriers_) {
-      const int local = replica - carrier->first;
-      if (local >= 0 && local < carrier->replicas->num_replicas())
+      const int behind = replica - carrier->first, local = behind / carrier->stride;
+      if (behind >= 0 && behind % carrier->stride == 0 && local < carrier->replicas->num_replicas())
         return carrier->replicas->output(local, i);
     }
     throw OutOfRange("output: got replica {}; want 0 to {}", replica, feeds_.size() - 1);
@@ -113,7 +113,7 @@ class ReplicaRunner final : public StepRunner {
     ReplicaRunner* runner = nullptr;
     std::unique_ptr<ReplicaDevice> replicas;
     Communicator* communicator = nullptr;  ///< null when this is the only device
-    int first = 0;                         ///< of this process' replicas
+    int first = 0, stride = 1;             ///< which of this process' replicas it carries
     std::unique_ptr<DeviceThread> thread;
     std::optional<Error> error;
     RecordingOutcome recording;
@@ -130,9 +130,10 @@ class ReplicaRunner final : public StepRunner {
       carrier->communicator = group_->of(d);
       carrier->replicas = std::make_unique<ReplicaDevice>(
           runtime_, trace_, *part.devices[d], carrier->communicator, part.blocks[d],
-          part.num_replicas, part.in_turn, part.bucket_bytes, part.gradient_dtype);
+          part.num_replicas, part.turns, part.bucket_bytes, part.gradient_dtype);
       carrier->first = first;
-      first += part.blocks[d];
+      carrier->stride = part.dealt ? static_cast<int>(part.devices.size()) : 1;
+      first += part.dealt ? 1 : part.blocks[d];
       if (d > 0) carrier->thread = std::make_unique<DeviceThread>(*part.devices[d]);
       carriers_.push_back(std::move(carrier));
     }
@@ -151,9 +152,9 @@ class ReplicaRunner final : public StepRunner {
     for (const auto& group : trace_.groups) group->settle();
   }
 
-  std::span<const ReplicaFeed> feeds_of(const Carrier& carrier) const {
-    return feeds_.block(static_cast<size_t>(carrier.first),
-                        static_cast<size_t>(carrier.replicas->num_replicas()));
+  DeviceFeeds feeds_of(const Carrier& carrier) const {
+    return {feeds_.all(), static_cast<size_t>(carrier.first), static_cast<size_t>(carrier.stride),
+            static_cast<size_t>(carrier.replicas->num_replicas())};
   }
 
   void run_all() {
@@ -198,8 +199,8 @@ class ReplicaRunner final : public StepRunner {
   /// Whether ranks have collectives inside their executables, on devices that may record, and every
   /// process knows which executables all ranks use.
   bool can_record(const ReplicaPart& part) const {
-    return !group_->empty() && !part.in_turn && part.devices.front()->type() != DeviceType::kCPU &&
-           feeds_.are_known_everywhere();
+    return !group_->empty() && part.turns == Turns::kNone &&
+           part.devices.front()->type() != DeviceType::kCPU && feeds_.are_known_everywhere();
   }
 
   /// Whether this step runs as a recording, on every device of every process.

@@ -56,6 +56,16 @@ std::vector<int> split_into_blocks(int num_replicas, int num_devices) {
   return blocks;
 }
 
+std::vector<int64_t> first_replicas(const std::vector<int>& blocks) {
+  std::vector<int64_t> firsts(blocks.size(), 0);
+  std::partial_sum(blocks.begin(), blocks.end() - 1, firsts.begin() + 1);
+  return firsts;
+}
+
+bool can_be_dealt(int num_replicas, int num_devices) {
+  return std::has_single_bit(static_cast<unsigned>(num_devices)) && num_replicas % num_devices == 0;
+}
+
 std::vector<std::pair<int, int>> combine_order(const std::vector<int>& block_sizes) {
   std::vector<std::pair<int, int>> order;
   if (!block_sizes.empty()) combine(block_sizes, 0, static_cast<int>(block_sizes.size()), order);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <utility>
 #include <vector>
 
@@ -14,6 +15,13 @@ namespace cohort::distribute {
 /// Leaves of each device, in order, for n replicas on `num_devices` devices (1 … n): blocks of
 /// about equal size.
 std::vector<int> split_into_blocks(int num_replicas, int num_devices);
+
+/// The first leaf of each block.
+std::vector<int64_t> first_replicas(const std::vector<int>& blocks);
+
+/// Whether replicas can be dealt to devices: device j of d carries j, j + d, …, and what all
+/// devices add in one turn is a subtree. Where d is a power of two that divides n.
+bool can_be_dealt(int num_replicas, int num_devices);
 
 /// The additions that combine blocks of these sizes: for (a, b) in order, a += b; the total ends in
 /// block 0. Throws InvalidArgument where a block is no subtree.

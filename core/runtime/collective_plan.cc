@@ -113,7 +113,7 @@ class Rings {
   static constexpr size_t kLeast = 2;
 
   Rings(std::span<const Node* const> live, CollectivePlan& plan) {
-    if (plan.in_turn) return;
+    if (plan.turns == Turns::kExchangeOnce) return;
     std::vector<Use> uses;
     for (const Node* node : live)
       if (node->op().exchange == Exchange::kScatter && node->attrs().get<bool>("apart"))
@@ -273,16 +273,18 @@ void CollectivePlan::allocate(Communicator& communicator, int local_replicas, in
                         .buffer = &bucket.data,
                         .timed = true};
     if (bucket.gathers) {
-      const auto local = static_cast<size_t>(local_replicas),
+      const auto local = static_cast<size_t>(turns == Turns::kExchangeEach ? 1 : local_replicas),
                  all = static_cast<size_t>(num_replicas);
       if (local > 1) bucket.local_memory = communicator.allocate_bucket(local * bucket.num_bytes());
       bucket.local = local > 1 ? bucket.local_memory.get() : bucket.data;
       bucket.gathered_memory = communicator.allocate_bucket(all * bucket.num_bytes());
       bucket.gathered = bucket.gathered_memory.get();
       spec.kind = CollectiveKind::kAllGather;
-      spec.count = local_replicas * bucket.num_elements;
+      bucket.arriving = bucket.gathered;
+      spec.count = static_cast<int64_t>(local) * bucket.num_elements;
+      bucket.arriving_bytes = static_cast<size_t>(communicator.size()) * local * bucket.num_bytes();
       spec.buffer = &bucket.local;
-      spec.output = &bucket.gathered;
+      spec.output = &bucket.arriving;
     } else {
       if (bucket.scatters) spec.kind = CollectiveKind::kReduceScatter;
       if (bucket.may_be_rounded) spec.wire_dtype = gradient_dtype;

@@ -11,6 +11,13 @@
 
 namespace cohort {
 
+/// How replicas that one device carries give to collectives.
+enum class Turns {
+  kNone,          ///< every device carries one
+  kExchangeOnce,  ///< a device adds up what its replicas give; their sum travels in the last turn
+  kExchangeEach,  ///< what one turn gives travels in it, and the device adds up what came of it
+};
+
 /// Tensors that are reduced together, side by side in one block of memory; or one tensor that is
 /// gathered.
 struct Bucket {
@@ -46,6 +53,8 @@ struct Bucket {
   std::shared_ptr<void> local_memory, gathered_memory;
   void* local = nullptr;
   void* gathered = nullptr;
+  void* arriving = nullptr;   ///< where in `gathered` the next call leaves its part
+  size_t arriving_bytes = 0;  ///< of a call
 
  private:
   void* place(void* base, size_t tensor) const {
@@ -75,8 +84,7 @@ struct CollectivePlan {
   /// everything that replicas can fail at alone is their vote, and needs no other.
   bool kernels_throw = false;
   int rank = 0;  ///< of this device in its group
-  /// Devices carry several replicas, which leave their parts in the buckets until the last turn.
-  bool in_turn = false;
+  Turns turns = Turns::kNone;
   std::vector<size_t> rings;  ///< bytes of each memory that buckets take over from each other
 
   /// Takes bucket memory from `communicator` and prepares one request each, in order. This device
@@ -87,11 +95,10 @@ struct CollectivePlan {
   /// Lays the parameters of the groups side by side on `device` and prepares what publishes them.
   /// Collective, after allocate().
   void place_groups(Device& device, Communicator& communicator);
-  /// Of the groups.
+  /// Of the groups; sums of replicas that take turns apart (ReplicaTurns).
   GroupMemory memory() const;
   /// Of the buckets.
   size_t num_bytes() const;
-  size_t num_collectives() const { return buckets.size() + groups.size(); }
   /// Time that the device's thread has spent in waits for buckets: communication that backward did
   /// not hide.
   std::chrono::nanoseconds waited() const;

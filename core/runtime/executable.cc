@@ -36,7 +36,8 @@ class GraphExecutable final : public Executable {
     if (turns_)
       every_turn =
           nodes_of_every_turn(*function_.graph, function_.fetches, turns_->fetches_of_each());
-    for (Schedule& schedule : make_schedules(*function_.graph, device_of, every_turn))
+    for (Schedule& schedule : make_schedules(*function_.graph, device_of, every_turn,
+                                             turns_ && turns_->exchanges_each()))
       lanes_.push_back(std::make_unique<Lane>(std::move(schedule)));
     std::stable_partition(lanes_.begin(), lanes_.end(), [&](const auto& lane) {
       return lane->schedule.device == options_.device;
@@ -211,6 +212,9 @@ class GraphExecutable final : public Executable {
       case EntryKind::kWait:
         if (is_publication(*entry.node)) lane.note_written(*entry.node);
         if (is_publication(*entry.node) && lane.settles_later()) return nullptr;
+        if (!is_publication(*entry.node) && turns_ && turns_->exchanges_each())
+          return std::make_unique<TurnWaitKernel>(*turns_, number_of(*entry.node, "bucket"),
+                                                  request_of(*entry.node));
         if (!is_publication(*entry.node) && bucket_of(*entry.node).ring)
           return make_wait_and_take(runtime_, *lane.schedule.device, bucket_of(*entry.node),
                                     &lane.step);
@@ -365,11 +369,6 @@ class GraphExecutable final : public Executable {
   std::vector<std::vector<void**>> cpu_slots_;
 };
 
-bool enabled(const CompileOptions& options, std::string_view pass) {
-  const auto& off = options.disabled_passes;
-  return std::find(off.begin(), off.end(), pass) == off.end();
-}
-
 }  // namespace
 
 size_t num_bytes(const Graph& graph) {
@@ -384,9 +383,9 @@ std::unique_ptr<Executable> compile(Runtime& runtime, const Graph& graph,
   if (!resolved.device) resolved.device = &runtime.default_device();
   GraphFunction function = bind(graph, fetches, bindings);
   if (!resolved.collectives) function = drop_reductions(*function.graph, function.fetches);
-  if (enabled(options, "fold")) function = fold_constants(runtime, function);
-  if (enabled(options, "cse")) function = merge_common_subexpressions(function);
-  if (enabled(options, "fuse")) {
+  if (options.has_pass("fold")) function = fold_constants(runtime, function);
+  if (options.has_pass("cse")) function = merge_common_subexpressions(function);
+  if (options.has_pass("fuse")) {
     function = fuse(function);
     function = fuse_elementwise(runtime, *resolved.device, function);
   }

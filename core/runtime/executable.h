@@ -1,8 +1,10 @@
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cohort/core/graph/graph.h"
@@ -29,6 +31,9 @@ struct CompileOptions {
   ReplicaTurns* turns = nullptr;
   /// Compiler passes left out (for tests and for finding faults): "fold", "cse", "fuse".
   std::vector<std::string> disabled_passes = {};
+  bool has_pass(std::string_view name) const {
+    return std::find(disabled_passes.begin(), disabled_passes.end(), name) == disabled_passes.end();
+  }
   /// Records the time of every node of every run. Null: the runtime's, while it has one.
   TraceRecorder* recorder = nullptr;
 };

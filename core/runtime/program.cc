@@ -41,7 +41,7 @@ Program::Program(Runtime& runtime, const Trace& trace, ProgramOptions options)
   if (options_.communicator && options_.communicator->size() > 1)
     plan_.voters = options_.num_replicas;
   if (options_.communicator) plan_.rank = options_.communicator->rank();
-  plan_.in_turn = options_.in_turn;
+  plan_.turns = options_.turns;
   for (const auto& group : trace.groups) plan_.groups.push_back({group});
   plan_.kernels_throw = options_.device->type() == DeviceType::kCPU;
   refuse_nested_state(*trace.graph);
@@ -51,7 +51,7 @@ Program::Program(Runtime& runtime, const Trace& trace, ProgramOptions options)
   if (options_.communicator)
     plan_.allocate(*options_.communicator, options_.local_replicas, options_.num_replicas,
                    options_.gradient_dtype);
-  if (options_.in_turn)
+  if (options_.turns != Turns::kNone)
     turns_ = std::make_unique<ReplicaTurns>(
         runtime, *options_.device, plan_, options_.local_replicas,
         fetches_of_each_replica(*function_.graph, function_.fetches));
@@ -72,6 +72,17 @@ Executable& Program::whole(const SymbolBindings& bindings) {
                              .disabled_passes = options_.disabled_passes});
   if (turns_ && turns_->num_bytes() != of_turns) drop_recordings();  // addresses have changed
   return *executables_.add({bindings, std::move(executable)}, "executables of one step").executable;
+}
+
+size_t Program::num_collectives() const {
+  const int calls = plan_.turns == Turns::kExchangeEach ? options_.local_replicas : 1;
+  return plan_.buckets.size() * static_cast<size_t>(calls) + plan_.groups.size();
+}
+
+GroupMemory Program::memory() const {
+  GroupMemory memory = plan_.memory();
+  if (turns_) memory.gradients += turns_->gradient_bytes();
+  return memory;
 }
 
 size_t Program::num_bytes() {

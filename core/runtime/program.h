@@ -16,7 +16,7 @@ struct ProgramOptions {
   Communicator* communicator = nullptr;   ///< null: one replica
   int local_replicas = 1;                 ///< of those that the device carries
   int num_replicas = 1;                   ///< of all ranks of the communicator
-  bool in_turn = false;                   ///< some rank carries several
+  Turns turns = Turns::kNone;             ///< of replicas, where some rank carries several
   size_t bucket_bytes = size_t{4} << 20;  ///< about the size of what is reduced together
   DType gradient_dtype = DType::kF32;     ///< in which sums of f32 gradients travel between hosts
   std::vector<std::string> disabled_passes = {};
@@ -39,6 +39,10 @@ class Program {
   void drop_recordings();
 
   CollectivePlan& collectives() { return plan_; }
+  /// Calls in one step.
+  size_t num_collectives() const;
+  /// Of parameter groups.
+  GroupMemory memory() const;
   Device& device() { return *options_.device; }
   const Graph& graph() const { return *function_.graph; }
   /// Memory that it holds, about.

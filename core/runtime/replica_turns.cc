@@ -103,13 +103,18 @@ std::vector<bool> nodes_of_every_turn(const Graph& graph, std::span<const Value>
   return needed;
 }
 
-/// A kernel for one node outside of any executable, on tensors of one bucket's size.
-class ReplicaTurns::BucketKernel {
+/// What the replicas of a device add up: a bucket, or this rank's range of it.
+struct ReplicaTurns::Summed {
+  TensorType type;
+  void* const* slot;
+};
+
+/// A kernel for one node outside of any executable.
+class ReplicaTurns::SumKernel {
  public:
-  BucketKernel(Runtime& runtime, Device& device, std::string_view op, const Bucket& bucket,
-               std::vector<void* const*> inputs, void* const* output)
+  SumKernel(Runtime& runtime, Device& device, std::string_view op, const TensorType& type,
+            std::vector<void* const*> inputs, void* const* output)
       : graph_(runtime.ops()), step_(&state_) {
-    const TensorType type{bucket.dtype, Shape{bucket.num_elements}};
     std::vector<Value> values;
     std::vector<Operand> operands;
     for (void* const* slot : inputs) {
@@ -139,45 +144,76 @@ class ReplicaTurns::BucketKernel {
   std::unique_ptr<Kernel> kernel_;
 };
 
-/// One level of one bucket: memory, and kernels that move the bucket into it or add it to the
-/// bucket.
+/// One level of one bucket: memory, and kernels that move what is summed into it or add it to that.
 struct ReplicaTurns::Sum {
+  size_t bytes = 0;  ///< that it has for itself
   std::shared_ptr<void> memory;
   void* data = nullptr;
-  std::unique_ptr<BucketKernel> keep;     ///< level = bucket
-  std::unique_ptr<BucketKernel> combine;  ///< bucket = level op bucket
+  std::unique_ptr<SumKernel> keep;     ///< level = summed
+  std::unique_ptr<SumKernel> combine;  ///< summed = level op summed
 };
 
 ReplicaTurns::ReplicaTurns(Runtime& runtime, Device& device, CollectivePlan& plan, int num_replicas,
                            std::vector<bool> of_each)
     : device_(device), plan_(plan), num_replicas_(num_replicas), of_each_(std::move(of_each)) {
   const int num_levels = std::bit_width(static_cast<unsigned>(num_replicas - 1));
-  for (Bucket& bucket : plan.buckets) {
-    auto& levels = sums_.emplace_back();
-    for (int l = 0; l < num_levels && !bucket.gathers; ++l) {
-      Sum& sum = *levels.emplace_back(std::make_unique<Sum>());
-      sum.memory = device.allocate(bucket.num_bytes());
-      sum.data = sum.memory.get();
-      sum.keep = std::make_unique<BucketKernel>(runtime, device, "Copy", bucket,
-                                                std::vector<void* const*>{&bucket.data}, &sum.data);
-      sum.combine = std::make_unique<BucketKernel>(
-          runtime, device, op_name(bucket.op), bucket,
-          std::vector<void* const*>{&sum.data, &bucket.data}, &bucket.data);
-    }
+  for (const Bucket& bucket : plan.buckets) {
+    sums_.emplace_back();
+    for (int level = 0; level < num_levels && !bucket.gathers; ++level)
+      add_level(runtime, bucket, level + 1 == num_levels);
   }
 }
 
 ReplicaTurns::~ReplicaTurns() = default;
 
+ReplicaTurns::Summed ReplicaTurns::summed_of(const Bucket& bucket) const {
+  if (exchanges_each() && bucket.scatters)
+    return {{bucket.dtype, Shape{bucket.own_elements}}, &bucket.scattered};
+  return {{bucket.dtype, Shape{bucket.num_elements}}, &bucket.data};
+}
+
+/// The last level lies where the result belongs, if that is elsewhere than what is summed.
+void ReplicaTurns::add_level(Runtime& runtime, const Bucket& bucket, bool is_last) {
+  const Summed summed = summed_of(bucket);
+  Sum& sum = *sums_.back().emplace_back(std::make_unique<Sum>());
+  if (is_last && bucket.ring) {
+    sum.data = bucket.own;
+  } else {
+    sum.bytes = static_cast<size_t>(summed.type.shape.num_elements()) * size_of(bucket.dtype);
+    sum.memory = device_.allocate(sum.bytes);
+    sum.data = sum.memory.get();
+  }
+  sum.keep = std::make_unique<SumKernel>(runtime, device_, "Copy", summed.type,
+                                         std::vector{summed.slot}, &sum.data);
+  sum.combine =
+      std::make_unique<SumKernel>(runtime, device_, op_name(bucket.op), summed.type,
+                                  std::vector<void* const*>{&sum.data, summed.slot}, summed.slot);
+}
+
 void ReplicaTurns::give(size_t index) {
-  const Bucket& bucket = plan_.buckets[index];
-  if (bucket.gathers) {
-    if (bucket.local == bucket.data) return;
+  Bucket& bucket = plan_.buckets[index];
+  if (!bucket.gathers) {
+    if (!exchanges_each()) add(index);
+  } else if (exchanges_each()) {
+    bucket.arriving =
+        static_cast<char*>(bucket.gathered) + static_cast<size_t>(replica_) * bucket.arriving_bytes;
+  } else if (bucket.local != bucket.data) {
     const size_t offset = static_cast<size_t>(replica_) * bucket.num_bytes();
     device_.copy_from_device(static_cast<char*>(bucket.local) + offset, device_, bucket.data,
                              bucket.num_bytes());
-    return;
   }
+}
+
+void ReplicaTurns::take(size_t index) {
+  const Bucket& bucket = plan_.buckets[index];
+  if (bucket.gathers) return;
+  add(index);
+  if (is_last() && bucket.ring) sums_[index].back()->keep->run();
+}
+
+/// Adds what one replica has to what those before it had, in tree order, as a binary counter adds:
+/// level k holds the sum of 2^k replicas until its neighbour is complete.
+void ReplicaTurns::add(size_t index) {
   const auto& levels = sums_[index];
   size_t level = 0;
   for (int given = replica_; given & 1; given >>= 1, ++level) levels[level]->combine->run();
@@ -208,8 +244,17 @@ char* ReplicaTurns::values(const Device& device, int replica) const {
 
 size_t ReplicaTurns::num_bytes() const {
   size_t bytes = 0;
-  for (size_t b = 0; b < sums_.size(); ++b) bytes += sums_[b].size() * plan_.buckets[b].num_bytes();
+  for (const auto& levels : sums_)
+    for (const auto& sum : levels) bytes += sum->bytes;
   for (const Values& values : values_) bytes += values.memory.size() * values.bytes;
+  return bytes;
+}
+
+size_t ReplicaTurns::gradient_bytes() const {
+  size_t bytes = 0;
+  for (size_t b = 0; b < sums_.size(); ++b)
+    for (const auto& sum : sums_[b])
+      if (plan_.buckets[b].scatters) bytes += sum->bytes;
   return bytes;
 }
 

@@ -16,6 +16,10 @@ class Runtime;
 // they give to collectives, or to fetches of their own; where a collective of the last turn starts,
 // they leave their part to be added. What a replica computes from the result of a collective begins
 // a new segment of the schedule: all replicas run a segment before one begins the next.
+//
+// Where every turn exchanges what it gives (Turns::kExchangeEach), turn t of all devices together
+// is a node of the tree of replicas, and the device adds up its parts of these nodes: a rank that
+// has a range of a sum holds it alone, and not what its own replicas give to all of it.
 
 /// Which fetches each replica has a value of its own of: those that differ by replica, and those
 /// that no collective has had a part in.
@@ -45,10 +49,14 @@ class ReplicaTurns {
   bool is_last() const { return replica_ == num_replicas_ - 1; }
   const std::vector<bool>& fetches_of_each() const { return of_each_; }
 
-  /// Takes over what lies in the bucket as this replica's. Sums are taken in tree order, as a
-  /// binary counter adds: level k holds the sum of 2^k replicas until its neighbour is complete.
-  /// The last turn leaves the sum of all in the bucket.
+  /// Whether each turn exchanges what it gives.
+  bool exchanges_each() const { return plan_.turns == Turns::kExchangeEach; }
+  /// Takes over what lies in the bucket as this replica's, before a call; where each turn has one,
+  /// says where that leaves what it gathers.
   void give(size_t bucket);
+  /// Takes over what this turn's call has left. The last one leaves the sum of all where the result
+  /// belongs.
+  void take(size_t bucket);
 
   /// Makes room for `bytes` of every replica on `device`, one of those that an executable uses.
   void grow(Device& device, size_t bytes);
@@ -56,15 +64,22 @@ class ReplicaTurns {
   char* values(const Device& device, int replica) const;
   /// For sums and values.
   size_t num_bytes() const;
+  /// For sums of which a rank has its range.
+  size_t gradient_bytes() const;
 
  private:
-  class BucketKernel;
+  class SumKernel;
   struct Sum;
+  struct Summed;
   struct Values {
     Device* device;
     size_t bytes = 0;
     std::vector<std::shared_ptr<void>> memory = {};  ///< of each replica
   };
+
+  Summed summed_of(const Bucket& bucket) const;
+  void add_level(Runtime& runtime, const Bucket& bucket, bool is_last);
+  void add(size_t bucket);
 
   Device& device_;
   CollectivePlan& plan_;

@@ -16,8 +16,12 @@ using Kind = ScheduleEntry::Kind;
 
 class Scheduler {
  public:
-  Scheduler(const Graph& graph, const DeviceOf& device_of, const std::vector<bool>& every_turn)
-      : graph_(graph), device_of_(device_of), every_turn_(every_turn) {}
+  Scheduler(const Graph& graph, const DeviceOf& device_of, const std::vector<bool>& every_turn,
+            bool exchanges_each)
+      : graph_(graph),
+        device_of_(device_of),
+        every_turn_(every_turn),
+        exchanges_each_(exchanges_each) {}
 
   std::vector<Schedule> run() {
     for (const auto& node : graph_.nodes())
@@ -59,7 +63,8 @@ class Scheduler {
 
   void await(const Node& reduction) {
     if (waited_.insert(&reduction).second)
-      line(device_of_(reduction)).entries.push_back({Kind::kWait, &reduction, {}, 0, false});
+      line(device_of_(reduction))
+          .entries.push_back({Kind::kWait, &reduction, {}, 0, exchanges_each_});
   }
 
   bool in_every_turn(const Node& node) const {
@@ -98,6 +103,9 @@ class Scheduler {
       cuts = true;
     }
     if (!cuts) return;
+    // The next turn of this segment fills their buckets anew.
+    for (const Node* reduction : started_)
+      if (exchanges_each_) await(*reduction);
     settled_ = waited_;
     for (Schedule& schedule : schedules_) schedule.cuts.push_back(schedule.entries.size());
     if (!first_cut_) first_cut_ = &user;
@@ -158,18 +166,22 @@ class Scheduler {
     if (is_vote(node)) meet();
     line(device).entries.push_back({Kind::kCompute, &node, {}, 0, every_turn});
     for (const Node* reduction : feeds_[&node])
-      if (--missing_[reduction] == 0)
+      if (--missing_[reduction] == 0) {
         line(device_of_(*reduction)).entries.push_back({Kind::kStart, reduction, {}});
+        started_.push_back(reduction);
+      }
   }
 
   const Graph& graph_;
   const DeviceOf& device_of_;
   const std::vector<bool>& every_turn_;
+  const bool exchanges_each_;
   const Node* first_cut_ = nullptr;
   std::vector<Schedule> schedules_;
   std::map<const Node*, std::vector<const Node*>> feeds_;  ///< reductions that a node feeds
   std::map<const Node*, size_t> missing_;    ///< makers that a reduction still waits for
   std::map<int64_t, const Node*> by_group_;  ///< those that take over memory from each other
+  std::vector<const Node*> started_;
   std::set<const Node*> waited_;
   std::set<const Node*> settled_;  ///< waited for in an earlier segment
   std::map<std::tuple<const Node*, int, Device*, Kind>, size_t> transfers_;  ///< where they stand
@@ -178,8 +190,8 @@ class Scheduler {
 }  // namespace
 
 std::vector<Schedule> make_schedules(const Graph& graph, const DeviceOf& device_of,
-                                     const std::vector<bool>& every_turn) {
-  return Scheduler(graph, device_of, every_turn).run();
+                                     const std::vector<bool>& every_turn, bool exchanges_each) {
+  return Scheduler(graph, device_of, every_turn, exchanges_each).run();
 }
 
 }  // namespace cohort

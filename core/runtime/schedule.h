@@ -44,9 +44,11 @@ using DeviceOf = std::function<Device*(const Node&)>;
 /// starts right after its last input and is waited for before its first user; values that cross
 /// devices are sent when made and received before their first use. All lines follow one global
 /// order, so that they cannot wait for each other in a circle. `every_turn`: see
-/// nodes_of_every_turn(); empty where one replica has the devices to itself. Throws Unimplemented,
+/// nodes_of_every_turn(); empty where one replica has the devices to itself. With `exchanges_each`
+/// every turn waits for the collectives that it starts, in the same segment. Throws Unimplemented,
 /// naming it, for a node that cuts a step on several devices.
 std::vector<Schedule> make_schedules(const Graph& graph, const DeviceOf& device_of,
-                                     const std::vector<bool>& every_turn = {});
+                                     const std::vector<bool>& every_turn = {},
+                                     bool exchanges_each = false);
 
 }  // namespace cohort

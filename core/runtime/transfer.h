@@ -84,14 +84,30 @@ class StartKernel final : public Kernel {
   Communicator::Request& request_;
 };
 
-/// The start of a collective to which replicas give in turn: the last one's.
+/// The start of a collective to which replicas give in turn: the last one's, or each one's.
 class TurnStartKernel final : public Kernel {
  public:
   TurnStartKernel(ReplicaTurns& turns, size_t bucket, Communicator::Request& request)
       : turns_(turns), bucket_(bucket), request_(request) {}
   void run() override {
     turns_.give(bucket_);
-    if (turns_.is_last()) request_.start();
+    if (turns_.is_last() || turns_.exchanges_each()) request_.start();
+  }
+
+ private:
+  ReplicaTurns& turns_;
+  const size_t bucket_;
+  Communicator::Request& request_;
+};
+
+/// The wait for what one of several turns has given.
+class TurnWaitKernel final : public Kernel {
+ public:
+  TurnWaitKernel(ReplicaTurns& turns, size_t bucket, Communicator::Request& request)
+      : turns_(turns), bucket_(bucket), request_(request) {}
+  void run() override {
+    request_.wait();
+    turns_.take(bucket_);
   }
 
  private:

@@ -8,7 +8,6 @@
 #include "cohort/core/ops/state.h"
 #include "cohort/core/runtime/passes.h"
 #include "cohort/core/symbol.h"
-#include "cohort/distribute/replica_tree.h"
 
 namespace cohort::distribute {
 namespace {
@@ -64,17 +63,12 @@ std::vector<Gradient> MirroredLowering::reduce(ops::ReduceOp op, const std::vect
 }
 
 std::vector<Value> MirroredLowering::once_on_each_device(std::vector<Value> values,
-                                                         int num_devices) const {
+                                                         const std::vector<int64_t>& firsts) const {
+  const auto num_devices = static_cast<int64_t>(firsts.size());
   if (num_devices == rows_.num_replicas) return values;
-  std::vector<int64_t> firsts;
-  int64_t first = 0;
-  for (const int block : split_into_blocks(rows_.num_replicas, num_devices)) {
-    firsts.push_back(first);
-    first += block;
-  }
-  const Value is_first = ops::reduce_any(
-      ops::equal(ops::step_info(ops::StepField::kReplicaId),
-                 ops::constant(Tensor::from(firsts, Shape{static_cast<int64_t>(num_devices)}))));
+  const Value is_first =
+      ops::reduce_any(ops::equal(ops::step_info(ops::StepField::kReplicaId),
+                                 ops::constant(Tensor::from(firsts, Shape{num_devices}))));
   for (Value& value : values) value = ops::where(is_first, value, ops::scalar(0, value.dtype()));
   return values;
 }

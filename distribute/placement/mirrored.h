@@ -24,8 +24,10 @@ class MirroredLowering : public Lowering {
  protected:
   std::vector<Gradient> reduce(ops::ReduceOp op, const std::vector<Term>& terms) override;
   /// What each device has once, whatever number of replicas it carries: 0 in all of its replicas
-  /// but the first, so that a sum over replicas is one over devices, with the same bits.
-  std::vector<Value> once_on_each_device(std::vector<Value> values, int num_devices) const;
+  /// but the first, so that a sum over replicas is one over devices, with the same bits. `firsts`:
+  /// the first replica of each device.
+  std::vector<Value> once_on_each_device(std::vector<Value> values,
+                                         const std::vector<int64_t>& firsts) const;
 
  private:
   const StepRows rows_;

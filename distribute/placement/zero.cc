@@ -7,38 +7,21 @@
 #include "cohort/core/graph/op.h"
 #include "cohort/core/graph/variable.h"
 #include "cohort/core/ops/collective.h"
-#include "cohort/core/ops/constant.h"
 #include "cohort/core/ops/segments.h"
 #include "cohort/core/runtime/communicator.h"
 #include "cohort/core/runtime/update_layout.h"
-#include "cohort/distribute/placement/sharded_gradients.h"
+#include "cohort/distribute/placement/flat_values.h"
 
-// What a trace does to the gradient of each variable of a group, one node for each, is done once to
-// the group's range: `bundle`, a list of n values that are made alike, one for each segment,
-// becomes one flat value. At its ends stand the sums over replicas, which are one ReduceScatter;
-// reads of slots, which are one read of the group's slot; and numbers, the same for all or one for
-// each segment. Sums of all elements (for norms) are those of lines, which one rank has each, added
-// up in the order of a ReduceSum.
+// Sums of all elements (for norms) are those of lines, which one rank has each, added up in the
+// order of a ReduceSum.
 namespace cohort::distribute {
 namespace {
 
-using Bundle = std::vector<Value>;
-
-/// A group and what it is to the trace.
-struct PlacedPart {
-  std::shared_ptr<ParameterGroup> group;
-  int64_t number = 0;
-  UpdatePart part;
-  std::map<ValueKey, Value> flat;  ///< by the first of a bundle
-};
-
-class ZeroLowering final : public MirroredLowering {
+class ZeroLowering final : public FlatLowering {
  public:
   ZeroLowering(const Trace& trace, const StepRows& rows, const ZeroOptions& options,
                ParameterGroups& groups)
-      : MirroredLowering(trace, rows),
-        mesh_({{std::string(kDataAxis), options.num_carriers}}),
-        options_(options) {
+      : FlatLowering(trace, rows, options) {
     for (const Node* node : rewriter().nodes())
       if (is_update(*node)) add_update(*node, groups);
     for (const Node* node : rewriter().nodes())
@@ -85,25 +68,6 @@ class ZeroLowering final : public MirroredLowering {
            gradients_.sum_of(node.input(0)).defined() && is_sharded(node.input(0));
   }
 
-  static size_t updated(const Node& node) { return static_cast<size_t>(num_updated(node)); }
-  static const std::shared_ptr<VariableState>& variable_of(const Node& node, size_t i) {
-    const auto id = node.attrs().get<std::vector<int64_t>>("variables")[i];
-    return node.graph().variables()[static_cast<size_t>(id)];
-  }
-
-  bool is_slot_read(const Node& node) const {
-    return node.op().source == Source::kVariable && slots_.contains(variable_of(node, 0).get());
-  }
-  /// Whether each device has a part of it alone.
-  bool is_sharded(Value value) {
-    const Value sum = gradients_.sum_of(value);
-    return is_slot_read(*value.node()) || (sum.defined() && owner_.contains(key_of(sum)));
-  }
-  PlacedPart& part_of(Value sum) {
-    const auto& [update, number] = owner_.at(key_of(sum));
-    return updates_.at(update)[number];
-  }
-
   std::vector<Gradient> reduce(ops::ReduceOp op, const std::vector<Term>& terms) override {
     std::vector<Gradient> reduced(terms.size());
     std::vector<Term> others;
@@ -142,21 +106,6 @@ class ZeroLowering final : public MirroredLowering {
     return false;
   }
 
-  [[noreturn]] void refuse_reader(const std::string& reader, Value value) {
-    std::string name = value.node()->name();
-    if (is_slot_read(*value.node())) name = variable_of(*value.node(), 0)->name();
-    if (const Value sum = gradients_.sum_of(value); sum.defined()) {
-      const PlacedPart& part = part_of(sum);
-      for (size_t k = 0; k < part.part.sums.size(); ++k)
-        if (part.part.sums[k] == sum)
-          name = "the gradient of " + part.group->segments()[k].variable->name();
-    }
-    throw InvalidArgument(
-        "{}: got a read of {}, of which each of {} devices on axis {} has a part (sharding); want "
-        "updates and what is done element by element before them, or sharding kNone",
-        reader, name, mesh_.num_ranks(), kDataAxis);
-  }
-
   void place_update(const Node& node, PlacedPart& part) {
     Bundle gradients;
     for (const size_t i : part.part.members) gradients.push_back(node.inputs()[i]);
@@ -176,15 +125,6 @@ class ZeroLowering final : public MirroredLowering {
     if (attrs.has("weight_decay") && !attrs.get<std::vector<double>>("weight_decay").empty())
       attrs.set("weight_decay", std::vector<double>{part.part.weight_decay});
     rewriter().graph().add_like(node, node.op_name(), std::move(inputs), std::move(attrs));
-  }
-
-  static ops::SegmentTable table_of(const ParameterGroup& group) {
-    ops::SegmentTable table;
-    for (const ParameterGroup::Segment& segment : group.segments()) {
-      table.offsets.push_back(segment.offset);
-      table.elements.push_back(segment.elements);
-    }
-    return table;
   }
 
   /// The sums that stand at `node`'s place for each gradient of a group, of all groups of one
@@ -210,7 +150,7 @@ class ZeroLowering final : public MirroredLowering {
           ops::segment_sums(flat(part, summed, node), table_of(*part.group), part.number));
       placed.emplace_back(&part, std::move(nodes));
     }
-    sums = once_on_each_device(std::move(sums), mesh_.num_ranks());
+    sums = once_on_each_device(std::move(sums), options_.first_replicas);
     if (!sums.empty()) sums = ops::all_reduce(sums, ops::ReduceOp::kSum);
     for (size_t i = 0; i < placed.size(); ++i) {
       const auto& [part, nodes] = placed[i];
@@ -222,97 +162,6 @@ class ZeroLowering final : public MirroredLowering {
       }
     }
     if (!placed_totals_.contains(&node)) refuse_reader(node.name(), node.input(0));
-  }
-
-  /// The one value of the group that stands for these of its segments. `user` reads them.
-  Value flat(PlacedPart& part, Bundle bundle, const Node& user) {
-    for (Value& value : bundle)  // a replica's term is dense already
-      if (value.node()->op_name() == "SlicesToDense") value = value.node()->input(1);
-    const auto known = part.flat.find(key_of(bundle.front()));
-    if (known != part.flat.end()) return known->second;
-    return part.flat[key_of(bundle.front())] = make_flat(part, bundle, user);
-  }
-
-  Value make_flat(PlacedPart& part, const Bundle& bundle, const Node& user) {
-    const Node& first = *bundle.front().node();
-    if (bundle == part.part.sums) return reduce_scatter(part);
-    if (!is_sharded(bundle.front())) return numbers(part, bundle, user);
-    const InPlaceOf in_place(first);
-    if (is_slot_read(first)) return read_slot(part, bundle, user);
-    for (size_t k = 1; k < bundle.size(); ++k)
-      if (!do_the_same(first, *bundle[k].node())) refuse_difference(part, k, user, bundle);
-    std::vector<Value> inputs;
-    for (size_t i = 0; i < first.inputs().size(); ++i)
-      inputs.push_back(flat(part, inputs_of(bundle, i), first));
-    return rewriter().graph().add(first.op_name(), std::move(inputs), first.attrs())->output();
-  }
-
-  static Bundle inputs_of(const Bundle& bundle, size_t i) {
-    Bundle inputs;
-    for (const Value& value : bundle) inputs.push_back(value.node()->inputs()[i]);
-    return inputs;
-  }
-
-  Value reduce_scatter(const PlacedPart& part) {
-    const InPlaceOf in_place(*part.part.sums.front().node());
-    Bundle local;
-    for (const Value& sum : part.part.sums) local.push_back(local_.at(key_of(sum)));
-    return ops::reduce_scatter(local, part.number, part.group->local_elements(),
-                               options_.sharding == Sharding::kZero2);
-  }
-
-  Value read_slot(PlacedPart& part, const Bundle& bundle, const Node& user) {
-    ParameterGroup::Variables of_each;
-    for (size_t k = 0; k < bundle.size(); ++k) {
-      if (!is_slot_read(*bundle[k].node())) refuse_difference(part, k, user, bundle);
-      of_each.push_back(variable_of(*bundle[k].node(), 0));
-    }
-    const auto slot = part.group->slot(of_each);
-    return rewriter()
-        .graph()
-        .add("ReadVariable", {},
-             {{"dtype", slot->dtype()},
-              {"shape", slot->local_shape()},
-              {"variables", std::vector<int64_t>{rewriter().graph().variable_id(slot)}}})
-        ->output();
-  }
-
-  /// What is one number for every element of a segment, or of all.
-  Value numbers(const PlacedPart& part, const Bundle& bundle, const Node& user) {
-    const Node& first = *bundle.front().node();
-    const auto number = [](const Node& node) {
-      return node.op().uniform_value ? node.op().uniform_value(node) : std::nullopt;
-    };
-    const std::optional<double> all = number(first);
-    bool same_for_all = true;
-    for (size_t k = 0; k < bundle.size(); ++k) {
-      const bool same = bundle[k] == bundle.front() || (all && all == number(*bundle[k].node()));
-      if (!all && bundle[k].rank() != 0) refuse_difference(part, k, user, bundle);
-      same_for_all = same_for_all && same;
-    }
-    if (!same_for_all) return spread(part, bundle, user);
-    if (!all || bundle.front().rank() == 0) return rewriter()[bundle.front()];
-    return ops::scalar(*all, bundle.front().dtype());
-  }
-
-  Value spread(const PlacedPart& part, const Bundle& bundle, const Node& user) {
-    std::vector<Value> scalars;
-    for (size_t k = 0; k < bundle.size(); ++k) {
-      if (bundle[k].rank() != 0) refuse_difference(part, k, user, bundle);
-      scalars.push_back(rewriter()[bundle[k]]);
-    }
-    const InPlaceOf in_place(user);
-    return ops::spread_segments(scalars, table_of(*part.group), part.number,
-                                part.group->local_elements());
-  }
-
-  [[noreturn]] void refuse_difference(const PlacedPart& part, size_t k, const Node& user,
-                                      const Bundle& bundle) const {
-    throw Unimplemented(
-        "{}: got {} for the gradient of {}, and {} for that of {}; want the same done to both, "
-        "element by element, where each device has a part of them (sharding)",
-        user.name(), bundle[k].node()->name(), part.group->segments()[k].variable->name(),
-        bundle.front().node()->name(), part.group->segments().front().variable->name());
   }
 
   void end() override {
@@ -360,13 +209,6 @@ class ZeroLowering final : public MirroredLowering {
     ops::publish_parameters(rewriter().graph(), variables, part.number);
   }
 
-  const Mesh mesh_;
-  const ZeroOptions options_;
-  ShardedGradients gradients_;
-  std::map<int, std::vector<PlacedPart>> updates_;    ///< by the update's id
-  std::map<ValueKey, std::pair<int, size_t>> owner_;  ///< of each sum: which of whose parts
-  std::map<ValueKey, Value> local_;                   ///< what this replica gives to a sum
-  std::set<const VariableState*> slots_;
   std::vector<const Node*> kept_;                        ///< in order
   std::map<ValueKey, std::vector<const Node*>> totals_;  ///< by the sum whose elements they add up
   std::set<const Node*> placed_totals_;
@@ -389,7 +231,7 @@ Trace place_zero(const Trace& trace, const StepRows& rows, const ZeroOptions& op
 
 Trace place_step(const Trace& trace, const StepRows& rows, const ZeroOptions& options,
                  ParameterGroups& groups) {
-  if (options.sharding == Sharding::kNone || options.num_carriers == 1)
+  if (options.sharding == Sharding::kNone || options.first_replicas.size() == 1)
     return place_mirrored(trace, rows);
   return place_zero(trace, rows, options, groups);
 }

@@ -12,7 +12,8 @@ namespace cohort::distribute {
 
 struct ZeroOptions {
   Sharding sharding = Sharding::kNone;
-  int num_carriers = 1;                   ///< devices of all processes, which divide the groups
+  /// Of each device of all processes, which divide the groups: the first replica that it carries.
+  std::vector<int64_t> first_replicas = {0};
   size_t bucket_bytes = size_t{4} << 20;  ///< about the size of a group
 };
 

@@ -5,6 +5,7 @@
 
 #include "cohort/kernels/cuda/cuda_kernel.h"
 #include "cohort/kernels/cuda/register.h"
+#include "cohort/kernels/cuda/segments.h"
 #include "cohort/kernels/cuda/walks.h"
 
 namespace cohort::cuda {
@@ -94,6 +95,23 @@ double value_of_nothing(ReduceKind kind, DType dtype) {
   }
 }
 
+/// A sum of all elements, as that of a variable's segment is made (segments.h).
+std::unique_ptr<Kernel> make_sum_of_all(const KernelRequest& request) {
+  const Operand x = request.inputs[0], y = request.outputs[0];
+  const int64_t elements = x.num_elements();
+  const int64_t lines = (elements + kLineElements - 1) / kLineElements;
+  return make_kernel(
+      [=, workspace = request.workspace, stream = stream_of(request)] {
+        auto* sums = lines > 0 ? static_cast<double*>(*workspace) : nullptr;
+        sum_lines(x.dtype, *x.slot, nullptr, lines, elements, sums, stream);
+        SegmentScalars all = {.count = 1};
+        all.end[0] = lines;
+        all.scalar[0] = *y.slot;
+        total_lines(y.dtype, sums, all, stream);
+      },
+      {.workspace_bytes = static_cast<size_t>(lines) * sizeof(double)});
+}
+
 std::unique_ptr<Kernel> make_reduce(const KernelRequest& request) {
   const Kind* found = std::find_if(std::begin(kKinds), std::end(kKinds), [&](const Kind& each) {
     return each.op == request.node.op_name();
@@ -101,6 +119,9 @@ std::unique_ptr<Kernel> make_reduce(const KernelRequest& request) {
   const ReduceKind kind = found->kind;
   const Operand x = request.inputs[0];
   if (kind == ReduceKind::kMean && !is_floating(x.dtype)) return nullptr;
+  if (kind == ReduceKind::kSum && is_floating(x.dtype) && request.outputs[0].num_elements() == 1 &&
+      x.num_elements() > 1)
+    return make_sum_of_all(request);
   const Reduction r =
       make_reduction(x.shape, request.node.attrs().get<std::vector<int64_t>>("axis"));
   const double empty = value_of_nothing(kind, x.dtype);

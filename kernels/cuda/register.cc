@@ -12,6 +12,7 @@ void register_kernels(KernelRegistry& kernels) {
   register_pool(kernels);
   register_random(kernels);
   register_reduce(kernels);
+  register_segments(kernels);
   register_slices(kernels);
   register_softmax(kernels);
   register_state(kernels);

@@ -14,6 +14,7 @@ void register_norm(KernelRegistry& kernels);
 void register_pool(KernelRegistry& kernels);
 void register_random(KernelRegistry& kernels);
 void register_reduce(KernelRegistry& kernels);
+void register_segments(KernelRegistry& kernels);
 void register_slices(KernelRegistry& kernels);
 void register_softmax(KernelRegistry& kernels);
 void register_state(KernelRegistry& kernels);

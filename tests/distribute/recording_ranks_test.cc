@@ -53,7 +53,7 @@ struct Ranks {
     ReplicaPart part{.devices = {gpus.begin(), gpus.end()},
                      .blocks = std::vector<int>(gpus.size(), each),
                      .num_replicas = num_devices * each,
-                     .in_turn = each > 1};
+                     .turns = each > 1 ? Turns::kExchangeOnce : Turns::kNone};
     group = std::make_unique<StepGroup>(
         [this, part] {
           auto ranks = testing::on_fake_gpus(

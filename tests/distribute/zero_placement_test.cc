@@ -56,9 +56,11 @@ class ZeroPlacementConcurrentTest : public ::testing::Test {
   }
   static Trace place(const Trace& made, size_t bucket_bytes = size_t{4} << 20) {
     ParameterGroups groups;
-    return place_zero(
-        made, {.num_replicas = 4},
-        {.sharding = Sharding::kZero1, .num_carriers = 4, .bucket_bytes = bucket_bytes}, groups);
+    return place_zero(made, {.num_replicas = 4},
+                      {.sharding = Sharding::kZero1,
+                       .first_replicas = {0, 1, 2, 3},
+                       .bucket_bytes = bucket_bytes},
+                      groups);
   }
   static std::map<std::string, int> count_ops(const Trace& trace) {
     std::map<std::string, int> counts;
@@ -107,8 +109,9 @@ TEST_F(ZeroPlacementConcurrentTest, TheFirstPlacingMakesSlotsPartsOfTheGroups) {
   EXPECT_EQ(first.groups[0]->slots(), second.groups[0]->slots());
 }
 
-/// What a device holds for Adam on variables of these sizes, each with a gradient of its own.
-GroupMemory memory_of_adam(const std::vector<int64_t>& sizes, const MirroredOptions& options) {
+/// A step of Adam on variables of these sizes, each with a gradient of its own, for a scalar.
+std::unique_ptr<StepRunner> adam_runner(const std::vector<int64_t>& sizes,
+                                        const Strategy& strategy) {
   const auto of_sizes = ZeroPlacementConcurrentTest::of_sizes;
   const Variables p = of_sizes(sizes, "p"), m = of_sizes(sizes, "m"), v = of_sizes(sizes, "v");
   const Trace made = trace(
@@ -128,7 +131,13 @@ GroupMemory memory_of_adam(const std::vector<int64_t>& sizes, const MirroredOpti
         return std::vector<Value>{};
       },
       {{DType::kF32, Shape{}}}, "step");
-  return MirroredStrategy(options).make_runner(made)->memory();
+  return strategy.make_runner(made);
+}
+
+/// What a device holds for it.
+GroupMemory memory_of_adam(const std::vector<int64_t>& sizes, const MirroredOptions& options) {
+  const Strategy strategy = MirroredStrategy(options);
+  return adam_runner(sizes, strategy)->memory();
 }
 
 MirroredOptions on_devices(int devices, Sharding sharding, int64_t bytes_per_pack = 4 << 20) {
@@ -163,12 +172,43 @@ TEST_F(ZeroPlacementConcurrentTest, ShardedGradientsTakeTheirPartAndTwoBuckets) 
   }
 }
 
-TEST_F(ZeroPlacementConcurrentTest, ReplicasInTurnAddUpInWholeBuckets) {
+/// Replicas dealt to d devices in T turns: a device adds up its part of T sums in ceil(log2 T) of
+/// them. Elsewhere it adds up whole buckets first.
+TEST_F(ZeroPlacementConcurrentTest, ReplicasInTurnScatterEachTurnWhereTurnsAreSubtrees) {
+  struct Case {
+    int replicas, devices;
+    bool scatters;
+    size_t sums;  ///< parts, or whole buckets beside the result
+  };
   const std::vector<int64_t> sizes(7, 12 * ParameterGroup::kLine);
-  const size_t bucket = 4 * 12 * ParameterGroup::kLine;
-  MirroredOptions options = on_devices(2, Sharding::kZero2, static_cast<int64_t>(bucket));
-  options.num_replicas = 4;
-  EXPECT_EQ(memory_of_adam(sizes, options).gradients, 7 * bucket);
+  const size_t bucket = 4 * 12 * ParameterGroup::kLine, all = 7 * bucket;
+  for (const Case& test : {Case{4, 2, true, 1}, Case{6, 2, true, 2}, Case{8, 2, true, 2},
+                           Case{8, 4, true, 1}, Case{16, 2, true, 3}, Case{12, 4, true, 2},
+                           Case{6, 3, false, 1}, Case{6, 4, false, 0}, Case{8, 3, false, 1}}) {
+    MirroredOptions options =
+        on_devices(test.devices, Sharding::kZero2, static_cast<int64_t>(bucket));
+    options.num_replicas = test.replicas;
+    const GroupMemory memory = memory_of_adam(sizes, options);
+    const auto d = static_cast<size_t>(test.devices);
+    EXPECT_EQ(memory.parameters, all);
+    EXPECT_EQ(memory.gradients,
+              test.scatters ? test.sums * all / d + 2 * bucket : (1 + test.sums) * all)
+        << test.replicas << " replicas on " << test.devices << " devices";
+    EXPECT_EQ(memory.slots, 2 * all / d);
+  }
+}
+
+/// Seven gradients and the vote in each of four turns, and what seven groups publish.
+TEST_F(ZeroPlacementConcurrentTest, EveryTurnOfDealtReplicasTakesPartInEveryCollective) {
+  const std::vector<int64_t> sizes(7, 12 * ParameterGroup::kLine);
+  MirroredOptions options = on_devices(2, Sharding::kZero2, 4 * sizes.front());
+  options.num_replicas = 8;
+  const Strategy strategy = MirroredStrategy(options);
+  const auto runner = adam_runner(sizes, strategy);
+  for (uint64_t step = 1; step <= 3; ++step) {
+    runner->run({Tensor::scalar(0.5f)}, StepNumber{});
+    EXPECT_EQ(runner->communication_cost().collectives, step * (4 * (7 + 1) + 7));
+  }
 }
 
 TEST_F(ZeroPlacementConcurrentTest, AReaderOfAPartIsRefused) {

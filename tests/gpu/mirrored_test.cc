@@ -110,8 +110,10 @@ TEST_F(GpuMirroredTest, SixReplicasGiveTheSameBitsOnOneAndOnFourGpus) {
 TEST_F(GpuMirroredTest, ShardedStepsHaveTheBitsOfReplicatedOnes) {
   if (!has(2)) GTEST_SKIP() << "needs 2 GPUs; here: " << gpus().size();
   using distribute::Sharding;
-  const auto train = [](size_t count, Sharding sharding, const nn::Optimizer& optimizer) {
-    distribute::MirroredOptions options{.bytes_per_pack = 1000, .sharding = sharding};
+  const auto train = [](size_t count, int replicas, Sharding sharding,
+                        const nn::Optimizer& optimizer) {
+    distribute::MirroredOptions options{
+        .num_replicas = replicas, .bytes_per_pack = 1000, .sharding = sharding};
     for (size_t i = 0; i < count; ++i) options.devices.push_back("gpu:" + std::to_string(i));
     const nn::Model model = classifier(distribute::MirroredStrategy(options), optimizer);
     fit(model, 6);
@@ -122,20 +124,38 @@ TEST_F(GpuMirroredTest, ShardedStepsHaveTheBitsOfReplicatedOnes) {
     for (const nn::Variable& slot : optimizer.variables()) all.push_back(slot.value());
     return all;
   };
-  const auto expect_same_bits = [&](size_t count, const auto& make) {
+  const auto expect_same_bits = [&](size_t count, int replicas, const auto& make) {
     if (!has(count)) return;
-    const std::vector<Tensor> want = train(count, Sharding::kNone, make());
+    const std::vector<Tensor> want = train(count, replicas, Sharding::kNone, make());
     for (const Sharding sharding : {Sharding::kZero1, Sharding::kZero2}) {
-      const std::vector<Tensor> got = train(count, sharding, make());
+      const std::vector<Tensor> got = train(count, replicas, sharding, make());
       ASSERT_EQ(got.size(), want.size());
       for (size_t i = 0; i < want.size(); ++i)
         EXPECT_TRUE(bitwise_equal(got[i], want[i])) << count << " GPUs, variable " << i;
     }
   };
-  expect_same_bits(
-      2, [] { return nn::Optimizer(nn::Adam({.learning_rate = 0.01, .clipvalue = 0.01})); });
-  expect_same_bits(4,
-                   [] { return nn::Optimizer(nn::SGD({.learning_rate = 0.05, .momentum = 0.9})); });
+  const auto adam = [] {
+    return nn::Optimizer(nn::Adam({.learning_rate = 0.01, .clipvalue = 0.01}));
+  };
+  const auto momentum = [] {
+    return nn::Optimizer(nn::SGD({.learning_rate = 0.05, .momentum = 0.9}));
+  };
+  const auto clipnorm = [] {
+    return nn::Optimizer(nn::Adam({.learning_rate = 0.01, .clipnorm = 0.02}));
+  };
+  const auto global_clipnorm = [] {
+    return nn::Optimizer(nn::SGD(
+        {.learning_rate = 0.05, .global_clipnorm = 0.05, .gradient_accumulation_steps = 2}));
+  };
+  expect_same_bits(2, 2, adam);
+  expect_same_bits(4, 4, momentum);
+  expect_same_bits(2, 2, clipnorm);
+  expect_same_bits(4, 4, global_clipnorm);
+  // In turn: dealt to the GPUs where each turn's gradients are scattered.
+  for (const int replicas : {6, 8}) {
+    expect_same_bits(2, replicas, adam);
+    expect_same_bits(4, replicas, global_clipnorm);
+  }
 }
 
 /// Two ranks and a sum of theirs.

@@ -6,79 +6,10 @@
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/reduce.h"
 #include "cohort/core/runtime/parameter_group.h"
-#include "cohort/distribute/mirrored_strategy.h"
-#include "tests/nn/support.h"
+#include "tests/nn/sharded_support.h"
 
-namespace cohort::nn {
+namespace cohort::nn::sharded {
 namespace {
-
-using data::Dataset;
-using distribute::Sharding;
-using distribute::Strategy;
-
-constexpr int kReplicas = 4;
-/// About two variables to a group, and groups of more than one line.
-constexpr int64_t kPack = 24 << 10;
-
-Strategy mirrored(int devices, Sharding sharding, int64_t bytes_per_pack = kPack,
-                  int replicas = kReplicas) {
-  distribute::MirroredOptions options{
-      .num_replicas = replicas, .bytes_per_pack = bytes_per_pack, .sharding = sharding};
-  for (int i = 0; i < devices; ++i) options.devices.push_back("cpu:" + std::to_string(i));
-  return distribute::MirroredStrategy(options);
-}
-
-Dataset batches() {
-  constexpr int64_t kRows = 64;
-  Tensor x(DType::kF32, {kRows, 20}), y(DType::kI32, {kRows});
-  for (int64_t i = 0; i < x.num_elements(); ++i)
-    x.data<float>()[i] = static_cast<float>(std::sin(1.7 * static_cast<double>(i)));
-  for (int64_t i = 0; i < kRows; ++i) y.data<int32_t>()[i] = static_cast<int32_t>(i * 5 % 3);
-  return Dataset::from_tensor_slices({x, y}).batch(16);
-}
-
-/// 20 -> 300 -> 40 -> 3: kernels of more than one line and of less, biases inside of lines.
-Model make_model(const Strategy& strategy, const Optimizer& optimizer) {
-  set_random_seed(3);
-  return strategy.scope([&] {
-    const Model model = Sequential(
-        {Input({.shape = {20}}), Dense({.units = 300, .activation = "relu"}), BatchNormalization(),
-         Dense({.units = 40, .activation = "tanh"}), Dropout({.rate = 0.1}), Dense({.units = 3})});
-    model.compile({.optimizer = optimizer,
-                   .loss = SparseCategoricalCrossentropy({.from_logits = true}),
-                   .metrics = {"accuracy"}});
-    return model;
-  });
-}
-
-std::vector<Tensor> values_of(const std::vector<Variable>& variables) {
-  std::vector<Tensor> values;
-  for (const Variable& variable : variables) values.push_back(variable.value());
-  return values;
-}
-
-/// What 20 steps leave: weights, then the optimizer's variables.
-std::vector<Tensor> trained(const Strategy& strategy, const Optimizer& optimizer) {
-  const Model model = make_model(strategy, optimizer);
-  model.fit(batches(), {.epochs = 5, .verbose = 0});
-  std::vector<Tensor> all = model.get_weights();
-  for (Tensor& value : values_of(optimizer.variables())) all.push_back(std::move(value));
-  return all;
-}
-
-void expect_same_bits(const std::vector<Tensor>& got, const std::vector<Tensor>& want,
-                      const std::string& what) {
-  ASSERT_EQ(got.size(), want.size()) << what;
-  for (size_t i = 0; i < want.size(); ++i)
-    EXPECT_TRUE(bitwise_equal(got[i], want[i])) << what << ", variable " << i;
-}
-
-using MakeOptimizer = Optimizer (*)();
-
-struct Case {
-  const char* name;
-  MakeOptimizer make;
-};
 
 Optimizer decaying_unevenly() {
   const Optimizer adam = Adam({.learning_rate = 0.01, .weight_decay = 0.1});
@@ -127,33 +58,12 @@ const Case kCases[] = {
 };
 
 class ZeroConcurrentTest : public ::testing::TestWithParam<Case> {};
-INSTANTIATE_TEST_SUITE_P(Optimizers, ZeroConcurrentTest, ::testing::ValuesIn(kCases),
-                         [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Optimizers, ZeroConcurrentTest, ::testing::ValuesIn(kCases), name_of);
 
 TEST_P(ZeroConcurrentTest, WeightsAndSlotsHaveTheBitsOfTheReplicatedRun) {
   const std::vector<Tensor> want = trained(mirrored(1, Sharding::kNone), GetParam().make());
   for (const int devices : {1, 2, 3, 4})
     expect_same_bits(trained(mirrored(devices, Sharding::kZero1), GetParam().make()), want,
-                     std::to_string(devices) + " devices");
-}
-
-/// Gradients of one group after the other in one memory, where each device has one replica; with
-/// several they are summed up in whole buckets.
-TEST_P(ZeroConcurrentTest, ShardedGradientsLeaveTheBitsOfTheReplicatedRun) {
-  for (const int replicas : {2, 3, 4}) {
-    const std::vector<Tensor> want =
-        trained(mirrored(1, Sharding::kNone, kPack, replicas), GetParam().make());
-    expect_same_bits(
-        trained(mirrored(replicas, Sharding::kZero2, kPack, replicas), GetParam().make()), want,
-        std::to_string(replicas) + " devices");
-  }
-}
-
-TEST(ZeroTest, ShardedGradientsOfReplicasInTurnHaveTheSameBits) {
-  const auto make = [] { return Optimizer(Adam({.learning_rate = 0.01})); };
-  const std::vector<Tensor> want = trained(mirrored(1, Sharding::kNone), make());
-  for (const int devices : {1, 2, 3})
-    expect_same_bits(trained(mirrored(devices, Sharding::kZero2), make()), want,
                      std::to_string(devices) + " devices");
 }
 
@@ -203,9 +113,10 @@ TEST(ZeroTest, ADeviceHoldsTheSlotsOfItsRangeAlone) {
     held += whole->places()[2]->elements.size();
   }
   EXPECT_EQ(held * 4, all);
-  for (const Variable& variable : optimizer.variables())
-    if (variable.shared()->part().whole)
-      for (const auto& place : variable.shared()->places()) EXPECT_EQ(place->memory, nullptr);
+  for (const Variable& variable : optimizer.variables()) {
+    if (!variable.shared()->part().whole) continue;
+    for (const auto& place : variable.shared()->places()) EXPECT_EQ(place->memory, nullptr);
+  }
 }
 
 TEST(ZeroTest, SlotsAreAssignedAndReadByTheirElements) {
@@ -296,8 +207,7 @@ const Case kNorms[] = {
 };
 
 class ZeroNormsConcurrentTest : public ::testing::TestWithParam<Case> {};
-INSTANTIATE_TEST_SUITE_P(Optimizers, ZeroNormsConcurrentTest, ::testing::ValuesIn(kNorms),
-                         [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Optimizers, ZeroNormsConcurrentTest, ::testing::ValuesIn(kNorms), name_of);
 
 TEST_P(ZeroNormsConcurrentTest, NormsHaveTheBitsOfTheReplicatedRun) {
   for (const int devices : {2, 3, 4})
@@ -355,4 +265,4 @@ TEST(ZeroTest, AnotherUseOfTheSlotsIsRefused) {
 }
 
 }  // namespace
-}  // namespace cohort::nn
+}  // namespace cohort::nn::sharded

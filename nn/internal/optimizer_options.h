@@ -1,11 +1,11 @@
 #pragma once
 
-#include "cohort/nn/optimizers.h"
+#include "cohort/nn/optimizer.h"
 
-/// What the files of this folder share.
+/// What the optimizers of nn/optimizers/ share.
 namespace cohort::nn::optimizers {
 
-/// The options that all optimizers have, of an aggregate of nn/optimizers.h.
+/// The options that all optimizers have, of an aggregate of nn/optimizers/.
 template <class Options>
 OptimizerOptions shared_options(const Options& options) {
   return {.learning_rate = options.learning_rate,

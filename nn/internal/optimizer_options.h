@@ -18,7 +18,8 @@ OptimizerOptions shared_options(const Options& options) {
           .ema_overwrite_frequency = options.ema_overwrite_frequency,
           .loss_scale_factor = options.loss_scale_factor,
           .gradient_accumulation_steps = options.gradient_accumulation_steps,
-          .name = options.name};
+          .name = options.name,
+          .lazy_rows = options.lazy_rows};
 }
 
 // InvalidArgument, naming the optimizer, unless the number is in range.

@@ -25,6 +25,10 @@ class AdagradImpl final : public OptimizerImpl {
     a = a + ops::square(g);
     e.parameter = e.parameter - e.number(e.learning_rate) * g / ops::sqrt(a + options_.epsilon);
   }
+  // 0 / sqrt(0 + 0) would be no number.
+  bool keeps_other_rows() const override {
+    return options_.initial_accumulator_value > 0 || options_.epsilon > 0;
+  }
 
  private:
   Adagrad options_;

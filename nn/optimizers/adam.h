@@ -24,6 +24,7 @@ struct Adam {
   std::optional<double> loss_scale_factor = {};
   std::optional<int64_t> gradient_accumulation_steps = {};
   std::string name = "adam";
+  bool lazy_rows = false;
 
   operator Optimizer() const;
 };
@@ -46,6 +47,7 @@ struct AdamW {
   std::optional<double> loss_scale_factor = {};
   std::optional<int64_t> gradient_accumulation_steps = {};
   std::string name = "adamw";
+  bool lazy_rows = false;
 
   operator Optimizer() const;
 };

@@ -22,6 +22,7 @@ struct Adamax {
   std::optional<double> loss_scale_factor = {};
   std::optional<int64_t> gradient_accumulation_steps = {};
   std::string name = "adamax";
+  bool lazy_rows = false;
 
   operator Optimizer() const;
 };

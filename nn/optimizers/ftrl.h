@@ -24,6 +24,7 @@ struct Ftrl {
   std::optional<double> loss_scale_factor = {};
   std::optional<int64_t> gradient_accumulation_steps = {};
   std::string name = "ftrl";
+  bool lazy_rows = false;
 
   operator Optimizer() const;
 };

@@ -21,6 +21,7 @@ struct Lamb {
   std::optional<double> loss_scale_factor = {};
   std::optional<int64_t> gradient_accumulation_steps = {};
   std::string name = "lamb";
+  bool lazy_rows = false;
 
   operator Optimizer() const;
 };

@@ -20,6 +20,7 @@ struct Lion {
   std::optional<double> loss_scale_factor = {};
   std::optional<int64_t> gradient_accumulation_steps = {};
   std::string name = "lion";
+  bool lazy_rows = false;
 
   operator Optimizer() const;
 };

@@ -24,6 +24,7 @@ void register_plain_kernels(KernelRegistry& registry) {
   plain::register_state(registry);
   plain::register_update(registry);
   plain::register_elementwise_update(registry);
+  plain::register_rows_update(registry);
 }
 
 }  // namespace cohort::cpu

@@ -26,5 +26,6 @@ void register_random(KernelRegistry& registry);
 void register_state(KernelRegistry& registry);
 void register_update(KernelRegistry& registry);
 void register_elementwise_update(KernelRegistry& registry);
+void register_rows_update(KernelRegistry& registry);
 
 }  // namespace cohort::cpu::plain

@@ -4,6 +4,7 @@
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/cohort)
 
+install(DIRECTORY ${COHORT_INCLUDE_DIR}/cohort/made DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cohort)
 install(FILES cohort/cohort.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cohort)
 foreach(folder IN LISTS COHORT_HEADER_FOLDERS)
   install(DIRECTORY ${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cohort FILES_MATCHING PATTERN *.h)

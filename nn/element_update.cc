@@ -80,6 +80,33 @@ void OptimizerImpl::by_element(const Group& group, std::vector<SlotOptions> name
                           group.weight_decay);
 }
 
+void OptimizerImpl::refuse_lazy_rows(std::string_view why) const {
+  if (options_.lazy_rows)
+    throw InvalidArgument(
+        "{}: got lazy_rows, but {}; want an optimizer that updates each element "
+        "by itself, or no lazy_rows",
+        name(), why);
+}
+
+void OptimizerImpl::update_rows(const Variable& variable, const Slices& gradient,
+                                Value learning_rate, Value step, Value apply) const {
+  const std::vector<SlotOptions> names = slot_options();
+  ElementUpdate element(name(), variable.dtype(), names, ops::cast(learning_rate, DType::kF64),
+                        ops::cast(step, DType::kF64));
+  std::vector<double> weight_decay;
+  if (options_.weight_decay && decay_of(variable) != 0) {
+    element.decay(element.learning_rate);
+    weight_decay.push_back(decay_of(variable));
+  }
+  update_element(element);
+  ops::Variables slots_of_it;
+  for (const SlotOptions& slot : names) slots_of_it.push_back(slots(slot.name, {variable}).front());
+  ops::rows_update(
+      element, variable.shared(), slots_of_it, gradient, apply,
+      keeps_other_rows() && weight_decay.empty() ? ops::OtherRows::kAsDense : ops::OtherRows::kStay,
+      weight_decay);
+}
+
 /// As Keras counts them here: whole updates.
 Value OptimizerImpl::updates_made() const {
   const Value batches = iterations_.read();

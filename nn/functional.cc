@@ -4,8 +4,8 @@
 
 #include "cohort/core/graph/scope.h"
 #include "cohort/nn/internal/functional.h"
+#include "cohort/nn/internal/input_layer.h"
 #include "cohort/nn/internal/masks.h"
-#include "cohort/nn/layers/input_layer.h"
 
 namespace cohort::nn::internal {
 namespace {

@@ -1,5 +1,3 @@
 #pragma once
 
-#include "cohort/nn/layers/convolutional.h"
-#include "cohort/nn/layers/core.h"
-#include "cohort/nn/layers/normalization.h"
+#include <cohort/made/layers.h>

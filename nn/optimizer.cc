@@ -98,6 +98,10 @@ OptimizerImpl::OptimizerImpl(OptimizerOptions options)
   if (options_.weight_decay && !(*options_.weight_decay >= 0))
     throw InvalidArgument("{}: got weight_decay {}; want 0 or more", name(),
                           *options_.weight_decay);
+  if (options_.lazy_rows && (options_.use_ema || options_.gradient_accumulation_steps))
+    throw InvalidArgument(
+        "{}: got lazy_rows and {}, which change every row in every step; want one of them", name(),
+        options_.use_ema ? "use_ema" : "gradient_accumulation_steps");
   if (options_.gradient_accumulation_steps && *options_.gradient_accumulation_steps < 2)
     throw InvalidArgument("{}: got gradient_accumulation_steps {}; want 2 or more, or none", name(),
                           *options_.gradient_accumulation_steps);
@@ -236,13 +240,16 @@ void OptimizerImpl::clip(std::vector<Gradient>& gradients) const {
 }
 
 bool OptimizerImpl::keeps_slices(const Variable& variable) const {
-  return updates_rows() && !options_.gradient_accumulation_steps && !options_.use_ema &&
+  if (options_.lazy_rows) {
+    if (variable.constraint())
+      throw Unimplemented(
+          "{}: got lazy_rows, and a constraint of {}, which looks at all of it; want one of them",
+          name(), variable.path());
+    return true;
+  }
+  return keeps_other_rows() && !options_.gradient_accumulation_steps && !options_.use_ema &&
          !variable.constraint() && variable.shape()[0].number() <= ops::kLargestTable &&
          !(options_.weight_decay && decay_of(variable) != 0);
-}
-
-void OptimizerImpl::update_rows(const Variable&, const Slices&, Value, Value) {
-  throw Internal("{}: got slices; want an optimizer that updates rows", name());
 }
 
 void OptimizerImpl::apply(const std::vector<Gradient>& gradients,
@@ -270,7 +277,7 @@ void OptimizerImpl::apply(const std::vector<Gradient>& gradients,
   std::map<std::pair<DType, bool>, Group> groups;
   for (size_t i = 0; i < present.size(); ++i) {
     if (ready[i].is_slices()) {
-      update_rows(present[i], ready[i].slices(), learning_rate, applies);
+      update_rows(present[i], ready[i].slices(), learning_rate, updates + 1.0, applies);
       continue;
     }
     const bool constrained = present[i].constraint() != nullptr;

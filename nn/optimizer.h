@@ -37,6 +37,10 @@ struct OptimizerOptions {
   /// The means of this many batches' gradients are applied after every so many batches.
   std::optional<int64_t> gradient_accumulation_steps = {};
   std::string name = "";
+  /// Of tables whose gradient is slices (embeddings): a step reads and writes the rows alone that
+  /// the gradient has, of the table and its slots. All other rows stay as they are, where Keras'
+  /// result would let their momenta and second moments fade, their weights decay and move on.
+  bool lazy_rows = false;
 };
 
 /// A variable that an optimizer keeps for each that it updates.
@@ -74,7 +78,8 @@ class OptimizerImpl {
   /// Records the update of `variables` by gradients that are already summed over the replicas:
   /// accumulation, clipping, weight decay, update, iterations. Absent gradients leave their
   /// variables alone; FailedPrecondition when all are absent. Slices stay slices where the update
-  /// changes nothing but their rows, and are the same as the dense gradient otherwise.
+  /// changes nothing but their rows or lazy_rows is set (Unimplemented there for a variable with a
+  /// constraint), and are the same as the dense gradient otherwise.
   void apply(const std::vector<Gradient>& gradients, const std::vector<Variable>& variables);
   /// Makes the slots for these variables, which are from then on all that this optimizer updates:
   /// FailedPrecondition, later and in apply(), for others. The first apply() does it.
@@ -126,16 +131,17 @@ class OptimizerImpl {
   virtual void update_element(ElementUpdate& element) const;
   /// Once a step, before update: writes states. `step` is f64 [], from 1; `apply` bool [].
   virtual void update_states(Value step, Value apply);
-  /// Records the update of a group: by_element with slot_options(), unless overridden.
+  /// Records the update of a group: by_element with slot_options(), unless overridden. Who does
+  /// other than update_element() says calls refuse_lazy_rows() when it is made.
   virtual void update(const Group& group);
   /// The update of a group as update_element says, with these slots.
   void by_element(const Group& group, std::vector<SlotOptions> slots);
   /// A number that the optimizer keeps and update_states() writes: an f64 variable "<name>".
   Variable add_state(const std::string& name, double initial_value);
-  /// True when a row whose gradient is 0 stays as it is; then update_rows does what update would.
-  virtual bool updates_rows() const { return false; }
-  virtual void update_rows(const Variable& variable, const Slices& gradient, Value learning_rate,
-                           Value apply);
+  /// True when update_element leaves parameter and slots as they are where the gradient is 0.
+  virtual bool keeps_other_rows() const { return false; }
+  /// InvalidArgument where lazy_rows is set; `why` an element is not updated by itself.
+  void refuse_lazy_rows(std::string_view why) const;
   /// The slots that one variable has.
   virtual std::vector<SlotOptions> slot_options() const { return {}; }
   /// Slot `name` of each variable.
@@ -145,6 +151,8 @@ class OptimizerImpl {
  private:
   void update_whole(const ElementUpdate& element, const Group& group,
                     const std::vector<SlotOptions>& names, Value apply) const;
+  void update_rows(const Variable& variable, const Slices& gradient, Value learning_rate,
+                   Value step, Value apply) const;
   void update_group(Group& group, Value learning_rate, Value step, Value apply);
   void unscale(std::vector<Gradient>& gradients, const std::vector<Variable>& variables);
   Value current_learning_rate() const;

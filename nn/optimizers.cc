@@ -1,7 +1,7 @@
 #include "cohort/nn/optimizers.h"
 
 #include "cohort/nn/internal/names.h"
-#include "cohort/nn/optimizers/checks.h"
+#include "cohort/nn/internal/optimizer_options.h"
 
 namespace cohort::nn {
 namespace optimizers {
@@ -19,22 +19,21 @@ void check_not_negative(const std::string& optimizer, std::string_view what, dou
 
 namespace {
 
+using MakeOptimizer = Optimizer (*)();
+
+template <class O>
+Optimizer make_default() {
+  return O();
+}
+
+template <class... O>
+Optimizer by_name(std::string_view name, const std::tuple<O...>*) {
+  static constexpr internal::Named<MakeOptimizer> kKnown[] = {{O::kName, make_default<O>}...};
+  return internal::find_named<MakeOptimizer>("optimizer", internal::lower_case(name), kKnown)();
+}
+
 Optimizer optimizer_by_name(std::string_view name) {
-  using Make = Optimizer (*)();
-  static constexpr internal::Named<Make> kKnown[] = {
-      {"sgd", [] { return Optimizer(SGD()); }},
-      {"adam", [] { return Optimizer(Adam()); }},
-      {"adamw", [] { return Optimizer(AdamW()); }},
-      {"rmsprop", [] { return Optimizer(RMSprop()); }},
-      {"adagrad", [] { return Optimizer(Adagrad()); }},
-      {"adadelta", [] { return Optimizer(Adadelta()); }},
-      {"adamax", [] { return Optimizer(Adamax()); }},
-      {"nadam", [] { return Optimizer(Nadam()); }},
-      {"lion", [] { return Optimizer(Lion()); }},
-      {"ftrl", [] { return Optimizer(Ftrl()); }},
-      {"lamb", [] { return Optimizer(Lamb()); }},
-  };
-  return internal::find_named<Make>("optimizer", internal::lower_case(name), kKnown)();
+  return by_name(name, static_cast<const optimizers::GivenByName*>(nullptr));
 }
 
 }  // namespace

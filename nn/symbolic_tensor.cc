@@ -1,8 +1,8 @@
 #include "cohort/nn/symbolic_tensor.h"
 
 #include "cohort/core/ops/math.h"
+#include "cohort/nn/internal/input_layer.h"
 #include "cohort/nn/layer.h"
-#include "cohort/nn/layers/input_layer.h"
 
 namespace cohort::nn {
 

@@ -22,8 +22,8 @@ const std::vector<int64_t>& variables_of(const Node& node) {
 bool takes_apply(const Node& node) {
   if (node.inputs().empty()) return false;
   const TensorType& last = node.inputs().back().type();
-  return (node.op().group_inputs || node.op_name() == "SparseSgdUpdate") &&
-         last.dtype == DType::kBool && last.shape.rank() == 0;
+  return (node.op().group_inputs || node.op_name() == "RowsUpdate") && last.dtype == DType::kBool &&
+         last.shape.rank() == 0;
 }
 
 }  // namespace

@@ -55,7 +55,7 @@ Slices combine_slices(const Slices& slices, int64_t part_rows) {
 }
 
 bool is_combined(const Slices& slices) {
-  return slices.values.node()->op_name() == "CombineSlices";
+  return slices.indices.node()->op_name() == "CombineSlices";
 }
 
 void register_slices(OpRegistry& ops) {

@@ -21,7 +21,7 @@ Slices pad_slices(const Slices& slices, int64_t rows);
 /// the parts' sums in the binary tree over replicas: the bits that slices_to_dense of every part
 /// and a reduction over replicas would give.
 Slices combine_slices(const Slices& slices, int64_t part_rows = 0);
-/// Whether they are the outputs of combine_slices.
+/// Whether their indices are those of combine_slices; values may have been changed since.
 bool is_combined(const Slices& slices);
 
 void register_slices(OpRegistry& ops);

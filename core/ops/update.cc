@@ -27,20 +27,6 @@ Types infer_update(const InferContext& in) {
   return {};
 }
 
-Types infer_sparse_sgd(const InferContext& in) {
-  want_index_dtype(in, 0, "sparse_sgd_update");
-  want_floating(in, 1, "sparse_sgd_update");
-  if (in.shape(0).rank() != 1 || in.shape(1).rank() < 1 || in.shape(1)[0] != in.shape(0)[0])
-    throw InvalidArgument("sparse_sgd_update: got indices {}, values {}; want [K] and [K, ...]",
-                          in.shape(0), in.shape(1));
-  if (in.input(2) != TensorType{DType::kF32, {}} || in.input(3) != TensorType{DType::kBool, {}})
-    throw InvalidArgument(
-        "sparse_sgd_update: got learning_rate {} {}, apply {} {}; want scalars "
-        "of float32 and bool",
-        in.dtype(2), in.shape(2), in.dtype(3), in.shape(3));
-  return {};
-}
-
 void want_weight_decay(const std::vector<double>& decay, size_t n, std::string_view where) {
   if (!decay.empty() && decay.size() != n)
     throw InvalidArgument("{}: got {} weight decays for {} variables; want one for each, or none",
@@ -147,17 +133,6 @@ Value adam_alpha(Value learning_rate, Value step, const AdamOptions& options) {
   return learning_rate * sqrt(1 - power(options.beta_2)) / (1 - power(options.beta_1));
 }
 
-Node* sparse_sgd_update(const std::shared_ptr<VariableState>& variable, const Slices& gradient,
-                        Value learning_rate, Value apply) {
-  if (gradient.dense_shape != variable->shape() || gradient.values.dtype() != variable->dtype())
-    throw InvalidArgument("sparse_sgd_update: got slices of {} {} for variable {}; want {} {}",
-                          gradient.values.dtype(), gradient.dense_shape, variable->name(),
-                          variable->dtype(), variable->shape());
-  const int64_t id = gradient.values.graph().variable_id(variable);
-  return record_node("SparseSgdUpdate", {gradient.indices, gradient.values, learning_rate, apply},
-                     {{"variables", std::vector<int64_t>{id}}});
-}
-
 void register_update(OpRegistry& ops) {
   ops.add({.name = "SgdUpdate",
            .num_inputs = -1,
@@ -171,10 +146,6 @@ void register_update(OpRegistry& ops) {
            .kind = OpKind::kUpdate,
            .group_inputs = kGroupInputs,
            .by_element = true});
-  ops.add({.name = "SparseSgdUpdate",
-           .num_inputs = 4,
-           .infer = infer_sparse_sgd,
-           .kind = OpKind::kUpdate});
 }
 
 }  // namespace cohort::ops

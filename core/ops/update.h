@@ -49,12 +49,6 @@ void adam_body(UpdateBody& body, Value alpha, const AdamOptions& options);
 /// alpha of a step: f64 scalars.
 Value adam_alpha(Value learning_rate, Value step, const AdamOptions& options);
 
-/// Adds the rows of a sliced gradient times -lr: the sparse form of SGD, which touches these rows
-/// alone. Op "SparseSgdUpdate":
-/// (indices, values, learning_rate, apply).
-Node* sparse_sgd_update(const std::shared_ptr<VariableState>& variable, const Slices& gradient,
-                        Value learning_rate, Value apply);
-
 // Checks that updates of groups share; errors begin with `where`.
 void want_gradients(const Variables& variables, std::span<const Value> gradients,
                     std::string_view where);

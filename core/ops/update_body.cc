@@ -7,6 +7,7 @@
 #include "cohort/core/ops/common.h"
 #include "cohort/core/ops/constant.h"
 #include "cohort/core/ops/math.h"
+#include "cohort/core/ops/slices.h"
 #include "cohort/core/ops/update.h"
 
 namespace cohort::ops {
@@ -29,16 +30,31 @@ std::set<const Node*> walking(const Graph& body, size_t num_arrays) {
   return found;
 }
 
+/// The inputs behind n gradients: numbers, apply.
+void want_body_inputs(const InferContext& in, int n, std::string_view where) {
+  if (in.dtype(n) != DType::kF64 || in.shape(n).rank() != 1)
+    throw InvalidArgument("{}: got numbers {} {}; want float64 [K]", where, in.dtype(n),
+                          in.shape(n));
+  if (in.input(n + 1) != TensorType{DType::kBool, {}})
+    throw InvalidArgument("{}: got apply of {} {}; want a scalar of bool", where, in.dtype(n + 1),
+                          in.shape(n + 1));
+}
+
 Types infer_elementwise_update(const InferContext& in) {
   want_inputs(in, 1 + kBodyInputs, "elementwise_update");
   const int n = in.num_inputs() - kBodyInputs;
   for (int i = 0; i < n; ++i) want_floating(in, i, "elementwise_update");
-  if (in.dtype(n) != DType::kF64 || in.shape(n).rank() != 1)
-    throw InvalidArgument("elementwise_update: got numbers {} {}; want float64 [K]", in.dtype(n),
-                          in.shape(n));
-  if (in.input(n + 1) != TensorType{DType::kBool, {}})
-    throw InvalidArgument("elementwise_update: got apply of {} {}; want a scalar of bool",
-                          in.dtype(n + 1), in.shape(n + 1));
+  want_body_inputs(in, n, "elementwise_update");
+  return {};
+}
+
+Types infer_rows_update(const InferContext& in) {
+  want_dtype(in, 0, DType::kI32, "rows_update");
+  want_floating(in, 1, "rows_update");
+  if (in.shape(0).rank() != 1 || in.shape(1).rank() < 1 || in.shape(1)[0] != in.shape(0)[0])
+    throw InvalidArgument("rows_update: got indices {}, values {}; want [M] and [M, ...]",
+                          in.shape(0), in.shape(1));
+  want_body_inputs(in, 2, "rows_update");
   return {};
 }
 
@@ -126,28 +142,61 @@ std::shared_ptr<const Graph> UpdateBody::finish() const {
   return graph_;
 }
 
-Node* elementwise_update(const UpdateBody& body, const Variables& variables,
-                         const std::vector<Variables>& slots, std::span<const Value> gradients,
-                         Value apply, const std::vector<double>& weight_decay) {
-  want_gradients(variables, gradients, body.name());
+namespace {
+
+/// Checks what an update of `variables` by a body takes besides gradients.
+void want_body(const UpdateBody& body, const Variables& variables,
+               const std::vector<Variables>& slots, const std::vector<double>& weight_decay) {
   if (body.dtype() != variables[0]->dtype() || body.slots.size() != slots.size())
     throw InvalidArgument(
         "{}: got a body of {} with {} slots for variable {} of {} with {}; want "
         "the same",
         body.name(), body.dtype(), body.slots.size(), variables[0]->name(), variables[0]->dtype(),
         slots.size());
-  std::vector<const Variables*> groups{&variables};
-  for (size_t k = 0; k < slots.size(); ++k) {
+  for (size_t k = 0; k < slots.size(); ++k)
     want_slots(variables, slots[k], true, fmt::format("{}", k), body.name());
-    groups.push_back(&slots[k]);
-  }
   if (weight_decay.size() != (body.decays() ? variables.size() : 0))
     throw InvalidArgument("{}: got {} weight decays for {} variables; want {}", body.name(),
                           weight_decay.size(), variables.size(),
                           body.decays() ? "one for each" : "none");
-  return record_update(
-      "ElementwiseUpdate", groups, gradients, {packed(body.numbers()), apply},
-      {{"body", body.finish()}, {"update", body.name()}, {"weight_decay", weight_decay}});
+}
+
+Attrs attrs_of(const UpdateBody& body, const std::vector<double>& weight_decay) {
+  return {{"body", body.finish()}, {"update", body.name()}, {"weight_decay", weight_decay}};
+}
+
+}  // namespace
+
+Node* elementwise_update(const UpdateBody& body, const Variables& variables,
+                         const std::vector<Variables>& slots, std::span<const Value> gradients,
+                         Value apply, const std::vector<double>& weight_decay) {
+  want_gradients(variables, gradients, body.name());
+  want_body(body, variables, slots, weight_decay);
+  std::vector<const Variables*> groups{&variables};
+  for (const Variables& slot : slots) groups.push_back(&slot);
+  return record_update("ElementwiseUpdate", groups, gradients, {packed(body.numbers()), apply},
+                       attrs_of(body, weight_decay));
+}
+
+Node* rows_update(const UpdateBody& body, const std::shared_ptr<VariableState>& variable,
+                  const Variables& slots, const Slices& gradient, Value apply, OtherRows others,
+                  const std::vector<double>& weight_decay) {
+  if (gradient.dense_shape != variable->shape() || gradient.values.dtype() != variable->dtype())
+    throw InvalidArgument("{}: got slices of {} {} for variable {}; want {} {}", body.name(),
+                          gradient.values.dtype(), gradient.dense_shape, variable->name(),
+                          variable->dtype(), variable->shape());
+  std::vector<Variables> slots_of_one;
+  for (const auto& slot : slots) slots_of_one.push_back({slot});
+  want_body(body, {variable}, slots_of_one, weight_decay);
+  const Slices rows = is_combined(gradient) ? gradient : combine_slices(gradient);
+  Graph& graph = rows.values.graph();
+  std::vector<int64_t> ids{graph.variable_id(variable)};
+  for (const auto& slot : slots) ids.push_back(graph.variable_id(slot));
+  Attrs attrs = attrs_of(body, weight_decay);
+  attrs.set("variables", ids);
+  attrs.set("stay", others == OtherRows::kStay);
+  return record_node("RowsUpdate", {rows.indices, rows.values, packed(body.numbers()), apply},
+                     std::move(attrs));
 }
 
 void register_update_body(OpRegistry& ops) {
@@ -158,6 +207,10 @@ void register_update_body(OpRegistry& ops) {
            .kind = OpKind::kUpdate,
            .group_inputs = kBodyInputs,
            .by_element = true});
+  ops.add({.name = "RowsUpdate",
+           .num_inputs = 2 + kBodyInputs,
+           .infer = infer_rows_update,
+           .kind = OpKind::kUpdate});
 }
 
 }  // namespace cohort::ops

@@ -64,6 +64,20 @@ Node* elementwise_update(const UpdateBody& body, const Variables& variables,
                          const std::vector<Variables>& slots, std::span<const Value> gradients,
                          Value apply, const std::vector<double>& weight_decay = {});
 
+/// What becomes of the rows for which a sliced gradient has none.
+enum class OtherRows {
+  kAsDense,  ///< what a gradient of 0 would make of them, which is nothing: the body sees to it
+  kStay,     ///< nothing, although a gradient of 0 would change them or their slots
+};
+
+/// Op "RowsUpdate": the same of the rows of one variable that a gradient has, each once: no other
+/// row is read or written. Attrs as above, and "stay" (bool): OtherRows::kStay. Inputs: indices
+/// (i32 [M]; kNoRow marks what is not there), values [M, …], the body's numbers, apply. Slices
+/// whose rows may occur twice are combined first.
+Node* rows_update(const UpdateBody& body, const std::shared_ptr<VariableState>& variable,
+                  const Variables& slots, const Slices& gradient, Value apply, OtherRows others,
+                  const std::vector<double>& weight_decay = {});
+
 void register_update_body(OpRegistry& ops);
 
 }  // namespace cohort::ops

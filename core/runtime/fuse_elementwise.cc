@@ -45,7 +45,7 @@ class ElementwiseFuser {
         rewriter_(graph, fetches,
                   [=, &runtime, &device](const Node& holder, const Graph& nested,
                                          std::span<const Value> results) {
-                    if (is_fused(holder) || holder.op().by_element)
+                    if (is_fused(holder) || holder.op().kind == OpKind::kUpdate)
                       return GraphFunction();  // the kernel wants the ops themselves
                     return ElementwiseFuser(runtime, device, nested, results, smallest).run();
                   }) {

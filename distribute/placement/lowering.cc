@@ -7,7 +7,6 @@
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/slices.h"
 #include "cohort/core/ops/state.h"
-#include "cohort/core/ops/update.h"
 
 namespace cohort::distribute {
 namespace {
@@ -26,7 +25,19 @@ Lowering::InPlaceOf::InPlaceOf(const Node& node)
       device_(node.device().to_string()),
       stage_(node.stage() == Stage::kBackward ? Stage::kBackward : Stage::kForward) {}
 
-Lowering::Lowering(const Trace& trace) : trace_(trace), rewriter_(*trace.graph, trace.outputs) {}
+Lowering::Lowering(const Trace& trace) : trace_(trace), rewriter_(*trace.graph, trace.outputs) {
+  find_stays();
+}
+
+void Lowering::find_stays() {
+  for (const Node* node : rewriter_.nodes()) {
+    if (node->op_name() != "RowsUpdate" || !node->attrs().get<bool>("stay")) continue;
+    Value indices = node->input(0);
+    while (indices.node()->op_name() == "CombineSlices" || indices.node()->op_name() == "Cast")
+      indices = indices.node()->input(0);
+    stays_.insert({indices.node(), indices.index()});
+  }
+}
 
 int64_t Lowering::add_group(std::shared_ptr<ParameterGroup> group) {
   groups_.push_back(std::move(group));
@@ -45,7 +56,7 @@ void Lowering::place_reduction(const Node& node) {
     const Value first = rewriter_[node.input(term.input)];
     if (term.is_slices())
       local.push_back({term.role, Slices{first, rewriter_[node.input(term.input + 1)], term.table},
-                       output_of(node, term.input + 1)});
+                       output_of(node, term.input + 1), stays_.contains({&node, term.input})});
     else
       local.push_back({term.role, first, output_of(node, term.input)});
   }
@@ -60,6 +71,11 @@ void Lowering::place_reduction(const Node& node) {
     } else if (reduced[i].is_slices()) {
       rewriter_.replace(first, reduced[i].slices().indices);
       rewriter_.replace(output_of(node, terms[i].input + 1), reduced[i].slices().values);
+    } else if (local[i].stays_slices) {
+      throw Unimplemented(
+          "{}: got a dense sum of the slices {}; want slices, since rows without a gradient are to "
+          "stay as they are (lazy_rows)",
+          node.name(), first.node()->name());
     } else {
       set_whole(first, terms[i].table[0].number());
       rewriter_.replace(output_of(node, terms[i].input + 1), reduced[i].dense());
@@ -99,13 +115,11 @@ bool Lowering::place_dense(const Node& node) {
     rewriter_.replace(output_of(node, 1), rewriter_[node.input(1)]);
   } else if (op == "SlicesToDense") {
     rewriter_.replace(output_of(node, 0), rewriter_[node.input(1)]);
-  } else if (op == "SparseSgdUpdate") {
-    const InPlaceOf in_place(node);
-    const auto id = node.attrs().get<std::vector<int64_t>>("variables").front();
-    const Value gradient = rewriter_[node.input(1)];
-    ops::sgd_update({node.graph().variables()[static_cast<size_t>(id)]}, {},
-                    std::span(&gradient, 1), rewriter_[node.input(2)], ops::scalar(1, DType::kI64),
-                    rewriter_[node.input(3)], {});
+  } else if (op == "RowsUpdate") {
+    rewriter_.graph().add_like(
+        node, "ElementwiseUpdate",
+        {rewriter_[node.input(1)], rewriter_[node.input(2)], rewriter_[node.input(3)]},
+        node.attrs());
   } else {
     name_rows(node.inputs());
     return false;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,10 +31,14 @@ class Lowering {
     ops::Role role = ops::Role::kValue;
     Gradient value;  ///< a value, or slices
     Value traced;    ///< the result in the trace; of slices their values
+    /// Slices must come back as slices: rows without a gradient are to stay as they are, although a
+    /// gradient of 0 would change them (ops::OtherRows).
+    bool stays_slices = false;
   };
   /// Records the reduction over all replicas of terms that stand together in the trace, and returns
-  /// its results, one for each. What was slices may come back dense; then it is updated as a dense
-  /// gradient is. Absent: nothing stands for it, and place() deals with all that reads it.
+  /// its results, one for each. What was slices may come back dense, unless stays_slices; then it
+  /// is updated as a dense gradient is. Absent: nothing stands for it, and place() deals with all
+  /// that reads it.
   virtual std::vector<Gradient> reduce(ops::ReduceOp op, const std::vector<Term>& terms) = 0;
   /// A replica's share of x, which all of them have: of equal shares, unless overridden.
   virtual Value share(Value x);
@@ -60,6 +65,7 @@ class Lowering {
   int64_t add_group(std::shared_ptr<ParameterGroup> group);
 
  private:
+  void find_stays();
   void place_reduction(const Node& node);
   bool place_dense(const Node& node);
   bool is_whole(Value indices) const { return whole_.contains({indices.node(), indices.index()}); }
@@ -71,6 +77,7 @@ class Lowering {
   Rewriter rewriter_;
   /// Indices of slices in the trace whose values have become a whole table, and its rows.
   std::map<std::pair<const Node*, int>, int64_t> whole_;
+  std::set<std::pair<const Node*, int>> stays_;  ///< indices of slices that must stay slices
   std::vector<std::shared_ptr<ParameterGroup>> groups_;
 };
 

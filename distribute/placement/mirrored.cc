@@ -2,6 +2,7 @@
 
 #include "cohort/core/ops/collective.h"
 #include "cohort/core/ops/constant.h"
+#include "cohort/core/ops/indexing.h"
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/reduce.h"
 #include "cohort/core/ops/slices.h"
@@ -13,8 +14,8 @@ namespace cohort::distribute {
 namespace {
 
 /// The rows that each replica gives to a gather of these slices; 0: they are better added as a
-/// dense tensor. A ring sends (R - 1) / R of all that is gathered, and twice that part of a dense
-/// tensor.
+/// dense tensor, or must be. A ring sends (R - 1) / R of all that is gathered, and twice that part
+/// of a dense tensor.
 int64_t rows_to_gather(const Slices& slices, const StepRows& step) {
   const int64_t replicas = step.num_replicas;
   Dim rows = slices.indices.shape()[0];
@@ -35,18 +36,37 @@ Slices gather_over_replicas(const Slices& slices, int64_t rows) {
   return ops::combine_slices(all, rows);
 }
 
+/// 1 for each row [K of the table] that slices have at all, added up where they have it again.
+Value rows_present(const Slices& slices) {
+  const Value of_each =
+      ops::cast(ops::greater_equal(slices.indices, ops::zeros_like(slices.indices)), DType::kF32);
+  return ops::slices_to_dense({slices.indices, of_each, Shape{slices.dense_shape[0]}});
+}
+
+/// All rows of a table, of which those that no replica has are kNoRow.
+Slices present_of(Value table, Value present) {
+  Tensor numbers(DType::kI32, Shape{table.shape()[0].number()});
+  for (int64_t row = 0; row < numbers.num_elements(); ++row)
+    numbers.data<int32_t>()[row] = static_cast<int32_t>(row);
+  const Value is_there = ops::greater(present, ops::zeros_like(present));
+  return {ops::where(is_there, ops::constant(numbers), ops::scalar(ops::kNoRow, DType::kI32)),
+          table, table.shape()};
+}
+
 }  // namespace
 
 std::vector<Gradient> MirroredLowering::reduce(ops::ReduceOp op, const std::vector<Term>& terms) {
   std::vector<Gradient> reduced(terms.size());
   std::vector<Value> together;
   std::vector<size_t> places;
+  std::vector<size_t> with_presence;  // terms whose rows are added as dense tensors, yet known
   const auto add = [&](size_t i) {
     if (terms[i].value.is_slices())
       if (const int64_t most = rows_to_gather(terms[i].value.slices(), rows_); most > 0) {
         reduced[i] = gather_over_replicas(terms[i].value.slices(), most);
         return;
       }
+    if (terms[i].stays_slices) with_presence.push_back(i);
     together.push_back(terms[i].value.dense());
     places.push_back(i);
   };
@@ -57,8 +77,13 @@ std::vector<Gradient> MirroredLowering::reduce(ops::ReduceOp op, const std::vect
   for (size_t i = 0; i < terms.size(); ++i)
     if (!is_gradient(i)) add(i);
   if (together.empty()) return reduced;
+  for (const size_t i : with_presence) together.push_back(rows_present(terms[i].value.slices()));
   together = ops::all_reduce(together, op, gradients);
   for (size_t k = 0; k < places.size(); ++k) reduced[places[k]] = together[k];
+  for (size_t k = 0; k < with_presence.size(); ++k) {
+    Gradient& table = reduced[with_presence[k]];
+    table = present_of(table.dense(), together[places.size() + k]);
+  }
   return reduced;
 }
 

@@ -1,5 +1,7 @@
 #include "cohort/kernels/cpu/body_update.h"
 
+#include <algorithm>
+
 namespace cohort::cpu {
 namespace {
 
@@ -59,43 +61,12 @@ void BodyNumbers::compute(const double* numbers, double& weight_decay) {
 
 BodyUpdateKernel::BodyUpdateKernel(const KernelRequest& request)
     : UpdateKernel(request),
-      body_(request.node.attrs().get<std::shared_ptr<const Graph>>("body")),
-      num_arrays_(1 + request.variables.size() / static_cast<size_t>(count())),
-      element_bytes_(size_of(request.variables[0].dtype)) {
-  pieces_.reserve(static_cast<size_t>(count()));
-}
+      body_(request.node.attrs().get<std::shared_ptr<const Graph>>("body")) {}
 
-int64_t BodyUpdateKernel::num_elements() const {
-  int64_t elements = 0;
-  for (int i = 0; i < count(); ++i) elements += parameter(i).num_elements();
-  return elements;
-}
-
-const std::vector<BodyUpdateKernel::Piece>& BodyUpdateKernel::find_pieces() {
-  pieces_.clear();
-  for (int i = 0; i < count(); ++i) {
-    if (!pieces_.empty() && follows(pieces_.back(), i))
-      pieces_.back().count += parameter(i).num_elements();
-    else
-      pieces_.push_back({i, parameter(i).num_elements()});
-  }
-  return pieces_;
-}
-
-bool BodyUpdateKernel::follows(const Piece& piece, int next) const {
-  if (decay(piece.first) != decay(next)) return false;
-  for (size_t k = 0; k < num_arrays_; ++k)
-    if (begin_of(k, piece.first) + piece.count * static_cast<int64_t>(element_bytes_) !=
-        begin_of(k, next))
-      return false;
-  return true;
-}
-
-std::byte* BodyUpdateKernel::begin_of(size_t array, int variable) const {
-  const Operand& operand = array == 0   ? gradient(variable)
-                           : array == 1 ? parameter(variable)
-                                        : slot(static_cast<int>(array) - 2, variable);
-  return operand.data<std::byte>();
+size_t BodyUpdateKernel::num_lanes(int64_t ops, int64_t tile) const {
+  const int64_t elements = num_elements();
+  if (elements < grain_for(ops, static_cast<int64_t>(2 * num_arrays() * element_bytes()))) return 1;
+  return static_cast<size_t>(std::clamp<int64_t>(elements / tile, 1, int64_t{threads()}));
 }
 
 }  // namespace cohort::cpu

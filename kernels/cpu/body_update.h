@@ -1,9 +1,11 @@
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
 #include "cohort/core/graph/graph.h"
+#include "cohort/kernels/cpu/parallel.h"
 #include "cohort/kernels/cpu/update_plan.h"
 
 namespace cohort::cpu {
@@ -35,34 +37,57 @@ class BodyNumbers {
   std::vector<std::unique_ptr<Kernel>> kernels_;
 };
 
-/// What kernels of "ElementwiseUpdate" (core/ops/update_body.h) share: the group's arrays as they
-/// lie now.
+/// What kernels of "ElementwiseUpdate" (core/ops/update_body.h) share: every piece is cut into
+/// tiles, and these are divided into lanes, one for each thread.
 class BodyUpdateKernel : public UpdateKernel {
  protected:
   explicit BodyUpdateKernel(const KernelRequest& request);
 
-  /// Variables side by side in every array.
-  struct Piece {
-    int first;  ///< variable
-    int64_t count;
+  struct Lane {
+    std::unique_ptr<BodyNumbers> numbers;
+    double weight_decay = 0;
   };
 
   const Graph& body() const { return *body_; }
-  size_t num_arrays() const { return num_arrays_; }  ///< gradient, parameter, slots
-  size_t element_bytes() const { return element_bytes_; }
-  int64_t num_elements() const;
   const double* numbers() const { return in(num_inputs() - 2).data<double>(); }
-  /// Allocates nothing.
-  const std::vector<Piece>& find_pieces();
-  /// Of an array at a variable.
-  std::byte* begin_of(size_t array, int variable) const;
+  /// So many that each is worth a thread, where a body has `ops`.
+  size_t num_lanes(int64_t ops, int64_t tile) const;
+
+  /// Unless nothing applies, calls fn(lane, piece, first, last) for tiles first … last - 1 of a
+  /// piece, with the lane's numbers computed; of lane 0 for every piece, for what is left of it
+  /// behind its tiles, too. `L` derives from Lane.
+  template <class L, class Fn>
+  void run_lanes(std::vector<L>& lanes, int64_t tile, Fn&& fn) {
+    if (!apply()) return;
+    const std::vector<Piece>& pieces = find_pieces();
+    const auto num_lanes = static_cast<int64_t>(lanes.size());
+    parallel_for(threads(), num_lanes, 2, [&](int64_t begin, int64_t end) {
+      for (int64_t lane = begin; lane < end; ++lane)
+        run_lane(lanes[static_cast<size_t>(lane)], lane, num_lanes, pieces, tile, fn);
+    });
+  }
 
  private:
-  bool follows(const Piece& piece, int next) const;
+  template <class L, class Fn>
+  void run_lane(L& lane, int64_t number, int64_t num_lanes, const std::vector<Piece>& pieces,
+                int64_t tile, Fn& fn) {
+    int64_t tiles = 0;
+    for (const Piece& piece : pieces) tiles += piece.count / tile;
+    const int64_t begin = tiles * number / num_lanes, end = tiles * (number + 1) / num_lanes;
+    int64_t before = 0;  // tiles of earlier pieces
+    for (const Piece& piece : pieces) {
+      const int64_t whole = piece.count / tile;
+      const int64_t first = std::max(begin - before, int64_t{0});
+      const int64_t last = std::min(end - before, whole);
+      before += whole;
+      if (first >= last && number > 0) continue;
+      lane.weight_decay = decay(piece.first);
+      lane.numbers->compute(numbers(), lane.weight_decay);
+      fn(lane, piece, first, last);
+    }
+  }
 
   std::shared_ptr<const Graph> body_;
-  size_t num_arrays_, element_bytes_;
-  std::vector<Piece> pieces_;
 };
 
 }  // namespace cohort::cpu

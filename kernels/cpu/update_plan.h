@@ -10,10 +10,13 @@ namespace cohort::cpu {
 /// What the updates of core/ops/update.h share: the order of their inputs and variables.
 class UpdateKernel : public CpuKernel {
  protected:
-  explicit UpdateKernel(const KernelRequest& request)
-      : CpuKernel(request),
-        decay_(request.node.attrs().get_or<std::vector<double>>("weight_decay", {})),
-        count_(num_inputs() - *request.node.op().group_inputs) {}
+  explicit UpdateKernel(const KernelRequest& request);
+
+  /// Variables side by side in every array: the compiler lays them out so, in buckets.
+  struct Piece {
+    int first;  ///< variable
+    int64_t count;
+  };
 
   /// Parameters, which is also the number of gradients.
   int count() const { return count_; }
@@ -31,9 +34,21 @@ class UpdateKernel : public CpuKernel {
   bool decays() const { return !decay_.empty(); }
   double decay(int i) const { return decay_.empty() ? 0 : decay_[static_cast<size_t>(i)]; }
 
+  size_t num_arrays() const { return num_arrays_; }  ///< gradient, parameter, slots
+  size_t element_bytes() const { return element_bytes_; }
+  int64_t num_elements() const;
+  /// All that there is, of one weight decay each, as it lies now. Allocates nothing.
+  const std::vector<Piece>& find_pieces();
+  /// Of an array at a variable.
+  std::byte* begin_of(size_t array, int variable) const;
+
  private:
+  bool follows(const Piece& piece, int next) const;
+
   std::vector<double> decay_;
   int count_;
+  size_t num_arrays_, element_bytes_;
+  std::vector<Piece> pieces_;
 };
 
 struct AdamConstants {

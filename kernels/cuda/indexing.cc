@@ -48,18 +48,6 @@ std::unique_ptr<Kernel> make_slices_to_dense(const KernelRequest& request) {
   });
 }
 
-std::unique_ptr<Kernel> make_sparse_sgd(const KernelRequest& request) {
-  const Operand positions = request.inputs[0];
-  const Operand p = request.variables[0];
-  return make_kernel([=, indices = indices_of(request, positions, p.shape.size(0)),
-                      width = row_width(p.shape), values = request.inputs[1],
-                      learning_rate = request.inputs[2], apply = request.inputs[3],
-                      stream = stream_of(request)] {
-    sparse_sgd(p.dtype, at(indices, positions), width, *values.slot, *p.slot,
-               learning_rate.data<float>(), apply.data<bool>(), stream);
-  });
-}
-
 std::unique_ptr<Kernel> make_one_hot(const KernelRequest& request) {
   const Attrs& attrs = request.node.attrs();
   const Operand positions = request.inputs[0];
@@ -93,7 +81,6 @@ std::unique_ptr<Kernel> make_argmax(const KernelRequest& request) {
 void register_indexing(KernelRegistry& kernels) {
   kernels.add("Gather", DeviceType::kGPU, "cuda", make_gather);
   kernels.add("SlicesToDense", DeviceType::kGPU, "cuda", make_slices_to_dense);
-  kernels.add("SparseSgdUpdate", DeviceType::kGPU, "cuda", make_sparse_sgd);
   kernels.add("OneHot", DeviceType::kGPU, "cuda", make_one_hot);
   kernels.add("ArgMax", DeviceType::kGPU, "cuda", make_argmax);
 }

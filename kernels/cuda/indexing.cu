@@ -49,20 +49,23 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+// Rows that are not there are zeros.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    sparse_sgd_kernel(Indices indices, int64_t width, const T* values, T* p,
-                      const float* learning_rate, const bool* apply) {
-  using C = Compute<T>;
-  const int64_t column = element_index();
-  if (column >= width || indices.fault->site != 0 || !*apply) return;
-  const C rate = static_cast<C>(*learning_rate);
-  for (int64_t i = 0; i < indices.count; ++i) {
-    const int64_t index = index_at(indices, i);
-    if (!inside(indices, index)) continue;
-    T& to = p[index * width + column];
-    to = static_cast<T>(static_cast<C>(to) - rate * static_cast<C>(values[i * width + column]));
-  }
+    copy_rows_kernel(Indices indices, int64_t width, const T* table, T* rows) {
+  const int64_t at = element_index();
+  if (at >= indices.count * width) return;
+  const int64_t index = index_at(indices, at / width);
+  rows[at] = inside(indices, index) ? table[index * width + at % width] : T(0);
+}
+
+template <class T>
+__global__ void __launch_bounds__(kThreads)
+    write_rows_kernel(Indices indices, int64_t width, const T* rows, const bool* apply, T* table) {
+  const int64_t at = element_index();
+  if (at >= indices.count * width || indices.fault->site != 0 || !*apply) return;
+  const int64_t index = index_at(indices, at / width);
+  if (inside(indices, index)) table[index * width + at % width] = rows[at];
 }
 
 template <class T>
@@ -110,12 +113,21 @@ bool add_slices(DType dtype, const Indices& indices, int64_t width, const void* 
   });
 }
 
-bool sparse_sgd(DType dtype, const Indices& indices, int64_t width, const void* values, void* p,
-                const float* learning_rate, const bool* apply, cudaStream_t stream) {
-  return visit_floating(dtype, [&](auto tag) {
+void copy_rows(int element_bytes, const Indices& indices, int64_t width, const void* table,
+               void* rows, cudaStream_t stream) {
+  visit_bytes(element_bytes, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    launch_elements("sparse_sgd_update", sparse_sgd_kernel<T>, width, stream, indices, width,
-                    static_cast<const T*>(values), static_cast<T*>(p), learning_rate, apply);
+    launch_elements("copy_rows", copy_rows_kernel<T>, indices.count * width, stream, indices, width,
+                    static_cast<const T*>(table), static_cast<T*>(rows));
+  });
+}
+
+void write_rows(int element_bytes, const Indices& indices, int64_t width, const void* rows,
+                const bool* apply, void* table, cudaStream_t stream) {
+  visit_bytes(element_bytes, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    launch_elements("write_rows", write_rows_kernel<T>, indices.count * width, stream, indices,
+                    width, static_cast<const T*>(rows), apply, static_cast<T*>(table));
   });
 }
 

@@ -25,10 +25,13 @@ void gather(int element_bytes, const Indices& indices, int64_t width, const void
 /// y [limit, width] += values [count, width] at the indices, in order; -1 is passed over.
 bool add_slices(DType dtype, const Indices& indices, int64_t width, const void* values, void* y,
                 cudaStream_t stream);
-/// p [limit, width] -= learning_rate * values at the indices, in order, unless a fault is set or
-/// *apply is false. Bad indices are passed over.
-bool sparse_sgd(DType dtype, const Indices& indices, int64_t width, const void* values, void* p,
-                const float* learning_rate, const bool* apply, cudaStream_t stream);
+/// As gather, for rows that an update writes: bad indices give zeros and are no fault.
+void copy_rows(int element_bytes, const Indices& indices, int64_t width, const void* table,
+               void* rows, cudaStream_t stream);
+/// table[indices[i], …] = rows[i, …], unless a fault is set or *apply is false. Bad indices are
+/// passed over, and none may occur twice.
+void write_rows(int element_bytes, const Indices& indices, int64_t width, const void* rows,
+                const bool* apply, void* table, cudaStream_t stream);
 /// y [count, limit]: the bits of `on` at the index, of `off` elsewhere; bad indices give off alone.
 void one_hot(int element_bytes, const Indices& indices, uint64_t on, uint64_t off, void* y,
              cudaStream_t stream);

@@ -1,7 +1,9 @@
 #include "cohort/kernels/cuda/update.h"
 
+#include "cohort/core/runtime/rows_update.h"
 #include "cohort/kernels/cuda/cuda_kernel.h"
 #include "cohort/kernels/cuda/element_program_of.h"
+#include "cohort/kernels/cuda/indexing.h"
 #include "cohort/kernels/cuda/register.h"
 #include "cohort/kernels/cuda/update_body.h"
 #include "cohort/kernels/cuda/update_segments.h"
@@ -48,12 +50,39 @@ std::unique_ptr<Kernel> make_by_body(const KernelRequest& request) {
       });
 }
 
+std::unique_ptr<Kernel> make_by_rows(const KernelRequest& request) {
+  auto update = std::make_unique<RowsUpdate>(request);
+  const int64_t width = request.inputs[1].shape.num_elements(1, request.inputs[1].shape.rank());
+  const auto element_bytes = static_cast<int>(size_of(request.inputs[1].dtype));
+  const size_t workspace_bytes = update->workspace_bytes();
+  return make_kernel(
+      [update = std::move(update), workspace = request.workspace, width, element_bytes,
+       fault = device_of(request).faults().device(), stream = stream_of(request)] {
+        const Indices indices = {update->indices().dtype,
+                                 *update->indices().slot,
+                                 update->num_rows(),
+                                 update->table_rows(),
+                                 fault,
+                                 0};
+        update->use(*workspace);
+        for (size_t k = 0; k < update->tables().size(); ++k)
+          copy_rows(element_bytes, indices, width, *update->tables()[k].slot, update->rows(k),
+                    stream);
+        update->run();
+        for (size_t k = 0; k < update->tables().size(); ++k)
+          write_rows(element_bytes, indices, width, update->rows(k), update->apply().data<bool>(),
+                     *update->tables()[k].slot, stream);
+      },
+      {.workspace_bytes = workspace_bytes});
+}
+
 }  // namespace
 
 void register_update(KernelRegistry& kernels) {
   kernels.add("AdamUpdate", DeviceType::kGPU, "cuda", make_adam);
   kernels.add("SgdUpdate", DeviceType::kGPU, "cuda", make_sgd);
   kernels.add("ElementwiseUpdate", DeviceType::kGPU, "cuda", make_by_body);
+  kernels.add("RowsUpdate", DeviceType::kGPU, "cuda", make_by_rows);
 }
 
 }  // namespace cohort::cuda

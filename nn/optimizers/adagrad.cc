@@ -1,5 +1,7 @@
+#include "cohort/nn/optimizers/adagrad.h"
+
 #include "cohort/core/ops/math.h"
-#include "cohort/nn/optimizers/checks.h"
+#include "cohort/nn/internal/optimizer_options.h"
 
 namespace cohort::nn {
 namespace {
@@ -22,6 +24,10 @@ class AdagradImpl final : public OptimizerImpl {
     Value& a = e.slot("accumulator");
     a = a + ops::square(g);
     e.parameter = e.parameter - e.number(e.learning_rate) * g / ops::sqrt(a + options_.epsilon);
+  }
+  // 0 / sqrt(0 + 0) would be no number.
+  bool keeps_other_rows() const override {
+    return options_.initial_accumulator_value > 0 || options_.epsilon > 0;
   }
 
  private:

@@ -1,6 +1,8 @@
+#include "cohort/nn/optimizers/adam.h"
+
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/update.h"
-#include "cohort/nn/optimizers/checks.h"
+#include "cohort/nn/internal/optimizer_options.h"
 
 namespace cohort::nn {
 namespace {

@@ -1,6 +1,8 @@
+#include "cohort/nn/optimizers/adamax.h"
+
 #include "cohort/core/ops/constant.h"
 #include "cohort/core/ops/math.h"
-#include "cohort/nn/optimizers/checks.h"
+#include "cohort/nn/internal/optimizer_options.h"
 
 namespace cohort::nn {
 namespace {

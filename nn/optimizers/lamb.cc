@@ -1,8 +1,10 @@
+#include "cohort/nn/optimizers/lamb.h"
+
 #include "cohort/core/ops/constant.h"
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/reduce.h"
 #include "cohort/core/ops/state.h"
-#include "cohort/nn/optimizers/checks.h"
+#include "cohort/nn/internal/optimizer_options.h"
 
 namespace cohort::nn {
 namespace {
@@ -15,6 +17,7 @@ class LambImpl final : public OptimizerImpl {
  public:
   explicit LambImpl(const Lamb& options)
       : OptimizerImpl(optimizers::shared_options(options)), options_(options) {
+    refuse_lazy_rows("its steps are scaled by the norms of whole variables");
     optimizers::check_share(name(), "beta_1", options.beta_1);
     optimizers::check_share(name(), "beta_2", options.beta_2);
     optimizers::check_not_negative(name(), "epsilon", options.epsilon);

@@ -1,5 +1,7 @@
+#include "cohort/nn/optimizers/lion.h"
+
 #include "cohort/core/ops/math.h"
-#include "cohort/nn/optimizers/checks.h"
+#include "cohort/nn/internal/optimizer_options.h"
 
 namespace cohort::nn {
 namespace {

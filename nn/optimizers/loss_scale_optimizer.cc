@@ -1,5 +1,6 @@
+#include "cohort/nn/optimizers/loss_scale_optimizer.h"
+
 #include "cohort/nn/loss_scale.h"
-#include "cohort/nn/optimizers.h"
 
 namespace cohort::nn {
 

@@ -1,7 +1,9 @@
+#include "cohort/nn/optimizers/nadam.h"
+
 #include "cohort/core/ops/constant.h"
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/state.h"
-#include "cohort/nn/optimizers/checks.h"
+#include "cohort/nn/internal/optimizer_options.h"
 
 namespace cohort::nn {
 namespace {

@@ -1,6 +1,8 @@
+#include "cohort/nn/optimizers/sgd.h"
+
 #include "cohort/core/ops/math.h"
 #include "cohort/core/ops/update.h"
-#include "cohort/nn/optimizers/checks.h"
+#include "cohort/nn/internal/optimizer_options.h"
 
 namespace cohort::nn {
 namespace {
@@ -29,11 +31,7 @@ class SGDImpl final : public OptimizerImpl {
         group.gradients, group.learning_rate, group.step, group.apply,
         {.momentum = momentum_, .nesterov = nesterov_, .weight_decay = group.weight_decay});
   }
-  bool updates_rows() const override { return momentum_ == 0; }
-  void update_rows(const Variable& variable, const Slices& gradient, Value learning_rate,
-                   Value apply) override {
-    ops::sparse_sgd_update(variable.shared(), gradient, learning_rate, apply);
-  }
+  bool keeps_other_rows() const override { return momentum_ == 0; }
 
  private:
   double momentum_;

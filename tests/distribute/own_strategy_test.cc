@@ -7,6 +7,7 @@
 #include "cohort/core/runtime/runtime.h"
 #include "cohort/distribute/placement/lowering.h"
 #include "cohort/distribute/step_cache.h"
+#include "tests/support/expect_error.h"
 
 /// A strategy from outside: what it does otherwise is in this file alone.
 namespace cohort::distribute {
@@ -116,6 +117,13 @@ TEST_F(OwnStrategyConcurrentTest, AnAllReduceOfEveryVariableApartGivesTheSameBit
       }
     }
   }
+}
+
+/// What rows have a gradient is lost in a dense sum.
+TEST_F(OwnStrategyConcurrentTest, RowsThatAreToStayAreNotMadeDense) {
+  replicas_ = 2;
+  testing::expect_error(Code::kUnimplemented, {"got a dense sum of the slices", "lazy_rows"},
+                        [] { fit(apart(), nn::Adam({.lazy_rows = true})); });
 }
 
 /// Collectives of one step of a custom loop.

@@ -11,6 +11,7 @@ HEADERS = [
     "nn/layers/*.h",
     "nn/callbacks/*.h",
     "nn/metrics/*.h",
+    "nn/optimizers/*.h",
     "data/*.h",
     "cluster/*resolver.h",
     "cluster/server.h",

@@ -29,6 +29,9 @@ CASES = {
     "sgd_global_clipnorm": ("SGD", dict(learning_rate=0.1, global_clipnorm=0.8)),
     "adam": ("Adam", dict(learning_rate=0.05)),
     "adam_amsgrad": ("Adam", dict(learning_rate=0.05, amsgrad=True)),
+    "adagrad": ("Adagrad", dict(learning_rate=0.1, initial_accumulator_value=0.05)),
+    "adagrad_weight_decay": ("Adagrad", dict(learning_rate=0.1, weight_decay=0.02)),
+    "rmsprop": ("RMSprop", dict(learning_rate=0.02)),
 }
 DUPLICATES = {"sgd_duplicates": CASES["sgd"], "sgd_momentum_duplicates": CASES["sgd_momentum"]}
 

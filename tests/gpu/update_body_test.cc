@@ -110,6 +110,25 @@ TEST_F(GpuUpdateBodyTest, EveryOptimizersBodyHasTheBitsOfTheCpu) {
     }
 }
 
+/// Rows of a table that a gradient has, among them some that are not there.
+TEST_F(GpuUpdateBodyTest, RowsHaveTheBitsOfTheCpu) {
+  for (const DType dtype : {DType::kF32, DType::kF64, DType::kF16, DType::kBF16})
+    for (const bool apply : {true, false}) {
+      SCOPED_TRACE(fmt::format("{}, {}", dtype, apply));
+      KernelCase test = case_of(of(nn::Adadelta{}), dtype);
+      test.op = "RowsUpdate";
+      test.attrs.set("stay", true);
+      test.inputs = {Tensor::from<int32_t>({7, -1, 0, 40, 3}), random_numbers(dtype, {5, 33}, 1),
+                     test.inputs[test.inputs.size() - 2],
+                     Tensor::from(std::vector<bool>{apply}, {})};
+      test.variables = {random_numbers(dtype, {41, 33}, 2)};
+      for (uint64_t slot = 0; slot < 2; ++slot)
+        test.variables.push_back(
+            run_kernel({"Square", {random_numbers(dtype, {41, 33}, 3 + slot)}}).outputs[0]);
+      expect_like_cpu(test, 0);
+    }
+}
+
 /// Of a power the last bits are the library's.
 TEST_F(GpuUpdateBodyTest, ABodyWithAPowerAgrees) {
   for (const DType dtype : {DType::kF32, DType::kF64})

@@ -58,15 +58,6 @@ TEST_F(GpuUpdateTest, ApplyFalseChangesNothing) {
   expect_like_cpu(update("SgdUpdate", DType::kF32, 1, sgd(0.9, false), false), 0);
 }
 
-TEST_F(GpuUpdateTest, SparseRowsSubtractInOrder) {
-  expect_like_cpu({"SparseSgdUpdate",
-                   {random_integers({30}, 6), random_numbers(DType::kF32, {30, 5}, 2),
-                    Tensor::scalar(0.5f), Tensor::from(std::vector<bool>{true}, {})},
-                   {},
-                   {random_numbers(DType::kF32, {6, 5}, 3)}},
-                  1e-6);
-}
-
 TEST_F(GpuUpdateTest, AssignsAgree) {
   for (const char* op : {"Assign", "AssignAdd", "AssignSub"})
     for (const DType dtype : {DType::kF32, DType::kF16, DType::kI64, DType::kU8})

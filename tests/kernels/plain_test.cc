@@ -214,15 +214,6 @@ TEST(PlainKernelTest, AssignsAreOfEveryDtype) {
   }
 }
 
-TEST(PlainKernelTest, SparseUpdateAddsEqualRows) {
-  const KernelCase test{
-      .op = "SparseSgdUpdate",
-      .inputs = {Tensor::from({int64_t{1}, int64_t{1}}), make(DType::kF64, {1, 2, 3, 4}, {2, 2}),
-                 Tensor::scalar(0.5f), Tensor::full(DType::kBool, {}, 1)},
-      .variables = {make(DType::kF64, {0, 0, 10, 10}, {2, 2})}};
-  EXPECT_EQ(numbers(run_kernel(test).variables[0]), (Doubles{0, 0, 8, 7}));
-}
-
 TEST(PlainKernelTest, AdamTakesKerasFirstStep) {
   // t = 1: m = 0.1 g, v = 0.001 g^2, alpha = lr sqrt(0.001) / 0.1: p moves by lr (less epsilon's
   // part).

@@ -1,11 +1,6 @@
 // Tables that are trained through gather alone: embeddings.
-#include <set>
-
-#include "cohort/cohort.h"
 #include "cohort/core/ops/slices.h"
-#include "cohort/core/runtime/function.h"
-#include "cohort/distribute/placement/mirrored.h"
-#include "tests/nn/support.h"
+#include "tests/nn/sparse_support.h"
 #include "tests/support/expect_error.h"
 
 namespace cohort::nn {
@@ -14,85 +9,7 @@ namespace {
 using testing::expect_error;
 using testing::Golden;
 
-constexpr int64_t kTable = 500, kWords = 6, kExamples = 70;
-
-distribute::Strategy sparse_mirrored(int devices, int replicas) {
-  distribute::MirroredOptions options{.num_replicas = replicas, .bytes_per_pack = 2000};
-  for (int i = 0; i < devices; ++i) options.devices.push_back("cpu:" + std::to_string(i));
-  return distribute::MirroredStrategy(options);
-}
-
-struct Setting {
-  Optimizer optimizer;
-  int64_t table = kTable;
-  bool one_hot = false;  ///< the same table as a matrix that one-hot rows are multiplied with
-};
-
-Model make_model(const Setting& setting) {
-  const auto table = [&]() -> Layer {
-    if (!setting.one_hot) return Embedding({.input_dim = setting.table, .output_dim = 4});
-    return Dense({.units = 4, .use_bias = false, .kernel_initializer = "uniform"});
-  };
-  const Shape shape = setting.one_hot ? Shape{kWords, setting.table} : Shape{kWords};
-  return Sequential({Input({.shape = shape}), table(), Flatten(), Dense({.units = 5})});
-}
-
-Tensor words(const Setting& setting) {
-  Tensor x(DType::kI32, Shape{kExamples, kWords});
-  for (int64_t i = 0; i < x.num_elements(); ++i)
-    x.data<int32_t>()[i] = static_cast<int32_t>(i * i * 7919 % 1009 % 40 * 12 % setting.table);
-  if (!setting.one_hot) return x;
-  Tensor dense(DType::kF32, Shape{kExamples, kWords, setting.table});
-  for (int64_t i = 0; i < x.num_elements(); ++i)
-    dense.data<float>()[i * setting.table + x.data<int32_t>()[i]] = 1;
-  return dense;
-}
-
-Tensor labels() {
-  Tensor y(DType::kI32, Shape{kExamples});
-  for (int64_t i = 0; i < kExamples; ++i) y.data<int32_t>()[i] = static_cast<int32_t>(i * 3 % 5);
-  return y;
-}
-
-struct SparseOutcome {
-  std::vector<Tensor> weights;
-  std::vector<double> loss;
-};
-
-/// Two epochs in batches of 16: the last has 6 rows, so that of 4 replicas one has 2, one none.
-SparseOutcome train(const distribute::Strategy& strategy, const Setting& setting) {
-  set_random_seed(7);
-  const Model model = strategy.scope([&] {
-    const Model model = make_model(setting);
-    model.compile({.optimizer = setting.optimizer,
-                   .loss = SparseCategoricalCrossentropy({.from_logits = true})});
-    return model;
-  });
-  std::vector<Tensor> start = model.get_weights();
-  for (size_t i = 0; i < start.size(); ++i)
-    for (int64_t k = 0; k < start[i].num_elements(); ++k)
-      start[i].data<float>()[k] =
-          static_cast<float>((k * 2654435761u + i * 40503u) % 1000) / 1000 - 0.5f;
-  model.set_weights(start);
-  const History history =
-      model.fit(words(setting), labels(), {.batch_size = 16, .epochs = 2, .verbose = 0});
-  return {model.get_weights(), history["loss"]};
-}
-
-void expect_same_sparse_bits(const SparseOutcome& a, const SparseOutcome& b,
-                             const std::string& what) {
-  for (size_t i = 0; i < a.weights.size(); ++i)
-    EXPECT_TRUE(bitwise_equal(a.weights[i], b.weights[i])) << what << ", weight " << i;
-  EXPECT_EQ(a.loss, b.loss) << what;
-}
-
-void expect_close(const SparseOutcome& a, const SparseOutcome& b, double tolerance,
-                  const std::string& what) {
-  for (size_t i = 0; i < a.weights.size(); ++i)
-    expect_near(a.weights[i], b.weights[i], tolerance, what);
-}
-
-std::vector<std::pair<std::string, Setting>> settings() {
+std::vector<std::pair<std::string, TableSetting>> settings() {
   return {{"SGD", {SGD({.learning_rate = 0.5})}},
           {"momentum", {SGD({.learning_rate = 0.1, .momentum = 0.9})}},
           {"clipped", {SGD({.learning_rate = 0.5, .global_clipnorm = 0.1})}},
@@ -100,93 +17,47 @@ std::vector<std::pair<std::string, Setting>> settings() {
           {"clipped values", {SGD({.learning_rate = 0.5, .clipvalue = 0.01})}},
           {"accumulated", {SGD({.learning_rate = 0.5, .gradient_accumulation_steps = 2})}},
           {"decay", {SGD({.learning_rate = 0.5, .weight_decay = 0.01})}},
-          {"Adam", {Adam({.learning_rate = 0.01})}}};
+          {"Adam", {Adam({.learning_rate = 0.01})}},
+          {"Adagrad", {Adagrad({.learning_rate = 0.1})}}};
 }
 
 TEST(SparseGradientsConcurrentTest, NReplicasEqualOneAndADenseTable) {
   for (size_t i = 0; i < settings().size(); ++i) {
     const auto [name, setting] = settings()[i];
-    const SparseOutcome one = train(distribute::OneDeviceStrategy("cpu:0"), setting);
+    const SparseOutcome one = train_table(distribute::OneDeviceStrategy("cpu:0"), setting);
     for (const int n : {2, 3, 4})
-      expect_close(train(sparse_mirrored(n, n), settings()[i].second), one, 2e-6, name);
-    Setting dense = settings()[i].second;
+      expect_close_tables(train_table(sparse_mirrored(n, n), settings()[i].second), one, 2e-6,
+                          name);
+    TableSetting dense = settings()[i].second;
     dense.one_hot = true;
-    expect_close(train(sparse_mirrored(2, 2), dense), one, 2e-6, name + ", dense");
+    expect_close_tables(train_table(sparse_mirrored(2, 2), dense), one, 2e-6, name + ", dense");
   }
 }
 
 TEST(SparseGradientsConcurrentTest, TheSameReplicasOnAnyDevicesGiveTheSameBits) {
   for (size_t i = 0; i < settings().size(); ++i) {
     for (const int replicas : {3, 4}) {
-      const SparseOutcome reference = train(sparse_mirrored(1, replicas), settings()[i].second);
+      const SparseOutcome reference =
+          train_table(sparse_mirrored(1, replicas), settings()[i].second);
       for (const int devices : {2, 3, 4})
         if (devices <= replicas)
-          expect_same_sparse_bits(reference,
-                                  train(sparse_mirrored(devices, replicas), settings()[i].second),
-                                  settings()[i].first + ", " + std::to_string(replicas) +
-                                      " replicas on " + std::to_string(devices));
+          expect_same_sparse_bits(
+              reference, train_table(sparse_mirrored(devices, replicas), settings()[i].second),
+              settings()[i].first + ", " + std::to_string(replicas) + " replicas on " +
+                  std::to_string(devices));
     }
   }
-}
-
-/// A loop of the user's own on 4 replicas of 4 rows each. Given as values whose shapes are known,
-/// the rows are gathered; as batches of a dataset, the table is reduced.
-std::vector<Tensor> custom_loop(const distribute::Strategy& strategy, bool of_dataset) {
-  const Setting setting{SGD({.learning_rate = 0.5, .momentum = 0.5})};
-  set_random_seed(7);
-  const Model model = strategy.scope([&] { return make_model(setting); });
-  const Function step = function(
-      [&](Value x, Value y) {
-        const Value losses = ops::squared_difference(model(x, {.training = true}), y);
-        const auto weights = model.trainable_weights();
-        setting.optimizer.apply(gradients(compute_average_loss(losses), weights), weights);
-        return losses;
-      },
-      "step");
-  const Tensor x = words(setting).slice(0, 0, 16).contiguous();
-  const Tensor y = Tensor::full(DType::kF32, Shape{16, 5}, 0.25);
-  const data::Dataset dataset = data::Dataset::from_tensor_slices({x, y}).batch(16);
-  for (int epoch = 0; epoch < 3; ++epoch) {
-    if (of_dataset) {
-      auto batches = strategy.experimental_distribute_dataset(dataset).iterate({.epoch = epoch});
-      const distribute::DistributedElement& batch = *batches.next();
-      strategy.run(step, {batch[0], batch[1]});
-    } else {
-      const auto rows = [&](const Tensor& all) {
-        return strategy.distribute_values_from_function(
-            [&](int r) { return all.slice(0, 4 * r, 4 * r + 4).contiguous(); });
-      };
-      strategy.run(step, {rows(x), rows(y)});
-    }
-  }
-  return model.get_weights();
 }
 
 TEST(SparseGradientsConcurrentTest, GatheringAndReducingGiveTheSameBits) {
-  const auto gathered = custom_loop(sparse_mirrored(4, 4), false);
-  const auto reduced = custom_loop(sparse_mirrored(4, 4), true);
-  for (size_t i = 0; i < gathered.size(); ++i)
-    EXPECT_TRUE(bitwise_equal(gathered[i], reduced[i])) << "weight " << i;
-}
-
-/// The ops of a placed update of a table [rows, 4] by `optimizer`, with 8 rows of each replica.
-std::multiset<std::string> ops_of_update(const Optimizer& optimizer, int64_t rows,
-                                         const distribute::StepRows& step) {
-  const Variable table(Tensor(DType::kF32, Shape{rows, 4}), "table");
-  const Trace made = trace(
-      [&](std::span<const Value> in) {
-        std::vector<Gradient> gradients =
-            nn::gradients(ops::reduce_sum(ops::gather(table, in[0])), {table});
-        std::vector<Value> none;
-        ops::sum_over_replicas(gradients, none);
-        optimizer.impl().apply(gradients, {table});
-        return std::vector<Value>{};
-      },
-      {{DType::kI32, Shape{batch_dim()}}}, "update");
-  std::multiset<std::string> ops;
-  const Trace placed = distribute::place_mirrored(made, step);
-  for (const auto& node : placed.graph->nodes()) ops.insert(node->op_name());
-  return ops;
+  const auto expect_equal = [](const std::string& name, auto make) {
+    const auto gathered = train_table_in_loop(sparse_mirrored(4, 4), false, make());
+    const auto reduced = train_table_in_loop(sparse_mirrored(4, 4), true, make());
+    for (size_t i = 0; i < gathered.size(); ++i)
+      EXPECT_TRUE(bitwise_equal(gathered[i], reduced[i])) << name << ", weight " << i;
+  };
+  expect_equal("dense", [] { return SGD({.learning_rate = 0.5, .momentum = 0.5}); });
+  expect_equal("rows", [] { return Adagrad({.learning_rate = 0.5}); });
 }
 
 TEST(SparseGradientsTest, SlicesStaySlicesWhereThatIsLess) {
@@ -195,14 +66,14 @@ TEST(SparseGradientsTest, SlicesStaySlicesWhereThatIsLess) {
   const auto gathered = ops_of_update(SGD(), 21, step);
   EXPECT_EQ(gathered.count("AllGather"), 2u);
   EXPECT_EQ(gathered.count("AllReduce"), 0u);
-  EXPECT_EQ(gathered.count("SparseSgdUpdate"), 1u);
+  EXPECT_EQ(gathered.count("RowsUpdate"), 1u);
   EXPECT_EQ(gathered.count("SlicesToDense"), 0u);
   EXPECT_EQ(gathered.count("CombineSlices"), 1u);
   const auto reduced = ops_of_update(SGD(), 20, step);
   EXPECT_EQ(reduced.count("AllGather"), 0u);
   EXPECT_EQ(reduced.count("AllReduce"), 1u);
-  EXPECT_EQ(reduced.count("SgdUpdate"), 1u);
-  EXPECT_EQ(reduced.count("SparseSgdUpdate"), 0u);
+  EXPECT_EQ(reduced.count("ElementwiseUpdate"), 1u);
+  EXPECT_EQ(reduced.count("RowsUpdate"), 0u);
 }
 
 TEST(SparseGradientsTest, TheDenseUpdateTakesTheGatheredRows) {
@@ -212,7 +83,7 @@ TEST(SparseGradientsTest, TheDenseUpdateTakesTheGatheredRows) {
     const auto ops = ops_of_update(optimizer, 1000, step);
     EXPECT_EQ(ops.count("AllGather"), 2u);
     EXPECT_EQ(ops.count("SlicesToDense"), 1u);
-    EXPECT_EQ(ops.count("SparseSgdUpdate"), 0u);
+    EXPECT_EQ(ops.count("RowsUpdate"), 0u);
   }
 }
 
@@ -220,7 +91,7 @@ TEST(SparseGradientsTest, OneReplicaGathersNothing) {
   const auto ops = ops_of_update(SGD(), 1000, {});
   EXPECT_EQ(ops.count("AllGather"), 0u);
   EXPECT_EQ(ops.count("CombineSlices"), 1u);
-  EXPECT_EQ(ops.count("SparseSgdUpdate"), 1u);
+  EXPECT_EQ(ops.count("RowsUpdate"), 1u);
 }
 
 TEST(SparseGradientsTest, WithoutAKnownBatchSizeTheTableIsReduced) {
@@ -237,6 +108,11 @@ Optimizer recorded_optimizer(const Golden& golden, const std::string& group) {
   const double rate = number("learning_rate").value();
   if (golden.text(group + "/optimizer") == "Adam")
     return Adam({.learning_rate = rate, .amsgrad = number("amsgrad").value_or(0) != 0});
+  if (golden.text(group + "/optimizer") == "RMSprop") return RMSprop({.learning_rate = rate});
+  if (golden.text(group + "/optimizer") == "Adagrad")
+    return Adagrad({.learning_rate = rate,
+                    .initial_accumulator_value = number("initial_accumulator_value").value_or(0.1),
+                    .weight_decay = number("weight_decay")});
   return SGD({.learning_rate = rate,
               .momentum = number("momentum").value_or(0),
               .weight_decay = number("weight_decay"),

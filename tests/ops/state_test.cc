@@ -93,15 +93,24 @@ TEST_F(StateOpTest, UpdatesRefuseWhatDoesNotFit) {
   });
 }
 
-TEST_F(StateOpTest, SparseUpdatesTakeSlicesOfTheirVariable) {
-  const auto table = variable("table", {100, 8});
-  const Value indices = input({N}, DType::kI32);
-  Node* node = ops::sparse_sgd_update(table, {indices, input({N, 8}), Shape{100, 8}},
-                                      learning_rate(), apply());
+TEST_F(StateOpTest, UpdatesOfRowsTakeSlicesOfTheirVariable) {
+  const auto table = variable("table", {100, 8}), slot = variable("slot", {100, 7});
+  const Slices slices{input({N}, DType::kI32), input({N, 8}), Shape{100, 8}};
+  const Value indices = slices.indices;
+  const auto record = [&](const Slices& gradient, const ops::Variables& slots) {
+    ops::UpdateBody body("own", DType::kF32, slots.size(), indices.graph().ops());
+    body.parameter = body.parameter - body.gradient;
+    for (Value& of_body : body.slots) of_body = of_body + body.gradient;
+    return ops::rows_update(body, table, slots, gradient, apply(), ops::OtherRows::kStay);
+  };
+  const Node* node = record(slices, {});
   EXPECT_EQ(node->stage(), Stage::kCommit);
-  expect_invalid({"sparse_sgd_update: got slices of float32 [99, 8] for variable table"}, [&] {
-    ops::sparse_sgd_update(table, {indices, input({N, 8}), Shape{99, 8}}, learning_rate(), apply());
+  EXPECT_EQ(node->input(0).node()->op_name(), "CombineSlices");
+  expect_invalid({"own: got slices of float32 [99, 8] for variable table"}, [&] {
+    record({indices, input({N, 8}), Shape{99, 8}}, {});
   });
+  expect_invalid({"own: got slot slot of float32 [100, 7] for variable table"},
+                 [&] { record(slices, {slot}); });
 }
 
 TEST_F(StateOpTest, AllReduceKeepsTypes) {

@@ -81,16 +81,27 @@ TEST(StateValuesTest, AdamStepsByHand) {
   EXPECT_NEAR(p->value().item<double>(), 1 - alpha * m1 / (std::sqrt(v1) + 1e-3), 1e-9);
 }
 
-TEST(StateValuesTest, SparseSgdAddsEveryRow) {
-  const auto table = variable({1, 1, 1});
+TEST(StateValuesTest, RowsThatOccurTwiceAreUpdatedOnceByTheirSum) {
+  const auto table = variable({1, 1, 1}), squares = variable({0, 5, 1}), kept = variable({1, 1, 1});
   evaluate(
       [&](Inputs in) {
-        const auto on = update_inputs(true);
-        ops::sparse_sgd_update(table, {in[0], in[1], Shape{3}}, on[0], on[2]);
+        const Slices slices{in[0], in[1], Shape{3}};
+        const Value rate = ops::scalar(0.5, DType::kF64);
+        ops::UpdateBody body("by_rows", DType::kF64, 1, rate.graph().ops());
+        body.slots[0] = body.slots[0] + ops::square(body.gradient);
+        body.parameter = body.parameter - body.number(rate) * body.gradient;
+        ops::rows_update(body, table, {squares}, slices, update_inputs(true)[2],
+                         ops::OtherRows::kAsDense);
+        ops::UpdateBody plain("plain", DType::kF64, 0, rate.graph().ops());
+        plain.parameter = plain.gradient;
+        ops::rows_update(plain, kept, {}, slices, update_inputs(false)[2],
+                         ops::OtherRows::kAsDense);
         return std::vector<Value>{in[1]};
       },
       {Tensor::from<int32_t>({2, 0, 2}), Tensor::from({2.0, 4.0, 6.0})});
   EXPECT_EQ(elements(table->value()), (std::vector<double>{-1, 1, -3}));
+  EXPECT_EQ(elements(squares->value()), (std::vector<double>{16, 5, 65}));
+  EXPECT_EQ(elements(kept->value()), (std::vector<double>{1, 1, 1}));
 }
 
 TEST(StateValuesTest, AllFiniteSeesEveryInput) {

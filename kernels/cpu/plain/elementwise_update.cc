@@ -17,28 +17,14 @@ namespace {
 /// cost more than that cache does (benchmarks/update_bodies.cc).
 constexpr int64_t kUpdateBlockBytes = 16 << 10;
 
-/// A thread's share of the work.
-struct UpdateLane {
-  std::unique_ptr<BodyNumbers> numbers;
-  std::vector<void*> arrays;  ///< gradient, parameter, slots: where the block is
-  std::vector<std::unique_ptr<BlockProgram>> programs;  ///< for blocks, then for halves of it, …
-  double weight_decay = 0;
-};
-
 class ElementwiseUpdateKernel final : public BodyUpdateKernel {
  public:
   explicit ElementwiseUpdateKernel(const KernelRequest& request)
       : BodyUpdateKernel(request),
         block_(kUpdateBlockBytes / widest_element(body())),
         one_thread_(make_cpu_device(0, 1)) {
-    const int64_t elements = num_elements();
-    const auto ops = static_cast<int64_t>(body().nodes().size());
-    const bool forks =
-        elements >= grain_for(ops, static_cast<int64_t>(2 * num_arrays() * element_bytes()));
-    lanes_.resize(
-        forks ? static_cast<size_t>(std::clamp<int64_t>(elements / block_, 1, int64_t{threads()}))
-              : 1);
-    for (size_t i = 0; i < lanes_.size(); ++i) make_lane(request, lanes_[i], i == 0 ? 1 : block_);
+    lanes_.resize(num_lanes(static_cast<int64_t>(body().nodes().size()), block_));
+    for (size_t i = 0; i < lanes_.size(); ++i) make_lane(request, i, i == 0 ? 1 : block_);
     for (const auto& program : lanes_.front().programs) {
       num_buffers_ = std::max(num_buffers_, program->num_buffers());
       op_workspace_ = std::max(op_workspace_, (program->workspace_bytes() + 63) / 64 * 64);
@@ -48,16 +34,24 @@ class ElementwiseUpdateKernel final : public BodyUpdateKernel {
   size_t workspace_bytes() const override { return lanes_.size() * lane_bytes(); }
 
   void run() override {
-    if (!apply()) return;
-    pieces_ = &find_pieces();
-    const auto num_lanes = static_cast<int64_t>(lanes_.size());
-    parallel_for(threads(), num_lanes, 2, [this](int64_t begin, int64_t end) {
-      for (int64_t lane = begin; lane < end; ++lane) run_lane(static_cast<size_t>(lane));
-    });
+    run_lanes(lanes_, block_,
+              [this](BlockLane& lane, const Piece& piece, int64_t first, int64_t last) {
+                for (int64_t block = first; block < last; ++block)
+                  run_block(lane, piece, block * block_, 0);
+                if (lane.number == 0) run_rest(lane, piece);
+              });
   }
 
  private:
-  void make_lane(const KernelRequest& request, UpdateLane& lane, int64_t smallest) {
+  struct BlockLane : Lane {
+    size_t number = 0;
+    std::vector<void*> arrays;  ///< gradient, parameter, slots: where the block is
+    std::vector<std::unique_ptr<BlockProgram>> programs;  ///< for blocks, then for halves of it, …
+  };
+
+  void make_lane(const KernelRequest& request, size_t number, int64_t smallest) {
+    BlockLane& lane = lanes_[number];
+    lane.number = number;
     lane.numbers =
         std::make_unique<BodyNumbers>(request, body(), num_arrays(), decays(), *one_thread_);
     lane.arrays.resize(num_arrays());
@@ -80,41 +74,19 @@ class ElementwiseUpdateKernel final : public BodyUpdateKernel {
     return static_cast<size_t>(num_buffers_) * buffer_bytes() + op_workspace_;
   }
 
-  void run_lane(size_t number) {
-    UpdateLane& lane = lanes_[number];
-    int64_t blocks = 0;
-    for (const Piece& piece : *pieces_) blocks += piece.count / block_;
-    const auto at = static_cast<int64_t>(number), num_lanes = static_cast<int64_t>(lanes_.size());
-    const int64_t begin = blocks * at / num_lanes, end = blocks * (at + 1) / num_lanes;
-    int64_t before = 0;  // blocks of earlier pieces
-    for (const Piece& piece : *pieces_) {
-      const int64_t whole = piece.count / block_;
-      const int64_t first = std::max(begin - before, int64_t{0});
-      const int64_t last = std::min(end - before, whole);
-      before += whole;
-      if (first >= last && number > 0) continue;
-      lane.weight_decay = decay(piece.first);
-      lane.numbers->compute(numbers(), lane.weight_decay);
-      for (int64_t block = first; block < last; ++block)
-        run_block(number, piece, block * block_, 0);
-      if (number == 0) run_rest(piece);
-    }
-  }
-
-  void run_rest(const Piece& piece) {
+  void run_rest(BlockLane& lane, const Piece& piece) {
     int64_t at = piece.count / block_ * block_;
-    for (size_t half = 1; half < lanes_[0].programs.size(); ++half) {
+    for (size_t half = 1; half < lane.programs.size(); ++half) {
       const int64_t size = block_ >> half;
       if (piece.count - at < size) continue;
-      run_block(0, piece, at, half);
+      run_block(lane, piece, at, half);
       at += size;
     }
   }
 
-  void run_block(size_t number, const Piece& piece, int64_t at, size_t half) {
-    UpdateLane& lane = lanes_[number];
+  void run_block(BlockLane& lane, const Piece& piece, int64_t at, size_t half) {
     BlockProgram& program = *lane.programs[half];
-    std::byte* buffers = workspace() + number * lane_bytes();
+    std::byte* buffers = workspace() + lane.number * lane_bytes();
     program.use(buffers, buffer_bytes(),
                 buffers + static_cast<size_t>(num_buffers_) * buffer_bytes());
     for (size_t k = 0; k < num_arrays(); ++k) {
@@ -126,8 +98,7 @@ class ElementwiseUpdateKernel final : public BodyUpdateKernel {
 
   int64_t block_;  ///< elements, a power of two
   std::unique_ptr<Device> one_thread_;
-  std::vector<UpdateLane> lanes_;
-  const std::vector<Piece>* pieces_ = nullptr;
+  std::vector<BlockLane> lanes_;
   int num_buffers_ = 0;
   size_t op_workspace_ = 0;
 };

@@ -12,6 +12,7 @@ void register_plain_kernels(KernelRegistry& registry) {
   plain::register_array(registry);
   plain::register_copy(registry);
   plain::register_reduce(registry);
+  plain::register_wide(registry);
   plain::register_matmul(registry);
   plain::register_conv(registry);
   plain::register_pool(registry);
@@ -24,6 +25,7 @@ void register_plain_kernels(KernelRegistry& registry) {
   plain::register_state(registry);
   plain::register_update(registry);
   plain::register_elementwise_update(registry);
+  plain::register_rows_update(registry);
 }
 
 }  // namespace cohort::cpu

@@ -14,6 +14,7 @@ void register_fused(KernelRegistry& registry);
 void register_array(KernelRegistry& registry);
 void register_copy(KernelRegistry& registry);
 void register_reduce(KernelRegistry& registry);
+void register_wide(KernelRegistry& registry);
 void register_matmul(KernelRegistry& registry);
 void register_conv(KernelRegistry& registry);
 void register_pool(KernelRegistry& registry);
@@ -26,5 +27,6 @@ void register_random(KernelRegistry& registry);
 void register_state(KernelRegistry& registry);
 void register_update(KernelRegistry& registry);
 void register_elementwise_update(KernelRegistry& registry);
+void register_rows_update(KernelRegistry& registry);
 
 }  // namespace cohort::cpu::plain

@@ -1,6 +1,5 @@
 #include "cohort/kernels/cpu/update_plan.h"
 
-#include "cohort/kernels/cpu/labels.h"
 #include "cohort/kernels/cpu/parallel.h"
 #include "cohort/kernels/cpu/plain/register.h"
 #include "cohort/kernels/cpu/plain/types.h"
@@ -109,42 +108,6 @@ class SgdKernel final : public UpdateKernel {
   SgdConstants constants_;
 };
 
-// Inputs: indices, values, learning_rate, apply. Equal indices subtract in order: the columns are
-// split over the team. A commit op cannot fail, so an index outside changes nothing; the gather
-// that made the gradient has refused it.
-template <class T>
-class SparseSgdKernel final : public CpuKernel {
- public:
-  explicit SparseSgdKernel(const KernelRequest& request)
-      : CpuKernel(request),
-        rows_(request.variables[0].shape.size(0)),
-        width_(request.variables[0].shape.num_elements(1, request.variables[0].shape.rank())) {}
-
-  void run() override {
-    if (!*in(3).data<bool>()) return;
-    using C = Compute<T>;
-    const C rate = static_cast<C>(*in(2).data<float>());
-    const int64_t count = in(0).num_elements();
-    const T* values = in(1).template data<T>();
-    T* p = variables()[0].template data<T>();
-    parallel_for(
-        threads(), width_, grain_for(2 * count, 3 * count * static_cast<int64_t>(sizeof(T))),
-        [=, this](int64_t begin, int64_t end) {
-          for (int64_t i = 0; i < count; ++i) {
-            const int64_t row = integer_at(in(0), i);
-            if (row < 0 || row >= rows_) continue;
-            for (int64_t c = begin; c < end; ++c)
-              p[row * width_ + c] = static_cast<T>(static_cast<C>(p[row * width_ + c]) -
-                                                   rate * static_cast<C>(values[i * width_ + c]));
-          }
-        });
-  }
-
- private:
-  int64_t rows_;
-  int64_t width_;
-};
-
 template <template <class> class K>
 std::unique_ptr<Kernel> make_update(const KernelRequest& request) {
   return for_floating(request.variables[0].dtype, [&](auto type) -> std::unique_ptr<Kernel> {
@@ -157,7 +120,6 @@ std::unique_ptr<Kernel> make_update(const KernelRequest& request) {
 void register_update(KernelRegistry& registry) {
   registry.add("AdamUpdate", DeviceType::kCPU, kPlain, make_update<AdamKernel>);
   registry.add("SgdUpdate", DeviceType::kCPU, kPlain, make_update<SgdKernel>);
-  registry.add("SparseSgdUpdate", DeviceType::kCPU, kPlain, make_update<SparseSgdKernel>);
 }
 
 }  // namespace cohort::cpu::plain

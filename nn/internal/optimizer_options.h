@@ -1,11 +1,11 @@
 #pragma once
 
-#include "cohort/nn/optimizers.h"
+#include "cohort/nn/optimizer.h"
 
-/// What the files of this folder share.
+/// What the optimizers of nn/optimizers/ share.
 namespace cohort::nn::optimizers {
 
-/// The options that all optimizers have, of an aggregate of nn/optimizers.h.
+/// The options that all optimizers have, of an aggregate of nn/optimizers/.
 template <class Options>
 OptimizerOptions shared_options(const Options& options) {
   return {.learning_rate = options.learning_rate,
@@ -18,7 +18,8 @@ OptimizerOptions shared_options(const Options& options) {
           .ema_overwrite_frequency = options.ema_overwrite_frequency,
           .loss_scale_factor = options.loss_scale_factor,
           .gradient_accumulation_steps = options.gradient_accumulation_steps,
-          .name = options.name};
+          .name = options.name,
+          .lazy_rows = options.lazy_rows};
 }
 
 // InvalidArgument, naming the optimizer, unless the number is in range.

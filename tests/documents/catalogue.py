@@ -166,6 +166,10 @@ FUNCTIONS = {
         "nn::clear_session",
         "nn::set_dtype_policy",
         "nn::dtype_policy",
+        "nn::load_model",
+        "nn::model_from_json",
+        "nn::clone_model",
+        "nn::register_serializable",
         "data::to_categorical",
     ],
     "Custom loops": [
@@ -193,7 +197,13 @@ FUNCTIONS = {
 # What the functions above and below return or take, and what users' own classes derive from.
 SUPPORTING_FUNCTIONS = {
     "nn::make",
+    "nn::remember",
     "nn::make_metric",
+    "nn::serialize",
+    "nn::deserialize",
+    "nn::object_registry",
+    "data::open_archive",
+    "data::write_archive",
     "nn::common_options",
     "nn::operation",
     "nn::reduce_over_replicas",
@@ -253,6 +263,9 @@ ELSEWHERE = {
 # Handles to those, and the values that arguments and results are made of.
 SUPPORTING_CLASSES = {
     "nn::ActivationFunction",
+    "nn::Config",
+    "nn::ObjectRegistry",
+    "nn::MadeOfOptions",
     "nn::Handle",
     "nn::Logs",
     "nn::CallbackParams",

@@ -43,7 +43,7 @@ def global_pooling():
     x = keras.Input((5, 5, 3), name="image")
     y = L.Concatenate()([L.GlobalMaxPooling2D()(x), L.GlobalAveragePooling2D()(x)])
     y = L.Reshape((3, -1))(y)
-    y = L.Flatten()(L.BatchNormalization(axis=1, center=False, epsilon=0.01)(y, training=False))
+    y = L.Flatten()(L.BatchNormalization(axis=1, center=False, epsilon=0.01)(y))
     model = keras.Model(x, L.Dense(2, activation="softmax")(y), name="pools")
     model.compile(O.RMSprop(0.01, momentum=0.5, centered=True), K.CategoricalCrossentropy(label_smoothing=0.1),
                   metrics=[keras.metrics.AUC(), keras.metrics.Precision(), "categorical_accuracy"])
@@ -73,7 +73,7 @@ def words():
 
 def masking():
     x = keras.Input((4, 3))
-    model = keras.Model(x, L.Dense(2)(L.BatchNormalization()(L.Masking(mask_value=0.25)(x))))
+    model = keras.Model(x, L.Dense(2)(L.Masking(mask_value=0.25)(x)))
     model.compile(O.Adamax(0.01, **BETAS), "mse")
     data = numbers(3, 4, 3)
     data[1, 2:] = 0.25

@@ -1,8 +1,12 @@
 #include "cohort/checkpoint/replaced_file.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <utility>
+
+#include "cohort/core/system.h"
 
 namespace cohort::checkpoint {
 
@@ -22,6 +26,17 @@ void ReplacedFile::close() {
   storage_->rename(partial_, path_);
   file_.reset();
   storage_->sync_directory(parent_path(path_));
+}
+
+void replace_file(const std::string& from, const std::string& path) {
+  const int file = ::open(from.c_str(), O_RDONLY | O_CLOEXEC);
+  const bool synced = file >= 0 && ::fsync(file) == 0;
+  const int error = errno;
+  if (file >= 0) ::close(file);
+  if (!synced) throw system_error(from, error);
+  const std::shared_ptr<Storage> storage = posix_storage();
+  storage->rename(from, path);
+  storage->sync_directory(parent_path(path));
 }
 
 ReplacedFile::~ReplacedFile() {

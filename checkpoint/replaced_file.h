@@ -29,4 +29,8 @@ class ReplacedFile {
   std::unique_ptr<OutputFile> file_;
 };
 
+/// A file that is whole at `from`, as partial_path() has it, takes the place of one at `path`, and
+/// then survives a crash of the machine.
+void replace_file(const std::string& from, const std::string& path);
+
 }  // namespace cohort::checkpoint

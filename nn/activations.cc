@@ -150,7 +150,9 @@ std::function<Value(Value)> activation_by_name(std::string_view name) {
 }  // namespace
 
 ActivationFunction::ActivationFunction(std::string_view name) {
-  if (!name.empty()) function_ = activation_by_name(name);
+  if (name.empty()) return;
+  function_ = activation_by_name(name);
+  name_ = name;
 }
 
 }  // namespace cohort::nn

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 #include <string_view>
 
 #include "cohort/core/graph/graph.h"
@@ -20,14 +21,21 @@ class ActivationFunction {
   template <class F>
   requires(std::is_invocable_r_v<Value, F, Value> && !std::is_same_v<F, ActivationFunction>)
       ActivationFunction(F function)  // NOLINT
-      : function_(std::move(function)) {}
+      : function_(std::move(function)), name_() {}
+
+  /// A function by a name that who reads a file of it knows, too.
+  ActivationFunction(std::function<Value(Value)> function, std::string name)
+      : function_(std::move(function)), name_(std::move(name)) {}
 
   /// True when calling this changes nothing.
   bool is_linear() const { return !function_; }
   Value operator()(Value x) const { return function_ ? function_(x) : x; }
+  /// What it was given by: "linear" for nothing, "" for a function.
+  const std::string& name() const { return name_; }
 
  private:
   std::function<Value(Value)> function_;
+  std::string name_ = "linear";
 };
 
 /// Keras' activations: floating in, same shape out unless said otherwise.

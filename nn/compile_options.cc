@@ -39,6 +39,15 @@ PerOutput<T>::PerOutput(std::initializer_list<Entry> named) : listed_(true) {
 }
 
 template <class T>
+PerOutput<T> PerOutput<T>::listed(std::vector<T> values, std::vector<std::string> names) {
+  PerOutput made;
+  made.values_ = std::move(values);
+  made.names_ = std::move(names);
+  made.listed_ = true;
+  return made;
+}
+
+template <class T>
 bool PerOutput<T>::empty() const {
   return values_.empty();
 }
@@ -94,6 +103,11 @@ Metric MetricSpec::make(const Shape& y_true, const Shape& y_pred) const {
 MetricSpecs::MetricSpecs(std::initializer_list<MetricSpec> list) : list_(list) {}
 MetricSpecs::MetricSpecs(std::initializer_list<Entry> named) : named_(named) {}
 MetricSpecs::MetricSpecs(List list) : list_(std::move(list)) {}
+MetricSpecs MetricSpecs::of_outputs(std::vector<Entry> named) {
+  MetricSpecs made;
+  made.named_ = std::move(named);
+  return made;
+}
 MetricSpecs::MetricSpecs() = default;
 MetricSpecs::MetricSpecs(const MetricSpecs&) = default;
 MetricSpecs::MetricSpecs(MetricSpecs&&) noexcept = default;

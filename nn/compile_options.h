@@ -30,7 +30,14 @@ class PerOutput {
   PerOutput& operator=(PerOutput&& other) noexcept;
   ~PerOutput();
 
+  /// One for each output in order, or, with names, of these.
+  static PerOutput listed(std::vector<T> values, std::vector<std::string> names = {});
+
   bool empty() const;
+  /// As given: one, where is_for_all().
+  const std::vector<T>& values() const { return values_; }
+  const std::vector<std::string>& names() const { return names_; }
+  bool is_for_all() const { return !listed_ && !values_.empty(); }
   /// One for each of `outputs`. Throws InvalidArgument that begins with `where` when number or
   /// names do not fit; with `partial`, outputs that are not named get T().
   std::vector<T> resolve(const std::vector<std::string>& outputs, std::string_view where,
@@ -65,6 +72,8 @@ class MetricSpec {
   ~MetricSpec();
 
   Metric make(const Shape& y_true, const Shape& y_pred) const;
+  const std::string& name() const { return name_; }  ///< "" where a metric was given
+  const Metric& metric() const { return metric_; }
 
  private:
   std::string name_;
@@ -88,6 +97,10 @@ class MetricSpecs {
   MetricSpecs& operator=(MetricSpecs&& other) noexcept;
   ~MetricSpecs();
 
+  static MetricSpecs of_outputs(std::vector<Entry> named);
+  const List& list() const { return list_; }
+  const std::vector<Entry>& by_output() const { return named_; }
+  bool empty() const { return list_.empty() && named_.empty(); }
   /// For each output its metrics. Throws InvalidArgument that begins with `where`.
   std::vector<List> resolve(const std::vector<std::string>& outputs, std::string_view where) const;
 

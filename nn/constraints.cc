@@ -47,24 +47,25 @@ Projection min_max_norm(const constraints::MinMaxNorm& options) {
   };
 }
 
-Projection projection_by_name(std::string_view name) {
-  const internal::Named<Projection> known[] = {{"max_norm", max_norm({})},
-                                               {"non_neg", non_neg()},
-                                               {"unit_norm", unit_norm({})},
-                                               {"min_max_norm", min_max_norm({})}};
-  return internal::find_named_class<Projection>("constraint", name, known);
+Constraint constraint_by_name(std::string_view name) {
+  namespace c = constraints;
+  const internal::Named<Constraint> known[] = {{"max_norm", c::MaxNorm()},
+                                               {"non_neg", c::NonNeg()},
+                                               {"unit_norm", c::UnitNorm()},
+                                               {"min_max_norm", c::MinMaxNorm()}};
+  return internal::find_named_class<Constraint>("constraint", name, known);
 }
 
 }  // namespace
 
-Constraint::Constraint(const char* name) : projection_(projection_by_name(name)) {}
+Constraint::Constraint(const char* name) : Constraint(constraint_by_name(name)) {}
 
 namespace constraints {
 
-MaxNorm::operator Constraint() const { return max_norm(*this); }
-NonNeg::operator Constraint() const { return non_neg(); }
-UnitNorm::operator Constraint() const { return unit_norm(*this); }
-MinMaxNorm::operator Constraint() const { return min_max_norm(*this); }
+MaxNorm::operator Constraint() const { return {max_norm(*this), *this}; }
+NonNeg::operator Constraint() const { return {non_neg(), *this}; }
+UnitNorm::operator Constraint() const { return {unit_norm(*this), *this}; }
+MinMaxNorm::operator Constraint() const { return {min_max_norm(*this), *this}; }
 
 }  // namespace constraints
 }  // namespace cohort::nn

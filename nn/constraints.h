@@ -1,5 +1,6 @@
 #pragma once
 
+#include <any>
 #include <functional>
 #include <initializer_list>
 #include <string>
@@ -19,12 +20,19 @@ class Constraint {
   Constraint(const char* name);  // NOLINT
   Constraint(std::function<Value(Value)> projection)
       : projection_(std::move(projection)) {}  // NOLINT
+  /// Of one of nn::constraints, or of a user's options that convert to this.
+  Constraint(std::function<Value(Value)> projection, std::any made_of)
+      : projection_(std::move(projection)), made_of_(std::move(made_of)) {}
 
   bool defined() const { return projection_ != nullptr; }
   Value operator()(Value weight) const { return projection_(weight); }
 
+  /// The options; empty where a function was given.
+  const std::any& made_of() const { return made_of_; }
+
  private:
   std::function<Value(Value)> projection_;
+  std::any made_of_;
 };
 
 namespace constraints {

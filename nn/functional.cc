@@ -58,7 +58,7 @@ class Ordering {
 }  // namespace
 
 FunctionalImpl::FunctionalImpl(ModelOptions options)
-    : ModelImpl("Functional", {.name = std::move(options.name)}),
+    : ModelImpl("Functional", {.trainable = options.trainable, .name = std::move(options.name)}),
       inputs_(std::move(options.inputs)),
       outputs_(std::move(options.outputs)) {
   if (inputs_.empty() || outputs_.empty())

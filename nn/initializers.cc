@@ -171,63 +171,69 @@ Initializer::Function identity(double gain) {
   };
 }
 
-Initializer::Function initializer_by_name(std::string_view name) {
-  const internal::Named<Initializer::Function> known[] = {
-      {"zeros", constant(0)},
-      {"zero", constant(0)},
-      {"ones", constant(1)},
-      {"one", constant(1)},
-      {"identity", identity(1)},
-      {"random_uniform", uniform(-0.05, 0.05, {})},
-      {"uniform", uniform(-0.05, 0.05, {})},
-      {"normal", normal(0, 0.05, {})},
-      {"random_normal", normal(0, 0.05, {})},
-      {"truncated_normal", truncated_normal(0, 0.05, {})},
-      {"glorot_uniform", variance_scaling(1, "fan_avg", "uniform", {})},
-      {"glorot_normal", variance_scaling(1, "fan_avg", "truncated_normal", {})},
-      {"he_uniform", variance_scaling(2, "fan_in", "uniform", {})},
-      {"he_normal", variance_scaling(2, "fan_in", "truncated_normal", {})},
-      {"lecun_uniform", variance_scaling(1, "fan_in", "uniform", {})},
-      {"lecun_normal", variance_scaling(1, "fan_in", "truncated_normal", {})},
-      {"variance_scaling", variance_scaling(1, "fan_in", "truncated_normal", {})},
-      {"orthogonal", orthogonal(1, {})},
+Initializer initializer_by_name(std::string_view name) {
+  namespace i = initializers;
+  using Make = Initializer (*)();
+  static constexpr internal::Named<Make> kKnown[] = {
+      {"zeros", [] { return Initializer(i::Zeros()); }},
+      {"zero", [] { return Initializer(i::Zeros()); }},
+      {"ones", [] { return Initializer(i::Ones()); }},
+      {"one", [] { return Initializer(i::Ones()); }},
+      {"identity", [] { return Initializer(i::Identity()); }},
+      {"random_uniform", [] { return Initializer(i::RandomUniform()); }},
+      {"uniform", [] { return Initializer(i::RandomUniform()); }},
+      {"normal", [] { return Initializer(i::RandomNormal()); }},
+      {"random_normal", [] { return Initializer(i::RandomNormal()); }},
+      {"truncated_normal", [] { return Initializer(i::TruncatedNormal()); }},
+      {"glorot_uniform", [] { return Initializer(i::GlorotUniform()); }},
+      {"glorot_normal", [] { return Initializer(i::GlorotNormal()); }},
+      {"he_uniform", [] { return Initializer(i::HeUniform()); }},
+      {"he_normal", [] { return Initializer(i::HeNormal()); }},
+      {"lecun_uniform", [] { return Initializer(i::LecunUniform()); }},
+      {"lecun_normal", [] { return Initializer(i::LecunNormal()); }},
+      {"variance_scaling", [] { return Initializer(i::VarianceScaling()); }},
+      {"orthogonal", [] { return Initializer(i::Orthogonal()); }},
   };
-  return internal::find_named_class<Initializer::Function>("initializer", name, known);
+  return internal::find_named_class<Make>("initializer", name, kKnown)();
 }
 
 }  // namespace
 
-Initializer::Initializer(std::string_view name) : function_(initializer_by_name(name)) {}
+Initializer::Initializer(std::string_view name) : Initializer(initializer_by_name(name)) {}
 
 namespace initializers {
 
-Zeros::operator Initializer() const { return constant(0); }
-Ones::operator Initializer() const { return constant(1); }
-Constant::operator Initializer() const { return constant(value); }
-RandomUniform::operator Initializer() const { return uniform(minval, maxval, seed); }
-RandomNormal::operator Initializer() const { return normal(mean, stddev, seed); }
-TruncatedNormal::operator Initializer() const { return truncated_normal(mean, stddev, seed); }
+Zeros::operator Initializer() const { return {constant(0), *this}; }
+Ones::operator Initializer() const { return {constant(1), *this}; }
+Constant::operator Initializer() const { return {constant(value), *this}; }
+RandomUniform::operator Initializer() const { return {uniform(minval, maxval, seed), *this}; }
+RandomNormal::operator Initializer() const { return {normal(mean, stddev, seed), *this}; }
+TruncatedNormal::operator Initializer() const {
+  return {truncated_normal(mean, stddev, seed), *this};
+}
 VarianceScaling::operator Initializer() const {
-  return variance_scaling(scale, mode, distribution, seed);
+  return {variance_scaling(scale, mode, distribution, seed), *this};
 }
 GlorotUniform::operator Initializer() const {
-  return variance_scaling(1, "fan_avg", "uniform", seed);
+  return {variance_scaling(1, "fan_avg", "uniform", seed), *this};
 }
 GlorotNormal::operator Initializer() const {
-  return variance_scaling(1, "fan_avg", "truncated_normal", seed);
+  return {variance_scaling(1, "fan_avg", "truncated_normal", seed), *this};
 }
-HeUniform::operator Initializer() const { return variance_scaling(2, "fan_in", "uniform", seed); }
+HeUniform::operator Initializer() const {
+  return {variance_scaling(2, "fan_in", "uniform", seed), *this};
+}
 HeNormal::operator Initializer() const {
-  return variance_scaling(2, "fan_in", "truncated_normal", seed);
+  return {variance_scaling(2, "fan_in", "truncated_normal", seed), *this};
 }
 LecunUniform::operator Initializer() const {
-  return variance_scaling(1, "fan_in", "uniform", seed);
+  return {variance_scaling(1, "fan_in", "uniform", seed), *this};
 }
 LecunNormal::operator Initializer() const {
-  return variance_scaling(1, "fan_in", "truncated_normal", seed);
+  return {variance_scaling(1, "fan_in", "truncated_normal", seed), *this};
 }
-Identity::operator Initializer() const { return identity(gain); }
-Orthogonal::operator Initializer() const { return orthogonal(gain, seed); }
+Identity::operator Initializer() const { return {identity(gain), *this}; }
+Orthogonal::operator Initializer() const { return {orthogonal(gain, seed), *this}; }
 
 }  // namespace initializers
 }  // namespace cohort::nn

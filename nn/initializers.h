@@ -1,5 +1,6 @@
 #pragma once
 
+#include <any>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -28,13 +29,19 @@ class Initializer {
   Initializer(std::string_view name);                                     // NOLINT: given by name
   Initializer(const char* name) : Initializer(std::string_view(name)) {}  // NOLINT
   Initializer(Function function) : function_(std::move(function)) {}      // NOLINT
+  /// Of one of nn::initializers, or of a user's options that convert to this.
+  Initializer(Function function, std::any made_of)
+      : function_(std::move(function)), made_of_(std::move(made_of)) {}
 
   Tensor operator()(const Shape& shape, DType dtype, const InitializerContext& context) const {
     return function_(shape, dtype, context);
   }
+  /// The options; empty where a function was given.
+  const std::any& made_of() const { return made_of_; }
 
  private:
   Function function_;
+  std::any made_of_;
 };
 
 /// Keras' initializers. fan_in and fan_out are the last two dimensions, each times the receptive

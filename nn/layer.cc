@@ -33,6 +33,13 @@ LayerImpl::LayerImpl(std::string type_name, LayerOptions options)
 
 void LayerImpl::build(std::span<const TensorType>) {}
 
+Config LayerImpl::get_config() const {
+  throw Unimplemented(
+      "{}: got a layer of class {}, which does not say what it is made of; want get_config(), or "
+      "a class made of options that convert to it",
+      name_, type_name_);
+}
+
 void LayerImpl::set_trainable(bool trainable) {
   trainable_ = trainable;
   for (const auto& [name, layer] : children_) layer->set_trainable(trainable);
@@ -141,6 +148,7 @@ void LayerImpl::build_once(std::span<const TensorType> inputs) {
   path_ = (parent ? parent->path_ + "/" : "") + name_within_parent();
   build(inputs);
   built_ = true;
+  built_for_.assign(inputs.begin(), inputs.end());
   parts_made();
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cohort/core/graph/graph.h"
+#include "cohort/nn/config.h"
 #include "cohort/nn/constraints.h"
 #include "cohort/nn/dtype_policy.h"
 #include "cohort/nn/handle.h"
@@ -167,7 +168,7 @@ struct WeightOptions {
 ///     nn::Variable factor_;
 ///   };
 ///   nn::Layer layer = nn::make<Scale>();
-class LayerImpl : public std::enable_shared_from_this<LayerImpl> {
+class LayerImpl : public std::enable_shared_from_this<LayerImpl>, public MadeOfOptions {
  public:
   using HandleType = Layer;
 
@@ -189,6 +190,10 @@ class LayerImpl : public std::enable_shared_from_this<LayerImpl> {
   /// supports_masking(); the first input's unless overridden.
   virtual Value compute_mask(const CallArgs& args) const { return args.masks.front(); }
 
+  /// What a new object is made of by the function that register_serializable() was given; name,
+  /// trainable and dtype are added. A class made of options needs none. Unimplemented.
+  virtual Config get_config() const;
+
   // --- what it is ---------------------------------------------------------------------------
   const std::string& name() const { return name_; }
   const std::string& type_name() const { return type_name_; }
@@ -200,6 +205,8 @@ class LayerImpl : public std::enable_shared_from_this<LayerImpl> {
   bool trainable() const;
   void set_trainable(bool trainable);
   bool built() const { return built_; }
+  /// The types of the inputs that it was built for; empty before.
+  const std::vector<TensorType>& built_for() const { return built_for_; }
   /// Where the weights are saved; known once the layer is built.
   const std::string& path() const { return path_; }
   const std::vector<std::pair<std::string, Layer>>& children() const { return children_; }
@@ -285,7 +292,7 @@ class LayerImpl : public std::enable_shared_from_this<LayerImpl> {
   std::vector<std::pair<std::string, Layer>> children_;
   std::vector<Variable> own_weights_;
   std::vector<std::pair<Variable, Regularizer>> regularizers_;
-  std::vector<TensorType> output_types_;
+  std::vector<TensorType> built_for_, output_types_;
   std::shared_ptr<PartsObserver> observer_;
 };
 

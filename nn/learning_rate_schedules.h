@@ -14,7 +14,7 @@ class LearningRateSchedule;
 
 /// What a schedule is: the learning rate as a function of the batches that the optimizer has seen,
 /// recorded in the step, so that nothing is traced again. A user's own derives from it.
-class LearningRateScheduleImpl {
+class LearningRateScheduleImpl : public MadeOfOptions {
  public:
   using HandleType = LearningRateSchedule;
   virtual ~LearningRateScheduleImpl() = default;
@@ -37,7 +37,8 @@ class LearningRate {
  public:
   LearningRate(double rate) : rate_(rate) {}  // NOLINT
   template <class S>
-  requires std::is_convertible_v<S, LearningRateSchedule> LearningRate(const S& schedule)  // NOLINT
+  requires(std::is_convertible_v<S, LearningRateSchedule> && !std::is_convertible_v<S, void*>)
+      LearningRate(const S& schedule)  // NOLINT
       : schedule_(schedule) {}
 
   bool is_scheduled() const { return schedule_.defined(); }

@@ -41,6 +41,7 @@ Value divided(Value gradient, Value scale) {
 
 LossScale::LossScale(std::string name, double initial_scale, int64_t dynamic_growth_steps)
     : name_(std::move(name)),
+      initial_scale_(initial_scale),
       dynamic_growth_steps_(dynamic_growth_steps),
       step_counter_(Tensor::scalar<int64_t>(0), name_ + "/step_counter", false),
       dynamic_scale_(Tensor::scalar(static_cast<float>(initial_scale)), name_ + "/dynamic_scale",

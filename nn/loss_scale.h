@@ -17,6 +17,10 @@ class LossScale {
   /// and for no growth steps.
   LossScale(std::string name, double initial_scale, int64_t dynamic_growth_steps);
 
+  const std::string& name() const { return name_; }
+  double initial_scale() const { return initial_scale_; }
+  int64_t dynamic_growth_steps() const { return dynamic_growth_steps_; }
+
   // In a traced step.
   Value scaled(Value loss) const;
   /// Divides gradients, summed over the replicas, by the scale, and says when the step commits. The
@@ -31,6 +35,7 @@ class LossScale {
 
  private:
   std::string name_;
+  double initial_scale_;
   int64_t dynamic_growth_steps_;
   Variable step_counter_, dynamic_scale_;
   Variable not_finite_;  ///< which gradient was not when the last step was skipped; -1: it was not

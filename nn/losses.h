@@ -13,7 +13,7 @@ namespace cohort::nn {
 class Loss;
 
 /// What a loss is; a user's own derives from it and overrides call().
-class LossImpl {
+class LossImpl : public MadeOfOptions {
  public:
   using HandleType = Loss;
   /// `reduction`: "sum_over_batch_size", "sum", "mean", "mean_with_sample_weight" or "none".

@@ -38,7 +38,7 @@ struct MetricArgs {
 ///     Value result(std::span<const Value> states) const override { return states[0]; }
 ///   };
 ///   model.compile({…, .metrics = {nn::make<Positives>()}});
-class MetricImpl {
+class MetricImpl : public MadeOfOptions {
  public:
   using HandleType = Metric;
 

@@ -98,6 +98,11 @@ struct SaveWeightsOptions {
   std::optional<double> max_shard_size = {};
 };
 
+struct SaveModelOptions {
+  bool overwrite = true;          ///< false: AlreadyExists where the file is there
+  bool include_optimizer = true;  ///< what compile() was given, and the optimizer's state
+};
+
 struct LoadWeightsOptions {
   /// Loads what fits and names the rest on standard error, instead of throwing.
   bool skip_mismatch = false;
@@ -114,6 +119,7 @@ struct ModelOptions {
   std::vector<SymbolicTensor> inputs;
   std::vector<SymbolicTensor> outputs;
   std::string name = "";
+  bool trainable = true;
 };
 
 /// A handle to a model: a layer that can be trained. It runs on the strategy in whose scope it was
@@ -176,6 +182,16 @@ class Model : public Layer {
   using Layer::operator();
   /// Compiles and runs the model on concrete tensors, as one replica.
   Tensor operator()(const Tensor& x) const;
+
+  /// Writes the model into one file whose name ends in ".keras", which load_model() here and
+  /// keras.saving.load_model() read: what its layers are made of, what compile() was given, weights
+  /// and the optimizer's state. Of a class of one's own, get_config() and the weights. Throws as
+  /// to_json() and save_weights(); collective as that.
+  void save(const std::string& filepath, SaveModelOptions options = {}) const;
+  /// What the model is made of, without weights, in Keras' form: for model_from_json(). Throws
+  /// InvalidArgument, naming the layer, where something was made of a function, which has no name
+  /// that a reader knows, or of a class that was not registered.
+  std::string to_json() const;
 
   /// Writes the weights for another program, or for Keras; not the optimizer's state, which a
   /// Checkpoint has. By the end of `filepath`:

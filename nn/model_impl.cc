@@ -59,6 +59,10 @@ Optimizer ModelImpl::optimizer() const {
   return compiled() ? trainer_->options().optimizer : Optimizer();
 }
 
+const CompileOptions* ModelImpl::compile_options() const {
+  return compiled() ? &trainer_->options() : nullptr;
+}
+
 bool ModelImpl::compiled() const { return compiled_ && trainer_->fits_model(); }
 
 /// Steps traced before layers were added or taken away are those of another model. A fit whose

@@ -79,6 +79,8 @@ class ModelImpl : public LayerImpl {
   /// FailedPrecondition in a callback of this model's fit, evaluate or predict.
   void compile(CompileOptions options);
   bool compiled() const;
+  /// Null before compile(). A new optimizer that scales losses is in the place of the one given.
+  const CompileOptions* compile_options() const;
   /// FailedPrecondition that names `what` when compile() was not called since the layers are what
   /// they are.
   internal::Trainer& compiled_trainer(std::string_view what);

@@ -69,7 +69,7 @@ class ElementUpdate : public ops::UpdateBody {
 /// What an optimizer is: it turns gradients into the ops that update variables. iterations and
 /// learning_rate are variables, so that neither is frozen in a traced step; a scheduled rate is
 /// computed in the step from iterations. Most say what becomes of one element, update_element().
-class OptimizerImpl {
+class OptimizerImpl : public MadeOfOptions {
  public:
   using HandleType = Optimizer;
   explicit OptimizerImpl(OptimizerOptions options);

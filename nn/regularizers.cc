@@ -17,21 +17,21 @@ std::function<Value(Value)> penalty(double l1, double l2) {
   };
 }
 
-std::function<Value(Value)> penalty_by_name(std::string_view name) {
-  const internal::Named<std::function<Value(Value)>> known[] = {
-      {"l1", penalty(0.01, 0)}, {"l2", penalty(0, 0.01)}, {"l1l2", penalty(0, 0)}};
-  return internal::find_named_class<std::function<Value(Value)>>("regularizer", name, known);
+Regularizer regularizer_by_name(std::string_view name) {
+  const internal::Named<Regularizer> known[] = {
+      {"l1", regularizers::L1()}, {"l2", regularizers::L2()}, {"l1l2", regularizers::L1L2()}};
+  return internal::find_named_class<Regularizer>("regularizer", name, known);
 }
 
 }  // namespace
 
-Regularizer::Regularizer(const char* name) : penalty_(penalty_by_name(name)) {}
+Regularizer::Regularizer(const char* name) : Regularizer(regularizer_by_name(name)) {}
 
 namespace regularizers {
 
-L1::operator Regularizer() const { return penalty(l1, 0); }
-L2::operator Regularizer() const { return penalty(0, l2); }
-L1L2::operator Regularizer() const { return penalty(l1, l2); }
+L1::operator Regularizer() const { return {penalty(l1, 0), *this}; }
+L2::operator Regularizer() const { return {penalty(0, l2), *this}; }
+L1L2::operator Regularizer() const { return {penalty(l1, l2), *this}; }
 
 }  // namespace regularizers
 }  // namespace cohort::nn

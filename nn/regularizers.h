@@ -1,5 +1,6 @@
 #pragma once
 
+#include <any>
 #include <functional>
 #include <string_view>
 
@@ -15,12 +16,19 @@ class Regularizer {
   /// Throws InvalidArgument that lists the known names.
   Regularizer(const char* name);                                                      // NOLINT
   Regularizer(std::function<Value(Value)> penalty) : penalty_(std::move(penalty)) {}  // NOLINT
+  /// Of one of nn::regularizers, or of a user's options that convert to this.
+  Regularizer(std::function<Value(Value)> penalty, std::any made_of)
+      : penalty_(std::move(penalty)), made_of_(std::move(made_of)) {}
 
   bool defined() const { return penalty_ != nullptr; }
   Value operator()(Value x) const { return penalty_(x); }
 
+  /// The options; empty where a function was given.
+  const std::any& made_of() const { return made_of_; }
+
  private:
   std::function<Value(Value)> penalty_;
+  std::any made_of_;
 };
 
 namespace regularizers {

@@ -6,74 +6,19 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <memory>
 #include <utility>
 #include <vector>
 
 #include "cohort/data/internal/file_reader.h"
 #include "cohort/data/internal/npy.h"
+#include "cohort/data/zip/zip_archive.h"
 
 namespace cohort::data {
 namespace {
 
 constexpr std::string_view kEnding = ".npy";
 
-struct Discard {
-  void operator()(zip_t* archive) const { zip_discard(archive); }
-  void operator()(zip_file_t* file) const { zip_fclose(file); }
-};
-using Archive = std::unique_ptr<zip_t, Discard>;
-
-Archive open_archive(const std::string& path, int flags, std::string_view where) {
-  int code = 0;
-  Archive archive(zip_open(path.c_str(), flags, &code));
-  if (archive) return archive;
-  zip_error_t error;
-  zip_error_init_with_code(&error, code);
-  const std::string reason = zip_error_strerror(&error);
-  zip_error_fini(&error);
-  throw DataLoss("{}: got no zip archive: {}", where, reason);
-}
-
-/// One array of an archive, from its beginning to its end.
-class Member {
- public:
-  Member(zip_t* archive, zip_uint64_t index, std::string_view where) : where_(where) {
-    if (zip_stat_index(archive, index, 0, &stat_) != 0 || !(stat_.valid & ZIP_STAT_SIZE))
-      throw DataLoss("{}: {}", where_, zip_strerror(archive));
-    file_.reset(zip_fopen_index(archive, index, 0));
-    if (!file_) throw DataLoss("{}: {}", where_, zip_strerror(archive));
-  }
-
-  uint64_t size() const { return stat_.size; }
-
-  void read(void* to, size_t bytes) {
-    char* at = static_cast<char*>(to);
-    while (bytes > 0) {
-      const zip_int64_t done = zip_fread(file_.get(), at, bytes);
-      if (done <= 0)
-        throw DataLoss("{}: {}", where_,
-                       done == 0 ? "the data ends too early" : zip_file_strerror(file_.get()));
-      at += done;
-      bytes -= static_cast<size_t>(done);
-    }
-  }
-  /// Of what was read, when all of it was.
-  void check_sum() {
-    char more = 0;
-    const zip_int64_t done = zip_fread(file_.get(), &more, 1);
-    if (done != 0)
-      throw DataLoss("{}: {}", where_,
-                     done > 0 ? "the data goes on too long" : zip_file_strerror(file_.get()));
-  }
-
- private:
-  std::string where_;
-  zip_stat_t stat_{};
-  std::unique_ptr<zip_file_t, Discard> file_;
-};
-
-Tensor read_array(Member& member, uint64_t& left, const std::string& where) {
+Tensor read_array(internal::Member& member, uint64_t& left, const std::string& where) {
   std::string begin(std::min<uint64_t>(member.size(), internal::kMaxNpyHeader), '\0');
   member.read(begin.data(), begin.size());
   const internal::NpyHeader header = internal::read_npy_header(begin, where);
@@ -116,7 +61,7 @@ void add_array(zip_t* archive, const std::string& name,
 std::map<std::string, Tensor> load_npz(const std::string& path, LoadNpzOptions options) {
   const std::string where = "load_npz: " + path;
   FileReader(path, Compression::kNone, "load_npz");  // says why where that fails
-  const Archive archive = open_archive(path, ZIP_RDONLY | ZIP_CHECKCONS, where);
+  const internal::Archive archive = internal::open_zip(path, ZIP_RDONLY | ZIP_CHECKCONS, where);
   std::map<std::string, Tensor> arrays;
   uint64_t left = options.max_bytes;
   const zip_int64_t count = zip_get_num_entries(archive.get(), 0);
@@ -127,7 +72,7 @@ std::map<std::string, Tensor> load_npz(const std::string& path, LoadNpzOptions o
     if (!name.ends_with(kEnding))
       throw Unimplemented("{}: got a file that is no .npy; want arrays alone", here);
     name.resize(name.size() - kEnding.size());
-    Member member(archive.get(), static_cast<zip_uint64_t>(i), here);
+    internal::Member member(archive.get(), static_cast<zip_uint64_t>(i), here);
     if (!arrays.emplace(name, read_array(member, left, here)).second)
       throw DataLoss("{}: got it twice; want it once", here);
   }
@@ -145,7 +90,7 @@ void save_npz(const std::string& path, const std::map<std::string, Tensor>& arra
                             name);
     headers.push_back(internal::npy_header(array, fmt::format("{}: {}", where, name)));
   }
-  Archive archive = open_archive(path, ZIP_CREATE | ZIP_TRUNCATE, where);
+  internal::Archive archive = internal::open_zip(path, ZIP_CREATE | ZIP_TRUNCATE, where);
   size_t i = 0;
   for (const auto& [name, array] : arrays) {
     std::string& header = headers[i++];

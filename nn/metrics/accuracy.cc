@@ -69,11 +69,15 @@ class SparseCategoricalAccuracyImpl final : public MeanMetricImpl {
 
 namespace metrics {
 
-Accuracy::operator Metric() const { return make<AccuracyImpl>(name); }
-BinaryAccuracy::operator Metric() const { return make<BinaryAccuracyImpl>(name, threshold); }
-CategoricalAccuracy::operator Metric() const { return make<CategoricalAccuracyImpl>(name); }
+Accuracy::operator Metric() const { return remember(make<AccuracyImpl>(name), *this); }
+BinaryAccuracy::operator Metric() const {
+  return remember(make<BinaryAccuracyImpl>(name, threshold), *this);
+}
+CategoricalAccuracy::operator Metric() const {
+  return remember(make<CategoricalAccuracyImpl>(name), *this);
+}
 SparseCategoricalAccuracy::operator Metric() const {
-  return make<SparseCategoricalAccuracyImpl>(name);
+  return remember(make<SparseCategoricalAccuracyImpl>(name), *this);
 }
 
 }  // namespace metrics

@@ -133,17 +133,23 @@ class RecallImpl final : public RatioImpl {
 
 namespace metrics {
 
-TruePositives::operator Metric() const { return make<CellImpl>(name, thresholds, the_same, true); }
-TrueNegatives::operator Metric() const { return make<CellImpl>(name, thresholds, negated, false); }
-FalsePositives::operator Metric() const { return make<CellImpl>(name, thresholds, negated, true); }
+TruePositives::operator Metric() const {
+  return remember(make<CellImpl>(name, thresholds, the_same, true), *this);
+}
+TrueNegatives::operator Metric() const {
+  return remember(make<CellImpl>(name, thresholds, negated, false), *this);
+}
+FalsePositives::operator Metric() const {
+  return remember(make<CellImpl>(name, thresholds, negated, true), *this);
+}
 FalseNegatives::operator Metric() const {
-  return make<CellImpl>(name, thresholds, the_same, false);
+  return remember(make<CellImpl>(name, thresholds, the_same, false), *this);
 }
 Precision::operator Metric() const {
-  return make<PrecisionImpl>(RatioOptions{thresholds, {top_k, class_id}, name});
+  return remember(make<PrecisionImpl>(RatioOptions{thresholds, {top_k, class_id}, name}), *this);
 }
 Recall::operator Metric() const {
-  return make<RecallImpl>(RatioOptions{thresholds, {top_k, class_id}, name});
+  return remember(make<RecallImpl>(RatioOptions{thresholds, {top_k, class_id}, name}), *this);
 }
 
 }  // namespace metrics

@@ -91,7 +91,9 @@ namespace metrics {
 
 FBetaScore::operator Metric() const { return make<FBetaScoreImpl>(*this); }
 F1Score::operator Metric() const {
-  return make<FBetaScoreImpl>(FBetaScore{.average = average, .threshold = threshold, .name = name});
+  return remember(
+      make<FBetaScoreImpl>(FBetaScore{.average = average, .threshold = threshold, .name = name}),
+      *this);
 }
 
 }  // namespace metrics

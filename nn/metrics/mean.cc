@@ -76,9 +76,9 @@ Value MeanMetricImpl::result(std::span<const Value> states) const {
 
 namespace metrics {
 
-Mean::operator Metric() const { return make<MeanImpl>(name); }
-Sum::operator Metric() const { return make<SumImpl>(name); }
-MeanOfLoss::operator Metric() const { return make<MeanOfLossImpl>(loss, name); }
+Mean::operator Metric() const { return remember(make<MeanImpl>(name), *this); }
+Sum::operator Metric() const { return remember(make<SumImpl>(name), *this); }
+MeanOfLoss::operator Metric() const { return remember(make<MeanOfLossImpl>(loss, name), *this); }
 
 }  // namespace metrics
 }  // namespace cohort::nn

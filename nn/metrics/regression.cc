@@ -39,9 +39,15 @@ class RootMeanSquaredErrorImpl final : public MeanMetricImpl {
 
 namespace metrics {
 
-MeanAbsoluteError::operator Metric() const { return make<MeanAbsoluteErrorImpl>(name); }
-MeanSquaredError::operator Metric() const { return MeanOfLoss{.loss = "mse", .name = name}; }
-RootMeanSquaredError::operator Metric() const { return make<RootMeanSquaredErrorImpl>(name); }
+MeanAbsoluteError::operator Metric() const {
+  return remember(make<MeanAbsoluteErrorImpl>(name), *this);
+}
+MeanSquaredError::operator Metric() const {
+  return remember(Metric(MeanOfLoss{.loss = "mse", .name = name}), *this);
+}
+RootMeanSquaredError::operator Metric() const {
+  return remember(make<RootMeanSquaredErrorImpl>(name), *this);
+}
 
 }  // namespace metrics
 }  // namespace cohort::nn

@@ -89,7 +89,9 @@ class SparseTopKImpl final : public MeanMetricImpl {
 
 namespace metrics {
 
-TopKCategoricalAccuracy::operator Metric() const { return make<TopKImpl>(name, k); }
+TopKCategoricalAccuracy::operator Metric() const {
+  return remember(make<TopKImpl>(name, k), *this);
+}
 SparseTopKCategoricalAccuracy::operator Metric() const { return make<SparseTopKImpl>(*this); }
 
 }  // namespace metrics

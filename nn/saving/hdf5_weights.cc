@@ -39,16 +39,21 @@ void write_hdf5(const std::string& path, const std::vector<LayerInFile>& layers,
         "save_weights: {}: got max_shard_size {}; want a path that ends in {}, or no such size",
         path, *options.max_shard_size, kShardedWeights.ending);
   const auto file = checkpoint::create_hdf5(path);
-  for (const LayerInFile& layer : layers) {
-    file->make_group(hdf5_group(layer));
-    file->set_attribute(hdf5_group(layer), "name", layer.layer.name());
-    for (size_t i = 0; i < layer.weights.size(); ++i)
-      file->write(hdf5_path(layer, i), value(layer.weights[i]));
-  }
+  write_layers(*file, layers, value);
   file->close();
 }
 
 }  // namespace
+
+void write_layers(checkpoint::Hdf5Writer& file, const std::vector<LayerInFile>& layers,
+                  const WeightValue& value) {
+  for (const LayerInFile& layer : layers) {
+    file.make_group(hdf5_group(layer));
+    file.set_attribute(hdf5_group(layer), "name", layer.layer.name());
+    for (size_t i = 0; i < layer.weights.size(); ++i)
+      file.write(hdf5_path(layer, i), value(layer.weights[i]));
+  }
+}
 
 std::string hdf5_group(const LayerInFile& layer) {
   return layer.path.empty() ? "vars" : layer.path + "/vars";

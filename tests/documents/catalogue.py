@@ -12,6 +12,8 @@ HEADERS = [
     "nn/callbacks/*.h",
     "nn/metrics/*.h",
     "nn/optimizers/*.h",
+    "nn/saving/saved_model.h",
+    "nn/saving/serialization.h",
     "data/*.h",
     "cluster/*resolver.h",
     "cluster/server.h",
@@ -167,6 +169,10 @@ FUNCTIONS = {
         "nn::clear_session",
         "nn::set_dtype_policy",
         "nn::dtype_policy",
+        "nn::load_model",
+        "nn::model_from_json",
+        "nn::clone_model",
+        "nn::register_serializable",
         "data::to_categorical",
     ],
     "Custom loops": [
@@ -194,7 +200,13 @@ FUNCTIONS = {
 # What the functions above and below return or take, and what users' own classes derive from.
 SUPPORTING_FUNCTIONS = {
     "nn::make",
+    "nn::remember",
     "nn::make_metric",
+    "nn::serialize",
+    "nn::deserialize",
+    "nn::object_registry",
+    "data::open_archive",
+    "data::write_archive",
     "nn::common_options",
     "nn::operation",
     "nn::reduce_over_replicas",
@@ -254,6 +266,11 @@ ELSEWHERE = {
 # Handles to those, and the values that arguments and results are made of.
 SUPPORTING_CLASSES = {
     "nn::ActivationFunction",
+    "nn::Config",
+    "nn::ObjectRegistry",
+    "nn::MadeOfOptions",
+    "data::ArchiveReader",
+    "data::ArchiveEntry",
     "nn::Handle",
     "nn::Logs",
     "nn::CallbackParams",

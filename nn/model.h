@@ -101,6 +101,9 @@ struct SaveWeightsOptions {
 struct LoadWeightsOptions {
   /// Loads what fits and names the rest on standard error, instead of throwing.
   bool skip_mismatch = false;
+  /// Of a legacy ".h5" alone: layers take the weights of those of their names, wherever they stand,
+  /// and others keep theirs.
+  bool by_name = false;
 };
 
 struct SummaryOptions {
@@ -190,7 +193,8 @@ class Model : public Layer {
   /// `cohort-checkpoint convert --prefix model/` makes of a checkpoint. Throws InvalidArgument,
   /// with all that does not fit, where the file has other layers, names that somebody gave ("head",
   /// not "dense_1"), shapes or dtypes than the model, or a weight that no layer takes: nothing has
-  /// changed then. An optimizer's state in the file is left there. Collective, each worker reads.
+  /// changed then. An optimizer's state in the file is left there. Also takes the ".h5" of tf.keras
+  /// (legacy HDF5: weights, or a whole model's), layer by layer. Collective, each worker reads.
   void load_weights(const std::string& filepath, LoadWeightsOptions options = {}) const;
 
   std::string summary_text(SummaryOptions options = {}) const;

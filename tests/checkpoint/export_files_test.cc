@@ -7,6 +7,7 @@
 
 #include "cohort/checkpoint/manifest.h"
 #include "cohort/checkpoint/replaced_directory.h"
+#include "cohort/checkpoint/tool/commands.h"
 #include "cohort/cohort.h"
 #include "tests/checkpoint/support.h"
 #include "tests/support/expect_error.h"
@@ -64,6 +65,9 @@ TEST_F(ExportedFilesTest, AreTheseAndNoOthers) {
   EXPECT_THAT(files_in(path_), ::testing::ElementsAre("functions", "manifest", "model.safetensors",
                                                       "model.safetensors.index.json"));
   EXPECT_THAT(files_in(folder_.path()), ::testing::ElementsAre("exported"));
+  const auto storage = checkpoint::posix_storage();
+  EXPECT_EQ(checkpoint::tool::verify(storage, path_).status, 0);
+  EXPECT_EQ(checkpoint::tool::show(storage, path_, true).status, 0);
 }
 
 TEST_F(ExportedFilesTest, AnExportTakesTheOldOnesPlace) {

@@ -26,9 +26,12 @@ class Hdf5Reader {
   virtual ~Hdf5Reader() = default;
   /// All of them, in ascending order of paths.
   virtual const std::vector<Hdf5Dataset>& datasets() const = 0;
-  /// Of the group or dataset at `path`; nothing where there is none.
+  /// Of the group or dataset at `path` ("": the file's root); nothing where there is none.
   virtual std::optional<std::string> attribute(const std::string& path,
                                                const std::string& name) const = 0;
+  /// The same of an attribute that is a list of strings, which may be empty.
+  virtual std::optional<std::vector<std::string>> attribute_list(const std::string& path,
+                                                                 const std::string& name) const = 0;
   virtual Tensor read(const Hdf5Dataset& dataset) const = 0;
 };
 

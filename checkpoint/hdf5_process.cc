@@ -25,7 +25,7 @@ namespace {
 constexpr int kSilenceMs = 10 * 60 * 1000;  // of a child that reads one dataset
 constexpr uint64_t kMaxMessage = uint64_t{1} << 30;
 
-enum Question : uint64_t { kDatasets, kAttribute, kRead };
+enum Question : uint64_t { kDatasets, kAttribute, kAttributeList, kRead };
 // Fields of an answer: an error's code and text, or what was asked for.
 enum Field : int { kCode = 1, kMessage, kDataset, kText };
 enum DatasetField : int { kPath = 1, kType, kSizes };
@@ -108,6 +108,8 @@ class Server {
     wire::Writer out;
     if (kind == kRead)
       read(reader_.datasets().at(index));
+    else if (kind == kAttributeList)
+      list(reader_.attribute_list(path, name), out);
     else if (const auto text = reader_.attribute(path, name))
       out.write_bytes(kText, *text);
     return out.take();
@@ -116,6 +118,13 @@ class Server {
     out.write_uint(kCode, static_cast<uint64_t>(error.code()));
     out.write_bytes(kMessage, error.what());
     return out.take();
+  }
+
+  /// A field more than there are strings: there is a list.
+  static void list(const std::optional<std::vector<std::string>>& texts, wire::Writer& out) {
+    if (!texts) return;
+    out.write_bytes(kText, "");
+    for (const std::string& text : *texts) out.write_bytes(kText, text);
   }
 
   std::string datasets() const {
@@ -194,16 +203,16 @@ class ChildReader final : public Hdf5Reader {
 
   std::optional<std::string> attribute(const std::string& path,
                                        const std::string& name) const override {
-    const std::lock_guard lock(mutex_);
-    const std::string answer = ask(question(kAttribute, 0, path, name));
-    wire::Reader in(answer, path_);
-    std::optional<std::string> text;
-    while (in.next())
-      if (in.field() == kText)
-        text = in.read_bytes();
-      else
-        in.skip();
-    return text;
+    const std::vector<std::string> texts = ask_for_texts(kAttribute, path, name);
+    return texts.empty() ? std::nullopt : std::optional(texts.front());
+  }
+
+  std::optional<std::vector<std::string>> attribute_list(const std::string& path,
+                                                         const std::string& name) const override {
+    std::vector<std::string> texts = ask_for_texts(kAttributeList, path, name);
+    if (texts.empty()) return {};
+    texts.erase(texts.begin());
+    return texts;
   }
 
   Tensor read(const Hdf5Dataset& dataset) const override {
@@ -224,6 +233,20 @@ class ChildReader final : public Hdf5Reader {
   }
 
  private:
+  std::vector<std::string> ask_for_texts(Question kind, const std::string& path,
+                                         const std::string& name) const {
+    const std::lock_guard lock(mutex_);
+    const std::string answer = ask(question(kind, 0, path, name));
+    wire::Reader in(answer, path_);
+    std::vector<std::string> texts;
+    while (in.next())
+      if (in.field() == kText)
+        texts.emplace_back(in.read_bytes());
+      else
+        in.skip();
+    return texts;
+  }
+
   std::string ask(const std::string& question) const {
     if (!send_message(socket_, question)) throw_end();
     return receive();

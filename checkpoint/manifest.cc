@@ -4,19 +4,17 @@
 
 #include <algorithm>
 
+#include "cohort/checkpoint/checked_message.h"
 #include "cohort/checkpoint/manifest_checks.h"
 #include "cohort/checkpoint/safetensors.h"
 #include "cohort/core/error.h"
-#include "cohort/core/wire/crc32c.h"
 #include "cohort/core/wire/protobuf.h"
 
 namespace cohort::checkpoint {
 namespace {
 
-constexpr uint64_t kMagic = 0x4b4354524f484f43;  // "COHORTCK", little-endian
-constexpr uint64_t kVersion = 1;
-constexpr size_t kChecksumBytes = 5;  // a tag and four bytes
-constexpr char kChecksumTag = static_cast<char>(15 << 3 | 5);
+constexpr MessageKind kManifest{.magic = 0x4b4354524f484f43,
+                                .what = "a checkpoint's manifest"};  // "COHORTCK"
 
 void write_piece(wire::Writer& tensor, const Piece& piece) {
   wire::Writer out;
@@ -67,9 +65,7 @@ Piece read_piece(wire::Reader in) {
 
 DType read_dtype(wire::Reader& in) {
   const std::string_view name = in.read_bytes();
-  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kF64, DType::kI32,
-                            DType::kI64, DType::kU8, DType::kI8, DType::kBool})
-    if (safetensors_dtype(dtype) == name) return dtype;
+  if (const auto dtype = parse_safetensors_dtype(name)) return *dtype;
   in.fail(fmt::format("dtype \"{}\"", name), "F32 F16 BF16 F64 I32 I64 U8 I8 or BOOL");
 }
 
@@ -140,10 +136,8 @@ std::pair<std::string, std::string> read_fact(wire::Reader in) {
 void read_field(wire::Reader& in, Manifest& manifest) {
   switch (in.field()) {
     case 1:
-      if (in.read_fixed64() != kMagic) in.fail("another number", "that of a manifest");
-      break;
     case 2:
-      in.read_uint();  // known already
+      in.skip();  // known already
       break;
     case 3:
       manifest.step = in.read_uint();
@@ -169,16 +163,6 @@ void read_field(wire::Reader& in, Manifest& manifest) {
     default:
       in.skip();
   }
-}
-
-uint64_t version_of(std::string_view body, std::string_view where) {
-  wire::Reader in(body, where);
-  for (int field = 1; field <= 2; ++field)
-    if (!in.next() || in.field() != field)
-      in.fail("another field", fmt::format("field {}", field));
-    else if (field == 1)
-      in.read_fixed64();
-  return in.read_uint();
 }
 
 }  // namespace
@@ -221,8 +205,7 @@ std::string serialize(Manifest manifest) {
   for (const TensorRecord& tensor : manifest.tensors) check_tensor_name(tensor.name);
   internal::check_manifest(manifest, "manifest");
   wire::Writer out;
-  out.write_fixed64(1, kMagic);
-  out.write_uint(2, kVersion);
+  begin_message(out, kManifest);
   out.write_uint(3, manifest.step);
   out.write_uint(4, manifest.created_ms);
   if (manifest.metric) out.write_double(5, *manifest.metric);
@@ -235,29 +218,12 @@ std::string serialize(Manifest manifest) {
   }
   for (const FileRecord& file : manifest.files) out.write_bytes(8, serialize(file));
   for (const TensorRecord& tensor : manifest.tensors) write_tensor(out, tensor);
-  out.write_fixed32(15, wire::crc32c(out.data().data(), out.data().size()));
-  return out.take();
+  return end_message(std::move(out));
 }
 
 Manifest parse_manifest(std::string_view bytes, std::string_view where) {
-  wire::Writer magic;
-  magic.write_fixed64(1, kMagic);
-  if (!bytes.starts_with(magic.data()) || bytes.size() < magic.data().size() + kChecksumBytes)
-    throw DataLoss("{}: got {} bytes that begin otherwise; want a checkpoint's manifest", where,
-                   bytes.size());
-  const std::string_view body = bytes.substr(0, bytes.size() - kChecksumBytes);
-  wire::Reader last(bytes.substr(body.size()), where);
-  const bool is_checksum = bytes[body.size()] == kChecksumTag && last.next();
-  const uint32_t wanted = is_checksum ? last.read_fixed32() : 0;
-  const uint32_t got = wire::crc32c(body.data(), body.size());
-  if (!is_checksum || got != wanted)
-    throw DataLoss("{}: got checksum {:08x} of {} bytes; want {:08x}: cut off or changed", where,
-                   got, body.size(), wanted);
-  if (const uint64_t version = version_of(body, where); version != kVersion)
-    throw Unimplemented("{}: got version {}; want {}: written by a later version of Cohort", where,
-                        version, kVersion);
   Manifest manifest;
-  wire::Reader in(body, where);
+  wire::Reader in(message_body(bytes, kManifest, where), where);
   while (in.next()) read_field(in, manifest);
   internal::check_manifest(manifest, where);
   return manifest;

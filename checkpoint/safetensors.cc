@@ -108,8 +108,7 @@ class HeaderHandler : public nlohmann::json_sax<nlohmann::json> {
   }
 
   DType parse_dtype(const std::string& name) const {
-    for (const auto& [dtype, known] : kDTypes)
-      if (known == name) return dtype;
+    if (const auto dtype = parse_safetensors_dtype(name)) return *dtype;
     const std::string got = fmt::format("{}: \"{}\": got dtype {}", where_, name_, name);
     if (std::find(std::begin(kForeignDTypes), std::end(kForeignDTypes), name) !=
         std::end(kForeignDTypes))
@@ -167,6 +166,12 @@ std::string_view safetensors_dtype(DType dtype) {
   for (const auto& [known, name] : kDTypes)
     if (known == dtype) return name;
   throw Internal("safetensors: got dtype {}", dtype);
+}
+
+std::optional<DType> parse_safetensors_dtype(std::string_view name) {
+  for (const auto& [dtype, known] : kDTypes)
+    if (known == name) return dtype;
+  return {};
 }
 
 int64_t count_elements(const std::vector<int64_t>& shape, DType dtype, std::string_view where) {

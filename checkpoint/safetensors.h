@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,8 @@ struct SafetensorsHeader {
 
 /// "F32", "BF16", "BOOL", …
 std::string_view safetensors_dtype(DType dtype);
+/// The inverse; nothing for others.
+std::optional<DType> parse_safetensors_dtype(std::string_view name);
 /// The elements of a shape; DataLoss, beginning with `where`, on negative sizes or more bytes than
 /// 2^62.
 int64_t count_elements(const std::vector<int64_t>& shape, DType dtype, std::string_view where);

@@ -1,6 +1,7 @@
 #pragma once
 
 /// Everything a program needs.
+#include "cohort/checkpoint/load_function.h"
 #include "cohort/cluster/cluster_resolver.h"
 #include "cohort/cluster/indexed_job_cluster_resolver.h"
 #include "cohort/cluster/kubernetes_cluster_resolver.h"

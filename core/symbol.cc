@@ -19,6 +19,10 @@ struct TermOrder {
 /// Coefficients by product; no coefficient is 0.
 using Polynomial = std::map<Factors, int64_t, TermOrder>;
 
+// Of one dimension: more is nobody's model, and would take memory without bounds.
+constexpr size_t kMaxTerms = 1000;
+constexpr size_t kMaxFactors = 64;
+
 int64_t checked_product(int64_t a, int64_t b) {
   int64_t product = 0;
   if (__builtin_mul_overflow(a, b, &product))
@@ -28,6 +32,9 @@ int64_t checked_product(int64_t a, int64_t b) {
 
 void accumulate(Polynomial& sum, const Factors& factors, int64_t coefficient) {
   if (coefficient == 0) return;
+  if (factors.size() > kMaxFactors || sum.size() > kMaxTerms)
+    throw InvalidArgument("dimension: got more than {} terms, or {} factors in one; want fewer",
+                          kMaxTerms, kMaxFactors);
   int64_t& slot = sum[factors];
   if (__builtin_add_overflow(slot, coefficient, &slot))
     throw InvalidArgument("dimension: got a sum past 2^63; want less");

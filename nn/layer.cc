@@ -14,6 +14,15 @@
 #include "cohort/nn/internal/warning.h"
 
 namespace cohort::nn {
+namespace {
+
+std::vector<TensorType> types_of(const std::vector<Value>& values) {
+  std::vector<TensorType> types;
+  for (const Value& value : values) types.push_back(value.type());
+  return types;
+}
+
+}  // namespace
 
 LayerImpl::~LayerImpl() = default;
 
@@ -206,16 +215,14 @@ std::vector<Value> LayerImpl::apply(const std::vector<Value>& inputs, const Call
   GraphScope graph(inputs[0].graph());
   NameScope names(name_within_parent());
   const CallArgs args = arguments(inputs, options, training);
-  std::vector<TensorType> types;
-  for (const Value& input : args.inputs) types.push_back(input.type());
-  build_once(types);
+  build_once(types_of(args.inputs));
   internal::CallContext context(this, training, autocast_within(outer));
   std::vector<Value> outputs = call(args);
   if (outputs.empty()) throw InvalidArgument("{}: call returned no value; want one or more", name_);
   pass_masks_on(args, outputs);
   if (output_types_.empty() || inputs[0].shape().rank() == 0 || inputs[0].shape()[0].is_symbol()) {
-    output_types_.clear();
-    for (const Value& output : outputs) output_types_.push_back(output.type());
+    input_types_ = types_of(inputs);
+    output_types_ = types_of(outputs);
   }
   return outputs;
 }

@@ -214,6 +214,8 @@ class LayerImpl : public std::enable_shared_from_this<LayerImpl>, public MadeOfO
   const std::vector<Variable>& own_weights() const { return own_weights_; }
   /// Output types of the latest call with symbolic dimensions; empty before.
   const std::vector<TensorType>& output_types() const { return output_types_; }
+  /// Its input types.
+  const std::vector<TensorType>& input_types() const { return input_types_; }
   /// The penalties on the trainable weights of this layer and of those inside, each once, as
   /// scalars in the graph being traced.
   std::vector<Value> regularization_losses() const;
@@ -292,7 +294,7 @@ class LayerImpl : public std::enable_shared_from_this<LayerImpl>, public MadeOfO
   std::vector<std::pair<std::string, Layer>> children_;
   std::vector<Variable> own_weights_;
   std::vector<std::pair<Variable, Regularizer>> regularizers_;
-  std::vector<TensorType> built_for_, output_types_;
+  std::vector<TensorType> built_for_, input_types_, output_types_;
   std::shared_ptr<PartsObserver> observer_;
 };
 

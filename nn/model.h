@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cohort/checkpoint/load_function.h"
 #include "cohort/data/dataset.h"
 #include "cohort/distribute/strategy.h"
 #include "cohort/nn/callback.h"
@@ -106,6 +107,17 @@ struct SaveModelOptions {
 struct LoadWeightsOptions {
   /// Loads what fits and names the rest on standard error, instead of throwing.
   bool skip_mismatch = false;
+  /// Of a legacy ".h5" alone: layers take the weights of those of their names, wherever they stand,
+  /// and others keep theirs.
+  bool by_name = false;
+};
+
+struct ExportOptions {
+  /// Names and types of the inputs, where symbolic dimensions are free. Empty: those of a
+  /// functional model, and of a Sequential one that begins with an Input; of others those of the
+  /// latest call.
+  std::vector<NamedType> input_signature = {};
+  bool overwrite = true;  ///< false: AlreadyExists where the directory is there
 };
 
 struct SummaryOptions {
@@ -206,8 +218,16 @@ class Model : public Layer {
   /// `cohort-checkpoint convert --prefix model/` makes of a checkpoint. Throws InvalidArgument,
   /// with all that does not fit, where the file has other layers, names that somebody gave ("head",
   /// not "dense_1"), shapes or dtypes than the model, or a weight that no layer takes: nothing has
-  /// changed then. An optimizer's state in the file is left there. Collective, each worker reads.
+  /// changed then. An optimizer's state in the file is left there. Also takes the ".h5" of tf.keras
+  /// (legacy HDF5: weights, or a whole model's), layer by layer. Collective, each worker reads.
   void load_weights(const std::string& filepath, LoadWeightsOptions options = {}) const;
+
+  /// Writes what predict() computes, with the weights, for programs that have none of its classes
+  /// (Keras' export(); that word is C++'s own): the function "serve" of an ExportArchive, for
+  /// cohort::load_function(). Its outputs have the names of output_names(). Collective in a job of
+  /// several processes: the chief writes. Throws FailedPrecondition where a layer is not built yet,
+  /// or the model writes variables when it predicts.
+  void export_to(const std::string& directory, ExportOptions options = {}) const;
 
   std::string summary_text(SummaryOptions options = {}) const;
   void summary(SummaryOptions options = {}) const;

@@ -16,6 +16,7 @@
 #include "cohort/nn/regularizers.h"
 #include "cohort/nn/saving/checkpoint.h"
 #include "cohort/nn/saving/checkpoint_manager.h"
+#include "cohort/nn/saving/export_archive.h"
 #include "cohort/nn/saving/resumable.h"
 #include "cohort/nn/saving/saved_model.h"
 #include "cohort/nn/symbolic_ops.h"

@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <mutex>
+#include <set>
 #include <utility>
 
 #include "cohort/checkpoint/hdf5_file.h"
@@ -20,6 +22,7 @@ namespace {
 constexpr int kMaxDepth = 64;  // of groups in groups
 constexpr size_t kMaxObjects = 1 << 20;
 constexpr size_t kMaxString = 64 << 10;
+constexpr size_t kMaxStrings = 64 << 20;  // bytes of a list of them
 
 /// HDF5's own library is not built for threads.
 std::mutex& library() {
@@ -113,28 +116,33 @@ Id type_of(DType dtype) {
 constexpr DType kTypes[] = {DType::kF32, DType::kF64, DType::kF16, DType::kBF16, DType::kI32,
                             DType::kI64, DType::kU8,  DType::kI8,  DType::kBool};
 
-std::optional<std::string> read_attribute(hid_t object, const std::string& name) {
+/// Of an attribute of strings.
+std::optional<std::vector<std::string>> read_attribute_list(hid_t object, const std::string& name) {
   if (H5Aexists(object, name.c_str()) <= 0) return {};
   const Id attribute(H5Aopen(object, name.c_str(), H5P_DEFAULT), H5Aclose);
-  const Id type(H5Aget_type(attribute), H5Tclose);
+  const Id stored(H5Aget_type(attribute), H5Tclose), type(H5Tcopy(stored), H5Tclose);
   const Id space(H5Aget_space(attribute), H5Sclose);
-  if (!type.ok() || !space.ok() || H5Tget_class(type) != H5T_STRING ||
-      H5Sget_simple_extent_npoints(space) != 1)
-    return {};
-  if (H5Tis_variable_str(type) > 0) {
-    const Id memory(H5Tcopy(type), H5Tclose);
-    char* text = nullptr;
-    if (H5Aread(attribute, memory, &text) < 0 || !text) return {};
-    std::string result(text, strnlen(text, kMaxString));
-    H5free_memory(text);
-    return result;
+  const hssize_t count = space.ok() ? H5Sget_simple_extent_npoints(space) : -1;
+  if (count == 0) return std::vector<std::string>();  // writers make it one of numbers
+  const size_t size = type.ok() && H5Tget_class(type) == H5T_STRING ? H5Tget_size(type) : 0;
+  if (count < 0 || size == 0 || static_cast<size_t>(count) > kMaxStrings / size) return {};
+  std::vector<char> bytes(static_cast<size_t>(count) * size);
+  if (H5Aread(attribute, type, bytes.data()) < 0) return {};
+  const bool are_elsewhere = H5Tis_variable_str(type) > 0;
+  std::vector<std::string> texts;
+  for (const char* each = bytes.data(); each != bytes.data() + bytes.size(); each += size) {
+    const char* text = each;
+    if (are_elsewhere) std::memcpy(&text, each, sizeof text);
+    texts.emplace_back(text ? text : "",
+                       text ? strnlen(text, are_elsewhere ? kMaxString : size) : 0);
   }
-  const size_t size = H5Tget_size(type);
-  if (size == 0 || size > kMaxString) return {};
-  std::string text(size, '\0');
-  if (H5Aread(attribute, type, text.data()) < 0) return {};
-  text.resize(strnlen(text.c_str(), size));
-  return text;
+  if (are_elsewhere) H5Dvlen_reclaim(type, space, H5P_DEFAULT, bytes.data());
+  return texts;
+}
+
+std::optional<std::string> read_attribute(hid_t object, const std::string& name) {
+  const auto texts = read_attribute_list(object, name);
+  return texts && texts->size() == 1 ? std::optional(texts->front()) : std::nullopt;
 }
 
 class Reader final : public Hdf5Reader {
@@ -159,9 +167,15 @@ class Reader final : public Hdf5Reader {
   std::optional<std::string> attribute(const std::string& path,
                                        const std::string& name) const override {
     const std::lock_guard lock(library());
-    if (!exists(path)) return {};
-    const Id object(H5Oopen(file_, path.c_str(), H5P_DEFAULT), H5Oclose);
+    const Id object = open_object(path);
     return object.ok() ? read_attribute(object, name) : std::nullopt;
+  }
+
+  std::optional<std::vector<std::string>> attribute_list(const std::string& path,
+                                                         const std::string& name) const override {
+    const std::lock_guard lock(library());
+    const Id object = open_object(path);
+    return object.ok() ? read_attribute_list(object, name) : std::nullopt;
   }
 
   Tensor read(const Hdf5Dataset& dataset) const override {
@@ -177,6 +191,11 @@ class Reader final : public Hdf5Reader {
   }
 
  private:
+  Id open_object(const std::string& path) const {
+    if (path.empty()) return Id(H5Oopen(file_, "/", H5P_DEFAULT), H5Oclose);
+    return exists(path) ? Id(H5Oopen(file_, path.c_str(), H5P_DEFAULT), H5Oclose) : Id();
+  }
+
   /// Every part of the path is a link within this file.
   bool exists(const std::string& path) const {
     for (size_t end = path.find('/');; end = path.find('/', end + 1)) {
@@ -195,8 +214,6 @@ class Reader final : public Hdf5Reader {
     H5G_info_t info{};
     if (H5Gget_info(group, &info) < 0) throw DataLoss("{}: {}: {}", path_, prefix, reason());
     for (hsize_t i = 0; i < info.nlinks; ++i) {
-      if (++objects_ > kMaxObjects)
-        throw DataLoss("{}: got more than {} objects", path_, kMaxObjects);
       const ssize_t size =
           H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, nullptr, 0, H5P_DEFAULT);
       if (size <= 0 || static_cast<size_t>(size) > kMaxString)
@@ -212,6 +229,10 @@ class Reader final : public Hdf5Reader {
     H5L_info_t link{};
     if (H5Lget_info(group, name.c_str(), &link, H5P_DEFAULT) < 0 || link.type != H5L_TYPE_HARD)
       throw DataLoss("{}: {}: got a link to another place; want objects alone", path_, path);
+    const std::string place(reinterpret_cast<const char*>(&link.u), sizeof link.u);
+    if (!places_.insert(place).second || places_.size() > kMaxObjects)
+      throw DataLoss("{}: {}: got a second link to one object, or more than {} objects", path_,
+                     path, kMaxObjects);
     const Id object(H5Oopen(group, name.c_str(), H5P_DEFAULT), H5Oclose);
     const H5I_type_t kind = object.ok() ? H5Iget_type(object) : H5I_BADID;
     if (kind == H5I_GROUP)
@@ -261,7 +282,7 @@ class Reader final : public Hdf5Reader {
 
   const std::string path_;
   uint64_t file_bytes_ = 0;
-  size_t objects_ = 0;
+  std::set<std::string> places_;  ///< of objects that were met
   Id file_;
   std::vector<Hdf5Dataset> datasets_;
 };

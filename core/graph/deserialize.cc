@@ -11,6 +11,7 @@ namespace {
 using wire::Reader;
 
 constexpr std::string_view kWhere = "graph";
+constexpr int kMaxRank = 64;
 
 DType read_dtype(Reader& in) {
   const uint64_t number = in.read_uint();
@@ -37,6 +38,8 @@ Dim read_dim(Reader in) {
 Shape read_shape(Reader in) {
   Shape shape;
   while (in.next()) {
+    if (in.field() == 1 && shape.rank() == kMaxRank)
+      in.fail("a shape of more dimensions", fmt::format("at most {}", kMaxRank));
     if (in.field() == 1)
       shape.push_back(read_dim(in.read_message()));
     else

@@ -8,6 +8,9 @@ namespace {
 Types infer(const InferContext& in) {
   const auto& body = *in.attrs().get<std::shared_ptr<const Graph>>("body");
   const auto& placeholders = body.placeholders();
+  if (body.nodes().empty())
+    throw InvalidArgument(
+        "fused_elementwise: got a body without nodes; want one that gives a value");
   if (static_cast<int>(placeholders.size()) != in.num_inputs())
     throw InvalidArgument("fused_elementwise: got {} inputs; want {}", in.num_inputs(),
                           placeholders.size());
@@ -17,7 +20,10 @@ Types infer(const InferContext& in) {
       throw InvalidArgument("fused_elementwise: got {} {} for input {}; want {} {}", in.dtype(i),
                             in.shape(i), i, want.dtype, want.shape);
   }
-  return {body.nodes().back()->output_types()[0]};
+  const std::vector<TensorType>& results = body.nodes().back()->output_types();
+  if (results.empty())
+    throw InvalidArgument("fused_elementwise: got a body that gives nothing; want a value");
+  return {results[0]};
 }
 
 /// Whether `input` is 1 in the dimensions [begin, end) of `output`, its own aligned at the last.

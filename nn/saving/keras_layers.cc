@@ -57,18 +57,27 @@ class KerasWalk {
 
 std::vector<LayerInFile> layers_of(const std::string& what,
                                    const std::shared_ptr<ModelImpl>& model) {
-  std::vector<LayerInFile> layers = KerasWalk(Model(model)).take();
+  return layers_of(what, Layer(model));
+}
+
+std::vector<LayerInFile> layers_of(const std::string& what, const Layer& root) {
+  std::vector<LayerInFile> layers = KerasWalk(root).take();
   for (const LayerInFile& each : layers)
     if (!each.layer.built())
       throw FailedPrecondition(
           "{}: {}: {} has no weights yet; want a model that is built: give it an Input, or call it",
-          what, model->name(), each.layer.name());
+          what, root.name(), each.layer.name());
   return layers;
 }
 
 std::string weight_name(const LayerImpl& layer, const Variable& weight) {
   const std::string prefix = layer.path() + "/";
   return weight.path().starts_with(prefix) ? weight.path().substr(prefix.size()) : weight.name();
+}
+
+std::string tensor_name(const LayerInFile& layer, const Variable& weight) {
+  const std::string name = weight_name(layer.layer.impl(), weight);
+  return layer.path.empty() ? name : layer.path + "/" + name;
 }
 
 }  // namespace cohort::nn::internal

@@ -20,8 +20,12 @@ struct LayerInFile {
 /// FailedPrecondition, beginning with `what`, where one of them has no weights yet.
 std::vector<LayerInFile> layers_of(const std::string& what,
                                    const std::shared_ptr<ModelImpl>& model);
+/// The same of any layer.
+std::vector<LayerInFile> layers_of(const std::string& what, const Layer& layer);
 
 /// What add_weight() was given: "kernel".
 std::string weight_name(const LayerImpl& layer, const Variable& weight);
+/// As a checkpoint has it, without the root's name: "layers/dense_1/kernel".
+std::string tensor_name(const LayerInFile& layer, const Variable& weight);
 
 }  // namespace cohort::nn::internal

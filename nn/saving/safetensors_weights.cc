@@ -14,11 +14,6 @@ namespace {
 
 constexpr size_t kAlignment = 8;
 
-std::string key_of(const LayerInFile& layer, const Variable& weight) {
-  const std::string name = weight_name(layer.layer.impl(), weight);
-  return layer.path.empty() ? name : layer.path + "/" + name;
-}
-
 std::string name_key(const LayerInFile& layer) { return "name:" + layer.path; }
 
 class SafetensorsWeights final : public WeightsReader {
@@ -36,7 +31,7 @@ class SafetensorsWeights final : public WeightsReader {
   }
   const std::vector<WeightInFile>& weights() const override { return weights_; }
   std::string path_of(const LayerInFile& layer, size_t i) const override {
-    return key_of(layer, layer.weights[i]);
+    return tensor_name(layer, layer.weights[i]);
   }
   std::optional<std::string> name_of(const LayerInFile& layer) const override {
     const auto found = header_.metadata.find(name_key(layer));
@@ -75,7 +70,7 @@ void write_safetensors(const std::string& path, const std::vector<LayerInFile>& 
     if (!layer.path.empty() && !layer.weights.empty())
       metadata[name_key(layer)] = layer.layer.name();
     for (const Variable& weight : layer.weights)
-      weights.emplace_back(key_of(layer, weight), weight);
+      weights.emplace_back(tensor_name(layer, weight), weight);
   }
   std::stable_sort(weights.begin(), weights.end(), [](const auto& a, const auto& b) {
     return size_of(a.second.dtype()) > size_of(b.second.dtype());

@@ -1,14 +1,14 @@
 #include <fmt/format.h>
 
+#include <functional>
 #include <map>
 
 #include "cohort/checkpoint/storage.h"
-#include "cohort/core/wire/hash.h"
-#include "cohort/nn/internal/names.h"
 #include "cohort/nn/internal/warning.h"
 #include "cohort/nn/model.h"
 #include "cohort/nn/model_impl.h"
 #include "cohort/nn/saving/agreement.h"
+#include "cohort/nn/saving/legacy_weights.h"
 #include "cohort/nn/saving/object_walk.h"
 #include "cohort/nn/saving/weights_format.h"
 
@@ -18,80 +18,50 @@ namespace {
 using internal::Agreement;
 using internal::LayerInFile;
 using internal::WeightInFile;
+using internal::WeightsMatch;
 
-/// Whether a layer of this class is called so where nobody gave it a name: "dense", "dense_12".
-bool is_automatic(std::string_view name, const LayerImpl& layer) {
-  const std::string base = internal::to_snake_case(layer.type_name());
-  if (!name.starts_with(base)) return false;
-  const std::string_view rest = name.substr(base.size());
-  return rest.empty() || (rest.size() > 1 && rest[0] == '_' &&
-                          rest.find_first_not_of("0123456789", 1) == rest.npos);
-}
-
-/// What a file has for a model's weights.
-class Match {
+/// Of the files whose layers stand under their paths.
+class PathMatch {
  public:
-  Match(const std::vector<LayerInFile>& layers, const internal::WeightsReader& file) : file_(file) {
+  explicit PathMatch(const internal::WeightsReader& file) : file_(file) {
     for (const WeightInFile& weight : file.weights()) unused_.emplace(weight.path, &weight);
-    for (const LayerInFile& layer : layers) match(layer);
-    for (const auto& [path, unused] : unused_)
-      if (!file.is_other_state(path))
-        problems_.push_back(fmt::format("{} of {}: no weight takes it", path, unused->shape));
   }
 
-  const std::vector<std::string>& problems() const { return problems_; }
-
-  /// Returns a hash of what was read.
-  std::string assign() const {
-    std::string all;
-    for (const auto& [variable, in_file] : pairs_) {
-      const Tensor value = file_.read(*in_file);
-      all += wire::hash128({static_cast<const char*>(value.raw()), value.num_bytes()}).to_string();
-      variable.assign(value);
+  WeightsMatch match(const std::vector<LayerInFile>& layers) {
+    for (const LayerInFile& layer : layers) {
+      if (!layer.path.empty() && !layer.weights.empty())
+        if (const auto name = file_.name_of(layer))
+          match_.compare_names(layer.path, *name, layer.layer);
+      for (size_t i = 0; i < layer.weights.size(); ++i) match(layer, i);
     }
-    return wire::hash128(all).to_string();
+    for (const auto& [path, unused] : unused_)
+      if (!file_.is_other_state(path))
+        match_.add_problem(fmt::format("{} of {}: no weight takes it", path, unused->shape));
+    return std::move(match_);
   }
 
  private:
-  void match(const LayerInFile& layer) {
-    if (!layer.path.empty() && !layer.weights.empty()) {
-      const std::string theirs = file_.name_of(layer).value_or(layer.layer.name());
-      if (theirs != layer.layer.name() && !(is_automatic(theirs, layer.layer.impl()) &&
-                                            is_automatic(layer.layer.name(), layer.layer.impl())))
-        problems_.push_back(fmt::format("{}: the file's layer is called \"{}\", the model's \"{}\"",
-                                        layer.path, theirs, layer.layer.name()));
-    }
-    for (size_t i = 0; i < layer.weights.size(); ++i) match(layer, i);
-  }
-
   void match(const LayerInFile& layer, size_t i) {
     const Variable& weight = layer.weights[i];
     const std::string path = file_.path_of(layer, i);
     const auto found = unused_.find(path);
     if (found == unused_.end()) {
-      problems_.push_back(fmt::format("{}: the file has nothing for {}", path, weight.path()));
+      match_.add_problem(fmt::format("{}: the file has nothing for {}", path, weight.path()));
       return;
     }
-    const WeightInFile& in_file = *found->second;
+    match_.pair(weight, *found->second);
     unused_.erase(found);
-    if (in_file.shape != weight.shape() || in_file.dtype != weight.dtype())
-      problems_.push_back(fmt::format("{}: the file has {} of {} for {}, which is {} of {}", path,
-                                      in_file.dtype, in_file.shape, weight.path(), weight.dtype(),
-                                      weight.shape()));
-    else
-      pairs_.emplace_back(weight, &in_file);
   }
 
   const internal::WeightsReader& file_;
   std::map<std::string, const WeightInFile*> unused_;
-  std::vector<std::pair<Variable, const WeightInFile*>> pairs_;
-  std::vector<std::string> problems_;
+  WeightsMatch match_;
 };
 
-std::string read_file(const std::shared_ptr<ModelImpl>& model, const std::string& path,
-                      const LoadWeightsOptions& options) {
-  const auto file = internal::weights_format_of("load_weights", path).open(path);
-  const Match match(internal::layers_of("load_weights", model), *file);
+/// Takes what matches, if all does, or that is enough.
+std::string take(const WeightsMatch& match, const std::shared_ptr<ModelImpl>& model,
+                 const std::string& path, const LoadWeightsOptions& options,
+                 const std::function<Tensor(const WeightInFile&)>& read) {
   const std::string problems = fmt::format("{}", fmt::join(match.problems(), "\n  "));
   if (!match.problems().empty() && !options.skip_mismatch)
     throw InvalidArgument(
@@ -101,7 +71,31 @@ std::string read_file(const std::shared_ptr<ModelImpl>& model, const std::string
   if (!match.problems().empty())
     internal::warn(model->strategy(), "load_weights: {}: loaded what fits {}, but:\n  {}", path,
                    model->name(), problems);
-  return match.assign();
+  return match.assign(read);
+}
+
+std::string read_file(const std::shared_ptr<ModelImpl>& model, const std::string& path,
+                      const LoadWeightsOptions& options) {
+  const std::vector<LayerInFile> layers = internal::layers_of("load_weights", model);
+  if (internal::is_legacy_weights(path)) {
+    const internal::LegacyWeights file(path);
+    return take(internal::match_legacy(file, Model(model), options.by_name), model, path, options,
+                [&](const WeightInFile& weight) { return file.read(weight); });
+  }
+  const auto file = internal::weights_format_of("load_weights", path).open(path);
+  return take(PathMatch(*file).match(layers), model, path, options,
+              [&](const WeightInFile& weight) { return file->read(weight); });
+}
+
+/// InvalidArgument where no file can be read so.
+void check_can_load(const std::string& path, const LoadWeightsOptions& options) {
+  if (internal::is_legacy_weights(path)) return;
+  internal::weights_format_of("load_weights", path);
+  if (options.by_name)
+    throw InvalidArgument(
+        "load_weights: {}: got by_name; want it for a legacy .h5 alone: other files know layers by "
+        "their places",
+        path);
 }
 
 }  // namespace
@@ -143,7 +137,7 @@ void Model::save_weights(const std::string& filepath, SaveWeightsOptions options
 
 void Model::load_weights(const std::string& filepath, LoadWeightsOptions options) const {
   const auto model = std::static_pointer_cast<ModelImpl>(shared());
-  internal::weights_format_of("load_weights", filepath);
+  check_can_load(filepath, options);
   distribute::Workers& workers = model->strategy().workers();
   internal::collectively(workers, "load_weights()", [&] {
     const std::vector<std::string> read =

@@ -56,6 +56,7 @@ THEIRS = {
     "nn::StepTrace": "",
     "nn::PreemptionCheckpointHandler": "tf.distribute.experimental.PreemptionCheckpointHandler",
     "nn::metrics::MeanOfLoss": "keras.metrics.MeanMetricWrapper",
+    "nn::Model::export_to": "keras.Model.export",
     "nn::Model::predict_all": "",
     "nn::Model::summary_text": "",
     "data::Dataset::from_idx": "",
@@ -117,6 +118,7 @@ SAME_ARGUMENT = {
     "data::Dataset::from_csv": {"record_defaults": "columns"},
     "data::to_categorical": {"x": "labels"},
     "nn::Model": {"layers": "inputs"},
+    "nn::Model::export_to": {"filepath": "directory"},
     "cluster::SimpleClusterResolver": {"cluster_spec": "spec"},
     "cluster::KubernetesClusterResolver": {
         "job_to_label_mapping": "selectors",

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "cohort/core/wire/hash.h"
 #include "tests/worker_program/say.h"
 
 namespace nn = cohort::nn;
@@ -172,6 +173,12 @@ void weights_files(const cohort::distribute::Strategy& strategy) {
   };
   refused("lacking", [&] { again.load_weights(directory + "/none.weights.h5"); });
   refused("there", [&] { again.save_weights(first, {.overwrite = false}); });
+  const std::string exported = directory + "/exported";
+  model.export_to(exported);
+  refused("exported", [&] { model.export_to(exported, {.overwrite = false}); });
+  const Tensor y = cohort::load_function(exported)(Tensor::full(DType::kF32, Shape{3, 6}, 0.25))[0];
+  say("served",
+      cohort::wire::hash128({static_cast<const char*>(y.raw()), y.num_bytes()}).to_string());
   refused("different",
           [&] { again.load_weights(strategy.workers().index() == 0 ? first : second); });
   again.load_weights(second);

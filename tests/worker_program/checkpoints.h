@@ -15,8 +15,8 @@ void checkpoints(const cohort::distribute::Strategy& strategy);
 void resumed_checkpoints(const cohort::distribute::Strategy& strategy);
 /// Saves into a directory of this process' own.
 void unshared_checkpoints(const cohort::distribute::Strategy& strategy);
-/// Saves weights as Keras does and loads them into another model. Says the weights of both, and the
-/// codes of the errors that every worker gets.
+/// Saves weights as Keras does and loads them into another model; exports it. Says the weights of
+/// both, what the exported function gives, and the codes of the errors that every worker gets.
 void weights_files(const cohort::distribute::Strategy& strategy);
 /// Three epochs that are saved after every second batch, from where an earlier job stood. One
 /// worker gets a signal after so many batches of this job: INTERRUPTION is "WORKER BATCHES SIGNAL";

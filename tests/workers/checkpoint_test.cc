@@ -198,8 +198,13 @@ TEST_F(CheckpointOfAJobTest, ADirectoryThatIsNotSharedIsNamedOnAllWorkers) {
 
 TEST_F(CheckpointOfAJobTest, WeightsAsKerasHasThemAreWrittenOnceAndReadByAll) {
   if (!testing::built_with::hdf5) GTEST_SKIP() << "this build has no HDF5";
+  const auto one = run_workers(1, {"weights_files", "1", "2"});
+  ASSERT_EQ(one[0].exit_code, 0) << one[0].output;
+  std::filesystem::remove_all(path_ / "exported");
   for (const WorkerResult& result : run_workers(2, {"weights_files", "1", "2"})) {
     ASSERT_EQ(result.exit_code, 0) << result.output;
+    EXPECT_EQ(result.value("served"), one[0].value("served"));
+    EXPECT_EQ(result.value("exported"), "AlreadyExists");
     EXPECT_EQ(result.value("loaded"), result.value("weights"));
     EXPECT_EQ(result.value("lacking"), "NotFound");
     EXPECT_EQ(result.value("there"), "AlreadyExists");

@@ -45,14 +45,38 @@ class TFRecordFlow : public ElementFlow {
   /// The bytes of records passed over are not read, so that their checksums are not looked at.
   int64_t skip(int64_t count) override {
     int64_t skipped = 0;
-    for (; skipped < count && next_length(); ++skipped, ++number_) {
+    while (skipped < count) {
+      skipped += skip_ready(count - skipped);
+      if (skipped == count || !next_length()) break;
       const uint64_t want = length_ + kCrcBytes, got = file_.skip(want);
       if (got < want) cut_off(got, want);
+      ++skipped;
+      ++number_;
     }
     return skipped;
   }
 
  private:
+  /// Moves past up to `count` of the records that are at hand as a whole: most of those that are
+  /// small. Returns how many; what is odd about one is left to next_length() to say.
+  int64_t skip_ready(int64_t count) {
+    const std::string_view bytes = file_.ready();
+    int64_t skipped = 0;
+    size_t at = 0;
+    for (; skipped < count && bytes.size() - at >= kHeaderBytes; ++skipped) {
+      const char* header = bytes.data() + at;
+      const uint64_t length = load(header, kLengthBytes);
+      const size_t behind = bytes.size() - at - kHeaderBytes;
+      if (behind < kCrcBytes || length > behind - kCrcBytes ||
+          load(header + kLengthBytes, kCrcBytes) != checksum(header, kLengthBytes))
+        break;
+      at += kHeaderBytes + length + kCrcBytes;
+    }
+    file_.consume(at);
+    number_ += skipped;
+    return skipped;
+  }
+
   bool next_record(Element& out) {
     if (!next_length()) return false;
     out.resize(1);

@@ -34,12 +34,15 @@ class Boundary {
   Kind kind() const { return kind_; }
   int64_t epoch() const { return epoch_; }  ///< that the batch is of, or that has ended
   int64_t batch() const { return batch_; }  ///< the latest of the epoch
+  /// That came to a process of the job, known to all alike (CallbackImpl::signal); 0: none.
+  int signal() const { return signal_; }
   /// Everything besides weights and the optimizer's variables. Collective.
   virtual TrainingState state() const = 0;
 
  protected:
   Kind kind_ = Kind::kBatch;
   int64_t epoch_ = 0, batch_ = -1;
+  int signal_ = 0;
 };
 
 /// Where the time of a worker's steps went in an epoch: means of one step.
@@ -54,8 +57,13 @@ struct StepTimes {
 /// What a callback is: Keras' hooks, all of which do nothing here. A user's own derives from it and
 /// overrides some; it can stop training by `model().set_stop_training(true)`. Called on the thread
 /// that calls fit. In a job of several workers, every worker calls its callbacks with the same
-/// numbers: one that prints or writes does so where params().is_chief. A stop or a learning rate
-/// set on the chief holds for all workers from the next batch on; set elsewhere it has no effect.
+/// numbers: one that prints or writes does so where params().is_chief. A stop that any worker asks
+/// for, and a learning rate that the chief sets, hold for all workers from the same step on; a
+/// learning rate set elsewhere has no effect. Hooks of an epoch's beginning and end have theirs at
+/// once. What a batch hook asks for goes with the next execution (steps_per_execution batches), and
+/// holds when that is done: one execution later than in one process. Until then
+/// optimizer.learning_rate() is the one that all train with. Where all callbacks are
+/// same_on_all_workers(), their wishes hold at once, as in one process.
 /// A hook may call fit, evaluate and predict of any model, this one included: the run that it
 /// belongs to goes on with its own metrics, batches and stop_training. In a job of several workers
 /// all of them make such calls. compile() of a model that is running is refused.
@@ -85,6 +93,11 @@ class CallbackImpl {
   virtual void on_predict_batch_begin(int64_t /*batch*/) {}
   virtual void on_predict_batch_end(int64_t /*batch*/) {}
 
+  /// A signal that this process was sent and all workers are to know of; 0: none. Asked before
+  /// every execution and at the end of an epoch where watches_signals() was true on some worker at
+  /// the beginning; the boundary behind that execution has it on all of them.
+  virtual int signal() const { return 0; }
+  virtual bool watches_signals() const { return false; }
   /// After the hooks of a batch, an epoch and the end of training, unless fit is called inside of
   /// another one. Called on all workers alike.
   virtual void on_boundary(const Boundary& /*boundary*/) {}
@@ -100,7 +113,7 @@ class CallbackImpl {
   virtual void load_state(const NamedTensors& /*state*/) {}
 
   /// True when what this callback does to the model follows from the logs alone, so that all
-  /// workers do it at once and need not ask the chief after every batch.
+  /// workers do it at once and need not be told.
   virtual bool same_on_all_workers() const { return false; }
 
   const CallbackParams& params() const { return params_; }

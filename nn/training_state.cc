@@ -53,6 +53,10 @@ TrainingState state_of(const NamedTensors& in) {
                       .epoch = in.integer("epoch"),
                       .batch = in.integer("batch"),
                       .stop_training = in.integer("stop_training") != 0,
+                      .stop_wished = in.has("stop_wished") && in.integer("stop_wished") != 0,
+                      .learning_rate_wished = in.has("learning_rate_wished")
+                                                  ? std::optional(in.number("learning_rate_wished"))
+                                                  : std::nullopt,
                       .finished = in.integer("finished") != 0,
                       .commit_number = in.integer("commit_number"),
                       .seed = static_cast<uint64_t>(in.integer("seed")),
@@ -94,6 +98,8 @@ NamedTensors TrainingState::to_tensors() const {
   out.set("epoch", epoch);
   out.set("batch", batch);
   out.set("stop_training", int64_t{stop_training});
+  if (stop_wished) out.set("stop_wished", int64_t{1});
+  if (learning_rate_wished) out.set("learning_rate_wished", *learning_rate_wished);
   out.set("finished", int64_t{finished});
   out.set("commit_number", commit_number);
   out.set("seed", static_cast<int64_t>(seed));

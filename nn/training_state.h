@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,6 +26,10 @@ struct TrainingState {
   int64_t epoch = 0;   ///< the one under way, or next
   int64_t batch = 0;   ///< its batches that are done
   bool stop_training = false;
+  /// Of a job of several processes: what batch hooks have asked for that no execution has carried
+  /// to all of them yet (CallbackImpl).
+  bool stop_wished = false;
+  std::optional<double> learning_rate_wished = {};
   bool finished = false;      ///< on_train_end() has been called
   int64_t commit_number = 0;  ///< of the strategy
   uint64_t seed = 0;          ///< of random ops and shuffles

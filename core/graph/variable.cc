@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "cohort/core/device/device.h"
+#include "cohort/core/graph/departure.h"
 
 namespace cohort {
 namespace {
@@ -212,7 +213,7 @@ void VariableState::copy_value(void* to) const {
 /// Where a place's memory may still be read by others, it moves to memory of its own. Steps that
 /// want it where it was move it back.
 void VariableState::leave_to_others(VariablePlace& place) const {
-  if (!place.arrival) return;
+  if (!place.arrival || let_depart(place)) return;
   place.settle();
   const std::shared_ptr<void> memory = place.device->allocate(num_bytes());
   place.device->copy_from_device(memory.get(), *place.device, place.data, num_bytes());

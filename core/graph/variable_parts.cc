@@ -1,10 +1,15 @@
+#include <sys/mman.h>
+
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 #include "cohort/core/device/device.h"
+#include "cohort/core/graph/departure.h"
 #include "cohort/core/graph/variable.h"
 
-/// Variables by ranges of elements: those that are sharded, and those that are parts of others.
+/// Variables by ranges of elements: those that are sharded, and those that are parts of others. And
+/// copies of whole ones that are made while steps go on.
 namespace cohort {
 namespace {
 
@@ -37,7 +42,68 @@ void check_range(const VariableState& variable, Elements range) {
                      range.begin, range.end, count);
 }
 
+/// Of a CPU, and written by steps of this process alone.
+VariablePlace* place_to_copy(const VariableState& variable) {
+  const auto& places = variable.places();
+  const auto current =
+      std::find_if(places.begin(), places.end(), [](const auto& place) { return place->current; });
+  if (current == places.end() || (*current)->device->type() != DeviceType::kCPU) return nullptr;
+  let_depart(**current);
+  return (*current)->arrival ? nullptr : current->get();
+}
+
+/// Whoever writes it pays for its pages.
+Tensor unwritten(DType dtype, const Shape& shape, size_t bytes) {
+  constexpr size_t kHugePage = size_t{2} << 20;
+  const size_t unit = bytes < kHugePage ? 64 : kHugePage;
+  const size_t padded = (std::max<size_t>(1, bytes) + unit - 1) / unit * unit;
+  void* data = std::aligned_alloc(unit, padded);
+  if (!data) throw ResourceExhausted("tensor: out of memory asking for {} bytes", bytes);
+  if (unit == kHugePage) madvise(data, padded, MADV_HUGEPAGE);
+  return {dtype, shape, std::make_shared<Storage>(data, bytes, [](void* p) { std::free(p); })};
+}
+
 }  // namespace
+
+void Departure::finish() {
+  State seen = State::kWaiting;
+  if (state_.compare_exchange_strong(seen, State::kCopying)) {
+    copy_();
+    copy_ = nullptr;
+    state_.store(State::kDone, std::memory_order_release);
+    state_.notify_all();
+    return;
+  }
+  while (seen != State::kDone) {
+    state_.wait(seen);
+    seen = state_.load(std::memory_order_acquire);
+  }
+}
+
+DepartingValue depart(VariableState& variable) {
+  const bool is_whole = !variable.is_sharded() && !variable.part().whole &&
+                        variable.options().synchronization != VariableSynchronization::kOnRead;
+  const std::vector<Device*> devices = variable.holders();
+  if (!is_whole || devices.empty()) return {variable.value()};
+  const DeviceTurn turn(devices);
+  VariablePlace* place = variable.holders() == devices ? place_to_copy(variable) : nullptr;
+  if (!place) return {variable.value()};
+  DepartingValue value{unwritten(variable.dtype(), variable.shape(), variable.num_bytes())};
+  value.departure = std::make_shared<Departure>(
+      [to = value.value, from = place->data, memory = place->memory,
+       bytes = variable.num_bytes()]() mutable { std::memcpy(to.raw(), from, bytes); });
+  place->arrival = value.departure;
+  return value;
+}
+
+bool let_depart(VariablePlace& place) {
+  if (!place.arrival) return false;
+  auto* const departure = dynamic_cast<Departure*>(place.arrival.get());
+  if (!departure) return false;
+  departure->finish();
+  place.arrival = nullptr;
+  return true;
+}
 
 VariableState::Part VariableState::part() const {
   const std::lock_guard lock(mutex_);

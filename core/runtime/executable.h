@@ -51,8 +51,9 @@ class Executable {
   virtual void set_input(int i, const void* data) = 0;
   /// The host's copy; taken over at run().
   virtual StepState& step() = 0;
-  /// Runs one step. On an error no variable has been written (by this rank); but when what is
-  /// published at its end (Exchange::kPublish) does not arrive, what was written stays.
+  /// Runs one step. On an error no variable has been written (by this rank). What is published at
+  /// its end (Exchange::kPublish) may fail to arrive when all has been written, which stays: on a
+  /// GPU this throws that, on a CPU the next one who reads or writes the variables (Arrival).
   void run() { run_segment(0); }
   /// Where replicas take turns, a step is made of segments: each is run in the turn of every
   /// replica, in order, before the next one is. 1 elsewhere.

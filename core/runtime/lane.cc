@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cohort/core/graph/departure.h"
 #include "cohort/core/graph/variable.h"
 #include "cohort/core/trace/recorder.h"
 
@@ -91,8 +92,29 @@ void Lane::run(size_t segment, int replica, bool last, TraceRecorder* recorder) 
   run_range(segments[segment], end, replica, last, recorder);
 }
 
+bool Lane::has_departures() const {
+  return std::any_of(overwritten.begin(), overwritten.end(), [](const VariablePlace* place) {
+    return place->arrival && dynamic_cast<const Departure*>(place->arrival.get());
+  });
+}
+
+/// Of what step i writes.
+void Lane::let_depart(size_t i) {
+  if (!nodes[i] || !nodes[i]->attrs().has("variables")) return;
+  for (const int64_t id : nodes[i]->attrs().get<std::vector<int64_t>>("variables"))
+    for (const auto& place : nodes[i]->graph().variables()[static_cast<size_t>(id)]->places())
+      if (place->device == schedule.device) cohort::let_depart(*place);
+}
+
 void Lane::commit(int replica, TraceRecorder* recorder) {
-  run_range(commit_begin, steps.size(), replica, true, recorder);
+  if (has_departures()) {
+    for (size_t i = commit_begin; i < steps.size(); ++i) {
+      let_depart(i);
+      run_range(i, i + 1, replica, true, recorder);
+    }
+  } else {
+    run_range(commit_begin, steps.size(), replica, true, recorder);
+  }
   for (uint64_t* version : written) ++*version;
 }
 

@@ -48,7 +48,8 @@ struct Lane {
   /// Runs the steps of a segment that may fail: of `replica`, all of them or, unless that is the
   /// `last` to take its turn, those of every turn. An error names its node.
   void run(size_t segment, int replica, bool last, TraceRecorder* recorder);
-  /// Runs those that commit, and says that variables are written.
+  /// Runs those that commit, and says that variables are written. What departs from the variables
+  /// of one of them (Departure) has been copied when it runs.
   void commit(int replica, TraceRecorder* recorder);
   void drop_recordings();
 
@@ -81,6 +82,8 @@ struct Lane {
   std::vector<Piece> pieces;
 
  private:
+  bool has_departures() const;
+  void let_depart(size_t i);
   void run_range(size_t begin, size_t end, int replica, bool last, TraceRecorder* recorder);
   void run_piece(Piece& piece, int replica);
   void run_recorded(size_t i, bool last, TraceRecorder& recorder);

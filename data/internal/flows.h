@@ -1,7 +1,9 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <functional>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -164,8 +166,12 @@ class RepeatFlow : public Flow<Item> {
 template <class Item>
 class ShuffleFlow : public Flow<Item> {
  public:
-  ShuffleFlow(FlowPtr<Item> input, int64_t buffer_size, CounterRandom random)
-      : input_(std::move(input)), buffer_size_(buffer_size), random_(random) {}
+  /// `input_size`: of its items, or negative.
+  ShuffleFlow(FlowPtr<Item> input, int64_t buffer_size, int64_t input_size, CounterRandom random)
+      : input_(std::move(input)),
+        buffer_size_(buffer_size),
+        input_size_(input_size),
+        random_(random) {}
 
   int64_t next(std::span<Item> out) override {
     if (!filled_) fill();
@@ -183,13 +189,63 @@ class ShuffleFlow : public Flow<Item> {
     }
     return static_cast<int64_t>(filled);
   }
+  /// The same draws, of which nobody sees the items.
+  int64_t skip(int64_t count) override {
+    if constexpr (!std::is_same_v<Item, int64_t>) {
+      return Flow<Item>::skip(count);
+    } else {
+      if (!filled_) fill();
+      const int64_t replaced = skip_replaced(count);
+      return replaced + skip_last(count - replaced);
+    }
+  }
 
  private:
-  static constexpr uint64_t kAhead = 16;  ///< draws
+  static constexpr uint64_t kAhead = 16;    ///< draws
+  static constexpr size_t kTogether = 128;  ///< draws that are passed over
+
+  /// As long as the input has another item for each that is drawn. What is drawn next is known, and
+  /// on its way to the cache, here and below.
+  int64_t skip_replaced(int64_t count) {
+    std::array<Item, kTogether> fresh;
+    std::array<Item*, kTogether> drawn;
+    int64_t done = 0;
+    while (done < count && !exhausted_) {
+      const int64_t wanted = std::min(count - done, std::ssize(fresh));
+      const int64_t got = input_->next({fresh.data(), static_cast<size_t>(wanted)});
+      const auto items = static_cast<size_t>(got);
+      for (size_t i = 0; i < items; ++i) drawn[i] = draw(buffer_.size());
+      for (size_t i = 0; i < items; ++i) *drawn[i] = fresh[i];
+      exhausted_ = got < wanted;
+      done += got;
+    }
+    return done;
+  }
+
+  /// When the buffer shrinks with every draw.
+  int64_t skip_last(int64_t count) {
+    std::array<Item*, kTogether> drawn;
+    const size_t wanted = std::min(static_cast<size_t>(count), buffer_.size());
+    for (size_t done = 0; done < wanted;) {
+      const size_t items = std::min(wanted - done, kTogether), size = buffer_.size();
+      for (size_t i = 0; i < items; ++i) drawn[i] = draw(size - i);
+      for (size_t i = 0; i < items; ++i) *drawn[i] = buffer_[size - 1 - i];
+      buffer_.resize(size - items);
+      done += items;
+    }
+    return static_cast<int64_t>(wanted);
+  }
+
+  Item* draw(size_t size) {
+    Item* const drawn = &buffer_[random_.below(size, num_drawn_++)];
+    __builtin_prefetch(drawn, 1);
+    return drawn;
+  }
 
   void fill() {
     filled_ = true;
     constexpr int64_t kChunk = 4096;
+    if (input_size_ > 0) buffer_.reserve(static_cast<size_t>(std::min(input_size_, buffer_size_)));
     while (!exhausted_ && std::ssize(buffer_) < buffer_size_) {
       const int64_t before = std::ssize(buffer_);
       const int64_t wanted = std::min(kChunk, buffer_size_ - before);
@@ -201,7 +257,7 @@ class ShuffleFlow : public Flow<Item> {
   }
 
   FlowPtr<Item> input_;
-  int64_t buffer_size_;
+  int64_t buffer_size_, input_size_;
   CounterRandom random_;
   std::vector<Item> buffer_;
   uint64_t num_drawn_ = 0;

@@ -171,7 +171,7 @@ class ShuffleNode : public OrderNode<ShuffleNode> {
     const int64_t epoch = options_.reshuffle_each_iteration ? pass.epoch : 0;
     key = mix(key ^ static_cast<uint64_t>(epoch));
     return std::make_unique<ShuffleFlow<Item>>(input_flow<Item>(pass), buffer_size_,
-                                               CounterRandom{key});
+                                               input_->cardinality(), CounterRandom{key});
   }
   int num_shuffles() const override { return input_->num_shuffles() + 1; }
   std::string describe() const override {

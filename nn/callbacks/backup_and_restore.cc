@@ -7,7 +7,7 @@
 
 #include "cohort/core/preempted.h"
 #include "cohort/core/terminal.h"
-#include "cohort/nn/callbacks/preemption.h"
+#include "cohort/nn/internal/signal_watch.h"
 #include "cohort/nn/model_impl.h"
 #include "cohort/nn/saving/checkpoint_manager.h"
 #include "cohort/nn/saving/facts.h"
@@ -25,6 +25,7 @@ struct FitSaverOptions {
   bool exact = false;
   std::string job = "";
   bool asynchronous = false, keep_going = false;
+  std::shared_ptr<checkpoint::Storage> storage = nullptr;
 };
 
 /// Saves the state of fit, and restores it.
@@ -36,6 +37,8 @@ class FitSaver : public CallbackImpl {
   }
 
   bool same_on_all_workers() const override { return true; }
+  bool watches_signals() const override { return !options_.signals.empty(); }
+  int signal() const override { return watch_ ? watch_->seen() : 0; }
 
   std::optional<RestoredState> restore(int64_t fit) override {
     is_asked_ = true;
@@ -63,13 +66,13 @@ class FitSaver : public CallbackImpl {
           "{}: got a call of fit inside of another one; want the callback in the outermost",
           options_.who);
     counter_ = {};
-    preemption_.reset();
-    if (!options_.signals.empty()) preemption_.emplace(strategy().workers(), options_.signals);
+    watch_.reset();
+    if (!options_.signals.empty()) watch_.emplace(options_.signals);
   }
 
   void on_boundary(const Boundary& boundary) override {
     if (boundary.kind() == Boundary::Kind::kTrainEnd) return end(boundary);
-    const int signal = preemption_ ? preemption_->poll() : 0;
+    const int signal = watch_ ? boundary.signal() : 0;
     if (signal == 0 && !is_due(boundary)) return;
     const std::string path = manager().save({.training = boundary.state()});
     if (signal == 0) return;
@@ -95,12 +98,14 @@ class FitSaver : public CallbackImpl {
 
   CheckpointManager& manager() {
     if (!manager_)
-      manager_.emplace(Checkpoint({{"model", model()}}),
-                       CheckpointManagerOptions{.directory = options_.directory,
-                                                .max_to_keep = options_.max_to_keep,
-                                                .job = options_.job,
-                                                .asynchronous = options_.asynchronous,
-                                                .keep_going = options_.keep_going});
+      manager_.emplace(
+          Checkpoint({{"model", model()}},
+                     options_.storage ? options_.storage : checkpoint::posix_storage()),
+          CheckpointManagerOptions{.directory = options_.directory,
+                                   .max_to_keep = options_.max_to_keep,
+                                   .job = options_.job,
+                                   .asynchronous = options_.asynchronous,
+                                   .keep_going = options_.keep_going});
     return *manager_;
   }
 
@@ -123,12 +128,12 @@ class FitSaver : public CallbackImpl {
   void leave() {
     is_asked_ = false;
     manager_.reset();
-    preemption_.reset();
+    watch_.reset();
   }
 
   FitSaverOptions options_;
   std::optional<CheckpointManager> manager_;
-  std::optional<internal::Preemption> preemption_;
+  std::optional<internal::SignalWatch> watch_;
   internal::BatchCounter counter_;
   bool is_asked_ = false;  ///< restore() has been called for this call of fit
 };
@@ -143,7 +148,8 @@ FitSaverOptions saver_options(const BackupAndRestore& options) {
                         .exact = options.exact,
                         .job = options.job,
                         .asynchronous = options.asynchronous,
-                        .keep_going = options.keep_going};
+                        .keep_going = options.keep_going,
+                        .storage = options.storage};
   if (options.save_before_preemption)
     saver.signals = PreemptionCheckpointHandler{.directory = ""}.signals;
   return saver;

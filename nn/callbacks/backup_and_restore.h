@@ -1,11 +1,16 @@
 #pragma once
 
 #include <csignal>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "cohort/nn/callback.h"
 #include "cohort/nn/callbacks/save_frequency.h"
+
+namespace cohort::checkpoint {
+class Storage;
+}  // namespace cohort::checkpoint
 
 namespace cohort::nn {
 
@@ -31,6 +36,8 @@ struct BackupAndRestore {
   std::string job = "";
   bool asynchronous = false;  ///< CheckpointManagerOptions::asynchronous
   bool keep_going = false;    ///< CheckpointManagerOptions::keep_going
+  /// Where backup_dir is; null: this machine's files.
+  std::shared_ptr<checkpoint::Storage> storage = nullptr;
 
   operator Callback() const;
 };
@@ -38,10 +45,10 @@ struct BackupAndRestore {
 /// Saves when the process is asked to end, and goes on from there at the beginning of fit, as
 /// BackupAndRestore does. When a signal has come, to one process of a job or to more, all save
 /// between the same two batches, and fit throws Preempted: run_program() returns its code, for a
-/// launcher to start the program again. In a job it may take about 0.1 seconds, or a batch, until
-/// all know. A second signal ends the process. From fit's beginning to its end; what fit leaves by
-/// an exception leaves the signals watched until the callback is gone.
-/// InvalidArgument for an empty directory.
+/// launcher to start the program again. In a job all know behind the batch that follows the signal
+/// (with steps_per_execution, so many), at the latest at the epoch's end. A second signal ends the
+/// process. From fit's beginning to its end; what fit leaves by an exception leaves the signals
+/// watched until the callback is gone. InvalidArgument for an empty directory.
 struct PreemptionCheckpointHandler {
   std::string directory;
   /// What says that the process is about to be ended: Kubernetes and Slurm send SIGTERM, Slurm

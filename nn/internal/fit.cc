@@ -1,7 +1,7 @@
-#include <array>
 #include <optional>
 
 #include "cohort/core/runtime/runtime.h"
+#include "cohort/nn/internal/control_word.h"
 #include "cohort/nn/internal/fit_metrics.h"
 #include "cohort/nn/internal/fit_state.h"
 #include "cohort/nn/internal/loop_metrics.h"
@@ -54,7 +54,7 @@ class Fit final : private Boundary {
     next_epoch_ = from ? from->state.epoch : options_.initial_epoch;
     source_.emplace(make_source(from));
     model_.stop_training = false;
-    asks_chief_ = model_.strategy().workers().any("callbacks", !callbacks.same_on_all_workers());
+    control_.emplace(model_, trainer_, *step_, callbacks);
     tells_times_ = model_.strategy().workers().any("step times", callbacks.want_step_times());
     MetricRegistry& metrics = default_runtime().metrics();
     if (metrics.served()) metrics_.emplace(metrics, *step_);
@@ -128,6 +128,8 @@ class Fit final : private Boundary {
     history_.impl().load_state(from.state.history);
     model_.finished_fits.resize(static_cast<size_t>(number_.value()));
     model_.stop_training = from.state.stop_training;
+    control_->restore(
+        {.stop = from.state.stop_wished, .learning_rate = from.state.learning_rate_wished});
     last_ = Logs(from.state.logs);
     batches_done_ = from.state.batch;
   }
@@ -135,12 +137,15 @@ class Fit final : private Boundary {
   TrainingState state() const override {
     const bool in_epoch = kind() == Kind::kBatch;
     EpochPosition position = source_->position();
+    const Wishes wishes = in_epoch ? control_->pending() : Wishes();
     return agreed(model_.strategy().workers(),
                   {.fit = number_.value(),
                    .epochs = options_.epochs,
                    .epoch = next_epoch_,
                    .batch = in_epoch ? batch() + 1 : 0,
-                   .stop_training = model_.stop_training,
+                   .stop_training = in_epoch ? control_->stops() : model_.stop_training,
+                   .stop_wished = wishes.stop,
+                   .learning_rate_wished = wishes.learning_rate,
                    .finished = kind() == Kind::kTrainEnd,
                    .commit_number = model_.strategy().commit_number(),
                    .seed = default_runtime().random_seed(),
@@ -163,6 +168,7 @@ class Fit final : private Boundary {
   void meet(Kind kind, CallbackList& callbacks) {
     if (!number_.counts()) return;
     kind_ = kind;
+    signal_ = control_->signal();
     callbacks.call(&CallbackImpl::on_boundary, static_cast<const Boundary&>(*this));
   }
 
@@ -174,7 +180,9 @@ class Fit final : private Boundary {
       callbacks.call(&CallbackImpl::on_epoch_begin, epoch_);
     }
     if (metrics_) metrics_->begin_epoch(epoch_);
-    if (!model_.stop_training || batches_done_ == 0) run_steps(*source_, callbacks);
+    const bool has_stopped = model_.stop_training && batches_done_ > 0;
+    control_->begin_epoch();
+    if (!has_stopped) run_steps(*source_, callbacks);
     batches_done_ = 0;
     if (tells_times_)
       callbacks.call(&CallbackImpl::on_step_times, epoch_,
@@ -185,7 +193,7 @@ class Fit final : private Boundary {
     if (validates_after(epoch_)) add_validation(last_, callbacks);
     if (metrics_) metrics_->show(*clock_, last_, true);
     callbacks.call(&CallbackImpl::on_epoch_end, epoch_, last_);
-    follow_chief();
+    control_->end_epoch();
     ++next_epoch_;
     meet(Kind::kEpoch, callbacks);
   }
@@ -195,32 +203,26 @@ class Fit final : private Boundary {
     int64_t batch = batches_done_;
     for (; source.next(); ++batch) {
       if (clock_) clock_->has_input();
-      if (batch % stride_ == 0) callbacks.call(&CallbackImpl::on_train_batch_begin, batch);
+      if (batch % stride_ == 0) {
+        callbacks.call(&CallbackImpl::on_train_batch_begin, batch);
+        control_->tell();
+      }
       loop_metrics_.take();
       source.run(*step_, model_.step_number());
       model_.count_step();
       if (clock_) clock_->has_run();
       if (metrics_) metrics_->add_step(*clock_, source.batch().rows());
       if (batch % stride_ != stride_ - 1) continue;
+      control_->listen();
       report(batch, callbacks);
-      if (asks_chief_) follow_chief();
+      control_->hold();
       batch_ = batch;
       meet(Kind::kBatch, callbacks);
-      if (model_.stop_training) return;
+      if (!control_->stops()) continue;
+      model_.stop_training = true;
+      return;
     }
     if (batch % stride_ != 0) report(batch - 1, callbacks);
-  }
-
-  /// Takes the chief's wish to stop and its learning rate, so that both hold for all workers from
-  /// one step on.
-  void follow_chief() {
-    const Optimizer& optimizer = trainer_.options().optimizer;
-    const bool scheduled = optimizer->options().learning_rate.is_scheduled();
-    const double mine = scheduled ? 0 : optimizer.learning_rate();  // a schedule is the same on all
-    std::array<double, 2> chiefs{model_.stop_training ? 1.0 : 0.0, mine};
-    model_.strategy().workers().take_from_chief(chiefs);
-    model_.stop_training = chiefs[0] != 0;
-    if (chiefs[1] != mine) optimizer.set_learning_rate(chiefs[1]);
   }
 
   void report(int64_t batch, CallbackList& callbacks) {
@@ -254,6 +256,7 @@ class Fit final : private Boundary {
   FitNumber number_;
   History history_;
   StepHandle step_;
+  mutable std::optional<ControlWord> control_;  ///< pending() is of what is saved
   std::optional<EpochSource> source_;
   mutable std::optional<std::vector<std::string>> files_;
   int64_t next_epoch_ = 0;             ///< the one under way, or to come
@@ -262,7 +265,6 @@ class Fit final : private Boundary {
   std::optional<StepClock> clock_;     ///< when somebody wants the times
   bool tells_times_ = false;           ///< a callback does, here or on another worker
   std::optional<FitMetrics> metrics_;  ///< when they are served
-  bool asks_chief_ = false;            ///< after every batch
   bool validated_ = false;
 };
 

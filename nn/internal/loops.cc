@@ -122,6 +122,17 @@ bool CallbackList::same_on_all_workers() const {
                      [](const Callback& c) { return c.impl().same_on_all_workers(); });
 }
 
+bool CallbackList::watch_signals() const {
+  return std::any_of(callbacks_.begin(), callbacks_.end(),
+                     [](const Callback& c) { return c.impl().watches_signals(); });
+}
+
+int CallbackList::signal() const {
+  for (const Callback& callback : callbacks_)
+    if (const int signal = callback.impl().signal(); signal != 0) return signal;
+  return 0;
+}
+
 CallbackList::~CallbackList() {
   for (size_t i = callbacks_.size(); i-- > 0;) {
     callbacks_[i].impl().set_model(before_[i].model);

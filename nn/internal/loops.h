@@ -88,6 +88,9 @@ class CallbackList {
   void set_resumes();
   /// Whether they do the same to the model on every worker without being told.
   bool same_on_all_workers() const;
+  bool watch_signals() const;
+  /// That one of them has been sent here; 0: none.
+  int signal() const;
 
   template <class... Parameters, class... Arguments>
   void call(void (CallbackImpl::*hook)(Parameters...), const Arguments&... arguments) {

@@ -111,12 +111,20 @@ void StepRecording::update(Value loss) {
   std::vector<Gradient> gradients =
       variables.empty() ? std::vector<Gradient>()
                         : nn::gradients(options_.optimizer.scale_loss(loss), variables);
-  ops::sum_over_replicas(gradients, terms_.contributions);
-  summed_ = true;
+  sum(gradients);
   if (!variables.empty()) options_.optimizer.impl().apply(gradients, variables);
 }
 
-void StepRecording::finish(Value loss, const StepBatch& batch) {
+void StepRecording::sum(std::vector<Gradient>& gradients) {
+  if (control_.defined()) terms_.contributions.push_back(control_);
+  ops::sum_over_replicas(gradients, terms_.contributions);
+  summed_ = true;
+  if (!control_.defined()) return;
+  control_ = terms_.contributions.back();
+  terms_.contributions.pop_back();
+}
+
+Value StepRecording::finish(Value loss, const StepBatch& batch) {
   if (!loss.defined() || loss.rank() != 0)
     throw InvalidArgument(
         "{}: got a step that returns {}; want this replica's share of the loss, "
@@ -128,11 +136,12 @@ void StepRecording::finish(Value loss, const StepBatch& batch) {
   }
   if (!summed_) {
     std::vector<Gradient> none;
-    ops::sum_over_replicas(none, terms_.contributions);
+    sum(none);
   }
   for (size_t i = 0; i < terms_.states.size(); ++i)
     ops::assign_add(terms_.states[i].shared(), terms_.contributions[i]);
   objective_.end(model_.output_names(), model_.tracked_);
+  return control_;
 }
 
 }  // namespace cohort::nn::internal

@@ -62,7 +62,17 @@ Value weights_of_classes(const ClassWeight& class_weight, Value labels, int rank
 }  // namespace
 
 Trainer::Trainer(ModelImpl& model, CompileOptions options)
-    : model_(model), options_(std::move(options)), compiled_(model), objective_(options_) {}
+    : model_(model), options_(std::move(options)), compiled_(model), objective_(options_) {
+  if (model.strategy().workers().count() > 1)
+    control_ = Variable(std::make_shared<VariableState>(
+        Tensor::scalar(0.0f), VariableOptions{.name = "control", .trainable = false}));
+}
+
+void Trainer::set_control(bool tells) {
+  if (tells == tells_) return;
+  control_.assign(Tensor::scalar(tells ? 1.0f : 0.0f));
+  tells_ = tells;
+}
 
 StepHandle Trainer::train_step(const ElementLayout& layout) { return step(Kind::kTrain, layout); }
 StepHandle Trainer::test_step(const ElementLayout& layout) { return step(Kind::kTest, layout); }
@@ -133,8 +143,13 @@ std::vector<Value> Trainer::record(Kind kind, const ElementLayout& layout,
   StepBatch batch = split(layout, inputs, outputs_for(x));
   batch.training = kind == Kind::kTrain;
   StepRecording recording(model_, objective_, options_);
-  recording.finish(batch.training ? model_.train_step(batch) : model_.test_step(batch), batch);
-  return {};
+  if (!batch.training) {
+    recording.finish(model_.test_step(batch), batch);
+    return {};
+  }
+  if (control_.shared()) recording.add_control_lane(control_);
+  const Value control = recording.finish(model_.train_step(batch), batch);
+  return control.defined() ? std::vector<Value>{control} : std::vector<Value>();
 }
 
 /// What the model gives for x: it is built then.

@@ -36,7 +36,8 @@ class Trainer {
  public:
   Trainer(ModelImpl& model, CompileOptions options);
 
-  /// Forward, losses, backward, reduction over replicas, update, metrics. Nothing is fetched.
+  /// Forward, losses, backward, reduction over replicas, update, metrics. Fetches nothing but, in a
+  /// job of several processes, the sum of what set_control() says over all replicas (f32).
   StepHandle train_step(const ElementLayout& layout);
   /// Forward, losses, metrics.
   StepHandle test_step(const ElementLayout& layout);
@@ -47,6 +48,9 @@ class Trainer {
   /// LossScale::check(), where the optimizer has one. Reads devices.
   void check_loss_scale() const;
   Objective& objective() { return objective_; }
+  /// In a job of several processes: whether the training steps to come carry, in a lane of their
+  /// first reduction, that this process has something to tell the others.
+  void set_control(bool tells);
   int num_outputs() const { return num_outputs_; }
   /// False once layers were added to the model or taken from it: its steps no longer hold.
   bool fits_model() const { return compiled_.holds(); }
@@ -70,6 +74,8 @@ class Trainer {
   CompileOptions options_;
   CompiledState compiled_;
   Objective objective_;
+  Variable control_;    ///< a scalar, of each process its own; none in a process alone
+  bool tells_ = false;  ///< what it says
   std::atomic<int> num_outputs_ = 0;
   std::mutex mutex_;
   RecentlyUsed<Step> steps_;  // guarded by mutex_

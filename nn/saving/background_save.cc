@@ -49,6 +49,7 @@ void BackgroundSave::join() {
 void BackgroundSave::run() {
   std::string mine;
   try {
+    job_.copy_values();
     mine = job_.write_mine();
     for (SavedValue& value : job_.values) value.value = {};  // its memory
     if (job_.index != 0) return put(job_, said(job_, "done", job_.index), mine);

@@ -12,7 +12,7 @@ namespace cohort::nn::internal {
 
 /// A save that goes on beside training: each worker writes its file on a thread of its own and then
 /// says so in the step's directory; the chief's thread waits for all of them and gives the step its
-/// name. The values have been copied before.
+/// name. The values are copied first, beside what the program does next.
 class BackgroundSave {
  public:
   explicit BackgroundSave(SaveJob job);

@@ -21,8 +21,8 @@ struct CheckpointManagerOptions {
   /// The job's name, equal in all its starts: the next start takes the directory over at once, from
   /// whatever host. "": none.
   std::string job = "";
-  /// save() copies what it saves and returns; files are written beside what follows. The next
-  /// save() first waits for it.
+  /// save() returns at once: values are copied, before anything else writes them, and files are
+  /// written beside what follows. The next save() first waits for it.
   bool asynchronous = false;
   /// A save that fails, on a full or broken disk, is said on standard error and not thrown.
   bool keep_going = false;

@@ -14,7 +14,7 @@ std::string save_collectively(const TrackedObjects& objects, const distribute::S
                               const std::shared_ptr<checkpoint::Storage>& storage,
                               const std::string& directory, const SaveOptions& options,
                               checkpoint::KeptLock& lock);
-/// As far as the values that each worker writes, which are copied: the rest is SaveJob's.
+/// As far as the values that each worker writes (SaveJob::take_values): the rest is SaveJob's.
 SaveJob begin_save_collectively(const TrackedObjects& objects, const distribute::Strategy& strategy,
                                 const std::shared_ptr<checkpoint::Storage>& storage,
                                 const std::string& directory, const SaveOptions& options,

@@ -9,6 +9,7 @@
 #include "cohort/nn/internal/names.h"
 #include "cohort/nn/model_impl.h"
 #include "cohort/nn/saving/keras_layers.h"
+#include "cohort/nn/saving/variable_value.h"
 
 namespace cohort::nn::internal {
 namespace {
@@ -65,7 +66,7 @@ class Walker {
                .dtype = state->dtype(),
                .shape = state->shape(),
                .identity = state.get(),
-               .value = [state] { return state->value(); },
+               .value = VariableValue{state},
                .assign = [state](const Tensor& value) { state->assign(value); },
                .is_of_all = [state] { return is_of_all(*state); }});
   }

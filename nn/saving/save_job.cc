@@ -7,6 +7,7 @@
 #include "cohort/checkpoint/data_file.h"
 #include "cohort/checkpoint/step_directory.h"
 #include "cohort/core/wire/protobuf.h"
+#include "cohort/nn/saving/variable_value.h"
 
 namespace cohort::nn::internal {
 namespace {
@@ -40,14 +41,24 @@ checkpoint::WrittenFile parse_written_file(std::string_view bytes) {
 void SaveJob::take_values() {
   for (size_t i = 0; i < values.size(); ++i) {
     SavedValue& value = values[i];
-    if (writers[i] == index)
-      value.value = [taken = value.value()] { return taken; };
-    else
+    if (writers[i] != index) {
       value.value = {};
+    } else if (const auto* of = value.value.target<VariableValue>(); of && !value.is_of_all()) {
+      DepartingValue departing = depart(*of->state);
+      value.value = [taken = departing.value] { return taken; };
+      if (departing.departure) departures.push_back(std::move(departing.departure));
+    } else {
+      value.value = [taken = value.value()] { return taken; };
+    }
     value.assign = {};
     value.is_of_all = {};
     value.optimizer.reset();
   }
+}
+
+void SaveJob::copy_values() {
+  for (const auto& departure : departures) departure->finish();
+  departures.clear();
 }
 
 std::string SaveJob::write_mine() const {

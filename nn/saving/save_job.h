@@ -6,6 +6,7 @@
 
 #include "cohort/checkpoint/directory_lock.h"
 #include "cohort/checkpoint/storage.h"
+#include "cohort/core/graph/departure.h"
 #include "cohort/nn/saving/facts.h"
 #include "cohort/nn/saving/object_walk.h"
 
@@ -25,6 +26,7 @@ struct SaveJob {
   std::vector<int> writers;  ///< of each value
   int index = 0, count = 1;  ///< of the workers
   checkpoint::KeptLock* lock = nullptr;
+  std::vector<std::shared_ptr<Departure>> departures = {};  ///< of values that are to be copied
 
   /// Writes and syncs this worker's file; what it says of it to the chief.
   std::string write_mine() const;
@@ -32,8 +34,12 @@ struct SaveJob {
   std::string commit(const std::vector<std::string>& files) const;
   /// The chief removes what the attempt left, as far as that goes.
   void abandon() const;
-  /// The values that this worker writes are copied now; nothing else of the objects is held.
+  /// The values that this worker writes are those of now; nothing else of the objects is held.
+  /// Before they are written, copy_values().
   void take_values();
+  /// Any thread, beside steps that write the variables meanwhile: those wait for the copies of what
+  /// they write, or make them.
+  void copy_values();
 };
 
 }  // namespace cohort::nn::internal

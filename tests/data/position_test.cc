@@ -56,6 +56,26 @@ TEST(PositionTest, ResumingAnywhereContinuesExactly) {
   }
 }
 
+/// Rows are passed over many at a time: as many as a shuffle's buffer has, fewer, and more.
+TEST(PositionTest, ResumingFarBehindTheBeginningContinuesExactly) {
+  const Dataset rows = Dataset::range(1000);
+  for (const Dataset& dataset :
+       {rows.shuffle(1000), rows.shuffle(5000), rows.shuffle(999), rows.shuffle(300),
+        rows.shuffle(2), rows.shuffle(1), rows.shuffle(128).shuffle(500), rows.take(0).shuffle(3),
+        rows.shuffle(300).repeat(3), rows.repeat(3).shuffle(1500), rows.shuffle(700).filter(odd)}) {
+    const IterateOptions options{.seed = 5, .epoch = 2};
+    const Batches all = batches_of(dataset, options);
+    for (const size_t k : {0, 1, 127, 128, 129, 256, 300, 699, 700, 701, 872, 999, 1000, 2500}) {
+      if (k > all.size()) continue;
+      Position position = dataset.iterate(options).position();
+      position.element = static_cast<int64_t>(k);
+      Iterator resumed = dataset.resume(position);
+      EXPECT_EQ(rest_of(resumed), Batches(all.begin() + static_cast<int64_t>(k), all.end()))
+          << dataset.to_string() << " at " << k;
+    }
+  }
+}
+
 TEST(PositionTest, AfterTheEndIsTheNextEpoch) {
   const Dataset dataset = Dataset::range(6).shuffle(6).batch(4).prefetch(2);
   Iterator iterator = dataset.iterate({.seed = 4, .epochs = 2});

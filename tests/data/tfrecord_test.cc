@@ -178,6 +178,40 @@ TEST_F(TFRecordTest, PositionsContinueExactly) {
             Dataset::from_tfrecord({names[0], names[1], names[3]}).to_string());
 }
 
+/// More than one buffer of small records, with larger ones among them.
+TEST_F(TFRecordTest, ManyRecordsArePassedOverExactly) {
+  Texts all;
+  for (size_t i = 0; i < 9000; ++i)
+    all.push_back(std::to_string(i) + std::string(i % 997 == 500 ? 300000 : i % 61, 'x'));
+  for (const Compression compression : kAll) {
+    const Dataset dataset = Dataset::from_tfrecord({files_.write_records("many", all, compression)},
+                                                   {.compression = compression});
+    Position position = dataset.iterate().position();
+    for (const int64_t k : {1, 499, 500, 501, 4000, 7777, 8999, 9000}) {
+      position.element = k;
+      Iterator resumed = dataset.resume(position);
+      const Element* next = resumed.next();
+      ASSERT_EQ(next != nullptr, k < 9000) << k;
+      if (k < 9000) {
+        EXPECT_EQ(text_of((*next)[0]), all[static_cast<size_t>(k)]) << k;
+      }
+    }
+    position.element = 9001;
+    EXPECT_THAT(error_of([&] { dataset.resume(position); }), HasSubstr("that has 9000"));
+  }
+}
+
+TEST_F(TFRecordTest, ADamagedLengthIsNamedWhereItIsPassedOver) {
+  std::string bytes = TemporaryFiles::read(files_.write_records("a", {"first", "second", "3"}));
+  bytes[12 + 5 + 4] ^= 0x10;
+  const Dataset dataset = Dataset::from_tfrecord({files_.write("damaged", bytes)});
+  Position position = dataset.iterate().position();
+  position.element = 2;
+  EXPECT_THAT(error_of([&] { dataset.resume(position); }),
+              AllOf(HasSubstr("damaged: record 1 at byte 21: got 0x"),
+                    HasSubstr("as checksum of its length")));
+}
+
 TEST_F(TFRecordTest, WritersReportUseAfterClose) {
   TFRecordWriter writer(files_.path("a"));
   writer.write("1");

@@ -87,6 +87,10 @@ void train_saved_model(const nn::Model& model, int64_t epoch) {
   model.fit(examples(), {.epochs = epoch + 1, .verbose = 0, .initial_epoch = epoch});
 }
 
+void fit_saved_model(const nn::Model& model, int64_t epochs, std::vector<nn::Callback> callbacks) {
+  model.fit(examples(), {.epochs = epochs, .verbose = 0, .callbacks = std::move(callbacks)});
+}
+
 void interrupted_fit(const cohort::distribute::Strategy& strategy, const std::string& input) {
   const nn::Model model = strategy.scope(make_saved_model);
   const nn::FitOptions options{

@@ -6,6 +6,9 @@
 cohort::nn::Model make_saved_model();
 /// One epoch, by its number.
 void train_saved_model(const cohort::nn::Model& model, int64_t epoch);
+/// So many epochs.
+void fit_saved_model(const cohort::nn::Model& model, int64_t epochs,
+                     std::vector<cohort::nn::Callback> callbacks);
 
 /// Trains an epoch, saves, and trains a second; then restores into a new model and trains the
 /// second again. Says the weights of both, and how many files were written. CHECKPOINT_PATH is the

@@ -97,13 +97,34 @@ class FatalStorage final : public checkpoint::Storage {
   const std::shared_ptr<Fate> fate_;
 };
 
-}  // namespace
-
-void fatal_saves(const cohort::distribute::Strategy& strategy) {
+/// As FATAL_OPERATION says.
+std::shared_ptr<Fate> fate_of(const cohort::distribute::Strategy& strategy) {
   int worker = -1, operation = -1;
   if (const char* text = std::getenv("FATAL_OPERATION"))
     std::sscanf(text, "%d %d", &worker, &operation);
-  const auto fate = std::make_shared<Fate>(strategy.workers().index() == worker ? operation : -1);
+  return std::make_shared<Fate>(strategy.workers().index() == worker ? operation : -1);
+}
+
+}  // namespace
+
+void fatal_fits(const cohort::distribute::Strategy& strategy) {
+  const auto fate = fate_of(strategy);
+  const nn::Model model = strategy.scope(make_saved_model);
+  fit_saved_model(model, 2,
+                  {nn::BackupAndRestore({.backup_dir = std::getenv("CHECKPOINT_PATH"),
+                                         .save_freq = 2,
+                                         .delete_checkpoint = false,
+                                         .job = "the same",
+                                         .asynchronous = std::getenv("ASYNCHRONOUS") != nullptr,
+                                         .storage = std::make_shared<FatalStorage>(fate)}),
+                   nn::LambdaCallback({.on_train_batch_end = [&](int64_t, const nn::Logs&) {
+                     say("operations", std::to_string(fate->count()));
+                   }})});
+  say("weights", model.fingerprint());
+}
+
+void fatal_saves(const cohort::distribute::Strategy& strategy) {
+  const auto fate = fate_of(strategy);
   const nn::Model model = strategy.scope(make_saved_model);
   nn::CheckpointManager manager(
       nn::Checkpoint({{"model", model}}, std::make_shared<FatalStorage>(fate)),

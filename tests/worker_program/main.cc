@@ -362,12 +362,14 @@ void run(int argc, char** argv) {
     checkpoints(setting.strategy);
   else if (scenario == "interrupted_fit" || scenario == "sharded_interrupted_fit")
     interrupted_fit(setting.strategy, argc > 5 ? argv[5] : "");
-  else if (setting.is("fatal_saves"))
-    fatal_saves(setting.strategy);
+  else if (scenario.starts_with("fatal_"))
+    scenario == "fatal_fits" ? fatal_fits(setting.strategy) : fatal_saves(setting.strategy);
   else if (setting.is("resumed_checkpoints"))
     resumed_checkpoints(setting.strategy);
   else if (setting.is("unshared_checkpoints"))
     unshared_checkpoints(setting.strategy);
+  else if (scenario.find("wish") != std::string::npos)
+    cohort::fit_with_wishes(setting.strategy, scenario);
   else if (setting.is("weights_files"))
     weights_files(setting.strategy);
   else if (setting.is("metrics"))

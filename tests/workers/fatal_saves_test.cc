@@ -135,5 +135,56 @@ INSTANTIATE_TEST_SUITE_P(Workers, FatalSavesTest,
                                               std::get<1>(info.param) ? "BesideTraining" : "");
                          });
 
+/// A process that fit saves is killed instead of any operation on files between its first save and
+/// the end of its second: a whole checkpoint loads, and started again it ends as if it had not been
+/// killed. The parameter: whether files are written beside training.
+class FatalFitsTest : public ::testing::TestWithParam<bool> {
+ protected:
+  FatalFitsTest() {
+    setenv("CHECKPOINT_PATH", path_.c_str(), 1);
+    if (GetParam()) setenv("ASYNCHRONOUS", "1", 1);
+  }
+  ~FatalFitsTest() override {
+    for (const char* name : {"ASYNCHRONOUS", "CHECKPOINT_PATH", "FATAL_OPERATION"}) unsetenv(name);
+    std::filesystem::remove_all(path_);
+  }
+  static WorkerResult run(std::optional<int> operation = {}) {
+    if (operation) setenv("FATAL_OPERATION", fmt::format("0 {}", *operation).c_str(), 1);
+    const WorkerResult result = run_workers(1, {"fatal_fits", "1", "2"})[0];
+    unsetenv("FATAL_OPERATION");
+    return result;
+  }
+
+  const std::filesystem::path path_ =
+      std::filesystem::temp_directory_path() / ("cohort_fatal_fits_" + std::to_string(getpid()));
+};
+
+TEST_P(FatalFitsTest, FitGoesOnWhereverASaveIsCutOff) {
+  const WorkerResult want = run();
+  ASSERT_EQ(want.exit_code, 0) << want.output;
+  const std::vector<std::string> operations = want.values("operations");
+  ASSERT_EQ(operations.size(), 10u);
+  const int first = std::stoi(operations[1]) + 1, last = std::stoi(operations[GetParam() ? 6 : 4]);
+  EXPECT_GT(last, first + 20);  // two saves of a file, a manifest, their directories, the removal
+  for (int operation = first; operation <= last; ++operation) {
+    SCOPED_TRACE(fmt::format("operation {} of {} to {}", operation, first, last));
+    std::filesystem::remove_all(path_);
+    EXPECT_EQ(run(operation).signal, SIGKILL);
+    checkpoint::NewestFirst steps(checkpoint::posix_storage(), path_);
+    const auto whole = steps.next();
+    ASSERT_NE(whole, nullptr);
+    EXPECT_TRUE(steps.skipped().empty()) << steps.report();
+    whole->verify();
+    if ((operation - first) % 4 != 0) continue;
+    const WorkerResult again = run();
+    ASSERT_EQ(again.exit_code, 0) << again.output;
+    EXPECT_EQ(again.value("weights"), want.value("weights"));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Saves, FatalFitsTest, ::testing::Bool(), [](const auto& info) {
+  return info.param ? "BesideTraining" : "Waiting";
+});
+
 }  // namespace
 }  // namespace cohort

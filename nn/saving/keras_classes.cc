@@ -1,5 +1,8 @@
 #include "cohort/nn/saving/keras_classes.h"
 
+#include <cohort/made/metrics.h>
+#include <cohort/made/optimizers.h>
+
 #include <tuple>
 
 namespace cohort::nn::internal {
@@ -10,15 +13,9 @@ using Layers = std::tuple<Activation, Add, AveragePooling2D, BatchNormalization,
                           GlobalMaxPooling2D, Masking, MaxPooling2D, Rescaling, Reshape>;
 using Losses = std::tuple<BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError,
                           SparseCategoricalCrossentropy>;
-using Metrics = std::tuple<
-    metrics::AUC, metrics::Accuracy, metrics::BinaryAccuracy, metrics::CategoricalAccuracy,
-    metrics::F1Score, metrics::FBetaScore, metrics::FalseNegatives, metrics::FalsePositives,
-    metrics::Mean, metrics::MeanAbsoluteError, metrics::MeanIoU, metrics::MeanSquaredError,
-    metrics::Precision, metrics::Recall, metrics::RootMeanSquaredError,
-    metrics::SparseCategoricalAccuracy, metrics::SparseTopKCategoricalAccuracy, metrics::Sum,
-    metrics::TopKCategoricalAccuracy, metrics::TrueNegatives, metrics::TruePositives>;
-using Optimizers = std::tuple<Adadelta, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, Lion,
-                              LossScaleOptimizer, Nadam, RMSprop, SGD>;
+// Beside those that can be given by name, which are listed where they are.
+using OtherMetrics = std::tuple<metrics::MeanIoU>;
+using OtherOptimizers = std::tuple<LossScaleOptimizer>;
 using Schedules =
     std::tuple<schedules::CosineDecay, schedules::ExponentialDecay, schedules::InverseTimeDecay,
                schedules::PiecewiseConstantDecay, schedules::PolynomialDecay>;
@@ -57,8 +54,10 @@ const std::vector<SavedClass>& keras_classes() {
     std::vector<SavedClass> classes;
     enter(classes, "keras.layers", list<Layers>());
     enter(classes, "keras.losses", list<Losses>());
-    enter(classes, "keras.metrics", list<Metrics>());
-    enter(classes, "keras.optimizers", list<Optimizers>());
+    enter(classes, "keras.metrics", list<metrics::GivenByName>());
+    enter(classes, "keras.metrics", list<OtherMetrics>());
+    enter(classes, "keras.optimizers", list<optimizers::GivenByName>());
+    enter(classes, "keras.optimizers", list<OtherOptimizers>());
     enter(classes, "keras.optimizers.schedules", list<Schedules>());
     enter(classes, "keras.initializers", list<Initializers>());
     enter(classes, "keras.regularizers", list<Regularizers>());

@@ -2,7 +2,7 @@
 #include <set>
 
 #include "cohort/nn/internal/functional.h"
-#include "cohort/nn/layers/input_layer.h"
+#include "cohort/nn/internal/input_layer.h"
 #include "cohort/nn/saving/compile_configs.h"
 #include "cohort/nn/saving/model_configs.h"
 #include "cohort/nn/saving/serialization.h"

@@ -2,7 +2,7 @@
 
 #include <map>
 
-#include "cohort/nn/layers/input_layer.h"
+#include "cohort/nn/internal/input_layer.h"
 
 namespace cohort::nn::internal {
 namespace {

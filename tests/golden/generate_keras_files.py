@@ -24,7 +24,7 @@ CLASSES = {
     "keras.layers": "Activation Add AveragePooling2D BatchNormalization Concatenate Conv2D Dense Dropout Embedding "
                     "Flatten GlobalAveragePooling2D GlobalMaxPooling2D Masking MaxPooling2D Rescaling Reshape",
     "keras.losses": "BinaryCrossentropy CategoricalCrossentropy MeanSquaredError SparseCategoricalCrossentropy",
-    "keras.metrics": "AUC Accuracy BinaryAccuracy CategoricalAccuracy F1Score FBetaScore FalseNegatives FalsePositives "
+    "keras.metrics": "AUC Accuracy BinaryAccuracy CategoricalAccuracy CosineSimilarity F1Score FBetaScore FalseNegatives FalsePositives "
                      "Mean MeanAbsoluteError MeanIoU MeanSquaredError Precision Recall RootMeanSquaredError "
                      "SparseCategoricalAccuracy SparseTopKCategoricalAccuracy Sum TopKCategoricalAccuracy TrueNegatives "
                      "TruePositives",

@@ -9,7 +9,7 @@
 namespace cohort::testing {
 namespace {
 
-constexpr DType kFloating[] = {DType::kF32, DType::kF64, DType::kF16, DType::kBF16};
+constexpr DType kFloatingRows[] = {DType::kF32, DType::kF64, DType::kF16, DType::kBF16};
 
 /// Adam with weight decay, of a table [rows, width] whose rows `indices` have gradients.
 KernelCase adam_rows(DType dtype, int64_t rows, int64_t width,
@@ -58,7 +58,7 @@ KernelCase densely(const KernelCase& rows) {
 }
 
 TEST(RowsUpdateTest, AllRowsAreUpdatedAsTheDenseGradientDoes) {
-  for (const DType dtype : kFloating)
+  for (const DType dtype : kFloatingRows)
     for (const int64_t width : {1, 4, 17, 300})
       for (const int threads : {1, 3}) {
         std::vector<int32_t> indices(601);  // with another order, and rows that are not there
@@ -75,7 +75,7 @@ TEST(RowsUpdateTest, AllRowsAreUpdatedAsTheDenseGradientDoes) {
 }
 
 TEST(RowsUpdateTest, OtherRowsStay) {
-  for (const DType dtype : kFloating) {
+  for (const DType dtype : kFloatingRows) {
     const std::vector<int32_t> indices{5, ops::kNoRow, 0, 7, 8};  // 8 is none of the table's
     const KernelCase test = adam_rows(dtype, 8, 3, indices);
     const KernelResult got = run_kernel(test);

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "cohort/core/chrono.h"
 #include "cohort/distribute/transport/connection.h"
 #include "cohort/distribute/transport/frame.h"
 #include "cohort/distribute/transport/poller.h"

@@ -144,11 +144,20 @@ void write_fixed(const std::string& name, Config& config);
 [[noreturn]] void throw_field_error(const std::string& name, std::string_view field,
                                     const Error& error);
 
+/// A field that no class of Keras has: described where it is set alone, and refused there.
+inline bool is_of_cohort_alone(std::string_view field) { return field == "lazy_rows"; }
+inline bool is_set(bool value) { return value; }
+template <class T>
+bool is_set(const T&) {
+  return true;
+}
+
 template <class Options>
 Config write_options(const std::string& name, const Options& options) {
   Config config = Config::members();
   if constexpr (!std::is_empty_v<Options>)
     for_each_field(options, [&](std::string_view field, const auto& value) {
+      if (is_of_cohort_alone(field) && !is_set(value)) return;
       try {
         config.set(field, write_field(value));
       } catch (const Error& error) {

@@ -186,9 +186,10 @@ TEST(ElementwiseUpdateTest, MinusZeroStaysWithoutAStep) {
         }
       expect_same_bits(body, hand);
       expect_same_bits(body_of_adam, hand_of_adam);
-      if (!decays)
+      if (!decays) {
         EXPECT_TRUE(std::signbit(
             run_kernel(hand_of_adam, "").variables[0].cast(DType::kF64).data<double>()[0]));
+      }
     }
 }
 

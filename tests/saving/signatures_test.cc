@@ -94,7 +94,8 @@ TEST(SignaturesTest, FieldsAreTheArgumentsOfKerasClassesInTheirOrder) {
       if (!left_out) theirs.push_back(argument.name);
     }
     for (const std::string_view field : known.fields)
-      if (const std::string each(field); !is_layer || !contains(kOfAllLayers, each))
+      if (const std::string each(field);
+          !internal::is_of_cohort_alone(field) && (!is_layer || !contains(kOfAllLayers, each)))
         ours.push_back(each);
     // Of a LossScaleOptimizer the inner one has what all optimizers have.
     if (known.name == "LossScaleOptimizer")

@@ -31,8 +31,8 @@ Error gone(const std::string& name) { return Unavailable("messages: {} is gone",
 
 MessageHub::MessageHub(MessagePortOptions options, std::shared_ptr<MessageHandler> handler)
     : options_(std::move(options)),
-      handler_(std::move(handler)),
-      bell_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+      bell_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      handler_(std::move(handler)) {
   if (options_.name.empty() || options_.name.size() > sizeof Hello::name)
     throw InvalidArgument("messages: got a name of {} bytes; want 1 to {}", options_.name.size(),
                           sizeof Hello::name);
@@ -64,9 +64,12 @@ void MessageHub::stop() {
   }
   ring();
   if (thread_.joinable()) thread_.join();
-  std::vector<std::shared_ptr<MessageRequest>> unanswered;  // which answer, and take the mutex
+  // Requests that go unanswered answer, and take the mutex.
+  std::vector<std::shared_ptr<MessageRequest>> unanswered;
+  std::shared_ptr<MessageHandler> handler;
   const std::lock_guard lock(mutex_);
   unanswered.swap(ready_);
+  handler.swap(handler_);
   while (!peers_.empty())
     end(peers_.begin()->first, Error(Code::kCancelled, "messages: the port is closed"));
   departed_.clear();

@@ -135,12 +135,13 @@ class MessageHub : public std::enable_shared_from_this<MessageHub>, private Link
   void ring() const;
 
   const MessagePortOptions options_;
-  const std::shared_ptr<MessageHandler> handler_;
   Poller poller_;
   FileDescriptor bell_, listener_;
   LocalListener local_;
   std::string address_;
   std::mutex mutex_;  ///< guards what follows
+  /// Until the end: a handler may keep requests, which keep this. Its thread reads it without.
+  std::shared_ptr<MessageHandler> handler_;
   std::map<uint64_t, std::unique_ptr<Peer>> peers_;
   std::set<uint64_t> again_;      ///< connections to be read without a word of the poller
   std::set<uint64_t> strangers_;  ///< connections that have not said who they are

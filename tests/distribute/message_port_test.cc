@@ -274,9 +274,11 @@ TEST(MessagePortConcurrentTest, WhoDoesNotTakeARequestIsGivenUp) {
 }
 
 TEST(MessagePortConcurrentTest, BothEndsCanCall) {
-  std::vector<std::thread> threads;  // the port's own must not wait
+  std::mutex mutex;
+  std::thread other;  // the port's own must not wait
   MessagePort server(server_options(), std::make_shared<Handler>([&](const Request& request) {
-                       threads.emplace_back([request] {
+                       const std::lock_guard lock(mutex);
+                       other = std::thread([request] {
                          std::vector<char> reply(5);
                          request->peer()->call(1, request->payload(), reply).wait(kPatience);
                          request->reply(std::string(reply.data(), reply.size()) + "!");
@@ -292,7 +294,8 @@ TEST(MessagePortConcurrentTest, BothEndsCanCall) {
   std::vector<char> reply(6);
   peer->call(1, hello, reply).wait(kPatience);
   EXPECT_EQ(std::string(reply.data(), 6), "HELLO!");
-  threads.front().join();
+  const std::lock_guard lock(mutex);
+  other.join();
 }
 
 TEST(MessagePortConcurrentTest, ClosingEndsWhoeverWaits) {

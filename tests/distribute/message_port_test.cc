@@ -199,7 +199,11 @@ TEST(MessagePortConcurrentTest, APeerThatGoesEndsItsOwnCallsAlone) {
   expect_echo(*first, 100000, 1);
   // It comes back, at another port.
   const MessagePort again(server_options(), echo());
-  expect_echo(*client.connect(again.address(), kPatience), 100000, 2);
+  const auto third = client.connect(again.address(), kPatience);
+  expect_echo(*third, 100000, 2);
+  third->close();
+  expect_error(Code::kUnavailable, {"is gone"}, [&] { third->call(1, {}, reply); });
+  expect_echo(*first, 100000, 3);
 }
 
 TEST(MessagePortConcurrentTest, AServerHearsThatAClientHasGone) {

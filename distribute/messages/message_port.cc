@@ -10,8 +10,6 @@ MessageCall::~MessageCall() {
 
 size_t MessageCall::wait(std::chrono::milliseconds timeout) { return hub_->wait(*call_, timeout); }
 
-bool MessageCall::is_done() const { return call_->done; }
-
 MessageCall MessagePeer::call(uint32_t method, std::span<const char> request,
                               std::span<char> reply) {
   return MessageCall(hub_, hub_->call(*this, method, request, reply));

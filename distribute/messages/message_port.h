@@ -35,7 +35,6 @@ class MessageCall {
   /// after which the reply is dropped when it comes. A peer that has not even taken the request by
   /// then is given up, with all its calls: its memory could not be let go otherwise.
   size_t wait(std::chrono::milliseconds timeout);
-  bool is_done() const;
 
  private:
   std::shared_ptr<MessageHub> hub_;
@@ -87,7 +86,8 @@ class MessageRequest {
   /// In the memory that the handler gave for it.
   std::span<const char> payload() const { return {memory_.get(), bytes_}; }
 
-  /// `data` is sent from where it lies; `keep` holds it until then.
+  /// `data` is sent from where it lies; `keep` holds it until then. What goes with it must not call
+  /// the port (its mutex is held), as another request that is unanswered would.
   void reply(std::span<const char> data, std::shared_ptr<const void> keep);
   void reply(std::string data);
   /// With the first 1000 bytes of what it says.

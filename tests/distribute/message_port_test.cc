@@ -188,13 +188,14 @@ TEST(MessagePortConcurrentTest, APeerThatGoesEndsItsOwnCallsAlone) {
   MessagePort client(client_options());
   const auto first = client.connect(lasting.address(), kPatience);
   const auto second = client.connect(going->address(), kPatience);
+  const std::vector<char> data = pattern(10, 1);
   std::vector<char> reply(10);
-  MessageCall pending = second->call(1, pattern(10, 1), reply);
+  MessageCall pending = second->call(1, data, reply);
   keeper->wait_for(1);
   going.reset();
   expect_error(Code::kUnavailable, {"is gone"}, [&] { pending.wait(kPatience); });
   expect_error(Code::kUnavailable, {"is gone"},
-               [&] { second->call(1, pattern(10, 1), reply).wait(kPatience); });
+               [&] { second->call(1, data, reply).wait(kPatience); });
   keeper->take();  // answers to nobody
   expect_echo(*first, 100000, 1);
   // It comes back, at another port.
